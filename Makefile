@@ -1,0 +1,79 @@
+# The verbs, the same for people and CI. Each sets up what it needs; nothing here needs a GPU, Docker or a cloud account.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PORT ?= 8080
+METRICS_PORT ?= 9090
+DATA ?= ../shared/data/cough
+SEED ?= 0
+
+SERVING := .venv/.serving
+DEV := .venv/.dev
+TRITON := .venv-triton/.installed
+TRAINING := .venv-training/.installed
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
+# What a step prints goes to stderr: stdout belongs to the verb's own result.
+INSTALL = { $(1) ; } >&2
+
+.PHONY: help run demo test test-training check train export samples lock
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_PORT=)
+	@exec .venv/bin/python -m laptop run --port $(PORT) --metrics-port $(METRICS_PORT)
+
+demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print its diagnosis
+	@exec .venv/bin/python -m laptop demo
+
+test: $(DEV) $(TRITON) ## the test suite, the real Triton included, without torch
+	@.venv/bin/python -m pytest -m "not training"
+
+test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
+	@.venv-training/bin/python -m pytest -m training tests/training tests/export
+
+check: $(DEV) ## format, lint, types, layers
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+train: $(TRAINING) ## labelled audio -> models/cough_cnn.pt (DATA=, SEED=)
+	@.venv-training/bin/python -m training.train --data $(DATA) --seed $(SEED)
+
+export: $(TRAINING) ## models/cough_cnn.pt -> a release in model_repository/
+	@.venv-training/bin/python -m export
+
+samples: $(SERVING) ## make the recordings in samples/ again
+	@.venv/bin/python -m samples.make
+
+lock: ## resolve requirements/*.in again
+	@requirements/lock.sh
+
+.venv/bin/python .venv-triton/bin/python .venv-training/bin/python:
+	@$(PYTHON) requirements/check_machine.py
+	@$(call INSTALL, $(PYTHON) -m venv $(@:/bin/python=) )
+
+$(SERVING): requirements/serving.txt | .venv/bin/python
+	@echo "Setting up .venv (once) ..." >&2
+	@$(call INSTALL, .venv/bin/python -m pip install $(PIP_FLAGS) -r requirements/serving.txt )
+	@touch $@
+
+$(DEV): requirements/dev.txt | .venv/bin/python
+	@echo "Setting up .venv for development (once) ..." >&2
+	@$(call INSTALL, .venv/bin/python -m pip install $(PIP_FLAGS) -r requirements/dev.txt )
+	@touch $(SERVING) $@
+
+$(TRITON): requirements/triton.txt | .venv-triton/bin/python
+	@echo "Setting up .venv-triton (once) ..." >&2
+	@$(call INSTALL, .venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/triton.txt )
+	@touch $@
+
+$(TRAINING): requirements/training.txt requirements/torch.txt | .venv-training/bin/python
+	@echo "Setting up .venv-training (once; torch is large) ..." >&2
+	@$(call INSTALL, .venv-training/bin/python -m pip install $(PIP_FLAGS) -r requirements/training.txt )
+	@$(call INSTALL, .venv-training/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements/torch.txt )
+	@touch $@

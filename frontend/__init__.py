@@ -1,0 +1,12 @@
+"""HTTP, authentication, storage, workers: turns REST calls into runtime calls.
+
+settings.py      the environment, checked
+app.py           the only place where things are wired
+routes_*.py      thin endpoints
+upload.py        multipart, within limits
+calls.py         the life of a call; knows no transport
+diagnoser.py     audio -> diagnosis: workers.py (CPU), then Triton
+stores/          audio and records
+serving_model.py which model serves, and whether its parameters agree
+errors.py        the one table from errors to HTTP
+"""

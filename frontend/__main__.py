@@ -1,0 +1,77 @@
+"""`python -m frontend`: serve until SIGTERM or Ctrl-C.
+
+Exits 0, or 2 with one line that names all that is missing or wrong in the environment or config.yml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+
+import prometheus_client
+import uvicorn
+
+from frontend.app import create_app
+from frontend.errors import StoreUnavailable
+from frontend.settings import SettingsError, read_settings
+from runtime.errors import RuntimeFailure
+
+GRACE_S = 30  # requests in work may take this long at the end
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = read_settings(os.environ)
+        app = create_app(settings, worker_count=options.workers)
+        listener = _listen(options.host, options.port, "--port")
+        _listen(options.host, options.metrics_port, "--metrics-port").close()
+        prometheus_client.start_http_server(options.metrics_port, options.host, app.state.metrics.registry)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+        )
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+    except (SettingsError, RuntimeFailure, StoreUnavailable) as error:
+        print(f"frontend: {error}", file=sys.stderr)
+        return 2
+    return 0 if server.started else 1
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m frontend", description="Serve the Tos.IA REST API.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=8080, help="TCP port of the API (default: 8080)")
+    parser.add_argument("--metrics-port", type=_port, default=9090, help="TCP port of /metrics (default: 9090)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes for decoding (default: one a core)"
+    )
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: give a number from 1 to 65535")
+    return int(text)
+
+
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    """Raises: SettingsError where the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"{host}:{port} can't be listened on ({error.strerror}): choose another {option}."
+        ) from error
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The only place where things are wired; nothing is opened before the application starts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from frontend import routes_calls, routes_health
+from frontend.authenticate import Authenticator
+from frontend.calls import Calls
+from frontend.diagnoser import Diagnoser
+from frontend.finisher import finish_received
+from frontend.metrics import Metrics
+from frontend.problems import add_problem_handlers
+from frontend.request_log import RequestLog
+from frontend.serving_model import ServingModel
+from frontend.settings import Settings
+from frontend.stores.embedded_audio import FolderAudioStore
+from frontend.stores.embedded_records import SqliteRecordStore
+from frontend.stores.protocols import AudioStore, RecordStore
+from frontend.workers import Workers
+from runtime.config import load_config, load_limits
+from runtime.contract import ModelContract
+from runtime.triton_classifier import AsyncTritonClassifier
+from runtime.version import SOFTWARE_VERSION
+
+DESCRIPTION = """Listens to a cough: post a recording, get a diagnosis record that can be replayed and audited.
+
+The reference weights are a demonstrator (`validated: false`): orientation at most, never a medical diagnosis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where audio and records lie."""
+
+    audio: AudioStore
+    records: RecordStore
+
+
+def create_app(settings: Settings, *, worker_count: int, stores: Stores | None = None) -> FastAPI:
+    """The application.
+
+    stores: for tests and other implementations; by default those that the settings name, opened at the start.
+    Raises: ConfigError.
+    """
+    params = load_config()
+    quality_limits, limits = load_limits()
+    metrics = Metrics()
+
+    def check(contract: ModelContract) -> None:
+        contract.check_parameters(*params)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        opened = stores or Stores(
+            FolderAudioStore(settings.var / "audio"), SqliteRecordStore(settings.var / "calls.sqlite")
+        )
+        classifier = AsyncTritonClassifier(settings.triton_url)
+        model = ServingModel(classifier, check)
+        workers = Workers(worker_count, limits)
+        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
+        calls = Calls(opened.audio, opened.records, diagnoser, limits)
+        metrics.in_work.set_function(lambda: calls.in_work)
+        app.state.calls, app.state.workers, app.state.serving_model = calls, workers, model
+        app.state.records = opened.records
+        await asyncio.gather(workers.start(), model.look())
+        background = [
+            asyncio.create_task(model.watch()),
+            asyncio.create_task(finish_received(calls, opened.records, model)),
+        ]
+        try:
+            yield
+        finally:
+            app.state.draining = True
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await calls.close()
+            await workers.close()
+            await classifier.close()
+            await opened.records.close()
+
+    app = FastAPIOffline(
+        title="Tos.IA", version=SOFTWARE_VERSION, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+    )
+    app.state.authenticator = Authenticator(settings.api_keys)
+    app.state.limits = limits
+    app.state.metrics = metrics
+    app.state.draining = False
+    app.include_router(routes_health.router)
+    app.include_router(routes_calls.router)
+    add_problem_handlers(app)
+    app.add_middleware(partial(RequestLog, metrics=metrics))
+    return app

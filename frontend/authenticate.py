@@ -1,0 +1,43 @@
+"""The API key of every `/v1` route."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from fastapi import Request
+from fastapi.security import APIKeyHeader
+
+from frontend.errors import Unauthorized
+from frontend.settings import ApiKey
+
+# Declared for the API docs' "Authorize" button; `Authenticator` does the checking.
+api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The key from `var/api_key` or $API_KEY.")
+
+
+class Authenticator:
+    """Knows the keys by their digests, which have one length, so that comparing takes the same time for every key."""
+
+    def __init__(self, keys: tuple[ApiKey, ...]) -> None:
+        self._digests = [(one.name, _digest(one.key)) for one in keys]
+
+    def key_name(self, given: str | None) -> str:
+        """The name of the key that was given. Raises: Unauthorized."""
+        found = None
+        digest = _digest(given or "")
+        for name, known in self._digests:
+            if hmac.compare_digest(digest, known):  # no early end: the time must not tell which key came near
+                found = name
+        if found is None:
+            raise Unauthorized("Send one of this service's API keys in the header X-API-Key.")
+        return found
+
+
+async def require_key(request: Request) -> str:
+    """The dependency of every `/v1` route; returns the key's name. Raises: Unauthorized."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator.key_name(request.headers.get("X-API-Key"))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,39 @@
+"""Audio -> diagnosis: the CPU half in a worker, one gRPC request to Triton, the pure last step here."""
+
+from __future__ import annotations
+
+import time
+
+from frontend.serving_model import ServingModel
+from frontend.workers import Workers
+from runtime.conclude import conclude
+from runtime.config import Limits, QualityLimits
+from runtime.diagnosis import Diagnosis
+from runtime.triton_classifier import AsyncTritonClassifier
+
+
+class Diagnoser:
+    """Diagnoses one recording at a time, for as many callers as there are."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        classifier: AsyncTritonClassifier,
+        model: ServingModel,
+        quality_limits: QualityLimits,
+        limits: Limits,
+    ) -> None:
+        self._workers = workers
+        self._classifier = classifier
+        self._model = model
+        self._quality_limits = quality_limits
+        self._limits = limits
+
+    async def diagnose(self, audio: bytes) -> Diagnosis:
+        """Raises: AudioError; InferenceError; NotReady; WorkersClosed."""
+        prepared = await self._workers.prepare(audio)
+        contract = self._model.contract()
+        started = time.perf_counter()
+        scores = await self._classifier.classify(prepared.spectrograms, contract, self._limits.request_deadline_s)
+        infer_ms = (time.perf_counter() - started) * 1000.0
+        return conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)

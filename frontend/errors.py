@@ -1,0 +1,135 @@
+"""The front end's errors, and the one table from every error to its HTTP answer.
+
+    FrontendError
+    ├── RequestError         the request has to change
+    │   ├── Unauthorized
+    │   ├── BodyTooLarge
+    │   ├── MissingAudio
+    │   ├── InvalidCallId
+    │   ├── InvalidRequest
+    │   ├── CallNotFound
+    │   ├── CallErased
+    │   ├── CallConflict     the same call_id with other audio
+    │   └── NotDiagnosed
+    ├── RangeNotSatisfiable
+    └── ServiceError         trying again later helps
+        ├── Overloaded       refused before anything was stored
+        ├── StoreUnavailable
+        └── NotReady
+
+Errors about the recording and about inference come from `runtime.errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime import errors as runtime_errors
+
+
+class FrontendError(Exception):
+    """The root; every message is one sentence that says what to do and is fit for the caller."""
+
+
+class RequestError(FrontendError):
+    """Sending the same request again won't help."""
+
+
+class Unauthorized(RequestError):
+    """No key, or not one of ours."""
+
+
+class BodyTooLarge(RequestError):
+    """The body exceeds the limit."""
+
+
+class MissingAudio(RequestError):
+    """The form has no file in its field `audio`."""
+
+
+class InvalidCallId(RequestError):
+    """The call id has characters or a length that are not allowed."""
+
+
+class InvalidRequest(RequestError):
+    """The form or the query can't be understood."""
+
+
+class CallNotFound(RequestError):
+    """There is no such call."""
+
+
+class CallErased(RequestError):
+    """The call was erased."""
+
+
+class CallConflict(RequestError):
+    """The call exists with other audio."""
+
+
+class NotDiagnosed(RequestError):
+    """The call has no diagnosis to draw."""
+
+
+class RangeNotSatisfiable(RequestError):
+    """The asked range lies outside the audio."""
+
+
+class ServiceError(FrontendError):
+    """The service can't do it now."""
+
+    retry_after_s = 2
+
+
+class Overloaded(ServiceError):
+    """As much is in work as the limits allow."""
+
+
+class StoreUnavailable(ServiceError):
+    """Audio or records can't be written or read now."""
+
+
+class NotReady(ServiceError):
+    """The model's parameters have not been seen yet, or differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpError:
+    """An answer's status, its stable code, and its title."""
+
+    status: int
+    code: str
+    title: str
+
+
+HTTP_ERRORS: dict[type[Exception], HttpError] = {
+    Unauthorized: HttpError(401, "unauthorized", "The API key is missing or wrong"),
+    CallNotFound: HttpError(404, "call_not_found", "There is no such call"),
+    CallErased: HttpError(410, "call_erased", "The call was erased"),
+    CallConflict: HttpError(409, "call_conflict", "The call exists with other audio"),
+    NotDiagnosed: HttpError(409, "not_diagnosed", "The call has no diagnosis"),
+    BodyTooLarge: HttpError(413, "body_too_large", "The body is too large"),
+    RangeNotSatisfiable: HttpError(416, "range_not_satisfiable", "The range lies outside the audio"),
+    runtime_errors.UnsupportedMedia: HttpError(415, "unsupported_media", "The format is not supported"),
+    MissingAudio: HttpError(422, "missing_audio", "The form has no audio"),
+    runtime_errors.EmptyAudio: HttpError(422, "empty_audio", "The audio is empty"),
+    runtime_errors.UndecodableAudio: HttpError(422, "undecodable_audio", "The audio can't be decoded"),
+    runtime_errors.AudioTooLong: HttpError(422, "audio_too_long", "The audio is too long"),
+    runtime_errors.TooManyChannels: HttpError(422, "too_many_channels", "The audio has too many channels"),
+    runtime_errors.UnsupportedSampleRate: HttpError(422, "unsupported_sample_rate", "The sample rate is not supported"),
+    InvalidCallId: HttpError(422, "invalid_call_id", "The call_id is not valid"),
+    InvalidRequest: HttpError(422, "invalid_request", "The request is not valid"),
+    Overloaded: HttpError(503, "overloaded", "Too much is in work"),
+    StoreUnavailable: HttpError(503, "store_unavailable", "The stores can't be reached"),
+    NotReady: HttpError(503, "not_ready", "The service is not ready"),
+}
+
+# Errors of the recording by code, so that a failed call's record can be answered with the same problem again.
+AUDIO_ERRORS_BY_CODE: dict[str, type[Exception]] = {
+    HTTP_ERRORS[kind].code: kind for kind in HTTP_ERRORS if issubclass(kind, runtime_errors.AudioError)
+}
+
+
+def http_error(error: Exception) -> HttpError:
+    """The answer for an error in the table. Raises: KeyError for any other."""
+    return HTTP_ERRORS[type(error)]

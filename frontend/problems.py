@@ -1,0 +1,73 @@
+"""Every error as `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from frontend.errors import HTTP_ERRORS, HttpError, InvalidRequest, ServiceError, http_error
+
+PROBLEM_TYPE = "application/problem+json"
+
+_log = logging.getLogger("tosia.problems")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """One handler for everything in the table, and one each for what FastAPI raises itself."""
+    for kind in HTTP_ERRORS:
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unknown)
+
+
+def problem_response(
+    request: Request, error: HttpError, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """The problem document of one error."""
+    document: dict[str, Any] = {
+        "type": f"urn:tosia:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": detail,
+        "code": error.code,
+        "request_id": getattr(request.state, "request_id", None),
+    }
+    return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
+
+
+async def _known(request: Request, error: Exception) -> JSONResponse:
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, ServiceError) else None
+    return problem_response(request, http_error(error), str(error), headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Names the parameters, not their values: those may be anything."""
+    places = [str(one["loc"][-1]) for one in error.errors()] if isinstance(error, RequestValidationError) else []
+    detail = f"Not valid: {', '.join(sorted(set(places)))}. See /docs for what is."
+    return problem_response(request, HTTP_ERRORS[InvalidRequest], detail)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    known = {404: ("not_found", "There is no such route"), 405: ("method_not_allowed", "The route has no such method")}
+    code, title = known.get(status, ("invalid_request", "The request is not valid"))
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+    return problem_response(
+        request, HttpError(status, code, title), f"{title}: see /docs for those there are.", headers
+    )
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    """A defect of ours: its trace goes to the log, not to the caller."""
+    _log.error("unexpected %s", type(error).__name__)
+    return problem_response(
+        request,
+        HttpError(500, "internal_error", "Something went wrong"),
+        "Try again, and report the request_id if it stays.",
+    )

@@ -1,0 +1,215 @@
+"""`/v1`: calls, their audio and figures."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Security
+from fastapi.responses import JSONResponse, Response
+
+from frontend.authenticate import api_key_header, require_key
+from frontend.byte_range import parse_range
+from frontend.calls import Calls, Outcome
+from frontend.errors import InvalidRequest, NotDiagnosed
+from frontend.records import State, checked_call_id
+from frontend.schemas import CallAnswer, PageAnswer, problems
+from frontend.serving_model import ServingModel
+from frontend.upload import read_upload
+from frontend.workers import Workers
+from runtime.config import Limits
+from runtime.diagnosis import Status
+
+RETRY_AFTER_S = "2"
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
+
+_UPLOAD_DOCS: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["audio"],
+                    "properties": {
+                        "audio": {"type": "string", "format": "binary", "description": "The recording"},
+                        "call_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._=-]{0,127}$"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": CallAnswer, "description": "The call was known already"},
+    201: {"model": CallAnswer, "description": "Diagnosed"},
+    202: {
+        "model": CallAnswer,
+        "description": "Stored; the diagnosis follows: ask `Location` after `Retry-After` seconds",
+    },
+}
+
+
+@router.post(
+    "/diagnoses",
+    status_code=201,
+    responses={**_ANSWERS, **problems(401, 409, 410, 413, 415, 422, 503)},
+    openapi_extra=_UPLOAD_DOCS,
+)
+async def post_diagnosis(request: Request) -> JSONResponse:
+    """Stores a recording, records the call, and diagnoses it."""
+    calls, limits = _calls(request), _limits(request)
+    deadline = asyncio.get_running_loop().time() + limits.request_deadline_s
+    _serving_model(request).contract()
+    with calls.admitted():
+        upload = await read_upload(request, limits.max_body_bytes)
+        outcome = await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline)
+    return _answer(outcome)
+
+
+@router.post(
+    "/calls/{call_id}/diagnosis", status_code=201, responses={**_ANSWERS, **problems(401, 404, 410, 415, 422, 503)}
+)
+async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
+    """Diagnoses a call whose audio already lies in the store."""
+    calls = _calls(request)
+    deadline = asyncio.get_running_loop().time() + _limits(request).request_deadline_s
+    _serving_model(request).contract()
+    with calls.admitted():
+        outcome = await calls.diagnose_stored(checked_call_id(call_id), deadline)
+    return _answer(outcome)
+
+
+@router.get("/calls", response_model=None, responses={200: {"model": PageAnswer}, **problems(401, 422, 503)})
+async def list_calls(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str | None, Query(max_length=512, description="`next` of the page before")] = None,
+    state: State | None = None,
+    status: Status | None = None,
+) -> JSONResponse:
+    """Calls, newest first."""
+    page = await _calls(request).page(limit, _decoded_token(after), state, status)
+    items = [record.to_answer() for record in page.items]
+    return JSONResponse({"items": items, "next": _encoded_token(page.next)})
+
+
+@router.get(
+    "/calls/{call_id}", response_model=None, responses={200: {"model": CallAnswer}, **problems(401, 404, 410, 422, 503)}
+)
+async def get_call(call_id: str, request: Request) -> JSONResponse:
+    """A call's record."""
+    record = await _calls(request).read(checked_call_id(call_id))
+    return JSONResponse(record.to_answer())
+
+
+@router.delete("/calls/{call_id}", status_code=204, responses=problems(401, 404, 422, 503))
+async def delete_call(call_id: str, request: Request) -> Response:
+    """Erases audio and record; safe to repeat."""
+    await _calls(request).erase(checked_call_id(call_id))
+    return Response(status_code=204)
+
+
+@router.get(
+    "/calls/{call_id}/audio",
+    response_class=Response,
+    responses={
+        200: {"content": {"audio/*": {}}},
+        206: {"content": {"audio/*": {}}},
+        **problems(401, 404, 410, 416, 422, 503),
+    },
+)
+async def get_audio(call_id: str, request: Request) -> Response:
+    """The audio as it was received; ranges work."""
+    record, data = await _calls(request).read_audio(checked_call_id(call_id))
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
+    span = parse_range(request.headers.get("range"), len(data))
+    if span is None:
+        return Response(data, media_type=record.audio.content_type, headers=headers)
+    start, end = span
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+    return Response(data[start:end], 206, media_type=record.audio.content_type, headers=headers)
+
+
+@router.get(
+    "/calls/{call_id}/figure.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}, **problems(401, 404, 409, 410, 422, 503)},
+)
+async def get_figure(call_id: str, request: Request) -> Response:
+    """The waveform with the coughs marked, their spectrograms in colour, and scores."""
+    calls = _calls(request)
+    with calls.admitted():
+        record, data = await calls.read_diagnosed(checked_call_id(call_id))
+        return _png(await _workers(request).draw_figure(data, record.diagnosis or {}))
+
+
+@router.get(
+    "/calls/{call_id}/segments/{n}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}, **problems(401, 404, 409, 410, 422, 503)},
+)
+async def get_segment(call_id: str, n: int, request: Request) -> Response:
+    """One candidate's colour spectrogram; n counts `segments` from 0."""
+    calls = _calls(request)
+    with calls.admitted():
+        record, data = await calls.read_diagnosed(checked_call_id(call_id))
+        try:
+            return _png(await _workers(request).draw_segment(data, record.diagnosis or {}, n))
+        except IndexError:
+            count = len((record.diagnosis or {}).get("segments", ()))
+            raise NotDiagnosed(f"The diagnosis has {count} segments, counted from 0: ask for one of them.") from None
+
+
+@router.get("/model", response_model=None, responses=problems(401, 503))
+async def get_model(request: Request) -> JSONResponse:
+    """The model that is serving, its labels, thresholds and digests."""
+    return JSONResponse(_serving_model(request).contract().to_dict())
+
+
+def _answer(outcome: Outcome) -> JSONResponse:
+    record = outcome.record
+    if record.state is State.RECEIVED:
+        headers = {"Location": f"/v1/calls/{record.call_id}", "Retry-After": RETRY_AFTER_S}
+        return JSONResponse(record.to_answer(), 202, headers=headers)
+    headers = {"Location": f"/v1/calls/{record.call_id}"}
+    return JSONResponse(record.to_answer(), 201 if outcome.created else 200, headers=headers)
+
+
+def _png(image: bytes) -> Response:
+    return Response(image, media_type="image/png", headers={"Cache-Control": "private, no-store"})
+
+
+def _encoded_token(sort_key: str | None) -> str | None:
+    return base64.urlsafe_b64encode(sort_key.encode()).decode() if sort_key is not None else None
+
+
+def _decoded_token(token: str | None) -> str | None:
+    try:
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode() if token is not None else None
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise InvalidRequest("`after` is not a token of this listing: send the `next` of the page before.") from error
+
+
+def _calls(request: Request) -> Calls:
+    calls: Calls = request.app.state.calls
+    return calls
+
+
+def _workers(request: Request) -> Workers:
+    workers: Workers = request.app.state.workers
+    return workers
+
+
+def _serving_model(request: Request) -> ServingModel:
+    model: ServingModel = request.app.state.serving_model
+    return model
+
+
+def _limits(request: Request) -> Limits:
+    limits: Limits = request.app.state.limits
+    return limits

@@ -1,0 +1,35 @@
+"""Probes. Liveness asks nobody: an outage of Triton must not restart every front end."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from frontend.errors import NotReady, StoreUnavailable
+from frontend.schemas import problems
+
+router = APIRouter()
+
+
+@router.get("/healthz", response_model=None)
+async def healthz() -> JSONResponse:
+    """This process is alive."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/readyz", response_model=None, responses=problems(503))
+async def readyz(request: Request) -> JSONResponse:
+    """503 until the model's parameters were seen and agree, and while draining; says what is degraded."""
+    state = request.app.state
+    if state.draining:
+        raise NotReady("The service is shutting down: ask another replica.")
+    state.serving_model.contract()
+    inference = "ok" if state.serving_model.available else "degraded"
+    try:
+        await state.records.ping()
+        stores = "ok"
+    except StoreUnavailable:
+        stores = "degraded"
+    state.metrics.degraded.labels("inference").set(inference == "degraded")
+    state.metrics.degraded.labels("stores").set(stores == "degraded")
+    return JSONResponse({"status": "ready", "inference": inference, "stores": stores})

@@ -1,0 +1,65 @@
+"""Which model serves, and whether its parameters are ours: the front end is ready only once they were seen to agree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from frontend.errors import NotReady
+from runtime.contract import ModelContract
+from runtime.errors import InferenceError, ModelContractError
+from runtime.triton_classifier import AsyncTritonClassifier
+
+WATCH_S = 1.0
+
+_log = logging.getLogger("tosia.serving_model")
+
+
+class ServingModel:
+    """Watches the model behind Triton.
+
+    Before its contract was seen, and whenever a contract that differs is seen, calls are refused. A Triton that only
+    goes away leaves the last contract standing: calls are then stored and finished later.
+    """
+
+    def __init__(self, classifier: AsyncTritonClassifier, check: Callable[[ModelContract], None]) -> None:
+        """check: raises ModelContractError where a contract can't be served with our parameters."""
+        self._classifier = classifier
+        self._check = check
+        self._contract: ModelContract | None = None
+        self._why_not = "Triton has not answered yet: wait, or check that it runs at TRITON_URL."
+        self.available = False
+
+    def contract(self) -> ModelContract:
+        """Raises: NotReady saying why."""
+        if self._contract is None:
+            raise NotReady(self._why_not)
+        return self._contract
+
+    async def look(self) -> None:
+        """Ask Triton once, and take the answer over."""
+        try:
+            contract = await self._classifier.contract(timeout_s=2.0)
+            self._check(contract)
+        except InferenceError:
+            self._set_available(False)
+        except ModelContractError as error:
+            self._contract, self._why_not = None, str(error)
+            self._set_available(False)
+        else:
+            self._contract = contract
+            self._set_available(await self._classifier.is_ready())
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                await self.look()
+                await asyncio.sleep(WATCH_S)
+
+    def _set_available(self, available: bool) -> None:
+        if available != self.available:
+            _log.info("inference is %s", "available" if available else "away")
+        self.available = available

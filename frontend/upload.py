@@ -1,0 +1,94 @@
+"""Read the multipart form of an upload within its limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from frontend.errors import BodyTooLarge, InvalidRequest, MissingAudio
+from frontend.records import checked_call_id, new_call_id
+from runtime.errors import EmptyAudio, UnsupportedMedia
+
+_MAX_FIELDS = 8  # audio, call_id, and some that a client may send along
+_FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """call_id: checked, or new where none was sent; content_type: one that is safe to serve back."""
+
+    call_id: str
+    audio: bytes
+    content_type: str
+
+
+async def read_upload(request: Request, max_body_bytes: int) -> Upload:
+    """The form's `audio` and `call_id`.
+
+    Raises: UnsupportedMedia, BodyTooLarge (from the header where it tells, before the body is read), MissingAudio,
+    EmptyAudio, InvalidRequest, InvalidCallId.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise UnsupportedMedia("Send the recording as multipart/form-data with a file in the field `audio`.")
+    limit = max_body_bytes + _FORM_OVERHEAD_BYTES
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(max_body_bytes)
+    parser = _InMemoryParser(
+        request.headers,
+        _limited(request.stream(), limit, max_body_bytes),
+        max_files=1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_FORM_OVERHEAD_BYTES,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(f"The form can't be read: {error.message.rstrip('.')}.") from error
+    try:
+        audio = form.get("audio")
+        if not isinstance(audio, UploadFile):
+            raise MissingAudio("Send the recording as a file in the form's field `audio`.")
+        call_id = form.get("call_id")
+        if call_id is not None and not isinstance(call_id, str):
+            raise InvalidRequest("Send call_id as a plain field, not as a file.")
+        checked = checked_call_id(call_id) if call_id is not None else new_call_id()
+        data = await audio.read()
+        if not data:
+            raise EmptyAudio("The file is empty: send the recording's bytes.")
+        if len(data) > max_body_bytes:
+            raise _too_large(max_body_bytes)
+        return Upload(checked, data, _safe_content_type(audio.content_type))
+    finally:
+        await form.close()
+
+
+class _InMemoryParser(MultiPartParser):
+    """The body is bounded and needed in memory anyway, so no upload touches a temporary file."""
+
+    spool_max_size = 1 << 30
+
+
+async def _limited(stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The stream, which ends with an error where a body without a length exceeds the limit."""
+    total = 0
+    async for chunk in stream:
+        total += len(chunk)
+        if total > limit:
+            raise _too_large(max_body_bytes)
+        yield chunk
+
+
+def _too_large(max_body_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The recording is larger than {max_body_bytes / 2**20:g} MiB: compress it or send less of it.")
+
+
+def _safe_content_type(declared: str | None) -> str:
+    """What a browser may be told when the audio is played: never HTML or a script, whatever the sender said."""
+    kind = (declared or "").partition(";")[0].strip().lower()
+    plain = all(one.isalnum() or one in "/.+-" for one in kind)
+    return kind if plain and kind.isascii() and kind.startswith(("audio/", "video/")) else "application/octet-stream"

@@ -1,0 +1,39 @@
+"""`python -m laptop run|demo`; exits 0, 1 when something failed, 2 when something has to change first."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+
+from laptop.demo import demo
+from laptop.errors import LaptopError, SetupError
+from laptop.run import run
+from local_triton import ConfigurationError, TritonError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m laptop", description="The whole system on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("run", help="serve until Ctrl-C")
+    serve.add_argument("--port", type=int, default=8080, help="of the API (default: 8080)")
+    serve.add_argument("--metrics-port", type=int, default=9090, help="of /metrics (default: 9090)")
+    commands.add_parser("demo", help="diagnose one sample and stop")
+    options = parser.parse_args(arguments)
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.default_int_handler)
+    try:
+        if options.command == "run":
+            run(options.port, options.metrics_port)
+        else:
+            demo()
+    except KeyboardInterrupt:
+        return 0
+    except (LaptopError, TritonError, OSError) as error:
+        print(f"tosia: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SetupError | ConfigurationError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""`make run`: Triton and the front end until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+
+from laptop.api_key import api_key
+from laptop.errors import SetupError
+from laptop.service import CHECKOUT, Service
+from local_triton.ports import is_free
+
+WATCH_S = 0.5
+SAMPLE = CHECKOUT / "samples" / "preprocessing" / "benchmark_1" / "raw.ogg"
+
+
+def run(port: int, metrics_port: int) -> None:
+    """Serves until interrupted. Raises: LaptopError, TritonError."""
+    for option, number in (("PORT", port), ("METRICS_PORT", metrics_port)):
+        if not is_free(number):
+            raise SetupError(f"Port {number} is in use: end what listens there, or choose another: make run {option}=...")
+    var = CHECKOUT / "var"
+    key = api_key(var)
+    with Service(port=port, metrics_port=metrics_port, api_key=key.value, var=var) as service:
+        print(f"Tos.IA listens at {service.url} (API docs: {service.url}/docs)")
+        if key.generated:
+            print(f"API key:          {key.value} (kept in var/api_key)")
+        print(f"Triton's gRPC:    {service.triton_url}")
+        print("Try it:")
+        print(f"  curl -H \"X-API-Key: {key.shell}\" -F 'audio=@{SAMPLE}' {service.url}/v1/diagnoses")
+        print("Ctrl-C ends it.", flush=True)
+        while True:
+            service.check()
+            time.sleep(WATCH_S)

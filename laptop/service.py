@@ -1,0 +1,124 @@
+"""The running system: Triton and the front end, started together, watched, and stopped together."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from laptop.errors import LaptopError, SetupError
+from local_triton import TritonServer
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+READY_S = 60.0  # about 6 s are usual
+GRACE_S = 15.0
+POLL_S = 0.1
+
+
+class Service:
+    """As a context manager: entered when `/readyz` says 200, left when every process has ended.
+
+    var: the folder of the embedded stores and of the logs. Raises: TritonError, LaptopError.
+    """
+
+    def __init__(self, *, port: int, metrics_port: int, api_key: str, var: Path) -> None:
+        self.port = port
+        self._metrics_port = metrics_port
+        self._api_key = api_key
+        self._var = var
+        self._log = var / "frontend.log"
+        self._triton = TritonServer(CHECKOUT / "model_repository", log=var / "triton.log")
+        self._frontend: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def triton_url(self) -> str:
+        return self._triton.grpc_url
+
+    def __enter__(self) -> Self:
+        try:
+            # Both at once: the front end waits for Triton anyway.
+            self._frontend = self._start_frontend()
+            self._triton.start()
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raises: LaptopError where one of the processes has ended by itself."""
+        if self._frontend is not None and self._frontend.poll() is not None:
+            self._raise_frontend_ended(self._frontend.returncode)
+        if self._triton.poll() is not None:
+            raise LaptopError(f"Triton has ended: {self._triton.why_it_ended()} (log: {self._triton.log})")
+
+    def stop(self) -> None:
+        """The front end first, so that what is in work can still ask Triton."""
+        if self._frontend is not None:
+            self._frontend.terminate()
+            try:
+                self._frontend.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._frontend.kill()
+                self._frontend.wait()
+        self._triton.stop()
+
+    def _start_frontend(self) -> subprocess.Popen[bytes]:
+        self._var.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "API_KEY": self._api_key,
+            "TOSIA_STORES": "embedded",
+            "TOSIA_VAR": str(self._var),
+            "TRITON_URL": self._triton.grpc_url,
+        }
+        command = [sys.executable, "-m", "frontend", "--host", LOOPBACK, "--port", str(self.port)]
+        command += ["--metrics-port", str(self._metrics_port)]
+        with self._log.open("wb") as log:
+            # A session of its own: Ctrl-C reaches us alone, and we stop the processes in order.
+            return subprocess.Popen(
+                command, cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_S
+        answer = "no answer"
+        while time.monotonic() < deadline:
+            self.check()
+            status, answer = self._readyz()
+            if status == http.client.OK:
+                return
+            time.sleep(POLL_S)
+        raise LaptopError(f"The front end is not ready after {READY_S:.0f} s: {answer} (log: {self._log})")
+
+    def _readyz(self) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2.0)
+        try:
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            return response.status, response.read().decode("utf-8", "replace")
+        except OSError:
+            return 0, "no answer"
+        finally:
+            connection.close()
+
+    def _raise_frontend_ended(self, code: int) -> None:
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines() or ["no output"]
+        if code == 2:
+            raise SetupError(lines[-1])
+        raise LaptopError(f"The front end has ended ({code}): {lines[-1]} (log: {self._log})")

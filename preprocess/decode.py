@@ -1,0 +1,243 @@
+"""Stage 1, decode: the bytes of a recording -> float32 samples per channel.
+
+libsndfile (soundfile) decodes OGG Opus and Vorbis, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF, AU, CAF;
+FFmpeg (PyAV) what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of the former libsndfile
+refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other things that are no
+recordings, so it is only ever given one container by name.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from preprocess.container import Container, ends_early, sniff
+from preprocess.errors import (
+    AudioError,
+    AudioTooLong,
+    EmptyAudio,
+    TooManyChannels,
+    UndecodableAudio,
+    UnsupportedMedia,
+    UnsupportedSampleRate,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What is decoded at all; a file is refused from its header where that tells, and otherwise while decoding."""
+
+    max_duration_s: float
+    min_sample_rate_hz: int
+    max_sample_rate_hz: int
+    max_channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Decoded audio.
+
+    samples: float32 [shape=(channels, n)], n >= 1, in [-1, 1], finite
+    sample_rate_hz: of `samples`. For Opus this may differ from the rate that the encoder was given.
+    codec: lower case, e.g. `opus`, `vorbis`, `pcm_16`, `ulaw`, `gsm610`, `aac`
+    truncated: the file ends before its own headers say that it does, or breaks off, or a part can't be decoded
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate_hz: int
+    codec: str
+    truncated: bool
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.samples.shape[1] / self.sample_rate_hz)
+
+
+def decode(data: bytes, limits: DecodeLimits) -> Recording:
+    """Decode a whole recording.
+
+    Float files that exceed full scale are scaled down to it (levels are relative everywhere downstream).
+
+    Raises: a leaf of `preprocess.errors.AudioError`.
+    """
+    if not data:
+        raise EmptyAudio("The file is empty: send the recording's bytes.")
+    container = sniff(data)
+    if container is None:
+        raise UnsupportedMedia(
+            "This is not an audio format that can be decoded: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR."
+        )
+    recording = _decode_with_libsndfile(data, container, limits) if container.libsndfile else None
+    if recording is None:
+        recording = _decode_with_ffmpeg(data, container, limits)
+    return _checked(recording)
+
+
+def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLimits) -> Recording | None:
+    """None where libsndfile does not know what is inside the container or how long it is, so that FFmpeg may try.
+
+    FLAC and WAV that were written to a pipe don't say how long they are; libsndfile then reports errors or nothing.
+    """
+    try:
+        file = soundfile.SoundFile(io.BytesIO(data))
+    except soundfile.LibsndfileError:
+        return None
+    with file:
+        _check_header(file.channels, file.samplerate, limits)
+        declared, rate = file.frames, file.samplerate
+        if not 0 < declared < _UNKNOWN_FRAMES:
+            return None
+        if declared > limits.max_duration_s * rate:
+            raise _too_long(limits)
+        # Headers lie: never ask for more than the limit, whatever `frames` says.
+        wanted = int(limits.max_duration_s * rate) + 1
+        samples, broke_off = _read_blocks(file, wanted)
+        codec = _CODEC_NAMES.get(file.subtype, file.subtype.lower())
+    if not samples.shape[1]:
+        return None
+    if samples.shape[1] >= wanted:
+        raise _too_long(limits)
+    short_of_header = samples.shape[1] < declared and (broke_off or container.declares_frames)
+    return Recording(samples, rate, codec, short_of_header or ends_early(data, container))
+
+
+def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.float32], bool]:
+    """Up to `wanted` frames, [shape=(channels, n)], and whether decoding ended with an error.
+
+    Into buffers of our own, because soundfile's `read` drops what was decoded before an error.
+    """
+    blocks: list[NDArray[np.float32]] = [np.empty((0, file.channels), dtype=np.float32)]
+    decoded, broke_off = 0, False
+    while decoded < wanted and not broke_off:
+        buffer = np.empty((min(wanted - decoded, _BLOCK_FRAMES), file.channels), dtype=np.float32)
+        try:
+            block = file.read(out=buffer)
+        except soundfile.LibsndfileError:
+            broke_off = True
+            block = buffer[: max(0, _position(file) - decoded)]
+        if not len(block):
+            break
+        blocks.append(block)
+        decoded += len(block)
+    return np.ascontiguousarray(np.concatenate(blocks).T), broke_off
+
+
+def _position(file: soundfile.SoundFile) -> int:
+    """Frames decoded so far; 0 or -1 where libsndfile can't tell (GSM 6.10, or a header that lies)."""
+    try:
+        return int(file.tell())
+    except soundfile.LibsndfileError:
+        return 0
+
+
+def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits) -> Recording:
+    try:
+        with av.open(io.BytesIO(data), mode="r", format=container.ffmpeg, metadata_errors="ignore") as file:
+            if not file.streams.audio:
+                raise UndecodableAudio("The file has no audio track: record again and send the recording itself.")
+            stream = file.streams.audio[0]
+            if stream.codec_context is None:
+                raise UnsupportedMedia("No decoder knows the codec in this file: send Opus, AAC, MP3, FLAC or WAV.")
+            codec = stream.codec_context.name
+            if stream.channels and stream.sample_rate:
+                _check_header(stream.channels, stream.sample_rate, limits)
+            declared_s = float((stream.duration or 0) * (stream.time_base or 0))
+            if declared_s > limits.max_duration_s + 1.0:
+                raise _too_long(limits)
+            blocks, rate, missing = _ffmpeg_blocks(file, stream, limits)
+            declared = stream.duration if container.declares_frames else None
+    except AudioError:
+        raise
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        raise UndecodableAudio(
+            "The file is broken and can't be decoded: record again and send the whole file."
+        ) from error
+    if not blocks:
+        raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
+    samples = np.concatenate(blocks, axis=1)
+    short_of_header = declared is not None and samples.shape[1] < declared
+    return Recording(samples, rate, codec, missing or short_of_header or ends_early(data, container))
+
+
+def _ffmpeg_blocks(
+    file: av.container.InputContainer, stream: av.AudioStream, limits: DecodeLimits
+) -> tuple[list[NDArray[np.float32]], int, bool]:
+    """Decoded blocks, float32 [shape=(channels, n)] each, their rate, and whether any is missing.
+
+    A damaged frame may claim another rate or layout than the first; it is left out.
+    """
+    blocks: list[NDArray[np.float32]] = []
+    resampler: av.AudioResampler | None = None
+    layout, rate, decoded, missing = None, 0, 0, False
+    for frame in _until_error(file, stream):
+        if frame is None:
+            missing = True
+            break
+        if resampler is None:
+            # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
+            layout, rate = frame.layout, frame.sample_rate
+            _check_header(len(layout.channels), rate, limits)
+            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+        if (frame.layout, frame.sample_rate) != (layout, rate):
+            missing = True
+            continue
+        for converted in resampler.resample(frame):
+            block = np.asarray(converted.to_ndarray(), dtype=np.float32)
+            blocks.append(block)
+            decoded += block.shape[1]
+        if decoded > limits.max_duration_s * rate:
+            raise _too_long(limits)
+    return blocks, rate, missing
+
+
+def _until_error(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | None]:
+    """Frames, and None as the last item if decoding broke off after the first frame."""
+    yielded = False
+    try:
+        for frame in file.decode(stream):
+            yielded = True
+            yield frame
+    except (av.FFmpegError, ValueError):
+        if not yielded:
+            raise
+        yield None
+
+
+def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> None:
+    if channels > limits.max_channels:
+        raise TooManyChannels(
+            f"The recording has {channels} channels: send one channel, or the two parties of a call "
+            f"(at most {limits.max_channels})."
+        )
+    if not limits.min_sample_rate_hz <= sample_rate_hz <= limits.max_sample_rate_hz:
+        raise UnsupportedSampleRate(
+            f"The sample rate is {sample_rate_hz} Hz: record between {limits.min_sample_rate_hz} and "
+            f"{limits.max_sample_rate_hz} Hz."
+        )
+
+
+def _too_long(limits: DecodeLimits) -> AudioTooLong:
+    return AudioTooLong(
+        f"The recording is longer than {limits.max_duration_s:g} s: send only the part with the coughs."
+    )
+
+
+def _checked(recording: Recording) -> Recording:
+    if not np.isfinite(recording.samples).all():
+        raise UndecodableAudio("The file holds NaN or infinite samples: export it again as 16-bit PCM.")
+    peak = float(np.abs(recording.samples).max())
+    if peak <= 1.0:
+        return recording
+    scaled = (recording.samples / np.float32(peak)).astype(np.float32)
+    return Recording(scaled, recording.sample_rate_hz, recording.codec, recording.truncated)
+
+
+_BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one read
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
+_CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}

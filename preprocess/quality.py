@@ -1,0 +1,134 @@
+"""Stage 3, quality: what in a recording would make its scores unbelievable.
+
+Everything is relative to the recording's own level except silence, which is a statement about 16-bit full scale.
+Measures only; which values are too bad is decided in `runtime/conclude.py` by the cut-offs in config.yml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from preprocess.segment import Segment, SegmentationParams, rms_envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Measures of one channel.
+
+    peak: of the samples without their mean, full scale is 1
+    clipped_fraction: share of samples in flat tops, see `clipped_fraction`
+    snr_db: RMS inside the segments against RMS outside; None without both
+    bandwidth_hz: see `bandwidth_hz`
+    dropout_fraction: share of the segments' time in stretches of constant samples of at least 5 ms
+    """
+
+    peak: float
+    clipped_fraction: float
+    snr_db: float | None
+    bandwidth_hz: float
+    dropout_fraction: float
+
+
+def measure_quality(
+    source: NDArray[np.float32],
+    source_rate_hz: int,
+    resampled: NDArray[np.float32],
+    resampled_rate_hz: int,
+    segments: Sequence[Segment],
+    params: SegmentationParams,
+) -> Quality:
+    """Measure one channel.
+
+    source: float32 [shape=(n,)] as decoded, where clipping, dropouts and bandwidth still show
+    resampled: float32 [shape=(m,)], which `segments` index
+    """
+    scale = source_rate_hz / resampled_rate_hz
+    spans = [(round(one.start * scale), min(round(one.end * scale), len(source))) for one in segments]
+    centred = source - source.mean()
+    return Quality(
+        peak=float(np.abs(centred).max()),
+        clipped_fraction=clipped_fraction(centred),
+        snr_db=snr_db(rms_envelope(resampled, resampled_rate_hz, params), resampled_rate_hz, segments, params)
+        if segments
+        else None,
+        bandwidth_hz=bandwidth_hz(centred, source_rate_hz),
+        dropout_fraction=dropout_fraction(source, source_rate_hz, spans),
+    )
+
+
+def clipped_fraction(samples: NDArray[np.float32]) -> float:
+    """Share of samples in flat tops: at least 3 neighbours within 0.1 % of each other and of the recording's extremes.
+
+    Relative to the extremes of either sign, because a limiter may stand anywhere before the last gain.
+    samples: float32 [shape=(n,)] without their mean
+    """
+    flat = np.zeros(len(samples), dtype=bool)
+    for extreme in (float(samples.max()), float(samples.min())):
+        if extreme != 0.0:
+            flat |= _in_runs(np.abs(samples - extreme) <= 1e-3 * abs(extreme), 3)
+    return float(flat.mean())
+
+
+def snr_db(
+    envelope: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
+) -> float | None:
+    """10 log10 of the power inside the segments over the power outside, in dB; None where one side is empty or silent.
+
+    envelope: float32 [shape=(frames,)], RMS per hop of `params.hop_ms`
+    """
+    inside = np.zeros(len(envelope), dtype=bool)
+    hop = round(params.hop_ms * sample_rate_hz / 1000)
+    for one in segments:
+        inside[one.start // hop : -(-one.end // hop)] = True
+    if not inside.any() or inside.all():
+        return None
+    power = np.square(envelope, dtype=np.float64)
+    signal, noise = float(power[inside].mean()), float(power[~inside].mean())
+    return 10.0 * float(np.log10(signal / noise)) if signal > 0.0 and noise > 0.0 else None
+
+
+def bandwidth_hz(samples: NDArray[np.float32], sample_rate_hz: int) -> float:
+    """The highest frequency that the recording reaches within 50 dB of its strongest, in its loudest frames.
+
+    The power spectrum is averaged over the tenth of the 32 ms frames with most energy (Hann window), so that neither
+    codec noise between coughs nor a single click decides. 0 for a recording of zeros.
+    samples: float32 [shape=(n,)] without their mean
+    """
+    length = min(max(16, round(0.032 * sample_rate_hz)), len(samples))
+    count = len(samples) // length
+    frames = samples[: count * length].reshape(count, length)
+    energy = np.einsum("ij,ij->i", frames, frames)
+    loudest = frames[np.argsort(energy)[-max(1, count // 10) :]]
+    spectrum = np.square(np.abs(scipy.fft.rfft(loudest * np.hanning(length).astype(np.float32), axis=1))).mean(axis=0)
+    strongest = float(spectrum.max())
+    if strongest == 0.0:
+        return 0.0
+    highest = int(np.flatnonzero(spectrum >= strongest * 1e-5)[-1])
+    return highest * sample_rate_hz / length
+
+
+def dropout_fraction(samples: NDArray[np.float32], sample_rate_hz: int, spans: Sequence[tuple[int, int]]) -> float:
+    """Share of the spans' samples that stand still for at least 5 ms, as lost packets filled with a constant do.
+
+    samples: float32 [shape=(n,)]; spans: half-open ranges of samples
+    """
+    total = sum(end - start for start, end in spans)
+    if total == 0:
+        return 0.0
+    shortest = max(3, round(0.005 * sample_rate_hz))
+    still = sum(int(_in_runs(np.diff(samples[start:end]) == 0.0, shortest).sum()) for start, end in spans)
+    return still / total
+
+
+def _in_runs(mask: NDArray[np.bool_], shortest: int) -> NDArray[np.bool_]:
+    """The mask without its runs of fewer than `shortest` True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))).reshape(-1, 2)
+    kept = np.zeros(len(mask), dtype=bool)
+    for start, end in edges[edges[:, 1] - edges[:, 0] >= shortest]:
+        kept[start:end] = True
+    return kept

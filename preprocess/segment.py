@@ -1,0 +1,133 @@
+"""Stage 4, segment: where in a recording something happens that may be a cough.
+
+Hysteresis on the short-time RMS relative to the recording's own levels, so that gain changes nothing: a segment needs
+`on_ratio` times the recording's RMS somewhere and lasts while the level stays above `off_ratio` times it, and above
+`floor_ratio` times the noise floor. It proposes; the network decides. A segment that runs to the end of the recording counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationParams:
+    """Parameters of the segmenter; units are in the names.
+
+    on_ratio, off_ratio: to the recording's own RMS; floor_ratio: to its noise floor (the 10th percentile of the short-time
+    RMS); valley_ratio: to the lower of the two peaks beside a valley.
+    """
+
+    frame_ms: float
+    hop_ms: float
+    on_ratio: float
+    off_ratio: float
+    floor_ratio: float
+    merge_gap_ms: float
+    padding_ms: float
+    min_duration_ms: float
+    max_duration_ms: float
+    valley_ratio: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """A half-open span of samples, `[start, end)`."""
+
+    start: int
+    end: int
+
+
+def segment(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> list[Segment]:
+    """Propose segments in one channel, in order of time and without overlap.
+
+    samples: float32 [shape=(n,)], n >= 0; too few for the shortest segment give none
+    """
+    if len(samples) * 1000 < params.min_duration_ms * sample_rate_hz:
+        return []
+    hop = round(params.hop_ms * sample_rate_hz / 1000)
+    envelope = rms_envelope(samples, sample_rate_hz, params)
+    overall = float(np.sqrt(np.mean(np.square(envelope, dtype=np.float64))))
+    if overall == 0.0:
+        return []
+    floor = params.floor_ratio * noise_floor(envelope)
+    off = max(params.off_ratio * overall, floor)
+    runs = _hysteresis(envelope, on=max(params.on_ratio * overall, off), off=off)
+    runs = _merge(runs, round(params.merge_gap_ms / params.hop_ms))
+    runs = [part for run in runs for part in _split(run, envelope, params)]
+    padding = round(params.padding_ms / params.hop_ms)
+    padded = _pad(runs, padding, len(envelope))
+    shortest = params.min_duration_ms * sample_rate_hz / 1000
+    # Frame i is centred on sample i * hop, so a run of frames spans from its first to its last centre.
+    segments = [Segment(start * hop, min(end * hop, len(samples))) for start, end in padded]
+    return [one for one in segments if one.end - one.start >= shortest]
+
+
+def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> NDArray[np.float32]:
+    """`librosa.feature.rms` of the samples without their mean, float32 [shape=(1 + n // hop,)], centred frames."""
+    frame = round(params.frame_ms * sample_rate_hz / 1000)
+    hop = round(params.hop_ms * sample_rate_hz / 1000)
+    centred = samples - samples.mean()
+    envelope = librosa.feature.rms(y=centred, frame_length=frame, hop_length=hop, center=True)[0]
+    return np.asarray(envelope, dtype=np.float32)
+
+
+def noise_floor(envelope: NDArray[np.float32]) -> float:
+    """The level that nine tenths of the recording exceed, in the envelope's unit."""
+    return float(np.percentile(envelope, 10))
+
+
+def _hysteresis(level: NDArray[np.float32], on: float, off: float) -> list[tuple[int, int]]:
+    """Runs of frames above `off` that somewhere exceed `on`, half open."""
+    above = np.concatenate(([False], level >= off, [False]))
+    edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
+    return [(int(start), int(end)) for start, end in edges if level[start:end].max() >= on]
+
+
+def _merge(runs: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
+    """Join runs that lie at most `gap` frames apart."""
+    merged: list[tuple[int, int]] = []
+    for start, end in runs:
+        if merged and start - merged[-1][1] <= gap:
+            merged[-1] = (merged[-1][0], end)
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _split(run: tuple[int, int], envelope: NDArray[np.float32], params: SegmentationParams) -> list[tuple[int, int]]:
+    """Split a run at its deepest valley, again and again, while one is deep enough or the run is too long.
+
+    A valley is deep when the level falls below `valley_ratio` times the lower of the two peaks beside it: that parts
+    coughs that follow each other without a pause. A run longer than `max_duration_ms` is split at its deepest valley
+    whatever that is, since the network sees no more than that of it.
+    """
+    start, end = run
+    shortest = max(1, round(params.min_duration_ms / params.hop_ms))
+    if end - start < 2 * shortest:
+        return [run]
+    level = envelope[start:end]
+    before = np.maximum.accumulate(level)
+    after = np.maximum.accumulate(level[::-1])[::-1]
+    depth = level / np.minimum(before, after)
+    inner = slice(shortest, len(level) - shortest + 1)
+    cut = shortest + int(np.argmin(depth[inner]))
+    too_long = (end - start) * params.hop_ms > params.max_duration_ms
+    if depth[cut] >= params.valley_ratio and not too_long:
+        return [run]
+    left, right = (start, start + cut), (start + cut, end)
+    return [*_split(left, envelope, params), *_split(right, envelope, params)]
+
+
+def _pad(runs: list[tuple[int, int]], padding: int, n_frames: int) -> list[tuple[int, int]]:
+    """Widen each run by `padding` frames, but not into its neighbour: they meet half way."""
+    padded: list[tuple[int, int]] = []
+    for index, (start, end) in enumerate(runs):
+        low = 0 if index == 0 else (runs[index - 1][1] + start) // 2
+        high = n_frames if index == len(runs) - 1 else (end + runs[index + 1][0]) // 2
+        padded.append((max(start - padding, low), min(end + padding, high)))
+    return padded

@@ -1,0 +1,147 @@
+"""The pure last step: what was found and how it scored -> Diagnosis.
+
+The rules, in order:
+1. shorter than 0.2 s, or silent: `poor_quality`;
+2. no accepted cough: `poor_quality` if clipping, noise or dropouts may have hidden one, else `no_cough`;
+3. coughs, but heard too badly to be believed: `poor_quality`;
+4. fewer coughs than asked for, or a probability between the two thresholds: `inconclusive`;
+5. `ok`. The result is the median over the coughs, which one odd segment can't move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.classify import Scores
+from runtime.config import QualityLimits
+from runtime.contract import ModelContract
+from runtime.diagnosis import Audio, DiagnosedSegment, Diagnosis, Reason, Result, Status
+from runtime.prepare import Prepared, PreparedChannel
+from runtime.version import SOFTWARE_VERSION
+
+_NOTHING_TO_HEAR = frozenset({Reason.TOO_SHORT, Reason.SILENT})
+_HIDES_COUGHS = frozenset({Reason.CLIPPED, Reason.LOW_SNR, Reason.DROPOUTS})
+_SPOILS_COUGHS = _HIDES_COUGHS | {Reason.NARROWBAND}
+
+
+def conclude(
+    prepared: Prepared,
+    scores: Scores,
+    contract: ModelContract,
+    quality_limits: QualityLimits,
+    min_coughs: int,
+    infer_ms: float,
+) -> Diagnosis:
+    """scores: of `prepared.spectrograms`, in their order."""
+    index, first = _choose_channel(prepared.channels, scores, contract)
+    chosen = prepared.channels[index]
+    rows = slice(first, first + len(chosen.segments_s))
+    segments = _segments(chosen, scores.cough[rows], scores.classes[rows], contract)
+    reasons = _quality_reasons(prepared, chosen, quality_limits)
+    status, result, more = _judge(segments, reasons, contract, min_coughs)
+    return Diagnosis(
+        status=status,
+        reasons=(*reasons, *more),
+        result=result,
+        segments=segments,
+        audio=Audio(
+            sha256=prepared.audio_sha256,
+            duration_s=prepared.duration_s,
+            sample_rate_hz=prepared.sample_rate_hz,
+            codec=prepared.codec,
+            channels=prepared.n_channels,
+            channel=chosen.channel,
+            snr_db=chosen.quality.snr_db,
+            clipped_fraction=chosen.quality.clipped_fraction,
+            bandwidth_hz=chosen.quality.bandwidth_hz,
+        ),
+        model=contract.model,
+        preprocess_sha256=prepared.preprocess_sha256,
+        spectrogram_sha256=_digest(prepared.spectrograms[rows]),
+        software_version=SOFTWARE_VERSION,
+        timings_ms={**prepared.timings_ms, "infer": infer_ms},
+    )
+
+
+def _choose_channel(channels: tuple[PreparedChannel, ...], scores: Scores, contract: ModelContract) -> tuple[int, int]:
+    """The channel with the better coughs, and the row of its first candidate.
+
+    Each accepted cough counts with its probability times its level: a cough that leaks into the other party's channel
+    scores alike there but is quieter. Without coughs the channel with the likeliest candidate, then the louder.
+    """
+    ranked: list[tuple[tuple[float, float, float], int, int]] = []
+    first = 0
+    for index, channel in enumerate(channels):
+        probabilities = scores.cough[first : first + len(channel.segments_s)]
+        accepted = probabilities >= contract.cough_threshold
+        evidence = float(np.sum(probabilities[accepted] * np.asarray(channel.segment_rms)[accepted]))
+        likeliest = float(probabilities.max(initial=0.0))
+        ranked.append(((evidence, likeliest, channel.quality.peak), -index, first))
+        first += len(channel.segments_s)
+    _, negative_index, first = max(ranked)
+    return -negative_index, first
+
+
+def _segments(
+    channel: PreparedChannel, cough: NDArray[np.float32], classes: NDArray[np.float32], contract: ModelContract
+) -> tuple[DiagnosedSegment, ...]:
+    return tuple(
+        DiagnosedSegment(
+            start_s=start_s,
+            end_s=end_s,
+            cough_probability=float(probability),
+            is_cough=bool(probability >= contract.cough_threshold),
+            class_probabilities=dict(zip(contract.labels, map(float, row), strict=True))
+            if probability >= contract.cough_threshold
+            else None,
+        )
+        for (start_s, end_s), probability, row in zip(channel.segments_s, cough, classes, strict=True)
+    )
+
+
+def _quality_reasons(prepared: Prepared, channel: PreparedChannel, limits: QualityLimits) -> tuple[Reason, ...]:
+    quality = channel.quality
+    peak_dbfs = 20.0 * math.log10(quality.peak) if quality.peak > 0.0 else -math.inf
+    if prepared.duration_s < limits.min_duration_s:
+        return (Reason.TOO_SHORT,)
+    if peak_dbfs < limits.silent_peak_dbfs:
+        return (Reason.SILENT,)
+    found = {
+        Reason.CLIPPED: quality.clipped_fraction > limits.max_clipped_fraction,
+        Reason.LOW_SNR: quality.snr_db is not None and quality.snr_db < limits.min_snr_db,
+        Reason.NARROWBAND: quality.bandwidth_hz < limits.min_bandwidth_hz,
+        Reason.DROPOUTS: quality.dropout_fraction > limits.max_dropout_fraction,
+        Reason.TRUNCATED: prepared.truncated,
+    }
+    return tuple(reason for reason, applies in found.items() if applies)
+
+
+def _judge(
+    segments: tuple[DiagnosedSegment, ...], reasons: tuple[Reason, ...], contract: ModelContract, min_coughs: int
+) -> tuple[Status, Result | None, tuple[Reason, ...]]:
+    coughs = [one for one in segments if one.is_cough]
+    unvalidated = () if contract.model.validated else (Reason.UNVALIDATED_MODEL,)
+    if _NOTHING_TO_HEAR.intersection(reasons):
+        return Status.POOR_QUALITY, None, unvalidated
+    if not coughs:
+        hidden = _HIDES_COUGHS.intersection(reasons)
+        return (Status.POOR_QUALITY if hidden else Status.NO_COUGH), None, unvalidated
+    if _SPOILS_COUGHS.intersection(reasons):
+        return Status.POOR_QUALITY, None, unvalidated
+    if len(coughs) < min_coughs:
+        return Status.INCONCLUSIVE, None, (Reason.TOO_FEW_COUGHS, *unvalidated)
+    positive = contract.labels[-1]
+    probability = float(np.median([one.class_probabilities[positive] for one in coughs if one.class_probabilities]))
+    low, high = contract.thresholds.low, contract.thresholds.high
+    if low <= probability < high:
+        return Status.INCONCLUSIVE, None, (Reason.BETWEEN_THRESHOLDS, *unvalidated)
+    label = positive if probability >= high else contract.labels[0]
+    return Status.OK, Result(label, probability, contract.thresholds, contract.model.validated), unvalidated
+
+
+def _digest(spectrograms: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(spectrograms).tobytes()).hexdigest()

@@ -1,0 +1,165 @@
+"""What a model promises: its tensors, labels, thresholds, and the parameters that it was trained with.
+
+All of it travels in the Triton config's `parameters` (written by export), so that a model and its promises can't part.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from preprocess.color import ColorSpecParams
+from preprocess.mel import MelSpecParams
+from preprocess.segment import SegmentationParams
+from runtime.config import digest, preprocess_parameters
+from runtime.diagnosis import Model, Thresholds
+from runtime.errors import ModelContractError, ParametersDiffer
+
+MODEL_NAME = "cough_cnn"
+INPUT = "spectrogram"
+COUGH_OUTPUT = "cough_probability"
+CLASS_OUTPUT = "class_probabilities"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContract:
+    """A model's promises.
+
+    labels: in the order of `class_probabilities`; cough_threshold: a segment is a cough from here on
+    preprocess: the parameters as `runtime.config.preprocess_parameters` gives them
+    max_batch_size: most spectrograms in one request
+    """
+
+    model: Model
+    labels: tuple[str, ...]
+    cough_threshold: float
+    thresholds: Thresholds
+    preprocess: dict[str, dict[str, Any]]
+    preprocess_sha256: str
+    checkpoint_sha256: str
+    data_sha256: str
+    software_version: str
+    n_mels: int
+    n_frames: int
+    max_batch_size: int
+
+    def check_parameters(
+        self, segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams
+    ) -> None:
+        """Raises: ParametersDiffer naming the first field that is not what the model was trained with."""
+        ours = preprocess_parameters(segmentation, mel_spec, color_spec)
+        for section in sorted(ours.keys() | self.preprocess.keys()):
+            expected, found = self.preprocess.get(section, {}), ours.get(section, {})
+            for name in sorted(expected.keys() | found.keys()):
+                if expected.get(name) != found.get(name):
+                    raise ParametersDiffer(f"{section}.{name}", expected.get(name), found.get(name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The public description, `GET /v1/model`."""
+        return {
+            "name": self.model.name,
+            "version": self.model.version,
+            "sha256": self.model.sha256,
+            "validated": self.model.validated,
+            "labels": list(self.labels),
+            "cough_threshold": self.cough_threshold,
+            "thresholds": {"low": self.thresholds.low, "high": self.thresholds.high},
+            "preprocess": self.preprocess,
+            "preprocess_sha256": self.preprocess_sha256,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "data_sha256": self.data_sha256,
+            "software_version": self.software_version,
+            "input_shape": [self.n_mels, self.n_frames],
+            "max_batch_size": self.max_batch_size,
+        }
+
+
+def read_contract(repository: Path) -> ModelContract:
+    """The contract of the release in a repository directory.
+
+    Raises: ModelContractError.
+    """
+    folder = repository / MODEL_NAME
+    try:
+        text = (folder / "config.pbtxt").read_text(encoding="utf-8")
+        config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    except (OSError, text_format.ParseError) as error:
+        raise ModelContractError(
+            f"{repository.name}/{MODEL_NAME}/config.pbtxt can't be read: run `make export` or restore it from git."
+        ) from error
+    return contract_of(config, str(newest_version(repository)))
+
+
+def newest_version(repository: Path) -> int:
+    """The highest version directory of the model, which is the one that Triton serves by default.
+
+    Raises: ModelContractError if there is none.
+    """
+    folder = repository / MODEL_NAME
+    numbers = (
+        [int(one.name) for one in folder.iterdir() if one.is_dir() and one.name.isdigit()] if folder.is_dir() else []
+    )
+    if not numbers:
+        raise ModelContractError(
+            f"{repository.name}/ holds no {MODEL_NAME} to serve: run `make export` or restore it from git."
+        )
+    return max(numbers)
+
+
+def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelContract:
+    """The contract that a Triton model configuration carries, from disk or from the server.
+
+    Raises: ModelContractError where tensors or parameters are not those of the contract.
+    """
+    parameters = {key: value.string_value for key, value in config.parameters.items()}
+    try:
+        labels = tuple(json.loads(parameters["labels"]))
+        preprocess = json.loads(parameters["preprocess"])
+        contract = ModelContract(
+            model=Model(config.name, version, parameters["model_sha256"], json.loads(parameters["validated"]) is True),
+            labels=labels,
+            cough_threshold=float(parameters["cough_threshold"]),
+            thresholds=Thresholds(float(parameters["threshold_low"]), float(parameters["threshold_high"])),
+            preprocess=preprocess,
+            preprocess_sha256=parameters["preprocess_sha256"],
+            checkpoint_sha256=parameters["checkpoint_sha256"],
+            data_sha256=parameters["data_sha256"],
+            software_version=parameters["software_version"],
+            n_mels=int(preprocess["mel_spec"]["n_mels"]),
+            n_frames=int(preprocess["mel_spec"]["n_frames"]),
+            max_batch_size=config.max_batch_size,
+        )
+    except KeyError as error:
+        raise ModelContractError(f"The model's config lacks the parameter {error}: export the model again.") from error
+    except (ValueError, TypeError) as error:
+        raise ModelContractError("A parameter of the model's config can't be read: export the model again.") from error
+    _check_tensors(config, contract)
+    if digest(preprocess) != contract.preprocess_sha256:
+        raise ModelContractError("The model's preprocess_sha256 is not its parameters' digest: export the model again.")
+    return contract
+
+
+def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract) -> None:
+    expected = {
+        INPUT: ("TYPE_UINT8", [contract.n_mels, contract.n_frames]),
+        COUGH_OUTPUT: ("TYPE_FP32", [1]),
+        CLASS_OUTPUT: ("TYPE_FP32", [len(contract.labels)]),
+    }
+    found: Mapping[str, tuple[str, list[int]]] = {
+        one.name: (model_config_pb2.DataType.Name(one.data_type), list(one.dims))
+        for one in (*config.input, *config.output)
+    }
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ModelContractError(
+                f"The model's tensor {name} is {found.get(name)}, but the contract says {expected.get(name)}: "
+                f"serve a model that `make export` made."
+            )
+    if contract.max_batch_size < 1:
+        raise ModelContractError("The model takes no batches: set max_batch_size and export it again.")

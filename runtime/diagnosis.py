@@ -1,0 +1,131 @@
+"""The answer: what the model says about a recording, and whether one may believe it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """`ok`: coughs were found and scored. The other three are never turned into "negative"."""
+
+    OK = "ok"
+    NO_COUGH = "no_cough"
+    POOR_QUALITY = "poor_quality"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Reason(StrEnum):
+    """Why a status is what it is, or what to bear in mind; the list is closed."""
+
+    TOO_SHORT = "too_short"
+    SILENT = "silent"
+    CLIPPED = "clipped"
+    LOW_SNR = "low_snr"
+    NARROWBAND = "narrowband"
+    DROPOUTS = "dropouts"
+    TRUNCATED = "truncated"
+    TOO_FEW_COUGHS = "too_few_coughs"
+    BETWEEN_THRESHOLDS = "between_thresholds"
+    UNVALIDATED_MODEL = "unvalidated_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Of the class probability: below `low` negative, from `high` on positive, between them inconclusive."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """label: one of the model's; probability: of the last label (`positive`), the median over the coughs."""
+
+    label: str
+    probability: float
+    thresholds: Thresholds
+    validated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosedSegment:
+    """One candidate; class_probabilities: by label in the model's order, None unless `is_cough`."""
+
+    start_s: float
+    end_s: float
+    cough_probability: float
+    is_cough: bool
+    class_probabilities: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """The recording. channel: the one that was used (0 or 1) or `mix`; snr_db: None when undefined."""
+
+    sha256: str
+    duration_s: float
+    sample_rate_hz: int
+    codec: str
+    channels: int
+    channel: int | str
+    snr_db: float | None
+    clipped_fraction: float
+    bandwidth_hz: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model that scored; sha256: of its ONNX file."""
+
+    name: str
+    version: str
+    sha256: str
+    validated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A diagnosis record's content; `to_dict` is its JSON form."""
+
+    status: Status
+    reasons: tuple[Reason, ...]
+    result: Result | None
+    segments: tuple[DiagnosedSegment, ...]
+    audio: Audio
+    model: Model
+    preprocess_sha256: str
+    spectrogram_sha256: str
+    software_version: str
+    timings_ms: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Only JSON's own types."""
+        document: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return document
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @property
+    def coughs(self) -> tuple[DiagnosedSegment, ...]:
+        return tuple(one for one in self.segments if one.is_cough)
+
+
+def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
+    """The inverse of `Diagnosis.to_dict`."""
+    result = document["result"]
+    return Diagnosis(
+        **{
+            **document,
+            "status": Status(document["status"]),
+            "reasons": tuple(Reason(one) for one in document["reasons"]),
+            "result": Result(**{**result, "thresholds": Thresholds(**result["thresholds"])}) if result else None,
+            "segments": tuple(DiagnosedSegment(**one) for one in document["segments"]),
+            "audio": Audio(**document["audio"]),
+            "model": Model(**document["model"]),
+        }
+    )

@@ -1,0 +1,73 @@
+"""What can go wrong between bytes and diagnosis.
+
+What is wrong with the recording itself is the tree of `preprocess.errors`, handed on from here for the front end.
+
+RuntimeFailure
+├── ConfigError          config.yml can't be used
+├── ModelContractError   the model is not one that this code can serve
+│   └── ParametersDiffer   it was trained with other parameters
+└── InferenceError       the model can't be asked now; asking again may help
+    └── InferenceTimeout   it did not answer before the deadline
+"""
+
+from __future__ import annotations
+
+from preprocess.errors import (
+    AudioError,
+    AudioTooLong,
+    EmptyAudio,
+    TooManyChannels,
+    UndecodableAudio,
+    UnsupportedMedia,
+    UnsupportedSampleRate,
+)
+
+__all__ = [
+    "AudioError",
+    "AudioTooLong",
+    "ConfigError",
+    "EmptyAudio",
+    "InferenceError",
+    "InferenceTimeout",
+    "ModelContractError",
+    "ParametersDiffer",
+    "RuntimeFailure",
+    "TooManyChannels",
+    "UndecodableAudio",
+    "UnsupportedMedia",
+    "UnsupportedSampleRate",
+]
+
+
+class RuntimeFailure(Exception):
+    """The root; every message is one sentence that says what to do."""
+
+
+class ConfigError(RuntimeFailure):
+    """config.yml is missing, unreadable or holds a wrong value."""
+
+
+class ModelContractError(RuntimeFailure):
+    """The model's inputs, outputs or parameters are not those of the contract."""
+
+
+class ParametersDiffer(ModelContractError):
+    """The parameters in use are not the ones that the model was trained with.
+
+    field: dotted name, e.g. `mel_spec.hop_length`
+    """
+
+    def __init__(self, field: str, expected: object, found: object) -> None:
+        super().__init__(
+            f"{field} is {found!r}, but the model was trained with {expected!r}: "
+            f"use the model's parameters, or train and export a model with yours."
+        )
+        self.field, self.expected, self.found = field, expected, found
+
+
+class InferenceError(RuntimeFailure):
+    """The inference server can't be reached or refuses."""
+
+
+class InferenceTimeout(InferenceError):
+    """The inference server did not answer before the deadline."""

@@ -1,0 +1,133 @@
+"""The CPU half: the bytes of a recording -> uint8 spectrograms of every candidate, and what `conclude` needs to know."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.color import ColorSpecParams, quantise
+from preprocess.decode import DecodeLimits, Recording, decode
+from preprocess.mel import MelSpecParams, cut, mel_spectrograms
+from preprocess.quality import Quality, measure_quality
+from preprocess.resample import resample
+from preprocess.segment import Segment, SegmentationParams, segment
+from runtime.config import digest, preprocess_parameters
+
+MIX = "mix"
+
+# Two channels whose samples correlate above this carry one signal (a mono source written as stereo, through a codec);
+# the two parties of a call do not correlate, and opposite phases would cancel, so neither is mixed.
+SAME_SIGNAL_CORRELATION = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChannel:
+    """One channel's candidates. channel: its number or MIX; segment_rms: level of each, full scale is 1."""
+
+    channel: int | str
+    segments_s: tuple[tuple[float, float], ...]
+    segment_rms: tuple[float, ...]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the CPU half found; travels between processes.
+
+    spectrograms: uint8 [shape=(n, n_mels, n_frames)], the candidates of all channels, one channel after the other
+    """
+
+    audio_sha256: str
+    duration_s: float
+    sample_rate_hz: int
+    codec: str
+    n_channels: int
+    truncated: bool
+    channels: tuple[PreparedChannel, ...]
+    spectrograms: NDArray[np.uint8]
+    preprocess_sha256: str
+    timings_ms: dict[str, float]
+
+
+def prepare(
+    data: bytes,
+    segmentation: SegmentationParams,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    limits: DecodeLimits,
+) -> Prepared:
+    """Decode, cut and turn into spectrograms.
+
+    Raises: a leaf of `preprocess.errors.AudioError`.
+    """
+    timings: dict[str, float] = {}
+    with _timed(timings, "decode"):
+        recording = decode(data, limits)
+    with _timed(timings, "resample"):
+        names, source = _channels(recording)
+        samples = resample(source, recording.sample_rate_hz, mel_spec.sample_rate_hz)
+    channels, spectrograms = [], []
+    for name, raw, low in zip(names, source, samples, strict=True):
+        with _timed(timings, "segment"):
+            segments = segment(low, mel_spec.sample_rate_hz, segmentation)
+        with _timed(timings, "quality"):
+            quality = measure_quality(
+                raw, recording.sample_rate_hz, low, mel_spec.sample_rate_hz, segments, segmentation
+            )
+        with _timed(timings, "mel"):
+            decibels = mel_spectrograms(cut(low, segments, mel_spec), mel_spec)
+        with _timed(timings, "color"):
+            spectrograms.append(quantise(decibels, color_spec))
+        channels.append(_prepared_channel(name, low, segments, quality, mel_spec.sample_rate_hz))
+    return Prepared(
+        audio_sha256=hashlib.sha256(data).hexdigest(),
+        duration_s=recording.duration_s,
+        sample_rate_hz=recording.sample_rate_hz,
+        codec=recording.codec,
+        n_channels=len(recording.samples),
+        truncated=recording.truncated,
+        channels=tuple(channels),
+        spectrograms=np.concatenate(spectrograms),
+        preprocess_sha256=digest(preprocess_parameters(segmentation, mel_spec, color_spec)),
+        timings_ms=timings,
+    )
+
+
+def _channels(recording: Recording) -> tuple[list[int | str], NDArray[np.float32]]:
+    """The channels to look at, each on its own unless both carry the same signal; float32 [shape=(channels, n)]."""
+    samples = recording.samples
+    if len(samples) == 1:
+        return [0], samples
+    if _same_signal(samples[0], samples[1]):
+        return [MIX], samples.mean(axis=0, keepdims=True)
+    return list(range(len(samples))), samples
+
+
+def _same_signal(left: NDArray[np.float32], right: NDArray[np.float32]) -> bool:
+    left, right = left - left.mean(), right - right.mean()
+    scale = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return scale > 0.0 and float(np.dot(left, right)) / scale >= SAME_SIGNAL_CORRELATION
+
+
+def _prepared_channel(
+    name: int | str, samples: NDArray[np.float32], segments: list[Segment], quality: Quality, sample_rate_hz: int
+) -> PreparedChannel:
+    return PreparedChannel(
+        channel=name,
+        segments_s=tuple((one.start / sample_rate_hz, one.end / sample_rate_hz) for one in segments),
+        segment_rms=tuple(float(np.sqrt(np.mean(np.square(samples[one.start : one.end])))) for one in segments),
+        quality=quality,
+    )
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timings[stage] = timings.get(stage, 0.0) + (time.perf_counter() - started) * 1000.0

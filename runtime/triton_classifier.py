@@ -1,0 +1,177 @@
+"""The classifier behind Triton: one batched gRPC request per recording.
+
+`TritonClassifier` for programs, `AsyncTritonClassifier` for the front end; both build and read the same messages. One
+client serves for the life of its owner; a client per request leaks (tritonclient caches channels).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache, partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from runtime.classify import Scores, checked_scores, join_scores, no_scores
+from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME, ModelContract, contract_of
+from runtime.errors import InferenceError, InferenceTimeout
+
+Answer = TypeVar("Answer")
+
+DEFAULT_TIMEOUT_S = 10.0
+
+# Passing `channel_args` drops tritonclient's own defaults, so its message size and keepalive are repeated here. Triton's
+# server closes connections that ping more often than every 5 minutes without data unless told otherwise.
+CHANNEL_ARGS: list[tuple[str, Any]] = [
+    ("grpc.max_send_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.max_receive_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 2),
+    ("grpc.lb_policy_name", "round_robin"),
+    # A server that was away is found again within a second, not after gRPC's two-minute back-off.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class TritonClassifier:
+    """Satisfies `runtime.classify.Classifier`; url is `host:port` or `dns:///name:port`."""
+
+    def __init__(self, url: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._client = triton.InferenceServerClient(url, channel_args=CHANNEL_ARGS)
+        self._timeout_s = timeout_s
+        self._contract: ModelContract | None = None
+
+    def contract(self) -> ModelContract:
+        if self._contract is None:
+            self._contract = _translated(self._ask_contract)
+        return self._contract
+
+    def classify(self, spectrograms: NDArray[np.uint8]) -> Scores:
+        contract = self.contract()
+        if not len(spectrograms):
+            return no_scores(contract)
+        return join_scores([_translated(partial(self._infer, part)) for part in _batches(spectrograms, contract)])
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> TritonClassifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask_contract(self) -> ModelContract:
+        answer = self._client.get_model_config(MODEL_NAME, client_timeout=self._timeout_s)
+        metadata = self._client.get_model_metadata(MODEL_NAME, client_timeout=self._timeout_s)
+        return contract_of(answer.config, _serving_version(metadata))
+
+    def _infer(self, batch: NDArray[np.uint8]) -> Scores:
+        return _scores(self._client.infer(**_request(batch, self._timeout_s)), len(batch))
+
+
+class AsyncTritonClassifier:
+    """The same for an event loop; must be made inside it."""
+
+    def __init__(self, url: str) -> None:
+        self._client = triton_aio.InferenceServerClient(url, channel_args=CHANNEL_ARGS)
+
+    async def contract(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> ModelContract:
+        """The serving model's promises, asked anew. Raises: InferenceError, ModelContractError."""
+        try:
+            answer = await self._client.get_model_config(MODEL_NAME, client_timeout=timeout_s)
+            metadata = await self._client.get_model_metadata(MODEL_NAME, client_timeout=timeout_s)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _inference_error(error) from error
+        return contract_of(answer.config, _serving_version(metadata))
+
+    async def is_ready(self, timeout_s: float = 1.0) -> bool:
+        """Whether the server answers and the model can be asked."""
+        try:
+            return bool(await self._client.is_model_ready(MODEL_NAME, client_timeout=timeout_s))
+        except (InferenceServerException, grpc.RpcError):
+            return False
+
+    async def classify(self, spectrograms: NDArray[np.uint8], contract: ModelContract, timeout_s: float) -> Scores:
+        """uint8 [shape=(n, n_mels, n_frames)], n >= 0 -> Scores of n, within `timeout_s` in all.
+
+        Raises: InferenceError, InferenceTimeout.
+        """
+        if not len(spectrograms):
+            return no_scores(contract)
+        try:
+            async with asyncio.timeout(timeout_s):
+                parts = [
+                    _scores(await self._client.infer(**_request(part, timeout_s)), len(part))
+                    for part in _batches(spectrograms, contract)
+                ]
+        except TimeoutError as error:
+            raise InferenceTimeout(_TIMEOUT) from error
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise _inference_error(error) from error
+        return join_scores(parts)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+@lru_cache(maxsize=4)
+def shared_classifier(url: str) -> TritonClassifier:
+    """One client per address for the life of the process."""
+    return TritonClassifier(url)
+
+
+def _batches(spectrograms: NDArray[np.uint8], contract: ModelContract) -> list[NDArray[np.uint8]]:
+    step = contract.max_batch_size
+    return [spectrograms[start : start + step] for start in range(0, len(spectrograms), step)]
+
+
+def _request(batch: NDArray[np.uint8], timeout_s: float) -> dict[str, Any]:
+    tensor = triton.InferInput(INPUT, list(batch.shape), "UINT8")
+    tensor.set_data_from_numpy(np.ascontiguousarray(batch))
+    outputs = [triton.InferRequestedOutput(name) for name in (COUGH_OUTPUT, CLASS_OUTPUT)]
+    # `timeout` (µs) bounds the wait in Triton's queue, `client_timeout` (s) the call.
+    return {
+        "model_name": MODEL_NAME,
+        "inputs": [tensor],
+        "outputs": outputs,
+        "timeout": int(timeout_s * 1e6),
+        "client_timeout": timeout_s,
+    }
+
+
+def _scores(answer: triton.InferResult, n: int) -> Scores:
+    return checked_scores(answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT), n)
+
+
+def _serving_version(metadata: Any) -> str:
+    return str(max((int(version) for version in metadata.versions), default=0))
+
+
+def _translated(call: Callable[[], Answer]) -> Answer:
+    try:
+        return call()
+    except (InferenceServerException, grpc.RpcError) as error:
+        raise _inference_error(error) from error
+
+
+def _inference_error(error: Exception) -> InferenceError:
+    """gRPC's own words may hold addresses and stay in the cause; a full queue and an expired one are UNAVAILABLE."""
+    status = str(error.status()) if isinstance(error, InferenceServerException) else str(getattr(error, "code", str)())
+    if "DEADLINE_EXCEEDED" in status:
+        return InferenceTimeout(_TIMEOUT)
+    return InferenceError(f"The inference server can't answer now ({status or 'no status'}): try again.")
+
+
+_TIMEOUT = "The inference server did not answer in time: try again."

@@ -1,0 +1,32 @@
+"""What is to be diagnosed, and with which parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from preprocess.color import ColorSpecParams
+from preprocess.mel import MelSpecParams
+from preprocess.segment import SegmentationParams
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUnit:
+    """One recording and everything that decides its diagnosis besides the model.
+
+    source_file: a path, the file's bytes, or a binary file (read from where it stands to its end)
+    """
+
+    source_file: str | Path | bytes | BinaryIO
+    segmentation_params: SegmentationParams
+    mel_spec_params: MelSpecParams
+    color_spec_params: ColorSpecParams
+
+    def read(self) -> bytes:
+        """The recording's bytes. Raises: OSError where a path can't be read."""
+        if isinstance(self.source_file, bytes):
+            return self.source_file
+        if isinstance(self.source_file, str | Path):
+            return Path(self.source_file).read_bytes()
+        return self.source_file.read()

@@ -1,0 +1,84 @@
+"""The exported file: what it promises to every runtime, and that it says the same as the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from export.parity import ParityError, check_parity, compare, torch_scores
+from export.spectrograms import random_spectrograms
+from export.to_onnx import to_onnx
+from preprocess.color import color_table
+from runtime.classify import Scores
+from runtime.config import load_config
+from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
+from training.network import CoughCNN
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def network() -> CoughCNN:
+    torch.manual_seed(0)
+    return CoughCNN(color_table(load_config()[2]), 2).eval()
+
+
+@pytest.fixture(scope="module")
+def exported(network: CoughCNN) -> bytes:
+    return to_onnx(network, 64, 96)
+
+
+def test_is_one_file_that_old_runtimes_load(exported: bytes) -> None:
+    model = onnx.load_model_from_string(exported)
+    assert model.ir_version <= 10
+    assert all(one.version <= 21 for one in model.opset_import if one.domain == "")
+    assert not any(one.external_data for one in model.graph.initializer)
+
+
+def test_tensors_are_the_contract(exported: bytes) -> None:
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    assert (given.name, given.type, given.shape[1:]) == (INPUT, "tensor(uint8)", [64, 96])
+    assert isinstance(given.shape[0], str)
+    assert [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()] == [
+        (COUGH_OUTPUT, "tensor(float)", [1]),
+        (CLASS_OUTPUT, "tensor(float)", [2]),
+    ]
+
+
+def test_colours_are_inside_and_uint8_goes_through_float(exported: bytes) -> None:
+    graph = onnx.load_model_from_string(exported).graph
+    kinds = [node.op_type for node in graph.node]
+    casts = [onnx.helper.get_attribute_value(node.attribute[0]) for node in graph.node if node.op_type == "Cast"]
+    # TensorRT converts uint8 to floats only, so the first cast must be to float32.
+    assert casts[:2] == [onnx.TensorProto.FLOAT, onnx.TensorProto.INT64]
+    assert "Gather" in kinds
+    tables = [onnx.numpy_helper.to_array(one) for one in graph.initializer if list(one.dims) == [256, 3]]
+    assert np.array_equal(np.rint(tables[0] * 255), color_table(load_config()[2]))
+
+
+def test_holds_no_path_and_is_repeatable(network: CoughCNN, exported: bytes) -> None:
+    assert b".py" not in exported
+    assert b"/" not in b"".join(one.doc_string.encode() for one in onnx.load_model_from_string(exported).graph.node)
+    assert to_onnx(network, 64, 96) == exported
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_says_what_torch_says(network: CoughCNN, exported: bytes, batch: int) -> None:
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    spectrograms = random_spectrograms(batch, 64, 96)
+    cough, classes = session.run([COUGH_OUTPUT, CLASS_OUTPUT], {INPUT: spectrograms})
+    check_parity(torch_scores(network, spectrograms), Scores(cough[:, 0], classes), 0.5, "ONNX Runtime")
+
+
+def test_parity_counts_differences_and_flips() -> None:
+    expected = Scores(np.array([0.49995, 0.9], dtype=np.float32), np.array([[0.2, 0.8], [0.5, 0.5]], dtype=np.float32))
+    found = Scores(np.array([0.50001, 0.9], dtype=np.float32), expected.classes)
+    parity = compare(expected, found, 0.5)
+    assert parity.max_difference == pytest.approx(6e-5, rel=0.01)
+    assert parity.flips == 1
+    with pytest.raises(ParityError, match="1 decisions flipped"):
+        check_parity(expected, found, 0.5, "x")

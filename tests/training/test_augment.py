@@ -1,0 +1,63 @@
+"""Augmentations do what their names say, and keep time: labels are moved by nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.augment import augment, band_limited, quantised_gain, through_codec, with_noise
+
+pytestmark = pytest.mark.training
+
+RATE = 16_000
+
+
+def click_train() -> np.ndarray:
+    """A 40 ms burst of noise at 0.5 s in a second of near silence."""
+    rng = np.random.default_rng(0)
+    samples = 1e-4 * rng.standard_normal(RATE)
+    samples[RATE // 2 : RATE // 2 + 640] += 0.3 * rng.standard_normal(640)
+    return samples.astype(np.float32)
+
+
+def test_noise_has_the_stated_ratio() -> None:
+    samples = click_train()
+    rng = np.random.default_rng(1)
+    noisy = with_noise(samples, 10.0, 0.0, rng)
+    gain = np.abs(samples).max() / np.abs(samples).max()
+    noise = noisy / gain - samples * (np.dot(noisy, samples) / np.dot(samples, samples))
+    signal = samples * (np.dot(noisy, samples) / np.dot(samples, samples))
+    # 16,000 samples of noise: the ratio's standard error is 0.05 dB, and noise correlates a little with the signal.
+    assert 10 * np.log10(np.sum(signal**2) / np.sum(noise**2)) == pytest.approx(10.0, abs=0.5)
+
+
+def test_band_limit_removes_what_lies_above() -> None:
+    samples = np.random.default_rng(2).standard_normal(RATE).astype(np.float32) * 0.1
+    spectrum = np.abs(np.fft.rfft(band_limited(samples, RATE, 3000.0))) ** 2
+    frequency = np.fft.rfftfreq(RATE, 1 / RATE)
+    # soxr's HQ filter reaches 100 dB; 40 dB leaves room for its transition band.
+    assert spectrum[frequency > 3300].mean() < 1e-4 * spectrum[frequency < 2700].mean()
+
+
+def test_gain_rounds_to_16_bits() -> None:
+    quiet = quantised_gain(click_train(), 0.01)
+    assert np.abs(quiet * 32767 - np.rint(quiet * 32767)).max() < 1e-3
+
+
+@pytest.mark.parametrize("codec", ["none", "opus", "mp3", "ulaw", "gsm"])
+def test_codecs_keep_the_time_of_a_burst(codec: str) -> None:
+    decoded, rate = through_codec(click_train(), RATE, codec, np.random.default_rng(3))
+    energy = np.convolve(decoded**2, np.ones(rate // 100), "same")
+    # Labels count from half overlap; coughs last 160 ms and more, so 40 ms moves none.
+    assert np.argmax(energy) / rate == pytest.approx(0.52, abs=0.04)
+    assert len(decoded) / rate == pytest.approx(1.0, abs=0.15)
+
+
+def test_augment_is_seeded_and_bounded() -> None:
+    samples = click_train()
+    for seed in range(12):
+        first, rate = augment(samples, RATE, np.random.default_rng(seed))
+        again, _ = augment(samples, RATE, np.random.default_rng(seed))
+        assert np.array_equal(first, again)
+        assert rate in (8000, RATE)
+        assert np.isfinite(first).all()

@@ -1,0 +1,88 @@
+"""What is saved is what is loaded; what was altered is refused with a sentence that says what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from preprocess.color import color_table
+from runtime.config import load_config, preprocess_parameters
+from training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from training.network import CoughCNN
+from training.thresholds import best_threshold, fit_calibration
+
+pytestmark = pytest.mark.training
+
+
+def description() -> dict[str, Any]:
+    return {
+        "labels": ("negative", "positive"),
+        "preprocess": preprocess_parameters(*load_config()),
+        "cough_threshold": 0.5,
+        "threshold_low": 0.5,
+        "threshold_high": 0.5,
+        "validated": False,
+        "data_sha256": "0" * 64,
+        "seed": 1,
+        "software_version": "0",
+        "metrics": {},
+    }
+
+
+def a_network(seed: int = 0) -> CoughCNN:
+    torch.manual_seed(seed)
+    return CoughCNN(color_table(load_config()[2]), 2)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    network = a_network().eval()
+    saved = save_checkpoint(tmp_path / "net.pt", network, description())
+    loaded, info = load_checkpoint(tmp_path / "net.pt")
+    assert info == saved
+    batch = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    assert all(torch.equal(a, b) for a, b in zip(network(batch), loaded(batch), strict=True))
+
+
+def test_refuses_altered_weights(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "net.pt", a_network(), description())
+    save_checkpoint(tmp_path / "other.pt", a_network(1), description())
+    (tmp_path / "net.pt").write_bytes((tmp_path / "other.pt").read_bytes())
+    with pytest.raises(CheckpointError, match="restore both from one run"):
+        load_checkpoint(tmp_path / "net.pt")
+
+
+def test_refuses_nan(tmp_path: Path) -> None:
+    network = a_network()
+    network.cough_head.bias.data[0] = float("nan")
+    save_checkpoint(tmp_path / "net.pt", network, description())
+    with pytest.raises(CheckpointError, match="no numbers"):
+        load_checkpoint(tmp_path / "net.pt")
+
+
+def test_refuses_missing_and_foreign_descriptions(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="make train"):
+        load_checkpoint(tmp_path / "net.pt")
+    save_checkpoint(tmp_path / "net.pt", a_network(), description())
+    (tmp_path / "net.json").write_text(json.dumps({"labels": ["a"]}))
+    with pytest.raises(CheckpointError, match="not a checkpoint's description"):
+        load_checkpoint(tmp_path / "net.pt")
+
+
+def test_calibration_recovers_a_known_sigmoid() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0.0, 2.0, 20_000)
+    labels = (rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.5 * logits - 1.0)))).astype(np.float64)
+    scale, bias = fit_calibration(logits, labels, np.ones(20_000))
+    # Standard errors at this size are about 0.01 and 0.02.
+    assert scale == pytest.approx(0.5, abs=0.05)
+    assert bias == pytest.approx(-1.0, abs=0.1)
+
+
+def test_threshold_separates_what_is_separable() -> None:
+    scores, labels = np.array([0.1, 0.2, 0.7, 0.9]), np.array([0.0, 0.0, 1.0, 1.0])
+    assert best_threshold(scores, labels, np.ones(4)) == pytest.approx(0.45)

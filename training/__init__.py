@@ -1,0 +1,1 @@
+"""Data set, network, training, evaluation: with export the only place for torch."""

@@ -1,0 +1,101 @@
+"""Change a whole recording the way telephones, messengers and rooms do, the same way for coughs and for everything else.
+
+Applied before segmentation, so that the network sees the segments that serving would cut. Both classes get the same
+distribution: the channel must tell nothing about the label.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+def augment(samples: Samples, sample_rate_hz: int, rng: np.random.Generator) -> tuple[Samples, int]:
+    """A random chain: room, noise (0-30 dB), band limit, gain in 16 bits, codec.
+
+    samples: float32 [shape=(n,)]
+    Returns samples and their rate, which telephone codecs change to 8 kHz.
+    """
+    if rng.random() < 0.3:
+        samples = in_room(samples, sample_rate_hz, rng)
+    if rng.random() < 0.5:
+        samples = with_noise(samples, rng.uniform(0.0, 30.0), rng.uniform(0.0, 2.0), rng)
+    if rng.random() < 0.2:
+        samples = band_limited(samples, sample_rate_hz, rng.uniform(2200.0, 3800.0))
+    if rng.random() < 0.5:
+        samples = quantised_gain(samples, float(10.0 ** rng.uniform(-1.5, 0.0)))
+    codec = rng.choice(("none", "none", "opus", "opus", "mp3", "ulaw", "gsm"))
+    return through_codec(samples, sample_rate_hz, str(codec), rng)
+
+
+def in_room(samples: Samples, sample_rate_hz: int, rng: np.random.Generator) -> Samples:
+    """A small room: the direct sound and exponentially decaying noise (Polack's model), RT60 0.1-0.5 s."""
+    rt60_s = rng.uniform(0.1, 0.5)
+    length = int(rt60_s * sample_rate_hz)
+    times = np.arange(length) / sample_rate_hz
+    tail = rng.standard_normal(length) * np.exp(-6.91 * times / rt60_s)
+    tail *= 10.0 ** (-rng.uniform(3.0, 15.0) / 20.0) / np.sqrt(np.sum(tail**2))
+    tail[0] += 1.0
+    size = len(samples) + length
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)[: len(samples)]
+    return _levelled(wet, samples)
+
+
+def with_noise(samples: Samples, snr_db: float, slope: float, rng: np.random.Generator) -> Samples:
+    """Add noise with power ~ 1 / f^slope (0 white, 1 pink, 2 brown); SNR over the whole recording's RMS."""
+    spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
+    frequencies = np.maximum(np.arange(len(spectrum)), 1.0)
+    noise = np.fft.irfft(spectrum * frequencies ** (-slope / 2.0), len(samples))
+    signal_rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
+    noise *= signal_rms * 10.0 ** (-snr_db / 20.0) / max(float(np.sqrt(np.mean(noise**2))), 1e-12)
+    return _levelled(samples + noise, samples)
+
+
+def band_limited(samples: Samples, sample_rate_hz: int, cutoff_hz: float) -> Samples:
+    """Nothing above `cutoff_hz`, by resampling down and up."""
+    narrow = soxr.resample(samples, sample_rate_hz, 2.0 * cutoff_hz)
+    wide = soxr.resample(narrow, 2.0 * cutoff_hz, sample_rate_hz)[: len(samples)]
+    return np.pad(wide, (0, len(samples) - len(wide))).astype(np.float32)
+
+
+def quantised_gain(samples: Samples, gain: float) -> Samples:
+    """Scale and round to 16 bits, as a quiet recorder does."""
+    return (np.rint(samples * gain * 32767.0) / 32767.0).astype(np.float32)
+
+
+def through_codec(samples: Samples, sample_rate_hz: int, codec: str, rng: np.random.Generator) -> tuple[Samples, int]:
+    """Encode and decode with libsndfile: Opus at about 10-32 kbit/s, MP3 at 20-35, µ-law and GSM at 8 kHz."""
+    if codec == "none":
+        return samples, sample_rate_hz
+    if codec in ("ulaw", "gsm"):
+        narrow = soxr.resample(samples, sample_rate_hz, 8000)
+        return _round_trip(narrow, 8000, "WAV", {"ulaw": "ULAW", "gsm": "GSM610"}[codec]), 8000
+    subtype = {"opus": "OPUS", "mp3": "MPEG_LAYER_III"}[codec]
+    container = {"opus": "OGG", "mp3": "MP3"}[codec]
+    level = float(rng.uniform(0.88, 0.975) if codec == "opus" else rng.uniform(0.3, 0.9))
+    decoded = _round_trip(samples, sample_rate_hz, container, subtype, level)
+    return decoded, sample_rate_hz
+
+
+def _round_trip(
+    samples: Samples, sample_rate_hz: int, container: str, subtype: str, level: float | None = None
+) -> Samples:
+    buffer = io.BytesIO()
+    extra = {} if level is None else {"compression_level": level}
+    soundfile.write(buffer, np.clip(samples, -1.0, 1.0), sample_rate_hz, format=container, subtype=subtype, **extra)
+    buffer.seek(0)
+    decoded, _ = soundfile.read(buffer, dtype="float32")
+    return np.asarray(decoded, dtype=np.float32)
+
+
+def _levelled(changed: NDArray[np.floating], original: Samples) -> Samples:
+    """The changed samples at the peak of the original, so that nothing clips that did not clip before."""
+    peak = float(np.abs(changed).max())
+    scale = float(np.abs(original).max()) / peak if peak > 0.0 else 1.0
+    return (changed * scale).astype(np.float32)
