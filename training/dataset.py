@@ -42,8 +42,8 @@ def read_dataset(root: Path) -> list[Entry]:
 
     Raises: DatasetError.
     """
-    marks = _read_marks(root / "segments.csv")
     rows = _read_csv(root / "manifest.csv", ("path", "label_task", "label", "subject_id", "source", "split"))
+    marks = _read_marks(root / "segments.csv")
     for row in rows:
         _check_row(row)
     classes = {row["path"]: CLASS_LABELS.index(row["label"]) for row in rows if row["label_task"] == "covid"}

@@ -43,7 +43,7 @@ class CoughCNN(nn.Module):
         By way of float32, because TensorRT converts uint8 to floats only.
         """
         index = spectrogram.to(torch.float32).to(torch.int64)
-        return self.color_table[index].permute(0, 3, 1, 2)
+        return nn.functional.embedding(index, self.color_table).permute(0, 3, 1, 2)
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [shape=(batch, n_mels, n_frames)] -> cough_probability [batch, 1], class_probabilities [batch, classes]."""
