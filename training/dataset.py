@@ -90,7 +90,9 @@ def _check_row(row: dict[str, str]) -> None:
     for column, values in allowed.items():
         if row[column] not in values:
             name = column.replace("_", " ")
-            raise DatasetError(f"{row['path']}: the {name} {row[column]!r} is not one of {', '.join(values)}: correct it.")
+            raise DatasetError(
+                f"{row['path']}: the {name} {row[column]!r} is not one of {', '.join(values)}: correct it."
+            )
 
 
 def _short_source(source: str) -> str:

@@ -29,6 +29,7 @@ from training.dataset import CLASS_LABELS, DatasetError, Entry, fold_of, manifes
 from training.examples import Examples, Params, build_examples
 from training.fit import fit
 from training.measure import measure, recording_medians
+from training.model_card import write_model_card
 from training.network import CoughCNN
 from training.predict import predict_logits
 from training.thresholds import best_threshold, fit_calibration
@@ -81,6 +82,7 @@ def train(data: Path, output: Path, seed: int) -> None:
             "metrics": metrics,
         },
     )
+    write_model_card(output.with_name("MODEL_CARD.md"), info)
     print(f"{output.name}: {info.sha256}")
     for split, figures in metrics.items():
         for name, value in figures.items():

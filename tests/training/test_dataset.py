@@ -56,7 +56,7 @@ def test_refuses_with_the_row(tmp_path: Path, rows: str, words: str) -> None:
 
 
 def test_refuses_a_missing_table_and_a_missing_column(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="manifest.csv is not in"):
+    with pytest.raises(DatasetError, match=r"manifest\.csv is not in"):
         read_dataset(tmp_path)
     write_dataset(tmp_path, "")
     (tmp_path / "manifest.csv").write_text("path,label\n")

@@ -54,7 +54,9 @@ def test_learns_an_easy_task_and_repeats_itself() -> None:
     # Two clouds a hundred levels apart; a broken loss, label or colour gives about 0.5 here.
     ranked = logits[examples.cough == 1].min() > logits[examples.cough == 0].max()
     assert ranked
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
     assert not torch.equal(first.cough_head.weight, other.cough_head.weight)
 
 
