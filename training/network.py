@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class CoughCNN(nn.Module):
-    """About 310,000 parameters; 27 million multiply-adds for one 64x96 spectrogram.
+    """About 310,000 parameters; 25 million multiply-adds for one 64x96 spectrogram.
 
     color_table: uint8 [shape=(256, 3)]
     """
