@@ -85,7 +85,7 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
     FLAC and WAV that were written to a pipe don't say how long they are; libsndfile then reports errors or nothing.
     """
     try:
-        file = soundfile.SoundFile(io.BytesIO(data))
+        file = soundfile.SoundFile(_Buffer(data))
     except soundfile.LibsndfileError:
         return None
     with file:
@@ -105,6 +105,13 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
         raise _too_long(limits)
     short_of_header = samples.shape[1] < declared and (broke_off or container.declares_frames)
     return Recording(samples, rate, codec, short_of_header or ends_early(data, container))
+
+
+class _Buffer(io.BytesIO):
+    """Damaged headers make libsndfile seek before the start, where BytesIO raises and soundfile prints a stack trace."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return super().seek(max(offset, 0) if whence == io.SEEK_SET else offset, whence)
 
 
 def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.float32], bool]:
@@ -170,15 +177,21 @@ def _ffmpeg_blocks(
 ) -> tuple[list[NDArray[np.float32]], int, bool]:
     """Decoded blocks, float32 [shape=(channels, n)] each, their rate, and whether any is missing.
 
-    A damaged frame may claim another rate or layout than the first; it is left out.
+    A packet that can't be decoded becomes as much silence, so that what follows stays in its place. A damaged frame may
+    claim another rate or layout than the first; it is left out.
     """
     blocks: list[NDArray[np.float32]] = []
     resampler: av.AudioResampler | None = None
     layout, rate, decoded, missing = None, 0, 0, False
-    for frame in _until_error(file, stream):
-        if frame is None:
+    for frame in _frames(file, stream):
+        if decoded > limits.max_duration_s * rate > 0:
+            raise _too_long(limits)
+        if isinstance(frame, float):
             missing = True
-            break
+            if layout is not None:
+                blocks.append(np.zeros((len(layout.channels), round(frame * rate)), dtype=np.float32))
+                decoded += blocks[-1].shape[1]
+            continue
         if resampler is None:
             # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
             layout, rate = frame.layout, frame.sample_rate
@@ -191,22 +204,39 @@ def _ffmpeg_blocks(
             block = np.asarray(converted.to_ndarray(), dtype=np.float32)
             blocks.append(block)
             decoded += block.shape[1]
-        if decoded > limits.max_duration_s * rate:
-            raise _too_long(limits)
+    if decoded > limits.max_duration_s * rate:
+        raise _too_long(limits)
     return blocks, rate, missing
 
 
-def _until_error(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | None]:
-    """Frames, and None as the last item if decoding broke off after the first frame."""
+def _frames(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | float]:
+    """Decoded frames in order; for a packet that can't be decoded its duration in s, and 0 as the last if the file breaks off."""
+    decoder = stream.codec_context
+    if decoder.name == "amrnb":
+        # FFmpeg's own decoder refuses the silence descriptors that phones send between words (DTX).
+        decoder = av.CodecContext.create("libopencore_amrnb", "r")
+        decoder.sample_rate, decoder.layout = 8000, "mono"
     yielded = False
-    try:
-        for frame in file.decode(stream):
-            yielded = True
-            yield frame
-    except (av.FFmpegError, ValueError):
-        if not yielded:
-            raise
-        yield None
+    packets = file.demux(stream)
+    for _ in range(_MOST_PACKETS):
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, ValueError):
+            if not yielded:
+                raise
+            yield 0.0
+            return
+        if packet is None:
+            return
+        try:
+            frames = decoder.decode(packet)
+        except (av.FFmpegError, ValueError):
+            duration_s = float((packet.duration or 0) * (packet.time_base or 0))
+            yield min(max(duration_s, 0.0), _LONGEST_PACKET_S)
+            continue
+        yielded = yielded or bool(frames)
+        yield from frames
+    yield 0.0
 
 
 def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> None:
@@ -239,5 +269,9 @@ def _checked(recording: Recording) -> Recording:
 
 
 _BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one read
+_MOST_PACKETS = (
+    100_000  # 120 s of the shortest, 2.5 ms, are 48,000; millions of empty ones shall not keep a worker busy
+)
+_LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
 _CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}

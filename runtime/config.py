@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,7 +135,7 @@ def _section(document: dict[str, Any], name: str, kind: type[Params], path: Path
 
 def _typed(value: object, kind: str, where: str) -> object:
     """YAML's value as the dataclass declares it; 3 is taken for 3.0, but nothing is guessed beyond that."""
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -154,6 +155,8 @@ def _check_values(
     for name, value in positive:
         if value <= 0:
             raise ConfigError(f"{path.name}: {name} is {value}, which is not positive: correct it.")
+    if segmentation.hop_ms * mel_spec.sample_rate_hz < 1000:
+        raise ConfigError(f"{path.name}: segmentation.hop_ms is shorter than one sample: correct it.")
     if not 0 <= mel_spec.fmin_hz < mel_spec.fmax_hz <= mel_spec.sample_rate_hz / 2:
         raise ConfigError(f"{path.name}: mel_spec needs 0 <= fmin_hz < fmax_hz <= sample_rate_hz / 2: correct it.")
     if color_spec.min_db >= color_spec.max_db:

@@ -89,7 +89,7 @@ def read_contract(repository: Path) -> ModelContract:
     try:
         text = (folder / "config.pbtxt").read_text(encoding="utf-8")
         config = text_format.Parse(text, model_config_pb2.ModelConfig())
-    except (OSError, text_format.ParseError) as error:
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise ModelContractError(
             f"{repository.name}/{MODEL_NAME}/config.pbtxt can't be read: run `make export` or restore it from git."
         ) from error
@@ -139,10 +139,22 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
         raise ModelContractError(f"The model's config lacks the parameter {error}: export the model again.") from error
     except (ValueError, TypeError) as error:
         raise ModelContractError("A parameter of the model's config can't be read: export the model again.") from error
+    _check_values(parameters["labels"], contract)
     _check_tensors(config, contract)
     if digest(preprocess) != contract.preprocess_sha256:
         raise ModelContractError("The model's preprocess_sha256 is not its parameters' digest: export the model again.")
     return contract
+
+
+def _check_values(labels_json: str, contract: ModelContract) -> None:
+    labels = json.loads(labels_json)
+    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(one, str) for one in labels):
+        raise ModelContractError("The model's labels are not a list of two names or more: export the model again.")
+    thresholds = contract.thresholds
+    if not 0.0 <= thresholds.low <= thresholds.high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
+        raise ModelContractError("The model's thresholds are not in order between 0 and 1: export the model again.")
+    if not contract.model.validated and thresholds.low != thresholds.high:
+        raise ModelContractError("The model is not validated, but its two thresholds differ: make them equal.")
 
 
 def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract) -> None:

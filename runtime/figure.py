@@ -130,8 +130,9 @@ def _title(diagnosis: Diagnosis) -> str:
         f"{coughs} cough{'' if coughs == 1 else 's'} in {diagnosis.audio.duration_s:.1f} s",
     ]
     if diagnosis.result:
-        validated = "" if diagnosis.result.validated else " (unvalidated model: no medical meaning)"
-        parts.append(f"{diagnosis.result.label} {diagnosis.result.probability:.2f}{validated}")
+        result = diagnosis.result
+        validated = "" if result.validated else ", unvalidated model: no medical meaning"
+        parts.append(f"{result.label} ({result.probability:.2f}, threshold {result.thresholds.high:.2f}{validated})")
     elif diagnosis.reasons:
         parts.append(", ".join(diagnosis.reasons))
     return "  ·  ".join(parts)

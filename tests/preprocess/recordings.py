@@ -69,3 +69,9 @@ def likeness(sent: Samples, sent_rate_hz: int, got: Samples, got_rate_hz: int) -
 def noise(seconds: float, rate_hz: int = 8000, level: float = 0.1, seed: int = 0) -> Samples:
     """White Gaussian noise of that RMS, (n,)."""
     return (level * np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))).astype(np.float32)
+
+
+def flac_that_says(data: bytes, frames: int) -> bytes:
+    """Replaces the 36 bits of STREAMINFO that hold the number of frames (RFC 9639, section 8.2)."""
+    word = int.from_bytes(data[18:26], "big") >> 36 << 36 | frames
+    return data[:18] + word.to_bytes(8, "big") + data[26:]

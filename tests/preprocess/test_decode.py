@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from preprocess.decode import decode
-from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile, likeness, warble
+from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile, flac_that_says, likeness, warble
 
 # container, subtype, rate in Hz, codec, s too long at most, least correlation, channels.
 # Transparent codecs keep 0.999 at these rates; GSM 6.10 at 13 kbit/s keeps 0.976, and ADPCM is rounded up to its blocks.
@@ -189,12 +189,6 @@ def test_wav_from_a_pipe_has_no_length_and_is_whole(size):
     np.testing.assert_array_equal(recording.samples, decode(data, LIMITS).samples)
 
 
-def flac_that_says(data: bytes, frames: int) -> bytes:
-    """Replaces the 36 bits of STREAMINFO that hold the number of frames (RFC 9639, section 8.2)."""
-    word = int.from_bytes(data[18:26], "big") >> 36 << 36 | frames
-    return data[:18] + word.to_bytes(8, "big") + data[26:]
-
-
 @pytest.mark.parametrize(("frames", "truncated"), [(0, False), (32_001, True), (119 * 16_000, True)])
 def test_flac_with_another_length_in_its_header(frames, truncated):
     """0 is what a pipe leaves there; more than the file holds means that the rest was lost."""
@@ -214,6 +208,17 @@ def test_frames_of_another_layout_are_left_out_and_said_to_be_missing():
     assert recording.truncated
     assert len(recording.samples) == 1
     assert recording.samples.shape[1] == pytest.approx(whole.samples.shape[1], abs=2 * 1024)
+
+
+def test_a_damaged_packet_becomes_silence_in_its_place():
+    """300 bytes in the middle of the audio: what follows stays where it was, to the sample."""
+    data = by_ffmpeg(warble(16_000), 16_000, "mp4", "aac", movflags="faststart")
+    middle = (data.index(b"mdat") + len(data)) // 2
+    whole, recording = decode(data, LIMITS), decode(data[:middle] + b"\xff" * 300 + data[middle + 300 :], LIMITS)
+    assert not whole.truncated
+    assert recording.truncated
+    assert recording.samples.shape == whole.samples.shape
+    np.testing.assert_allclose(recording.samples[0, -8000:], whole.samples[0, -8000:], atol=1e-3)
 
 
 @pytest.mark.parametrize("peak", [2.5, 1e30])

@@ -1,0 +1,117 @@
+"""The batched mel transform is librosa's, and gain changes nothing."""
+
+from dataclasses import replace
+
+import librosa
+import numpy as np
+import pytest
+
+from preprocess.color import quantise
+from preprocess.mel import _filter_bank, cut, mel_spectrograms
+from preprocess.segment import Segment
+from tests.preprocess.recordings import COLOR_SPEC, MEL_SPEC, noise
+
+N = MEL_SPEC.clip_samples
+
+
+def clips() -> dict[str, np.ndarray]:
+    t = np.arange(N) / MEL_SPEC.sample_rate_hz
+    burst = noise(N / 8000, seed=1)[:N] * np.exp(-t / 0.08).astype(np.float32)
+    padded = burst.copy()
+    padded[3000:] = 0.0
+    impulse = np.zeros(N, dtype=np.float32)
+    impulse[4000] = 1.0
+    return {
+        "noise": noise(N / 8000)[:N],
+        "burst": burst,
+        "padded": padded,
+        "impulse": impulse,
+        "tone": (0.5 * np.sin(2 * np.pi * 1000 * t)).astype(np.float32),
+        "quiet": noise(N / 8000, level=1e-4, seed=2)[:N],
+    }
+
+
+def by_librosa(clip: np.ndarray) -> np.ndarray:
+    levelled = clip / np.abs(clip).max()
+    power = librosa.feature.melspectrogram(
+        y=levelled,
+        sr=MEL_SPEC.sample_rate_hz,
+        n_fft=MEL_SPEC.n_fft,
+        hop_length=MEL_SPEC.hop_length,
+        n_mels=MEL_SPEC.n_mels,
+        fmin=MEL_SPEC.fmin_hz,
+        fmax=MEL_SPEC.fmax_hz,
+        center=False,
+        power=2.0,
+        htk=False,
+        norm="slaney",
+    )
+    return librosa.power_to_db(power, ref=np.max, top_db=None)
+
+
+@pytest.mark.parametrize("name", clips())
+def test_equals_librosa(name):
+    """1e-3 dB down to 60 dB below the maximum, where the levels end (one is 0.24 dB); float32 rounding shows below that."""
+    ours = mel_spectrograms(clips()[name][None], MEL_SPEC)[0]
+    theirs = by_librosa(clips()[name])
+    assert ours.shape == theirs.shape == (MEL_SPEC.n_mels, MEL_SPEC.n_frames)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(np.maximum(ours, -60), np.maximum(theirs, -60), atol=1e-3)
+
+
+@pytest.mark.parametrize("gain", [2.0, 0.3, 1e-3, 1e-12])
+@pytest.mark.parametrize("name", clips())
+def test_gain_changes_nothing(name, gain):
+    """Powers of two would be exact; others round in float32, far less than a level."""
+    clip = clips()[name]
+    expected = mel_spectrograms(clip[None], MEL_SPEC)
+    scaled = mel_spectrograms((clip * np.float32(gain)).astype(np.float32)[None], MEL_SPEC)
+    np.testing.assert_allclose(np.maximum(scaled, -60), np.maximum(expected, -60), atol=1e-3)
+
+
+def test_a_clip_of_zeros_is_the_lowest_level_everywhere():
+    levels = quantise(mel_spectrograms(np.zeros((1, N), dtype=np.float32), MEL_SPEC), COLOR_SPEC)
+    assert levels.shape == (1, MEL_SPEC.n_mels, MEL_SPEC.n_frames)
+    assert not levels.any()
+
+
+def test_each_clip_is_on_its_own():
+    """Order and company don't matter, and each has its maximum at 0 dB. 1e-4 dB: BLAS sums in blocks."""
+    together = np.stack(list(clips().values()))
+    expected = np.concatenate([mel_spectrograms(one[None], MEL_SPEC) for one in together])
+    floored = np.maximum(mel_spectrograms(together, MEL_SPEC), -60)
+    np.testing.assert_allclose(floored, np.maximum(expected, -60), atol=1e-4)
+    np.testing.assert_array_equal(np.maximum(mel_spectrograms(together[::-1], MEL_SPEC)[::-1], -60), floored)
+    np.testing.assert_allclose(expected.max(axis=(1, 2)), 0.0, atol=1e-6)
+
+
+def test_nothing_gives_nothing():
+    assert mel_spectrograms(np.zeros((0, N), dtype=np.float32), MEL_SPEC).shape == (0, 64, 96)
+
+
+def test_no_filter_is_empty():
+    """Too many mels for the FFT leave rows that are always at the floor; librosa only warns of it."""
+    bank = _filter_bank(MEL_SPEC)
+    assert bank.shape == (MEL_SPEC.n_mels, 1 + MEL_SPEC.n_fft // 2)
+    assert (bank.max(axis=1) > 0.0).all()
+
+
+def test_clip_samples_are_exactly_what_the_frames_need():
+    assert N == 95 * 80 + 256
+    assert replace(MEL_SPEC, n_frames=1).clip_samples == MEL_SPEC.n_fft
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kept"),
+    [(0, 100, 100), (100, 100 + N, N), (50, 20_000, N), (19_990, 20_000, 10), (19_990, 30_000, 10), (5, 5, 0)],
+)
+def test_cut_and_pad(start, end, kept):
+    samples = np.arange(1, 20_001, dtype=np.float32)
+    (clip,) = cut(samples, [Segment(start, end)], MEL_SPEC)
+    assert clip.shape == (N,)
+    np.testing.assert_array_equal(clip[:kept], samples[start : start + kept])
+    assert not clip[kept:].any()
+
+
+def test_cut_nothing():
+    assert cut(np.ones(100, dtype=np.float32), [], MEL_SPEC).shape == (0, N)
