@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import socket
 import sys
 
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
         )
         server = uvicorn.Server(config)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn ends in good order and then raises the signal again: that must not end us with a trace or without a code.
+            signal.signal(number, lambda *_: None)
         server.run(sockets=[listener])
     except (SettingsError, RuntimeFailure, StoreUnavailable) as error:
         print(f"frontend: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The only place where things are wired; nothing is opened before the application starts."""
+"""The only place where things are wired; nothing is opened at import."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from frontend.settings import Settings
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from frontend.stores.protocols import AudioStore, RecordStore
+from frontend.unread_body import UnreadBody
 from frontend.workers import Workers
 from runtime.config import load_config, load_limits
 from runtime.contract import ModelContract
@@ -46,24 +47,23 @@ class Stores:
 def create_app(settings: Settings, *, worker_count: int, stores: Stores | None = None) -> FastAPI:
     """The application.
 
-    stores: for tests and other implementations; by default those that the settings name, opened at the start.
-    Raises: ConfigError.
+    stores: for tests and other implementations; by default those that the settings name, opened here, so that a store
+    that can't be opened ends the start like any other wrong setting. The application closes them.
+    Raises: ConfigError, StoreUnavailable.
     """
     params = load_config()
     quality_limits, limits = load_limits()
     metrics = Metrics()
+    opened = stores or _open_stores(settings)
 
     def check(contract: ModelContract) -> None:
         contract.check_parameters(*params)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened = stores or Stores(
-            FolderAudioStore(settings.var / "audio"), SqliteRecordStore(settings.var / "calls.sqlite")
-        )
         classifier = AsyncTritonClassifier(settings.triton_url)
         model = ServingModel(classifier, check)
-        workers = Workers(worker_count, limits)
+        workers = Workers(worker_count, params, limits)
         diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
         calls = Calls(opened.audio, opened.records, diagnoser, limits)
         metrics.in_work.set_function(lambda: calls.in_work)
@@ -87,7 +87,12 @@ def create_app(settings: Settings, *, worker_count: int, stores: Stores | None =
             await opened.records.close()
 
     app = FastAPIOffline(
-        title="Tos.IA", version=SOFTWARE_VERSION, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+        title="Tos.IA",
+        version=SOFTWARE_VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.authenticator = Authenticator(settings.api_keys)
     app.state.limits = limits
@@ -97,4 +102,9 @@ def create_app(settings: Settings, *, worker_count: int, stores: Stores | None =
     app.include_router(routes_calls.router)
     add_problem_handlers(app)
     app.add_middleware(partial(RequestLog, metrics=metrics))
+    app.add_middleware(UnreadBody)
     return app
+
+
+def _open_stores(settings: Settings) -> Stores:
+    return Stores(FolderAudioStore(settings.var / "audio"), SqliteRecordStore(settings.var / "calls.sqlite"))

@@ -24,5 +24,5 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         if last and int(last) < start:
             return None
     if start >= end:
-        raise RangeNotSatisfiable(f"The audio has {size} bytes: ask for a range inside it.")
+        raise RangeNotSatisfiable(size)
     return start, end

@@ -4,14 +4,15 @@
     ├── RequestError         the request has to change
     │   ├── Unauthorized
     │   ├── BodyTooLarge
+    │   ├── BodyTimeout      the sender stopped in the middle of the body
     │   ├── MissingAudio
     │   ├── InvalidCallId
     │   ├── InvalidRequest
     │   ├── CallNotFound
     │   ├── CallErased
     │   ├── CallConflict     the same call_id with other audio
-    │   └── NotDiagnosed
-    ├── RangeNotSatisfiable
+    │   ├── NotDiagnosed
+    │   └── RangeNotSatisfiable
     └── ServiceError         trying again later helps
         ├── Overloaded       refused before anything was stored
         ├── StoreUnavailable
@@ -43,6 +44,10 @@ class BodyTooLarge(RequestError):
     """The body exceeds the limit."""
 
 
+class BodyTimeout(RequestError):
+    """The sender stopped in the middle of the body."""
+
+
 class MissingAudio(RequestError):
     """The form has no file in its field `audio`."""
 
@@ -72,7 +77,11 @@ class NotDiagnosed(RequestError):
 
 
 class RangeNotSatisfiable(RequestError):
-    """The asked range lies outside the audio."""
+    """The asked range lies outside the audio; size: of the audio in bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The audio has {size} bytes: ask for a range inside it.")
+        self.size = size
 
 
 class ServiceError(FrontendError):
@@ -104,6 +113,7 @@ class HttpError:
 
 HTTP_ERRORS: dict[type[Exception], HttpError] = {
     Unauthorized: HttpError(401, "unauthorized", "The API key is missing or wrong"),
+    BodyTimeout: HttpError(408, "body_timeout", "The body did not arrive"),
     CallNotFound: HttpError(404, "call_not_found", "There is no such call"),
     CallErased: HttpError(410, "call_erased", "The call was erased"),
     CallConflict: HttpError(409, "call_conflict", "The call exists with other audio"),

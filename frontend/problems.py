@@ -7,10 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from frontend.errors import HTTP_ERRORS, HttpError, InvalidRequest, ServiceError, http_error
+from frontend.errors import HTTP_ERRORS, HttpError, InvalidRequest, RangeNotSatisfiable, ServiceError, http_error
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -23,6 +24,7 @@ def add_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -42,7 +44,11 @@ def problem_response(
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, ServiceError) else None
+    headers: dict[str, str] = {}
+    if isinstance(error, ServiceError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     return problem_response(request, http_error(error), str(error), headers)
 
 
@@ -61,6 +67,11 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return problem_response(
         request, HttpError(status, code, title), f"{title}: see /docs for those there are.", headers
     )
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The caller hung up in the middle of its body: nobody reads this, but logs and metrics must not call it our defect."""
+    return Response(status_code=499)
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ from typing import Any
 from frontend.errors import InvalidCallId
 
 _CALL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
+_SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{_CALL_ID.pattern}", re.ASCII)
 
 
 class State(StrEnum):
@@ -95,6 +96,11 @@ def checked_call_id(text: str) -> str:
             "call_id must be 1 to 128 letters, digits, or . _ = - and start with a letter or digit: choose another."
         )
     return text
+
+
+def is_sort_key(text: str) -> bool:
+    """Whether a text could be a `CallRecord.sort_key`."""
+    return _SORT_KEY.fullmatch(text) is not None
 
 
 def new_call_id() -> str:

@@ -13,6 +13,8 @@ from frontend.metrics import Metrics
 
 _log = logging.getLogger("tosia.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Others are counted as one: a metric must not grow with what callers invent.
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class RequestLog:
@@ -45,6 +47,7 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-            self._metrics.seconds.labels(scope["method"], route).observe(seconds)
-            _log.info("%s %s %d %.0f ms %s", scope["method"], route, status, seconds * 1000, request_id)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(method, route).observe(seconds)
+            _log.info("%s %s %d %.0f ms %s", method, route, status, seconds * 1000, request_id)

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Security
 from fastapi.responses import JSONResponse, Response
+from pydantic import BeforeValidator
 
 from frontend.authenticate import api_key_header, require_key
 from frontend.byte_range import parse_range
 from frontend.calls import Calls, Outcome
 from frontend.errors import InvalidRequest, NotDiagnosed
-from frontend.records import State, checked_call_id
+from frontend.records import State, checked_call_id, is_sort_key
 from frontend.schemas import CallAnswer, PageAnswer, problems
 from frontend.serving_model import ServingModel
 from frontend.upload import read_upload
@@ -25,6 +26,8 @@ from runtime.diagnosis import Status
 RETRY_AFTER_S = "2"
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
+
+_EMPTY_IS_ABSENT = BeforeValidator(lambda value: value or None)  # `?after=&state=` is what forms and templates send
 
 _UPLOAD_DOCS: dict[str, Any] = {
     "requestBody": {
@@ -57,7 +60,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/diagnoses",
     status_code=201,
-    responses={**_ANSWERS, **problems(401, 409, 410, 413, 415, 422, 503)},
+    responses={**_ANSWERS, **problems(401, 408, 409, 410, 413, 415, 422, 503)},
     openapi_extra=_UPLOAD_DOCS,
 )
 async def post_diagnosis(request: Request) -> JSONResponse:
@@ -66,7 +69,7 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     deadline = asyncio.get_running_loop().time() + limits.request_deadline_s
     _serving_model(request).contract()
     with calls.admitted():
-        upload = await read_upload(request, limits.max_body_bytes)
+        upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
         outcome = await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline)
     return _answer(outcome)
 
@@ -89,8 +92,8 @@ async def list_calls(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[str | None, Query(max_length=512, description="`next` of the page before")] = None,
-    state: State | None = None,
-    status: Status | None = None,
+    state: Annotated[State | None, _EMPTY_IS_ABSENT] = None,
+    status: Annotated[Status | None, _EMPTY_IS_ABSENT] = None,
 ) -> JSONResponse:
     """Calls, newest first."""
     page = await _calls(request).page(limit, _decoded_token(after), state, status)
@@ -189,10 +192,16 @@ def _encoded_token(sort_key: str | None) -> str | None:
 
 
 def _decoded_token(token: str | None) -> str | None:
+    """Raises: InvalidRequest."""
+    if not token:
+        return None
     try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode() if token is not None else None
-    except (binascii.Error, UnicodeError, ValueError) as error:
-        raise InvalidRequest("`after` is not a token of this listing: send the `next` of the page before.") from error
+        sort_key = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        sort_key = ""
+    if not is_sort_key(sort_key):
+        raise InvalidRequest("`after` is not a token of this listing: send the `next` of the page before.")
+    return sort_key
 
 
 def _calls(request: Request) -> Calls:

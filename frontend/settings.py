@@ -9,6 +9,8 @@ from pathlib import Path
 
 from runtime.config import ROOT
 
+_KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
+
 
 class SettingsError(ValueError):
     """The environment can't be used; the message names all that is missing or wrong, in one line."""
@@ -70,6 +72,8 @@ def _api_keys(text: str, wrong: list[str]) -> tuple[ApiKey, ...]:
         one = ApiKey(name, key) if separator else ApiKey("default", name)
         if not one.key or not one.name:
             wrong.append("API_KEY holds an empty key or name: give each pair as name:key")
+        elif not _KEY.fullmatch(one.key):
+            wrong.append(f"API_KEY's key {one.name!r} has characters that a header or a list of pairs can't carry")
         elif any(one.name == other.name for other in keys):
             wrong.append(f"API_KEY names {one.name!r} twice: give each key a name of its own")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from frontend.errors import BodyTooLarge, InvalidRequest, MissingAudio
+from frontend.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
 from frontend.records import checked_call_id, new_call_id
 from runtime.errors import EmptyAudio, UnsupportedMedia
 
@@ -26,11 +27,11 @@ class Upload:
     content_type: str
 
 
-async def read_upload(request: Request, max_body_bytes: int) -> Upload:
-    """The form's `audio` and `call_id`.
+async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> Upload:
+    """The form's `audio` and `call_id`; idle_s: how long the sender may pause.
 
-    Raises: UnsupportedMedia, BodyTooLarge (from the header where it tells, before the body is read), MissingAudio,
-    EmptyAudio, InvalidRequest, InvalidCallId.
+    Raises: UnsupportedMedia, BodyTooLarge (from the header where it tells, before the body is read), BodyTimeout,
+    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("Send the recording as multipart/form-data with a file in the field `audio`.")
@@ -40,7 +41,7 @@ async def read_upload(request: Request, max_body_bytes: int) -> Upload:
         raise _too_large(max_body_bytes)
     parser = _InMemoryParser(
         request.headers,
-        _limited(request.stream(), limit, max_body_bytes),
+        _limited(request.stream(), limit, max_body_bytes, idle_s),
         max_files=1,
         max_fields=_MAX_FIELDS,
         max_part_size=_FORM_OVERHEAD_BYTES,
@@ -49,6 +50,8 @@ async def read_upload(request: Request, max_body_bytes: int) -> Upload:
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(f"The form can't be read: {error.message.rstrip('.')}.") from error
+    except ValueError as error:  # some text codecs that a charset can name raise no UnicodeDecodeError but its parents
+        raise InvalidRequest("The form can't be read: send it as UTF-8.") from error
     try:
         audio = form.get("audio")
         if not isinstance(audio, UploadFile):
@@ -73,10 +76,22 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 1 << 30
 
 
-async def _limited(stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The stream, which ends with an error where a body without a length exceeds the limit."""
+async def _limited(
+    stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int, idle_s: float
+) -> AsyncGenerator[bytes, None]:
+    """The stream, which ends with an error where a body without a length exceeds the limit, or where nothing comes.
+
+    Without the latter as many stalled senders as requests are admitted would keep everybody else out.
+    """
     total = 0
-    async for chunk in stream:
+    while True:
+        try:
+            async with asyncio.timeout(idle_s):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise BodyTimeout(f"Nothing of the body came for {idle_s:g} s: send it again.") from error
+        if chunk is None:
+            return
         total += len(chunk)
         if total > limit:
             raise _too_large(max_body_bytes)

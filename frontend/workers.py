@@ -11,31 +11,34 @@ import logging
 import multiprocessing
 import time
 import wave
-from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from runtime.config import Limits, load_config, load_limits
+from runtime.config import Limits
 from runtime.errors import UndecodableAudio
 from runtime.prepare import Prepared, prepare
 
 _log = logging.getLogger("tosia.workers")
 
+Parameters = tuple[Any, Any, Any]  # as `runtime.load_config` returns them
+
 
 class WorkersClosed(Exception):
-    """The pool is shutting down; the call is finished after the next start."""
+    """There are no workers now; the call is finished later, or after the next start."""
 
 
 class Workers:
-    """A pool of processes, each with the parameters of config.yml."""
+    """A pool of processes that work with the parameters that were checked against the model, whatever config.yml says later."""
 
-    def __init__(self, count: int, limits: Limits) -> None:
-        # spawn: a fork of a process with gRPC threads may hang.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPool(count, initializer=_warm_up, context=context)
+    def __init__(self, count: int, params: Parameters, limits: Limits) -> None:
         self._count = count
-        self._timeout_s = limits.worker_timeout_s
+        self._params = params
+        self._limits = limits
+        self._pool = self._new_pool()
+        self._closed = False
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Returns when every worker has imported what it needs."""
@@ -43,10 +46,7 @@ class Workers:
         await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
 
     async def prepare(self, data: bytes) -> Prepared:
-        """`runtime.prepare.prepare` with the parameters of config.yml.
-
-        Raises: AudioError; WorkersClosed.
-        """
+        """`runtime.prepare.prepare`. Raises: AudioError; WorkersClosed."""
         answer: Prepared = await self._run(_prepare, data)
         return answer
 
@@ -62,28 +62,57 @@ class Workers:
 
     async def close(self) -> None:
         """Running work is ended; calls in work stay `received` and are finished after the next start."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        await asyncio.to_thread(self._pool.join)
+        self._closed = True
+        await asyncio.gather(_end(self._pool), *self._ending)
 
     async def _run(self, function: Any, *arguments: Any) -> Any:
-        try:
-            future = self._pool.schedule(function, args=arguments, timeout=self._timeout_s)
-        except RuntimeError as error:
-            raise WorkersClosed("The service is shutting down.") from error
-        try:
-            return await asyncio.wrap_future(future)
-        except (ProcessExpired, TimeoutError) as error:
-            if not self._pool.active:
+        for _ in range(2):  # once more where the pool broke while the work waited in it
+            try:
+                future = self._usable_pool().schedule(
+                    function, args=(*arguments, self._params, self._limits), timeout=self._limits.worker_timeout_s
+                )
+            except RuntimeError:  # broken since we looked
+                continue
+            try:
+                return await asyncio.wrap_future(future)
+            except BrokenProcessPool:
+                continue
+            except (ProcessExpired, TimeoutError) as error:
+                _log.warning("a worker was ended: %s", type(error).__name__)
+                raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
+            except asyncio.CancelledError as error:  # of this task, or of the work because the pool was stopped
+                if not self._closed:
+                    raise
                 raise WorkersClosed("The service is shutting down.") from error
-            _log.warning("a worker was ended", extra={"reason": type(error).__name__})
-            raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
-        except CancelledError as error:
-            if self._pool.active:
-                raise
-            raise WorkersClosed("The service is shutting down.") from error
+        raise WorkersClosed("The workers can't be started.")
+
+    def _usable_pool(self) -> ProcessPool:
+        """The pool, or a new one: pebble gives up for good when a worker is killed while none has work.
+
+        Raises: WorkersClosed.
+        """
+        if self._closed:
+            raise WorkersClosed("The service is shutting down.")
+        if not self._pool.active:
+            _log.warning("the pool of workers broke and is replaced")
+            task = asyncio.create_task(_end(self._pool))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            self._pool = self._new_pool()
+        return self._pool
+
+    def _new_pool(self) -> ProcessPool:
+        # spawn: a fork of a process with gRPC threads may hang.
+        context = multiprocessing.get_context("spawn")
+        return ProcessPool(self._count, initializer=_warm_up, initargs=(self._params, self._limits), context=context)
 
 
-def _warm_up() -> None:
+async def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    await asyncio.to_thread(pool.join)
+
+
+def _warm_up(params: Parameters, limits: Limits) -> None:
     """Import and compute once, so that no request pays for it."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
@@ -92,7 +121,7 @@ def _warm_up() -> None:
         file.setframerate(16_000)
         # Half a second of silence around a burst, so that every stage runs.
         file.writeframes(bytes(16_000) + bytes(range(256)) * 50 + bytes(16_000))
-    _prepare(buffer.getvalue())
+    _prepare(buffer.getvalue(), params, limits)
 
 
 def _wait_a_moment() -> None:
@@ -100,24 +129,21 @@ def _wait_a_moment() -> None:
     time.sleep(0.05)
 
 
-def _prepare(data: bytes) -> Prepared:
-    _, limits = load_limits()
-    return prepare(data, *load_config(), limits.decode)
+def _prepare(data: bytes, params: Parameters, limits: Limits) -> Prepared:
+    return prepare(data, *params, limits.decode)
 
 
-def _draw_figure(data: bytes, diagnosis: dict[str, Any]) -> bytes:
+def _draw_figure(data: bytes, diagnosis: dict[str, Any], params: Parameters, limits: Limits) -> bytes:
     from runtime.diagnosis import diagnosis_from_dict  # noqa: PLC0415
     from runtime.figure import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
 
-    _, mel_spec, color_spec = load_config()
-    _, limits = load_limits()
+    _, mel_spec, color_spec = params
     return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits.decode)
 
 
-def _draw_segment(data: bytes, diagnosis: dict[str, Any], n: int) -> bytes:
+def _draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, params: Parameters, limits: Limits) -> bytes:
     from runtime.diagnosis import diagnosis_from_dict  # noqa: PLC0415
     from runtime.figure import draw_segment  # noqa: PLC0415
 
-    _, mel_spec, color_spec = load_config()
-    _, limits = load_limits()
+    _, mel_spec, color_spec = params
     return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, limits.decode)

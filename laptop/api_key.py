@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def api_key(var: Path) -> Key:
         raise SetupError(f"var/api_key can't be used ({error}): remove it, or set API_KEY.") from error
     if not value:
         raise SetupError("var/api_key is empty: remove it, or set API_KEY.")
-    return Key(value, f"$(cat '{path}')", generated=True)
+    return Key(value, f"$(cat {shlex.quote(str(path))})", generated=True)
 
 
 def _write_secret(path: Path, value: str) -> None:

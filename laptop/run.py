@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 from laptop.api_key import api_key
@@ -15,9 +16,13 @@ SAMPLE = CHECKOUT / "samples" / "preprocessing" / "benchmark_1" / "raw.ogg"
 
 def run(port: int, metrics_port: int) -> None:
     """Serves until interrupted. Raises: LaptopError, TritonError."""
+    if port == metrics_port:
+        raise SetupError(f"Port {port} can't serve both the API and the metrics: choose another METRICS_PORT.")
     for option, number in (("PORT", port), ("METRICS_PORT", metrics_port)):
         if not is_free(number):
-            raise SetupError(f"Port {number} is in use: end what listens there, or choose another: make run {option}=...")
+            raise SetupError(
+                f"Port {number} is in use: end what listens there, or choose another: make run {option}=..."
+            )
     var = CHECKOUT / "var"
     key = api_key(var)
     with Service(port=port, metrics_port=metrics_port, api_key=key.value, var=var) as service:
@@ -25,8 +30,9 @@ def run(port: int, metrics_port: int) -> None:
         if key.generated:
             print(f"API key:          {key.value} (kept in var/api_key)")
         print(f"Triton's gRPC:    {service.triton_url}")
+        form = shlex.quote(f"audio=@{SAMPLE}")
         print("Try it:")
-        print(f"  curl -H \"X-API-Key: {key.shell}\" -F 'audio=@{SAMPLE}' {service.url}/v1/diagnoses")
+        print(f'  curl -H "X-API-Key: {key.shell}" -F {form} {service.url}/v1/diagnoses')
         print("Ctrl-C ends it.", flush=True)
         while True:
             service.check()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 READY_S = 60.0  # about 6 s are usual
 GRACE_S = 15.0
 POLL_S = 0.1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Service:
@@ -29,9 +32,9 @@ class Service:
 
     def __init__(self, *, port: int, metrics_port: int, api_key: str, var: Path) -> None:
         self.port = port
-        self._metrics_port = metrics_port
+        self.metrics_port = metrics_port
         self._api_key = api_key
-        self._var = var
+        self.var = var
         self._log = var / "frontend.log"
         self._triton = TritonServer(CHECKOUT / "model_repository", log=var / "triton.log")
         self._frontend: subprocess.Popen[bytes] | None = None
@@ -43,6 +46,10 @@ class Service:
     @property
     def triton_url(self) -> str:
         return self._triton.grpc_url
+
+    @property
+    def triton_metrics_url(self) -> str:
+        return self._triton.metrics_url
 
     def __enter__(self) -> Self:
         try:
@@ -79,20 +86,26 @@ class Service:
         self._triton.stop()
 
     def _start_frontend(self) -> subprocess.Popen[bytes]:
-        self._var.mkdir(parents=True, exist_ok=True)
+        self.var.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,
             "API_KEY": self._api_key,
             "TOSIA_STORES": "embedded",
-            "TOSIA_VAR": str(self._var),
+            "TOSIA_VAR": str(self.var),
             "TRITON_URL": self._triton.grpc_url,
         }
         command = [sys.executable, "-m", "frontend", "--host", LOOPBACK, "--port", str(self.port)]
-        command += ["--metrics-port", str(self._metrics_port)]
+        command += ["--metrics-port", str(self.metrics_port)]
         with self._log.open("wb") as log:
             # A session of its own: Ctrl-C reaches us alone, and we stop the processes in order.
             return subprocess.Popen(
-                command, cwd=CHECKOUT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=CHECKOUT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - nothing of ours runs in another thread then
             )
 
     def _wait_until_ready(self) -> None:
@@ -112,7 +125,7 @@ class Service:
             connection.request("GET", "/readyz")
             response = connection.getresponse()
             return response.status, response.read().decode("utf-8", "replace")
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, "no answer"
         finally:
             connection.close()
@@ -122,3 +135,8 @@ class Service:
         if code == 2:
             raise SetupError(lines[-1])
         raise LaptopError(f"The front end has ended ({code}): {lines[-1]} (log: {self._log})")
+
+
+def _end_with_parent() -> None:
+    """A process that is killed can't stop what it started; the kernel then asks it to end (Triton has its own warden)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

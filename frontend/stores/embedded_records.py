@@ -143,6 +143,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
         connection.executescript(_SCHEMA)
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"The record store {path.name} can't be opened: check {path.parent.name}/.") from error

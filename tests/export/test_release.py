@@ -60,9 +60,7 @@ def test_torch_and_the_served_model_agree_on_every_sample(
             check_parity(torch_scores(network, spectrograms), found, info.cough_threshold, "Triton")
 
 
-def test_what_is_written_can_be_selected_and_read(
-    checkpoint: tuple[CoughCNN, CheckpointInfo], tmp_path: Path
-) -> None:
+def test_what_is_written_can_be_selected_and_read(checkpoint: tuple[CoughCNN, CheckpointInfo], tmp_path: Path) -> None:
     network, info = checkpoint
     model = to_onnx(network, 64, 96)
     releases, repository = tmp_path / "releases", tmp_path / "model_repository"

@@ -1,0 +1,96 @@
+"""The running system for every folder, and what a skipped test means in CI."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from laptop.service import CHECKOUT, Service
+from local_triton.ports import free_ports
+
+SAMPLES = CHECKOUT / "samples" / "preprocessing"
+
+_skipped = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def api_key() -> str:
+    """The key of `service`."""
+    return secrets.token_urlsafe(32)
+
+
+@pytest.fixture(scope="session")
+def service(api_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real Triton on the committed model repository and the real front end, one for the whole session."""
+    port, metrics_port = free_ports(2)
+    var = tmp_path_factory.mktemp("var")
+    with Service(port=port, metrics_port=metrics_port, api_key=api_key, var=var) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(service: Service, api_key: str) -> Iterator[httpx.Client]:
+    """A client of `service` that sends the key; its timeout is the 5 s within which bad input must be answered."""
+    with httpx.Client(base_url=service.url, headers={"X-API-Key": api_key}, timeout=5.0, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def benchmark() -> bytes:
+    """The recording that everything is tried with; its diagnosis is `ok`."""
+    return (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder beside the checkout with the data that is not committed."""
+    folder = CHECKOUT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs {folder}, which is not part of the repository")
+    return folder
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test` has no torch: what it deselects by its mark must not even be imported."""
+    if config.option.markexpr != "not training" or collection_path.suffix != ".py":
+        return None
+    if importlib.util.find_spec("torch") is None and "pytestmark = pytest.mark.training" in collection_path.read_text():
+        return True
+    return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_skipped] = []
+    config.pluginmanager.register(_SkipsAreFailuresInCI(config), "skips-are-failures-in-ci")
+
+
+class _SkipsAreFailuresInCI:
+    """CI has everything that the tests need, so a skip there means that something was not tested."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._skipped = config.stash[_skipped]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._skipped.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._skipped.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._skipped and os.environ.get("CI") == "true":
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._skipped and os.environ.get("CI") == "true":
+            terminalreporter.section("skipped, which is a failure with CI=true", red=True)
+            for nodeid in self._skipped:
+                terminalreporter.write_line(nodeid)

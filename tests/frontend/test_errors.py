@@ -1,0 +1,48 @@
+"""One table for every error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import preprocess.errors
+from frontend import errors
+from frontend.calls import _REFUSED
+
+
+def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
+    below = kind.__subclasses__()
+    if not below:
+        yield kind
+    for one in below:
+        yield from leaves(one)
+
+
+def test_every_leaf_is_in_the_table_and_nothing_else() -> None:
+    expected = {*leaves(errors.FrontendError), *leaves(preprocess.errors.AudioError)}
+    assert set(errors.HTTP_ERRORS) == expected
+
+
+def test_codes_and_titles_are_told_apart() -> None:
+    answers = list(errors.HTTP_ERRORS.values())
+    assert len({one.code for one in answers}) == len(answers)
+    assert len({one.title for one in answers}) == len(answers)
+
+
+def test_the_table_of_the_design() -> None:
+    assert {(one.status, one.code) for one in errors.HTTP_ERRORS.values()} == {
+        (401, "unauthorized"), (404, "call_not_found"), (410, "call_erased"), (409, "call_conflict"), (409, "not_diagnosed"),
+        (408, "body_timeout"), (413, "body_too_large"), (415, "unsupported_media"), (416, "range_not_satisfiable"),
+        (422, "missing_audio"), (422, "empty_audio"), (422, "undecodable_audio"), (422, "audio_too_long"),
+        (422, "too_many_channels"), (422, "unsupported_sample_rate"), (422, "invalid_call_id"), (422, "invalid_request"),
+        (503, "overloaded"), (503, "store_unavailable"), (503, "not_ready"),
+    }  # fmt: skip
+
+
+def test_what_is_wrong_with_a_recording_can_be_said_again() -> None:
+    assert set(errors.AUDIO_ERRORS_BY_CODE.values()) == set(leaves(preprocess.errors.AudioError))
+    assert _REFUSED.keys() == errors.AUDIO_ERRORS_BY_CODE.keys()
+
+
+def test_only_what_passes_asks_to_come_back() -> None:
+    for kind, answer in errors.HTTP_ERRORS.items():
+        assert issubclass(kind, errors.ServiceError) == (answer.status == 503)

@@ -1,0 +1,91 @@
+"""Records: ids, times, and the way to the store and back."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from frontend.errors import InvalidCallId
+from frontend.records import (
+    CallRecord,
+    Failure,
+    State,
+    StoredAudio,
+    checked_call_id,
+    is_sort_key,
+    new_call_id,
+    now,
+    record_from_dict,
+    seconds_since,
+)
+
+AUDIO = StoredAudio("calls/a/ff", "ff", 3, "audio/ogg")
+
+
+def record(call_id: str = "a", received_at: str = "2026-01-02T03:04:05.000006Z") -> CallRecord:
+    return CallRecord(call_id, State.RECEIVED, received_at, received_at, 0, None, AUDIO, None)
+
+
+def test_new_ids_are_uuid7_of_this_moment() -> None:
+    before = time.time_ns() // 1_000_000
+    ids = [uuid.UUID(new_call_id()) for _ in range(1000)]
+    after = time.time_ns() // 1_000_000
+    for one in ids:
+        assert (one.version, one.variant) == (7, uuid.RFC_4122)
+        assert before <= one.int >> 80 <= after
+    assert len(set(ids)) == 1000
+    assert all(checked_call_id(str(one)) for one in ids)
+
+
+def test_new_ids_sort_by_time() -> None:
+    ids = []
+    for _ in range(5):
+        ids.append(new_call_id())
+        time.sleep(0.002)
+    assert ids == sorted(ids)
+
+
+@pytest.mark.parametrize("call_id", ["a", "0", "a" * 128, "Az09._=-", "a..b", "CALL=1"])
+def test_call_ids_that_are_allowed(call_id: str) -> None:
+    assert checked_call_id(call_id) == call_id
+
+
+@pytest.mark.parametrize(
+    "call_id", ["", ".", "..", "-a", "_a", "=a", "a/b", "a\\b", "a b", "a\n", "\na", "é", "１", "a" * 129, "a\0"]
+)
+def test_call_ids_that_are_not(call_id: str) -> None:
+    with pytest.raises(InvalidCallId):
+        checked_call_id(call_id)
+
+
+@pytest.mark.parametrize("failure", [None, Failure("undecodable_audio", retryable=False)])
+def test_there_and_back(failure: Failure | None) -> None:
+    one = CallRecord("a", State.FAILED, now(), now(), 3, failure, AUDIO, {"status": "ok"})
+    assert record_from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_the_name_in_the_store_is_not_told() -> None:
+    assert record().to_answer()["audio"] == {"sha256": "ff", "bytes": 3, "content_type": "audio/ogg"}
+
+
+def test_sort_keys_sort_by_time_then_id() -> None:
+    keys = [record("b").sort_key, record("a", "2026-01-02T03:04:05.000007Z").sort_key, record("a").sort_key]
+    assert sorted(keys) == [keys[2], keys[0], keys[1]]
+    assert all(is_sort_key(key) for key in keys)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "|", "2026-01-02T03:04:05.000006Z|", "2026-01-02T03:04:05Z|a", "x|a", record().sort_key + "\n"]
+)
+def test_other_texts_are_no_sort_keys(text: str) -> None:
+    assert not is_sort_key(text)
+
+
+def test_moments() -> None:
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(now())) < timedelta(seconds=5)
+    past = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    assert seconds_since(past) == pytest.approx(120.0, abs=5.0)  # a busy machine may take a while between two lines

@@ -1,0 +1,113 @@
+"""The front end as a process of its own, for tests that start, freeze and kill it apart from Triton."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from laptop.service import CHECKOUT
+from local_triton.ports import free_ports
+
+KEY = "a-key-for-tests"
+PATIENCE_S = 30.0
+
+
+class FrontEnd:
+    """`python -m frontend` with embedded stores in `var`; answers are asked through `api`."""
+
+    def __init__(self, var: Path, triton_url: str) -> None:
+        self.port, self.metrics_port = free_ports(2)
+        self.var = var
+        self._triton_url = triton_url
+        self.process: subprocess.Popen[bytes] | None = None
+        self.api = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", headers={"X-API-Key": KEY}, timeout=20.0, trust_env=False
+        )
+
+    def start(self, *options: str) -> None:
+        """Returns when it answers, ready or not."""
+        environment = {**os.environ, "API_KEY": KEY, "TOSIA_STORES": "embedded", "TOSIA_VAR": str(self.var)}
+        with (self.var / "frontend.log").open("ab") as log:
+            command = [sys.executable, "-m", "frontend", "--port", str(self.port)]
+            self.process = subprocess.Popen(
+                [*command, "--metrics-port", str(self.metrics_port), *options],
+                cwd=CHECKOUT,
+                env={**environment, "TRITON_URL": self._triton_url},
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(lambda: self.get("/healthz") == 200, "the front end answers")
+
+    def get(self, path: str) -> int:
+        """The status, or 0 where nobody answers."""
+        try:
+            return self.api.get(path).status_code
+        except httpx.TransportError:
+            return 0
+
+    def state(self, call_id: str) -> str:
+        return str(self.api.get(f"/v1/calls/{call_id}").json()["state"])
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers, not of multiprocessing's resource tracker."""
+        assert self.process is not None
+        return [pid for pid in children(self.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+
+@contextmanager
+def front_end(var: Path, triton_url: str) -> Iterator[FrontEnd]:
+    """Not started yet; ended at exit."""
+    one = FrontEnd(var, triton_url)
+    try:
+        yield one
+    finally:
+        if one.process is not None and one.process.poll() is None:
+            one.process.terminate()
+            one.process.wait(PATIENCE_S)
+        one.api.close()
+
+
+def wait_for(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience_s:.0f} s until {what}"
+        time.sleep(0.1)
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of direct children."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(after_name[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    return [one for child in children(pid) for one in (child, *descendants(child))]
+
+
+def is_running(pid: int) -> bool:
+    """A zombie has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

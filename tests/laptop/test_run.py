@@ -1,0 +1,132 @@
+"""`make run` and `make demo` without make: what they print, what they leave, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+from PIL import Image
+
+from tests.integration.processes import descendants, is_running, wait_for
+from tests.laptop.checkouts import copy_checkout, laptop, run_arguments
+
+SECRET = "a-key-of-my-own"
+
+
+def start(checkout: Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    """The process when it serves, and what it printed until then."""
+    process = laptop(checkout, *run_arguments(), **environment)
+    assert process.stdout is not None
+    printed = ""
+    while not printed.endswith("Ctrl-C ends it.\n"):
+        printed += (line := process.stdout.readline())
+        assert line, process.communicate()[1]
+    return process, printed
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").iterdir() if path.name.startswith("tosia_triton_")}  # noqa: S108
+
+
+def paste_curl_line(printed: str, elsewhere: Path, **environment: str) -> dict[str, object]:
+    (line,) = [one.strip() for one in printed.splitlines() if one.strip().startswith("curl ")]
+    run = subprocess.run(
+        ["bash", "-c", line],
+        cwd=elsewhere,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(run.stdout)
+
+
+def assert_nothing_left(process: subprocess.Popen[str], started: list[int], before: set[str]) -> None:
+    """The exit code is 0, nothing is said any more, and no process and no shared memory stays."""
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "", "")
+    wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
+    assert shared_memory() <= before
+
+
+def test_run_until_ctrl_c(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path / "a folder with 'quotes'")
+    before = shared_memory()
+    process, printed = start(checkout)
+    started = descendants(process.pid)
+    assert len(started) >= 5  # front end, workers, warden, tritonserver, stub
+    key = (checkout / "var" / "api_key").read_text().strip()
+    assert stat.S_IMODE((checkout / "var" / "api_key").stat().st_mode) == 0o600
+    assert f"API key:          {key} " in printed
+    assert re.search(r"http://127\.0\.0\.1:\d+ ", printed)
+    record = paste_curl_line(printed, tmp_path)
+    assert (record["state"], record["diagnosis"]["status"]) == ("diagnosed", "ok")
+    # A terminal sends Ctrl-C to the whole group, and impatient people press it twice.
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    assert_nothing_left(process, started, before)
+    assert "Traceback" not in (checkout / "var" / "frontend.log").read_text()
+
+
+def test_run_with_a_key_of_one_s_own_until_sigterm(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    before = shared_memory()
+    process, printed = start(checkout, API_KEY=f"first:old-key,second:{SECRET}")
+    started = descendants(process.pid)
+    assert SECRET not in printed
+    assert not (checkout / "var" / "api_key").exists()
+    record = paste_curl_line(printed, Path("/"), API_KEY=f"first:old-key,second:{SECRET}")
+    assert record["state"] == "diagnosed"
+    process.terminate()
+    assert_nothing_left(process, started, before)
+    for log in (checkout / "var").glob("*.log"):
+        assert SECRET not in log.read_text(errors="replace")
+
+
+def test_the_terminal_is_closed_while_it_starts(tmp_path: Path) -> None:
+    before = shared_memory()
+    process = laptop(copy_checkout(tmp_path), *run_arguments())
+    wait_for(lambda: len(descendants(process.pid)) >= 3, "it has begun to start others")
+    started = descendants(process.pid)
+    process.send_signal(signal.SIGHUP)
+    assert_nothing_left(process, started, before)
+
+
+def test_what_was_started_goes_even_when_run_is_killed(tmp_path: Path) -> None:
+    process, _ = start(copy_checkout(tmp_path))
+    started = descendants(process.pid)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
+
+
+def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
+    process, _ = start(copy_checkout(tmp_path))
+    started = descendants(process.pid)
+    (front_end,) = [pid for pid in started if b"frontend\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(front_end, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(r"tosia: The front end has ended \(-9\)[^\n]*frontend\.log\)\n", errors)
+    wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
+
+
+def test_demo(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    before = shared_memory()
+    process = laptop(checkout, "demo")
+    output, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "The figure is in build/demo.png.\n")
+    diagnosis = json.loads(output)
+    assert diagnosis["status"] == "ok"
+    assert diagnosis["audio"]["codec"] == "opus"
+    with Image.open(checkout / "build" / "demo.png") as figure:
+        figure.load()
+        assert figure.format == "PNG"
+    assert not (checkout / "var").exists()
+    assert shared_memory() <= before

@@ -1,0 +1,89 @@
+"""What holds for the repository as a whole: locks, documents, generated files."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from hashlib import sha256
+
+import pytest
+
+from runtime.config import MODEL_REPOSITORY, ROOT
+from runtime.version import SOFTWARE_VERSION
+
+LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if path.name != "torch.txt")
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_package_is_pinned_by_hash_and_no_address_is_named(lock) -> None:
+    text = lock.read_text()
+    assert "://" not in text
+    requirements = [one for one in re.split(r"\n(?=\S)", text) if one.strip() and not one.startswith("#")]
+    assert len(requirements) >= 3
+    for requirement in requirements:
+        assert re.match(r"[a-z0-9-]+==\S+", requirement), requirement.splitlines()[0]
+        assert "--hash=sha256:" in requirement, requirement.splitlines()[0]
+
+
+def test_serving_has_no_torch() -> None:
+    names = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / "serving.txt").read_text(), re.MULTILINE)
+    assert "numpy" in names
+    assert not {"torch", "onnx", "pytest"} & set(names)
+
+
+def test_training_prepares_audio_with_the_packages_of_serving() -> None:
+    serving, training = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+        for name in ("serving.txt", "training.txt")
+    )
+    for package in ("numpy", "scipy", "librosa", "soundfile", "soxr", "av"):
+        assert serving[package] == training[package]
+
+
+def test_the_release_is_what_its_manifest_says() -> None:
+    manifest = json.loads((MODEL_REPOSITORY / "manifest.json").read_text())
+    found = {
+        path.relative_to(MODEL_REPOSITORY).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in MODEL_REPOSITORY.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert found == manifest["files"]
+
+
+def test_one_version() -> None:
+    assert f'version = "{SOFTWARE_VERSION}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_documents_name_only_verbs_and_files_that_exist() -> None:
+    verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text()
+        named = set(re.findall(r"`make ([a-z-]+)", text)) | set(re.findall(r"^make ([a-z-]+)", text, re.MULTILINE))
+        assert named
+        assert named <= verbs
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / target).exists(), f"{name} links to {target}"
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text()
+    pages = [path.name for path in folder.glob("0*.md")]
+    assert pages
+    assert all(f"({page})" in index for page in pages)
+
+
+def test_nothing_names_this_machine_or_a_registry() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    texts = [
+        ROOT / name for name in tracked if name.endswith((".py", ".md", ".txt", ".in", ".yml", ".toml", ".sh", ".json"))
+    ]
+    assert len(texts) > 100
+    forbidden = re.compile(
+        "|".join(("/wo" + "rk/", "/ro" + "ot/", "pypi" + r"\.org", "registry" + r"\.npm", r"deb\." + "debian"))
+    )
+    for path in texts:
+        assert not forbidden.search(path.read_text(encoding="utf-8")), path
