@@ -12,10 +12,10 @@ from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME
 from runtime.version import SOFTWARE_VERSION
 from training.checkpoint import CheckpointInfo
 
-MAX_BATCH_SIZE = 64  # a recording rarely has more candidates; perf figures in docs/decisions/0007-release.md
+MAX_BATCH_SIZE = 64  # a recording rarely has more candidates
 QUEUE_DELAY_US = 500  # longer than a request takes to arrive behind another, short against the 10 s deadline
 MAX_QUEUE_SIZE = 512
-QUEUE_TIMEOUT_US = 10_000_000  # the front end's deadline; it sends what is left of it with each request
+QUEUE_TIMEOUT_US = 10_000_000  # the deadline of a request; each says with it how long it may wait
 LABEL_FILE = "labels.txt"
 
 HEADER = """\

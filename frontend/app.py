@@ -67,6 +67,7 @@ def create_app(settings: Settings, *, worker_count: int, stores: Stores | None =
         diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
         calls = Calls(opened.audio, opened.records, diagnoser, limits)
         metrics.in_work.set_function(lambda: calls.in_work)
+        metrics.degraded.labels("inference").set_function(lambda: not model.available)
         app.state.calls, app.state.workers, app.state.serving_model = calls, workers, model
         app.state.records = opened.records
         await asyncio.gather(workers.start(), model.look())
@@ -77,7 +78,6 @@ def create_app(settings: Settings, *, worker_count: int, stores: Stores | None =
         try:
             yield
         finally:
-            app.state.draining = True
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)

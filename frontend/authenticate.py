@@ -33,10 +33,10 @@ class Authenticator:
         return found
 
 
-async def require_key(request: Request) -> str:
-    """The dependency of every `/v1` route; returns the key's name. Raises: Unauthorized."""
+async def require_key(request: Request) -> None:
+    """The dependency of every `/v1` route; leaves the key's name for the request's log line. Raises: Unauthorized."""
     authenticator: Authenticator = request.app.state.authenticator
-    return authenticator.key_name(request.headers.get("X-API-Key"))
+    request.state.key_name = authenticator.key_name(request.headers.get("X-API-Key"))
 
 
 def _digest(key: str) -> bytes:

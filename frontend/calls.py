@@ -19,17 +19,19 @@ from dataclasses import dataclass, replace
 from frontend.diagnoser import Diagnoser
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
+    BodyTooLarge,
     CallConflict,
     CallErased,
     CallNotFound,
     FrontendError,
     NotDiagnosed,
+    NotReady,
     Overloaded,
     http_error,
 )
 from frontend.records import CallRecord, Failure, State, StoredAudio, now
 from frontend.stores.protocols import AudioStore, CallExists, Page, RecordStore, StaleRecord, Versioned
-from frontend.workers import WorkersClosed
+from frontend.workers import WorkersClosed, WorkTimeout
 from runtime.config import Limits
 from runtime.diagnosis import Diagnosis
 from runtime.errors import AudioError, InferenceError
@@ -77,7 +79,8 @@ class Calls:
     async def submit(self, call_id: str, audio: bytes, content_type: str, deadline: float) -> Outcome:
         """Store a recording and diagnose it, waiting until `deadline` (event-loop time) at most.
 
-        Raises: CallConflict, CallErased, StoreUnavailable; AudioError where it can't be diagnosed.
+        Raises: CallConflict, CallErased, StoreUnavailable; AudioError or
+        NotReady where it was stored and can't be diagnosed.
         """
         sha256 = hashlib.sha256(audio).hexdigest()
         known = await self._records.read(call_id)
@@ -97,12 +100,14 @@ class Calls:
     async def diagnose_stored(self, call_id: str, deadline: float) -> Outcome:
         """Diagnose a call whose audio lies in the store already.
 
-        Raises: CallNotFound, CallErased, StoreUnavailable; AudioError where it can't be diagnosed.
+        Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be diagnosed.
         """
         known = await self._records.read(call_id)
         if known is not None:
             return await self._finish_until(known, None, False, deadline)
         name = await self._audio.find(call_id)
+        if name and (await self._audio.size(name) or 0) > self._limits.max_body_bytes:
+            raise BodyTooLarge("The stored audio is larger than this service takes: store less of it.")
         data = await self._audio.read(name) if name else None
         if name is None or data is None:
             raise CallNotFound("There is neither a record nor audio of this call: check the call_id.")
@@ -138,10 +143,10 @@ class Calls:
 
     async def erase(self, call_id: str) -> None:
         """Record first, so that nothing that is shown lacks its audio. Raises: CallNotFound, StoreUnavailable."""
-        known = await self._records.erase(call_id)
-        await self._audio.erase(call_id)
-        if not known:
+        without_record = await self._audio.find(call_id) is not None
+        if not await self._records.erase(call_id, without_record=without_record) and not without_record:
             raise CallNotFound("There is no call with this call_id: check it, or list the calls.")
+        await self._audio.erase(call_id)
 
     def start(self, known: Versioned, audio: bytes | None = None) -> asyncio.Task[AudioError | None]:
         """The task that finishes a received call, the running one if there is one; it results in why the audio failed."""
@@ -186,6 +191,8 @@ class Calls:
         failure = known.record.failure
         if failure and failure.code in AUDIO_ERRORS_BY_CODE:
             raise AUDIO_ERRORS_BY_CODE[failure.code](_REFUSED[failure.code])
+        if failure:
+            raise NotReady(f"The call is stored but could not be diagnosed ({failure.code}): send it again.")
         return Outcome(known.record, created)
 
     async def _finish(self, known: Versioned, audio: bytes | None) -> AudioError | None:
@@ -205,6 +212,8 @@ class Calls:
             record = replace(record, updated_at=now())
             if record.attempts >= MAX_ATTEMPTS:
                 record = _failed(record, "inference_unavailable", retryable=True)
+        except WorkTimeout:
+            record = _failed(record, "preparation_timeout", retryable=True)
         except WorkersClosed:
             return None
         except Exception:  # noqa: BLE001 - a defect of ours: the call must neither be lost nor tried for ever

@@ -26,6 +26,8 @@ async def finish_received(calls: Calls, records: RecordStore, model: ServingMode
                 await _sweep(calls, records)
         except StoreUnavailable:
             _log.warning("the record store is away")
+        except Exception:  # noqa: BLE001 - a defect of ours must not end the loop that keeps "nothing is lost"
+            _log.exception("a sweep failed")
         await asyncio.sleep(SWEEP_S)
 
 

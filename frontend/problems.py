@@ -40,6 +40,9 @@ def problem_response(
         "code": error.code,
         "request_id": getattr(request.state, "request_id", None),
     }
+    call_id = getattr(request.state, "call_id", None)
+    if call_id is not None:  # the call is stored, or was before: so its sender can ask for it, or erase it
+        headers = {**(headers or {}), "Location": f"/v1/calls/{call_id}"}
     return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 
 

@@ -77,11 +77,14 @@ class CallRecord:
 
 
 def record_from_dict(document: dict[str, Any]) -> CallRecord:
-    """The inverse of `CallRecord.to_dict`."""
+    """The inverse of `CallRecord.to_dict`; fields that a newer version has added are left out.
+
+    Raises: KeyError, TypeError, ValueError where it is no record.
+    """
     failure = document["failure"]
     return CallRecord(
         **{
-            **document,
+            **{field.name: document[field.name] for field in dataclasses.fields(CallRecord)},
             "state": State(document["state"]),
             "failure": Failure(**failure) if failure else None,
             "audio": StoredAudio(**document["audio"]),

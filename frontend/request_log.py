@@ -50,4 +50,5 @@ class RequestLog:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.seconds.labels(method, route).observe(seconds)
-            _log.info("%s %s %d %.0f ms %s", method, route, status, seconds * 1000, request_id)
+            key_name = scope["state"].get("key_name", "-")
+            _log.info("%s %s %d %.0f ms key=%s %s", method, route, status, seconds * 1000, key_name, request_id)

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator
 from frontend.authenticate import api_key_header, require_key
 from frontend.byte_range import parse_range
 from frontend.calls import Calls, Outcome
-from frontend.errors import InvalidRequest, NotDiagnosed
+from frontend.errors import CallNotFound, InvalidRequest
 from frontend.records import State, checked_call_id, is_sort_key
 from frontend.schemas import CallAnswer, PageAnswer, problems
 from frontend.serving_model import ServingModel
@@ -70,12 +70,13 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     _serving_model(request).contract()
     with calls.admitted():
         upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
+        request.state.call_id = upload.call_id
         outcome = await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline)
     return _answer(outcome)
 
 
 @router.post(
-    "/calls/{call_id}/diagnosis", status_code=201, responses={**_ANSWERS, **problems(401, 404, 410, 415, 422, 503)}
+    "/calls/{call_id}/diagnosis", status_code=201, responses={**_ANSWERS, **problems(401, 404, 410, 413, 415, 422, 503)}
 )
 async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     """Diagnoses a call whose audio already lies in the store."""
@@ -165,7 +166,7 @@ async def get_segment(call_id: str, n: int, request: Request) -> Response:
             return _png(await _workers(request).draw_segment(data, record.diagnosis or {}, n))
         except IndexError:
             count = len((record.diagnosis or {}).get("segments", ()))
-            raise NotDiagnosed(f"The diagnosis has {count} segments, counted from 0: ask for one of them.") from None
+            raise CallNotFound(f"The diagnosis has {count} segments, counted from 0: ask for one of them.") from None
 
 
 @router.get("/model", response_model=None, responses=problems(401, 503))

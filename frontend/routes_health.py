@@ -19,7 +19,7 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", response_model=None, responses=problems(503))
 async def readyz(request: Request) -> JSONResponse:
-    """503 until the model's parameters were seen and agree, and while draining; says what is degraded."""
+    """503 until the model's parameters were seen and agree, and while draining (server.py); says what is degraded."""
     state = request.app.state
     if state.draining:
         raise NotReady("The service is shutting down: ask another replica.")
@@ -30,6 +30,5 @@ async def readyz(request: Request) -> JSONResponse:
         stores = "ok"
     except StoreUnavailable:
         stores = "degraded"
-    state.metrics.degraded.labels("inference").set(inference == "degraded")
     state.metrics.degraded.labels("stores").set(stores == "degraded")
     return JSONResponse({"status": "ready", "inference": inference, "stores": stores})

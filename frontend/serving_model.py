@@ -56,7 +56,10 @@ class ServingModel:
         """Look again and again, until cancelled."""
         with contextlib.suppress(asyncio.CancelledError):
             while True:
-                await self.look()
+                try:
+                    await self.look()
+                except Exception:  # noqa: BLE001 - a defect of ours must not end the watch
+                    _log.exception("looking at the model failed")
                 await asyncio.sleep(WATCH_S)
 
     def _set_available(self, available: bool) -> None:

@@ -12,9 +12,11 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from frontend.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
 from frontend.records import checked_call_id, new_call_id
-from runtime.errors import EmptyAudio, UnsupportedMedia
+from runtime.errors import UnsupportedMedia
+from runtime.prepare import check_media
 
 _MAX_FIELDS = 8  # audio, call_id, and some that a client may send along
+_SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes have about half of that
 _FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
 
 
@@ -28,7 +30,7 @@ class Upload:
 
 
 async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> Upload:
-    """The form's `audio` and `call_id`; idle_s: how long the sender may pause.
+    """The form's `audio` and `call_id`; idle_s: how long the sender may fall behind 4 KiB/s.
 
     Raises: UnsupportedMedia, BodyTooLarge (from the header where it tells, before the body is read), BodyTimeout,
     MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
@@ -61,8 +63,7 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
             raise InvalidRequest("Send call_id as a plain field, not as a file.")
         checked = checked_call_id(call_id) if call_id is not None else new_call_id()
         data = await audio.read()
-        if not data:
-            raise EmptyAudio("The file is empty: send the recording's bytes.")
+        check_media(data)
         if len(data) > max_body_bytes:
             raise _too_large(max_body_bytes)
         return Upload(checked, data, _safe_content_type(audio.content_type))
@@ -79,17 +80,19 @@ class _InMemoryParser(MultiPartParser):
 async def _limited(
     stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int, idle_s: float
 ) -> AsyncGenerator[bytes, None]:
-    """The stream, which ends with an error where a body without a length exceeds the limit, or where nothing comes.
+    """The stream, which ends with an error where a body without a length exceeds the limit, or comes too slowly.
 
     Without the latter as many stalled senders as requests are admitted would keep everybody else out.
     """
     total = 0
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     while True:
         try:
-            async with asyncio.timeout(idle_s):
+            async with asyncio.timeout_at(started + idle_s + total / _SLOWEST_BYTES_PER_S):
                 chunk = await anext(stream, None)
         except TimeoutError as error:
-            raise BodyTimeout(f"Nothing of the body came for {idle_s:g} s: send it again.") from error
+            raise BodyTimeout("The body came too slowly or not at all: send it again.") from error
         if chunk is None:
             return
         total += len(chunk)

@@ -1,6 +1,6 @@
 """CPU work in processes of its own: librosa, decoders and figures never touch the event loop.
 
-A recording that crashes or hangs a decoder ends one worker and costs one request; pebble starts another.
+A recording that crashes or hangs a decoder ends a worker and costs its own request; pebble starts another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from frontend.errors import NotReady
 from runtime.config import Limits
 from runtime.errors import UndecodableAudio
 from runtime.prepare import Prepared, prepare
@@ -27,6 +28,14 @@ Parameters = tuple[Any, Any, Any]  # as `runtime.load_config` returns them
 
 class WorkersClosed(Exception):
     """There are no workers now; the call is finished later, or after the next start."""
+
+
+class WorkTimeout(Exception):
+    """The work took longer than a worker may take; on a machine with less to do it may succeed."""
+
+
+class _WorkerDied(Exception):
+    """The work ended two workers."""
 
 
 class Workers:
@@ -46,27 +55,37 @@ class Workers:
         await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
 
     async def prepare(self, data: bytes) -> Prepared:
-        """`runtime.prepare.prepare`. Raises: AudioError; WorkersClosed."""
-        answer: Prepared = await self._run(_prepare, data)
+        """`runtime.prepare.prepare`. Raises: AudioError; WorkTimeout; WorkersClosed."""
+        try:
+            answer: Prepared = await self._run(_prepare, data)
+        except _WorkerDied as error:
+            raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
         return answer
 
     async def draw_figure(self, data: bytes, diagnosis: dict[str, Any]) -> bytes:
-        """PNG. Raises: AudioError; WorkersClosed."""
-        answer: bytes = await self._run(_draw_figure, data, diagnosis)
-        return answer
+        """PNG. Raises: NotReady."""
+        return await self._draw(_draw_figure, data, diagnosis)
 
     async def draw_segment(self, data: bytes, diagnosis: dict[str, Any], n: int) -> bytes:
-        """PNG. Raises: IndexError; AudioError; WorkersClosed."""
-        answer: bytes = await self._run(_draw_segment, data, diagnosis, n)
-        return answer
+        """PNG. Raises: IndexError; NotReady."""
+        return await self._draw(_draw_segment, data, diagnosis, n)
 
     async def close(self) -> None:
         """Running work is ended; calls in work stay `received` and are finished after the next start."""
         self._closed = True
         await asyncio.gather(_end(self._pool), *self._ending)
 
+    async def _draw(self, function: Any, *arguments: Any) -> bytes:
+        try:
+            image: bytes = await self._run(function, *arguments)
+        except (_WorkerDied, WorkTimeout, WorkersClosed) as error:
+            raise NotReady("The figure can't be drawn now: try again.") from error
+        return image
+
     async def _run(self, function: Any, *arguments: Any) -> Any:
-        for _ in range(2):  # once more where the pool broke while the work waited in it
+        # Once more where a worker died: others may have killed it (memory), and a good recording must not pay for that.
+        died = False
+        for _ in range(2):
             try:
                 future = self._usable_pool().schedule(
                     function, args=(*arguments, self._params, self._limits), timeout=self._limits.worker_timeout_s
@@ -77,13 +96,18 @@ class Workers:
                 return await asyncio.wrap_future(future)
             except BrokenProcessPool:
                 continue
-            except (ProcessExpired, TimeoutError) as error:
-                _log.warning("a worker was ended: %s", type(error).__name__)
-                raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
+            except ProcessExpired:
+                _log.warning("a worker died")
+                died = True
+            except TimeoutError as error:
+                _log.warning("a worker took too long and was ended")
+                raise WorkTimeout from error
             except asyncio.CancelledError as error:  # of this task, or of the work because the pool was stopped
                 if not self._closed:
                     raise
                 raise WorkersClosed("The service is shutting down.") from error
+        if died:
+            raise _WorkerDied
         raise WorkersClosed("The workers can't be started.")
 
     def _usable_pool(self) -> ProcessPool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--metrics-port", type=_port, default=9090, help="of /metrics (default: 9090)")
     commands.add_parser("demo", help="diagnose one sample and stop")
     options = parser.parse_args(arguments)
+    os.umask(0o077)  # what is written under var/ is nobody else's
     for number in _ENDING:
         signal.signal(number, _end)
     try:

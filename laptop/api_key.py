@@ -19,11 +19,6 @@ class Key:
     shell: str
     generated: bool
 
-    @property
-    def header(self) -> str:
-        """The bare key, as the header X-API-Key carries it (of several name:key pairs the last)."""
-        return self.value.split(",")[-1].strip().partition(":")[2] or self.value.split(",")[-1].strip()
-
 
 def api_key(var: Path) -> Key:
     """$API_KEY if that is set, else the content of `var/api_key`, which is made with mode 0600 where it is missing.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from laptop.api_key import api_key
 from laptop.errors import SetupError
@@ -25,7 +29,7 @@ def run(port: int, metrics_port: int) -> None:
             )
     var = CHECKOUT / "var"
     key = api_key(var)
-    with Service(port=port, metrics_port=metrics_port, api_key=key.value, var=var) as service:
+    with _sole_user(var), Service(port=port, metrics_port=metrics_port, api_key=key.value, var=var) as service:
         print(f"Tos.IA listens at {service.url} (API docs: {service.url}/docs)")
         if key.generated:
             print(f"API key:          {key.value} (kept in var/api_key)")
@@ -37,3 +41,16 @@ def run(port: int, metrics_port: int) -> None:
         while True:
             service.check()
             time.sleep(WATCH_S)
+
+
+@contextmanager
+def _sole_user(var: Path) -> Iterator[None]:
+    """Two at once would write over each other's logs and finish each other's calls. Raises: SetupError."""
+    with (var / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                "Another `make run` uses var/ of this checkout: end it first, or use another clone."
+            ) from None
+        yield

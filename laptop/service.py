@@ -19,7 +19,7 @@ from local_triton import TritonServer
 CHECKOUT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 READY_S = 60.0  # about 6 s are usual
-GRACE_S = 15.0
+GRACE_S = 30.0  # the front end ends requests and calls in work within their deadlines
 POLL_S = 0.1
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -134,7 +134,7 @@ class Service:
         lines = self._log.read_text("utf-8", "replace").strip().splitlines() or ["no output"]
         if code == 2:
             raise SetupError(lines[-1])
-        raise LaptopError(f"The front end has ended ({code}): {lines[-1]} (log: {self._log})")
+        raise LaptopError(f"The front end has ended ({code}): read {self._log} and start again.")
 
 
 def _end_with_parent() -> None:

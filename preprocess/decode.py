@@ -9,6 +9,7 @@ recordings, so it is only ever given one container by name.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,6 +67,15 @@ def decode(data: bytes, limits: DecodeLimits) -> Recording:
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
+    container = check_container(data)
+    recording = _decode_with_libsndfile(data, container, limits) if container.libsndfile else None
+    if recording is None:
+        recording = _decode_with_ffmpeg(data, container, limits)
+    return _checked(recording)
+
+
+def check_container(data: bytes) -> Container:
+    """The container that the first bytes name; nothing is decoded. Raises: EmptyAudio, UnsupportedMedia."""
     if not data:
         raise EmptyAudio("The file is empty: send the recording's bytes.")
     container = sniff(data)
@@ -73,10 +83,7 @@ def decode(data: bytes, limits: DecodeLimits) -> Recording:
         raise UnsupportedMedia(
             "This is not an audio format that can be decoded: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR."
         )
-    recording = _decode_with_libsndfile(data, container, limits) if container.libsndfile else None
-    if recording is None:
-        recording = _decode_with_ffmpeg(data, container, limits)
-    return _checked(recording)
+    return container
 
 
 def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLimits) -> Recording | None:
@@ -117,22 +124,21 @@ class _Buffer(io.BytesIO):
 def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.float32], bool]:
     """Up to `wanted` frames, [shape=(channels, n)], and whether decoding ended with an error.
 
-    Into buffers of our own, because soundfile's `read` drops what was decoded before an error.
+    Into a buffer of our own, because soundfile's `read` drops what was decoded before an error.
     """
-    blocks: list[NDArray[np.float32]] = [np.empty((0, file.channels), dtype=np.float32)]
+    frames = np.empty((wanted, file.channels), dtype=np.float32)  # pages that nothing is decoded into cost nothing
     decoded, broke_off = 0, False
     while decoded < wanted and not broke_off:
-        buffer = np.empty((min(wanted - decoded, _BLOCK_FRAMES), file.channels), dtype=np.float32)
+        rest = frames[decoded : decoded + _BLOCK_FRAMES]
         try:
-            block = file.read(out=buffer)
+            read = len(file.read(out=rest))
         except soundfile.LibsndfileError:
             broke_off = True
-            block = buffer[: max(0, _position(file) - decoded)]
-        if not len(block):
+            read = min(max(0, _position(file) - decoded), len(rest))
+        if not read:
             break
-        blocks.append(block)
-        decoded += len(block)
-    return np.ascontiguousarray(np.concatenate(blocks).T), broke_off
+        decoded += read
+    return np.ascontiguousarray(frames[:decoded].T), broke_off
 
 
 def _position(file: soundfile.SoundFile) -> int:
@@ -259,12 +265,14 @@ def _too_long(limits: DecodeLimits) -> AudioTooLong:
 
 
 def _checked(recording: Recording) -> Recording:
-    if not np.isfinite(recording.samples).all():
+    # Extremes instead of isfinite() and abs(): they copy nothing, and NaN and Inf show in them.
+    low, high = float(recording.samples.min()), float(recording.samples.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise UndecodableAudio("The file holds NaN or infinite samples: export it again as 16-bit PCM.")
-    peak = float(np.abs(recording.samples).max())
+    peak = max(-low, high)
     if peak <= 1.0:
         return recording
-    scaled = (recording.samples / np.float32(peak)).astype(np.float32)
+    scaled = recording.samples / np.float32(peak)
     return Recording(scaled, recording.sample_rate_hz, recording.codec, recording.truncated)
 
 

@@ -51,7 +51,7 @@ def measure_quality(
     spans = [(round(one.start * scale), min(round(one.end * scale), len(source))) for one in segments]
     centred = source - source.mean()
     return Quality(
-        peak=float(np.abs(centred).max()),
+        peak=max(-float(centred.min()), float(centred.max())),
         clipped_fraction=clipped_fraction(centred),
         snr_db=snr_db(rms_envelope(resampled, resampled_rate_hz, params), resampled_rate_hz, segments, params)
         if segments
@@ -69,10 +69,11 @@ def clipped_fraction(samples: NDArray[np.float32]) -> float:
     samples: float32 [shape=(n,)] without their mean
     """
     flat = 0
-    for extreme in (float(samples.max()), float(samples.min())):
+    high, low = float(samples.max()), float(samples.min())
+    for extreme, near in ((high, samples >= high - 1e-3 * abs(high)), (low, samples <= low + 1e-3 * abs(low))):
         if extreme == 0.0:
             continue
-        starts, ends = _runs(np.abs(samples - extreme) <= 1e-3 * abs(extreme), 3)
+        starts, ends = _runs(near, 3)
         before = np.abs(samples[starts] - samples[np.maximum(starts - 1, 0)])
         after = np.abs(samples[ends - 1] - samples[np.minimum(ends, len(samples) - 1)])
         cornered = np.maximum(before, after) > 5e-3 * abs(extreme)
@@ -141,6 +142,7 @@ def dropout_fraction(samples: NDArray[np.float32], sample_rate_hz: int, spans: S
 
 def _runs(mask: NDArray[np.bool_], shortest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the mask's runs of at least `shortest` True start, and where they end (half open)."""
-    starts, ends = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))).reshape(-1, 2).T
+    edges = np.concatenate(([False], mask, [False]))
+    starts, ends = np.flatnonzero(edges[1:] != edges[:-1]).reshape(-1, 2).T
     long = ends - starts >= shortest
     return starts[long], ends[long]

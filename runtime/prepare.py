@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, quantise
-from preprocess.decode import DecodeLimits, Recording, decode
+from preprocess.decode import DecodeLimits, Recording, check_container, decode
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.quality import Quality, measure_quality
 from preprocess.resample import resample
@@ -97,6 +97,11 @@ def prepare(
         preprocess_sha256=digest(preprocess_parameters(segmentation, mel_spec, color_spec)),
         timings_ms=timings,
     )
+
+
+def check_media(data: bytes) -> None:
+    """Raises: EmptyAudio, UnsupportedMedia where the first bytes already tell; nothing is decoded."""
+    check_container(data)
 
 
 def _channels(recording: Recording) -> tuple[list[int | str], NDArray[np.float32]]:

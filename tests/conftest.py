@@ -7,12 +7,15 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from laptop.service import CHECKOUT, Service
 from local_triton.ports import free_ports
+
+if TYPE_CHECKING:  # the training environment has no httpx
+    import httpx
 
 SAMPLES = CHECKOUT / "samples" / "preprocessing"
 
@@ -37,6 +40,8 @@ def service(api_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="session")
 def api(service: Service, api_key: str) -> Iterator[httpx.Client]:
     """A client of `service` that sends the key; its timeout is the 5 s within which bad input must be answered."""
+    import httpx
+
     with httpx.Client(base_url=service.url, headers={"X-API-Key": api_key}, timeout=5.0, trust_env=False) as client:
         yield client
 

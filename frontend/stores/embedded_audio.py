@@ -34,6 +34,14 @@ class FolderAudioStore:
         except OSError as error:
             raise StoreUnavailable(_UNAVAILABLE) from error
 
+    async def size(self, name: str) -> int | None:
+        try:
+            return (await asyncio.to_thread((self._folder / name).stat)).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreUnavailable(_UNAVAILABLE) from error
+
     async def find(self, call_id: str) -> str | None:
         try:
             return await asyncio.to_thread(self._find, call_id)

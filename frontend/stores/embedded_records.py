@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from frontend.records import CallRecord, State, now, record_from_dict
 from frontend.stores.protocols import CallExists, Page, StaleRecord, Versioned
 
 Answer = TypeVar("Answer")
+
+_log = logging.getLogger("tosia.stores")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
@@ -54,8 +57,8 @@ class SqliteRecordStore:
     async def received(self, limit: int) -> list[Versioned]:
         return await self._run(lambda: self._received(limit))
 
-    async def erase(self, call_id: str) -> bool:
-        return await self._run(lambda: self._erase(call_id))
+    async def erase(self, call_id: str, *, without_record: bool) -> bool:
+        return await self._run(lambda: self._erase(call_id, without_record=without_record))
 
     async def ping(self) -> None:
         await self._run(lambda: self._connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone())
@@ -118,13 +121,13 @@ class SqliteRecordStore:
         rows = self._connection.execute(
             "SELECT document, version FROM calls WHERE state = ? ORDER BY sort_key LIMIT ?", (State.RECEIVED, limit)
         ).fetchall()
-        return [_versioned(row) for row in rows]
+        return [known for row in rows if (known := _readable(row)) is not None]
 
-    def _erase(self, call_id: str) -> bool:
+    def _erase(self, call_id: str, *, without_record: bool) -> bool:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             found = self._connection.execute("DELETE FROM calls WHERE id = ?", (call_id,)).rowcount > 0
-            if found:
+            if found or without_record:
                 self._connection.execute("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", (_tombstone(call_id), now()))
         return found or self._is_erased(call_id)
 
@@ -153,6 +156,15 @@ def _open(path: Path) -> sqlite3.Connection:
 def _versioned(row: tuple[Any, ...]) -> Versioned:
     document, version = row
     return Versioned(record_from_dict(json.loads(document)), str(version))
+
+
+def _readable(row: tuple[Any, ...]) -> Versioned | None:
+    """None for a record that can't be read: it must not keep the others waiting."""
+    try:
+        return _versioned(row)
+    except (KeyError, TypeError, ValueError):
+        _log.error("a stored record can't be read and is left as it is")
+        return None
 
 
 def _status(record: CallRecord) -> str | None:

@@ -46,6 +46,10 @@ class AudioStore(Protocol):
         """The bytes, or None if there is no such blob."""
         ...
 
+    async def size(self, name: str) -> int | None:
+        """Bytes, or None if there is no such blob."""
+        ...
+
     async def find(self, call_id: str) -> str | None:
         """The name of audio that the telephone system has put there as `{call_id}.*`, or None."""
         ...
@@ -78,8 +82,11 @@ class RecordStore(Protocol):
         """Calls that still wait for their diagnosis, oldest first."""
         ...
 
-    async def erase(self, call_id: str) -> bool:
-        """Removes the record and leaves a tombstone; False if there never was such a call. Safe to repeat."""
+    async def erase(self, call_id: str, *, without_record: bool) -> bool:
+        """Removes the record and leaves a tombstone; False if there never was such a call. Safe to repeat.
+
+        without_record: leave a tombstone also where there is no record, because there is audio.
+        """
         ...
 
     async def ping(self) -> None:

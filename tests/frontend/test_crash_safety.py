@@ -118,7 +118,7 @@ def test_what_was_erased_is_not_on_the_disk_any_more(tmp_path: Path) -> None:
             await records.create(record_from_dict(row))
             await audio.write(row["audio"]["name"], b"the recording of somebody")
         for row in rows:
-            await records.erase(row["call_id"])
+            await records.erase(row["call_id"], without_record=False)
             await audio.erase(row["call_id"])
         await records.close()
 

@@ -154,9 +154,9 @@ def test_calls_that_wait_come_oldest_first(run: Callable[[Check], None]) -> None
 def test_an_erased_call_never_comes_back(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         known = await pair.records.create(record("a"))
-        assert await pair.records.erase("a")
-        assert await pair.records.erase("a")
-        assert not await pair.records.erase("never-there")
+        assert await pair.records.erase("a", without_record=False)
+        assert await pair.records.erase("a", without_record=False)
+        assert not await pair.records.erase("never-there", without_record=False)
         with pytest.raises(CallErased):
             await pair.records.read("a")
         with pytest.raises(CallErased):
@@ -170,6 +170,15 @@ def test_an_erased_call_never_comes_back(run: Callable[[Check], None]) -> None:
     run(check)
 
 
+def test_a_tombstone_without_a_record(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        await pair.records.erase("only-audio", without_record=True)
+        with pytest.raises(CallErased):
+            await pair.records.create(record("only-audio"))
+
+    run(check)
+
+
 def test_audio_is_written_read_and_erased(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         assert await pair.audio.read("calls/a/ff") is None
@@ -177,6 +186,7 @@ def test_audio_is_written_read_and_erased(run: Callable[[Check], None]) -> None:
         await pair.audio.write("calls/a/00", b"")
         await pair.audio.write("calls/ab/ff", b"other")
         assert await pair.audio.read("calls/a/ff") == b"abc"
+        assert (await pair.audio.size("calls/a/ff"), await pair.audio.size("calls/a/01")) == (3, None)
         assert await pair.audio.read("calls/a/00") == b""
         await pair.audio.erase("a")
         await pair.audio.erase("a")

@@ -101,7 +101,7 @@ def test_triton_freezes(triton: TritonServer, running: FrontEnd, benchmark: byte
     wait_for(lambda: running.state("while-frozen") == "diagnosed", "the call is finished by itself")
 
 
-def test_a_killed_worker_costs_at_most_one_request(running: FrontEnd, benchmark: bytes) -> None:
+def test_a_killed_worker_costs_no_request(running: FrontEnd, benchmark: bytes) -> None:
     long = wav(tone(50.0, 192_000), 192_000)  # 19 MB that keep a worker busy for about a second
     answers: list[httpx.Response] = []
     sender = threading.Thread(target=lambda: answers.append(post(running.api, long, "killed")))
@@ -110,15 +110,15 @@ def test_a_killed_worker_costs_at_most_one_request(running: FrontEnd, benchmark:
     for pid in running.workers():
         os.kill(pid, signal.SIGKILL)
     sender.join()
-    if answers[0].status_code != 201:  # 201 where no worker had begun with it
-        assert_problem(answers[0], 422, "undecodable_audio")
+    # Whoever killed it, a good recording is tried again and not condemned.
+    assert answers[0].status_code == 201, answers[0].text
     for _ in range(4):
         assert post(running.api, benchmark).status_code == 201
 
 
 @pytest.mark.parametrize("killed", ["one", "all"])
 def test_workers_that_are_killed_while_idle_cost_nothing(running: FrontEnd, benchmark: bytes, killed: str) -> None:
-    count = os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0))
     gone = running.workers()[: 1 if killed == "one" else None]
     for pid in gone:
         os.kill(pid, signal.SIGKILL)

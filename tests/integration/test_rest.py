@@ -208,7 +208,7 @@ def test_figures(api: httpx.Client, benchmark: bytes) -> None:
     for n in (0, len(segments) - 1):
         assert png_size(api.get(f"/v1/calls/rest-figure/segments/{n}.png")) == (4 * 96, 4 * 64)
     for n in (len(segments), -1, 10**30):
-        assert_problem(api.get(f"/v1/calls/rest-figure/segments/{n}.png"), 409, "not_diagnosed")
+        assert_problem(api.get(f"/v1/calls/rest-figure/segments/{n}.png"), 404, "call_not_found")
 
 
 @pytest.mark.parametrize("name", ["silence/raw.flac", "call/raw.wav", "too_short/raw.wav", "clipped/raw.wav"])
