@@ -63,9 +63,9 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
             raise InvalidRequest("Send call_id as a plain field, not as a file.")
         checked = checked_call_id(call_id) if call_id is not None else new_call_id()
         data = await audio.read()
-        check_media(data)
         if len(data) > max_body_bytes:
             raise _too_large(max_body_bytes)
+        check_media(data)
         return Upload(checked, data, _safe_content_type(audio.content_type))
     finally:
         await form.close()

@@ -134,8 +134,8 @@ def listed(api: httpx.Client) -> list[str]:
     """Seven calls, oldest first: the third and the sixth failed."""
     ids = [f"listed-{number}" for number in range(7)]
     for number, call_id in enumerate(ids):
-        answer = post(api, b"no recording" if number in (2, 5) else wav(tone(0.5)), call_id)
-        assert answer.status_code == (415 if number in (2, 5) else 201)
+        answer = post(api, b"OggS, and no recording" if number in (2, 5) else wav(tone(0.5)), call_id)
+        assert answer.status_code == (422 if number in (2, 5) else 201)
     return ids
 
 

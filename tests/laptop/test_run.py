@@ -112,7 +112,7 @@ def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
     os.kill(front_end, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert re.fullmatch(r"tosia: The front end has ended \(-9\)[^\n]*frontend\.log\)\n", errors)
+    assert re.fullmatch(r"tosia: The front end has ended \(-9\): read [^\n]*frontend\.log[^\n]*\.\n", errors)
     wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
 
 
@@ -130,3 +130,17 @@ def test_demo(tmp_path: Path) -> None:
         assert figure.format == "PNG"
     assert not (checkout / "var").exists()
     assert shared_memory() <= before
+
+
+def test_a_second_run_in_one_checkout_is_refused(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    first, _ = start(checkout)
+    try:
+        second = laptop(checkout, *run_arguments())
+        output, errors = second.communicate(timeout=60)
+    finally:
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=60)
+    assert (second.returncode, output) == (2, "")
+    assert re.fullmatch(r"tosia: Another `make run` uses var/[^\n]*\.\n", errors)
+    assert first.returncode == 0
