@@ -26,6 +26,7 @@ from frontend.stores.embedded_records import SqliteRecordStore
 from frontend.stores.protocols import AudioStore, RecordStore
 from frontend.unread_body import UnreadBody
 from frontend.workers import Workers
+from runtime.classify import AsyncClassifier
 from runtime.config import load_config, load_limits
 from runtime.contract import ModelContract
 from runtime.triton_classifier import AsyncTritonClassifier
@@ -44,9 +45,12 @@ class Stores:
     records: RecordStore
 
 
-def create_app(settings: Settings, *, worker_count: int, stores: Stores | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, worker_count: int, classifier: AsyncClassifier | None = None, stores: Stores | None = None
+) -> FastAPI:
     """The application.
 
+    classifier: by default Triton at the settings' address. The application closes it.
     stores: for tests and other implementations; by default those that the settings name, opened here, so that a store
     that can't be opened ends the start like any other wrong setting. The application closes them.
     Raises: ConfigError, StoreUnavailable.
@@ -61,10 +65,10 @@ def create_app(settings: Settings, *, worker_count: int, stores: Stores | None =
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        classifier = AsyncTritonClassifier(settings.triton_url)
-        model = ServingModel(classifier, check)
+        asked = classifier or AsyncTritonClassifier(settings.triton_url)
+        model = ServingModel(asked, check)
         workers = Workers(worker_count, params, limits)
-        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
+        diagnoser = Diagnoser(workers, asked, model, quality_limits, limits)
         calls = Calls(opened.audio, opened.records, diagnoser, limits)
         metrics.in_work.set_function(lambda: calls.in_work)
         metrics.degraded.labels("inference").set_function(lambda: not model.available)
@@ -83,7 +87,7 @@ def create_app(settings: Settings, *, worker_count: int, stores: Stores | None =
             await asyncio.gather(*background, return_exceptions=True)
             await calls.close()
             await workers.close()
-            await classifier.close()
+            await asked.close()
             await opened.records.close()
 
     app = FastAPIOffline(

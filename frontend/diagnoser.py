@@ -6,10 +6,10 @@ import time
 
 from frontend.serving_model import ServingModel
 from frontend.workers import Workers
+from runtime.classify import AsyncClassifier
 from runtime.conclude import conclude
 from runtime.config import Limits, QualityLimits
 from runtime.diagnosis import Diagnosis
-from runtime.triton_classifier import AsyncTritonClassifier
 
 
 class Diagnoser:
@@ -18,7 +18,7 @@ class Diagnoser:
     def __init__(
         self,
         workers: Workers,
-        classifier: AsyncTritonClassifier,
+        classifier: AsyncClassifier,
         model: ServingModel,
         quality_limits: QualityLimits,
         limits: Limits,

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 
 from frontend.errors import NotReady
+from runtime.classify import AsyncClassifier
 from runtime.contract import ModelContract
 from runtime.errors import InferenceError, ModelContractError
-from runtime.triton_classifier import AsyncTritonClassifier
 
 WATCH_S = 1.0
 
@@ -24,7 +24,7 @@ class ServingModel:
     goes away leaves the last contract standing: calls are then stored and finished later.
     """
 
-    def __init__(self, classifier: AsyncTritonClassifier, check: Callable[[ModelContract], None]) -> None:
+    def __init__(self, classifier: AsyncClassifier, check: Callable[[ModelContract], None]) -> None:
         """check: raises ModelContractError where a contract can't be served with our parameters."""
         self._classifier = classifier
         self._check = check

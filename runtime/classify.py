@@ -32,6 +32,26 @@ class Classifier(Protocol):
         ...
 
 
+class AsyncClassifier(Protocol):
+    """The same for an event loop, with a deadline for every answer."""
+
+    async def contract(self, timeout_s: float) -> ModelContract:
+        """The serving model's promises, asked anew. Raises: InferenceError, ModelContractError."""
+        ...
+
+    async def is_ready(self) -> bool:
+        """Whether the model can be asked now."""
+        ...
+
+    async def classify(self, spectrograms: NDArray[np.uint8], contract: ModelContract, timeout_s: float) -> Scores:
+        """uint8 [shape=(n, n_mels, n_frames)], n >= 0 -> Scores of n. Raises: InferenceError, InferenceTimeout."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
 def checked_scores(cough: NDArray[np.float32] | None, classes: NDArray[np.float32] | None, n: int) -> Scores:
     """Scores of n spectrograms from the two output tensors, [shape=(n, 1)] and [shape=(n, n_classes)].
 

@@ -82,7 +82,7 @@ class TritonClassifier:
 
 
 class AsyncTritonClassifier:
-    """The same for an event loop; must be made inside it."""
+    """Satisfies `runtime.classify.AsyncClassifier`; must be made inside the event loop."""
 
     def __init__(self, url: str) -> None:
         self._client = triton_aio.InferenceServerClient(url, channel_args=CHANNEL_ARGS)
