@@ -87,6 +87,7 @@ class Service:
 
     def _start_frontend(self) -> subprocess.Popen[bytes]:
         self.var.mkdir(parents=True, exist_ok=True)
+        self.var.chmod(0o700)  # recordings and records are nobody else's
         environment = {
             **os.environ,
             "API_KEY": self._api_key,

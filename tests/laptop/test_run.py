@@ -61,6 +61,7 @@ def test_run_until_ctrl_c(tmp_path: Path) -> None:
     started = descendants(process.pid)
     assert len(started) >= 5  # front end, workers, warden, tritonserver, stub
     key = (checkout / "var" / "api_key").read_text().strip()
+    assert stat.S_IMODE((checkout / "var").stat().st_mode) == 0o700
     assert stat.S_IMODE((checkout / "var" / "api_key").stat().st_mode) == 0o600
     assert f"API key:          {key} " in printed
     assert re.search(r"http://127\.0\.0\.1:\d+ ", printed)
