@@ -27,7 +27,7 @@ from runtime.version import SOFTWARE_VERSION
 from training.checkpoint import save_checkpoint
 from training.dataset import CLASS_LABELS, DatasetError, Entry, fold_of, manifest_sha256, read_dataset
 from training.examples import Examples, Params, build_examples
-from training.fit import fit
+from training.fit import FitParams, fit
 from training.measure import measure, recording_medians
 from training.model_card import write_model_card
 from training.network import CoughCNN
@@ -52,17 +52,21 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def train(data: Path, output: Path, seed: int) -> None:
-    """Raises: DatasetError, ConfigError."""
+def train(
+    data: Path, output: Path, seed: int, fit_params: FitParams | None = None, n_variants: int = N_VARIANTS
+) -> None:
+    """fit_params, n_variants: smaller ones for tests. Raises: DatasetError, ConfigError."""
+    fit_params = fit_params or FitParams()
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(True)
     params = load_config()
     entries = read_dataset(data)
-    examples = build_examples(entries, params, N_VARIANTS, seed, bar("examples"))
+    examples = build_examples(entries, params, n_variants, seed, bar("examples"))
     in_training = np.array([entries[i].split == "train" for i in examples.entry])
-    logits, positive = _out_of_fold(examples, entries, in_training, params, seed)
+    logits, positive = _out_of_fold(examples, entries, in_training, params, seed, fit_params)
     decision = _decide(examples, entries, in_training, logits, positive)
-    network = fit(examples, entries, in_training, color_table(params[2]), len(CLASS_LABELS), seed, bar("network"))
+    colors, n_classes = color_table(params[2]), len(CLASS_LABELS)
+    network = fit(examples, entries, in_training, colors, n_classes, seed, bar("network"), fit_params)
     network.calibration.copy_(torch.tensor(decision.pop("calibration")))
     metrics = {
         "out_of_fold": decision.pop("metrics"),
@@ -99,7 +103,12 @@ def bar(title: str) -> Any:
 
 
 def _out_of_fold(
-    examples: Examples, entries: list[Entry], in_training: NDArray[np.bool_], params: Params, seed: int
+    examples: Examples,
+    entries: list[Entry],
+    in_training: NDArray[np.bool_],
+    params: Params,
+    seed: int,
+    fit_params: FitParams,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Cough logits and probabilities of the positive class, NaN outside the training split; [shape=(n,)] each."""
     folds = np.array([fold_of(entries[i].subject_id, N_FOLDS) for i in examples.entry])
@@ -114,6 +123,7 @@ def _out_of_fold(
             len(CLASS_LABELS),
             seed + 1 + fold,
             bar(f"fold {fold + 1} of {N_FOLDS}"),
+            fit_params,
         )
         held_out = in_training & (folds == fold)
         logits[held_out], classes = predict_logits(network, examples.levels[held_out])
