@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -105,7 +104,7 @@ def create_app(
     app.include_router(routes_health.router)
     app.include_router(routes_calls.router)
     add_problem_handlers(app)
-    app.add_middleware(partial(RequestLog, metrics=metrics))
+    app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(UnreadBody)
     return app
 

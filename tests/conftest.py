@@ -52,15 +52,6 @@ def benchmark() -> bytes:
     return (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
 
 
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder beside the checkout with the data that is not committed."""
-    folder = CHECKOUT.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"needs {folder}, which is not part of the repository")
-    return folder
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`make test` has no torch: what it deselects by its mark must not even be imported."""
     if config.option.markexpr != "not training" or collection_path.suffix != ".py":
