@@ -18,7 +18,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --requi
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-training check train export samples lock
+.PHONY: help run demo test test-training check train crossval evaluate export samples lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,8 +41,14 @@ check: $(DEV) ## format, lint, types, layers
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-train: $(TRAINING) ## labelled audio -> models/cough_cnn.pt (DATA=, SEED=)
-	@.venv-training/bin/python -m training.train --data $(DATA) --seed $(SEED)
+train: $(TRAINING) ## labelled audio -> models/cough_cnn.pt (DATA=, SEED=; ARGS= for class thresholds)
+	@.venv-training/bin/python -m training.train --data $(DATA) --seed $(SEED) $(ARGS)
+
+crossval: $(TRAINING) ## what the recipe is worth on people it has not heard -> models/crossval/ (DATA=, SEED=; about an hour)
+	@.venv-training/bin/python -m training.crossval --data $(DATA) --seed $(SEED)
+
+evaluate: $(TRAINING) ## figures of the checkpoint -> models/METRICS.json, MODEL_CARD.md, report/ (DATA=)
+	@.venv-training/bin/python -m training.evaluate --data $(DATA)
 
 export: $(TRAINING) ## models/cough_cnn.pt -> a release in model_repository/
 	@.venv-training/bin/python -m export

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from export.parity import ParityError, check_parity, torch_scores
-from export.release import next_number, select_release, write_release
+from export.release import next_number, published_metrics, select_release, write_release
 from export.spectrograms import random_spectrograms, sample_spectrograms
 from export.to_onnx import to_onnx
 from runtime.config import MODEL_REPOSITORY, ROOT, load_config, preprocess_parameters
@@ -18,6 +18,7 @@ from runtime.onnx_classifier import OnnxClassifier
 from training.checkpoint import CheckpointError, load_checkpoint
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
+METRICS = ROOT / "models" / "METRICS.json"
 RELEASES = ROOT / "releases"
 
 
@@ -44,7 +45,7 @@ def _export() -> int:
         found = OnnxClassifier(trial).classify(spectrograms)
     parity = check_parity(torch_scores(network, spectrograms), found, info.cough_threshold, "ONNX Runtime")
     RELEASES.mkdir(exist_ok=True)
-    write_release(RELEASES / str(number), number, model, info)
+    write_release(RELEASES / str(number), number, model, info, published_metrics(METRICS, info))
     select_release(RELEASES / str(number), MODEL_REPOSITORY)
     print(
         f"release {number}: {len(model) / 1e6:.1f} MB, differs from torch by at most {parity.max_difference:.1e} "

@@ -19,8 +19,13 @@ from training.checkpoint import CheckpointInfo
 MANIFEST = "manifest.json"
 
 
-def write_release(target: Path, number: int, model: bytes, info: CheckpointInfo) -> None:
-    """Fill `target` (which must not exist) with `cough_cnn/`, and a manifest that names every file's SHA-256."""
+def write_release(
+    target: Path, number: int, model: bytes, info: CheckpointInfo, metrics: dict[str, Any] | None = None
+) -> None:
+    """Fill `target` (which must not exist) with `cough_cnn/`, and a manifest that names every file's SHA-256.
+
+    metrics: figures of this checkpoint, as `published_metrics` gives them; none, where it was not evaluated
+    """
     beside = target.with_name(target.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
     version = beside / MODEL_NAME / str(number)
@@ -29,7 +34,9 @@ def write_release(target: Path, number: int, model: bytes, info: CheckpointInfo)
     (version / "model.onnx").write_bytes(model)
     (beside / MODEL_NAME / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
     (beside / MODEL_NAME / LABEL_FILE).write_text("\n".join(info.labels) + "\n", encoding="utf-8")
-    (beside / MANIFEST).write_text(json.dumps(_manifest(beside, number, info), indent=2) + "\n", encoding="utf-8")
+    (beside / MANIFEST).write_text(
+        json.dumps(_manifest(beside, number, info, metrics), indent=2) + "\n", encoding="utf-8"
+    )
     read_contract(beside)  # what can't be read back is no release
     beside.replace(target)
 
@@ -46,6 +53,16 @@ def select_release(release: Path, repository: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def published_metrics(metrics_file: Path, info: CheckpointInfo) -> dict[str, Any]:
+    """name -> value of the checkpoint on the validation split; nothing where METRICS.json is missing or of another checkpoint."""
+    if not metrics_file.is_file():
+        return {}
+    metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
+    if metrics["checkpoint_sha256"] != info.sha256:
+        return {}
+    return {name: figure["value"] for name, figure in metrics["validation"].items()}
+
+
 def next_number(releases: Path, repository: Path) -> int:
     """One above every release on disk and the selected one."""
     numbers = [int(one.name) for one in releases.iterdir() if one.name.isdigit()] if releases.is_dir() else []
@@ -54,7 +71,7 @@ def next_number(releases: Path, repository: Path) -> int:
     return max(numbers, default=0) + 1
 
 
-def _manifest(folder: Path, number: int, info: CheckpointInfo) -> dict[str, Any]:
+def _manifest(folder: Path, number: int, info: CheckpointInfo, metrics: dict[str, Any] | None) -> dict[str, Any]:
     files = sorted(one for one in folder.rglob("*") if one.is_file())
     return {
         "release": number,
@@ -63,5 +80,5 @@ def _manifest(folder: Path, number: int, info: CheckpointInfo) -> dict[str, Any]
         "data_sha256": info.data_sha256,
         "software_version": SOFTWARE_VERSION,
         "validated": info.validated,
-        "metrics": info.metrics,
+        "metrics": metrics or {},
     }

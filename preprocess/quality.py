@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from preprocess.segment import Segment, SegmentationParams, rms_envelope
+from preprocess.segment import Segment, SegmentationParams, noise_floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Quality:
 
     peak: of the samples without their mean, full scale is 1
     clipped_fraction: share of samples in flat tops, see `clipped_fraction`
-    snr_db: RMS inside the segments against RMS outside; None without both
+    noise_rms: see `noise_rms`; None where too little lies between the segments
     bandwidth_hz: see `bandwidth_hz`
     dropout_fraction: share of the segments' time in stretches of constant samples of at least 5 ms
     """
 
     peak: float
     clipped_fraction: float
-    snr_db: float | None
+    noise_rms: float | None
     bandwidth_hz: float
     dropout_fraction: float
 
@@ -37,25 +37,23 @@ class Quality:
 def measure_quality(
     source: NDArray[np.float32],
     source_rate_hz: int,
-    resampled: NDArray[np.float32],
-    resampled_rate_hz: int,
+    envelope: NDArray[np.float32],
+    segment_rate_hz: int,
     segments: Sequence[Segment],
     params: SegmentationParams,
 ) -> Quality:
     """Measure one channel.
 
     source: float32 [shape=(n,)] as decoded, where clipping, dropouts and bandwidth still show
-    resampled: float32 [shape=(m,)], which `segments` index
+    envelope: float32 [shape=(frames,)], `rms_envelope` of the resampled channel, which `segments` index
     """
-    scale = source_rate_hz / resampled_rate_hz
+    scale = source_rate_hz / segment_rate_hz
     spans = [(round(one.start * scale), min(round(one.end * scale), len(source))) for one in segments]
     centred = source - source.mean()
     return Quality(
         peak=max(-float(centred.min()), float(centred.max())),
         clipped_fraction=clipped_fraction(centred),
-        snr_db=snr_db(rms_envelope(resampled, resampled_rate_hz, params), resampled_rate_hz, segments, params)
-        if segments
-        else None,
+        noise_rms=noise_rms(envelope, segment_rate_hz, segments, params),
         bandwidth_hz=bandwidth_hz(centred, source_rate_hz),
         dropout_fraction=dropout_fraction(source, source_rate_hz, spans),
     )
@@ -81,22 +79,37 @@ def clipped_fraction(samples: NDArray[np.float32]) -> float:
     return flat / len(samples)
 
 
-def snr_db(
+def noise_rms(
     envelope: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
 ) -> float | None:
-    """10 log10 of the power inside the segments over the power outside, in dB; None where one side is empty or silent.
+    """The noise floor between the segments: the level that nine tenths of their surroundings exceed, full scale is 1.
+
+    None where less than 100 ms lie outside the segments: what is cut that tightly has no noise to measure.
+    envelope: float32 [shape=(frames,)], RMS per hop of `params.hop_ms`
+    """
+    outside = np.ones(len(envelope), dtype=bool)
+    hop = round(params.hop_ms * sample_rate_hz / 1000)
+    for one in segments:
+        outside[one.start // hop : -(-one.end // hop) + 1] = False
+    if np.count_nonzero(outside) * params.hop_ms < 100.0:
+        return None
+    return noise_floor(envelope[outside])
+
+
+def segment_rms(
+    envelope: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
+) -> tuple[float, ...]:
+    """RMS of each segment without its padding, full scale is 1.
 
     envelope: float32 [shape=(frames,)], RMS per hop of `params.hop_ms`
     """
-    inside = np.zeros(len(envelope), dtype=bool)
     hop = round(params.hop_ms * sample_rate_hz / 1000)
-    for one in segments:
-        inside[one.start // hop : -(-one.end // hop)] = True
-    if not inside.any() or inside.all():
-        return None
-    power = np.square(envelope, dtype=np.float64)
-    signal, noise = float(power[inside].mean()), float(power[~inside].mean())
-    return 10.0 * float(np.log10(signal / noise)) if signal > 0.0 and noise > 0.0 else None
+    padding = round(params.padding_ms / params.hop_ms)
+    # Frame i is centred on sample i * hop; a segment has at least one frame besides its padding.
+    spans = [
+        (one.start // hop + padding, max(one.end // hop - padding, one.start // hop + padding + 1)) for one in segments
+    ]
+    return tuple(float(np.sqrt(np.mean(np.square(envelope[a:b], dtype=np.float64)))) for a, b in spans)
 
 
 def bandwidth_hz(samples: NDArray[np.float32], sample_rate_hz: int) -> float:

@@ -58,7 +58,7 @@ def segment(samples: NDArray[np.float32], sample_rate_hz: int, params: Segmentat
     off = max(params.off_ratio * overall, floor)
     runs = _hysteresis(envelope, on=max(params.on_ratio * overall, off), off=off)
     runs = _merge(runs, round(params.merge_gap_ms / params.hop_ms))
-    runs = [part for run in runs for part in _split(run, envelope, params)]
+    runs = [_trim(part, envelope, off) for run in runs for part in _split(run, envelope, params)]
     padding = round(params.padding_ms / params.hop_ms)
     padded = _pad(runs, padding, len(envelope))
     shortest = params.min_duration_ms * sample_rate_hz / 1000
@@ -121,6 +121,18 @@ def _split(run: tuple[int, int], envelope: NDArray[np.float32], params: Segmenta
         return [run]
     left, right = (start, start + cut), (start + cut, end)
     return [*_split(left, envelope, params), *_split(right, envelope, params)]
+
+
+def _trim(run: tuple[int, int], envelope: NDArray[np.float32], off: float) -> tuple[int, int]:
+    """Take the frames below `off` from either end.
+
+    After a split they lie beside the cut: two coughs whose pause is just long enough to part them, or just not, then get the
+    same ends, and a change of gain or codec moves nothing. A run has frames above `off`, and so has each part of it, unless
+    it was cut out of a merged pause: such a part becomes one frame, which is too short to stay.
+    """
+    start, end = run
+    loud = np.flatnonzero(envelope[start:end] >= off)
+    return (start + int(loud[0]), start + int(loud[-1]) + 1) if len(loud) else (start, start + 1)
 
 
 def _pad(runs: list[tuple[int, int]], padding: int, n_frames: int) -> list[tuple[int, int]]:

@@ -41,7 +41,8 @@ def conclude(
     chosen = prepared.channels[index]
     rows = slice(first, first + len(chosen.segments_s))
     segments = _segments(chosen, scores.cough[rows], scores.classes[rows], contract)
-    reasons = _quality_reasons(prepared, chosen, quality_limits)
+    snr_db = _snr_db(chosen, segments)
+    reasons = _quality_reasons(prepared, chosen, snr_db, quality_limits)
     status, result, more = _judge(segments, reasons, contract, min_coughs)
     return Diagnosis(
         status=status,
@@ -55,7 +56,7 @@ def conclude(
             codec=prepared.codec,
             channels=prepared.n_channels,
             channel=chosen.channel,
-            snr_db=chosen.quality.snr_db,
+            snr_db=snr_db,
             clipped_fraction=chosen.quality.clipped_fraction,
             bandwidth_hz=chosen.quality.bandwidth_hz,
         ),
@@ -103,7 +104,24 @@ def _segments(
     )
 
 
-def _quality_reasons(prepared: Prepared, channel: PreparedChannel, limits: QualityLimits) -> tuple[Reason, ...]:
+def _snr_db(channel: PreparedChannel, segments: tuple[DiagnosedSegment, ...]) -> float | None:
+    """Level of the accepted coughs, without their padding, over the noise floor between the segments, in dB.
+
+    Where no cough was accepted, that of all candidates. None without a candidate, without anything around them, or over
+    digital silence.
+    """
+    accepted = [rms for rms, one in zip(channel.segment_rms, segments, strict=True) if one.is_cough]
+    levels = accepted or channel.segment_rms
+    noise = channel.quality.noise_rms
+    if not levels or not noise:
+        return None
+    power = float(np.mean(np.square(levels)))
+    return 10.0 * math.log10(power / noise**2) if power > 0.0 else None
+
+
+def _quality_reasons(
+    prepared: Prepared, channel: PreparedChannel, snr_db: float | None, limits: QualityLimits
+) -> tuple[Reason, ...]:
     quality = channel.quality
     peak_dbfs = 20.0 * math.log10(quality.peak) if quality.peak > 0.0 else -math.inf
     if prepared.duration_s < limits.min_duration_s:
@@ -112,7 +130,7 @@ def _quality_reasons(prepared: Prepared, channel: PreparedChannel, limits: Quali
         return (Reason.SILENT,)
     found = {
         Reason.CLIPPED: quality.clipped_fraction > limits.max_clipped_fraction,
-        Reason.LOW_SNR: quality.snr_db is not None and quality.snr_db < limits.min_snr_db,
+        Reason.LOW_SNR: snr_db is not None and snr_db < limits.min_snr_db,
         Reason.NARROWBAND: quality.bandwidth_hz < limits.min_bandwidth_hz,
         Reason.DROPOUTS: quality.dropout_fraction > limits.max_dropout_fraction,
         Reason.TRUNCATED: prepared.truncated,

@@ -6,6 +6,7 @@ RuntimeFailure
 ├── ConfigError          config.yml can't be used
 ├── ModelContractError   the model is not one that this code can serve
 │   └── ParametersDiffer   it was trained with other parameters
+├── RecordUnreadable     a record can't be replayed
 └── InferenceError       the model can't be asked now; asking again may help
     └── InferenceTimeout   it did not answer before the deadline
 """
@@ -31,6 +32,7 @@ __all__ = [
     "InferenceTimeout",
     "ModelContractError",
     "ParametersDiffer",
+    "RecordUnreadable",
     "RuntimeFailure",
     "TooManyChannels",
     "UndecodableAudio",
@@ -63,6 +65,10 @@ class ParametersDiffer(ModelContractError):
             f"use the model's parameters, or train and export a model with yours."
         )
         self.field, self.expected, self.found = field, expected, found
+
+
+class RecordUnreadable(RuntimeFailure):
+    """What is given as a diagnosis record is none."""
 
 
 class InferenceError(RuntimeFailure):

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from preprocess.color import ColorSpecParams, quantise
 from preprocess.decode import DecodeLimits, Recording, check_container, decode
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
-from preprocess.quality import Quality, measure_quality
+from preprocess.quality import Quality, measure_quality, segment_rms
 from preprocess.resample import resample
-from preprocess.segment import Segment, SegmentationParams, segment
+from preprocess.segment import SegmentationParams, rms_envelope, segment
 from runtime.config import digest, preprocess_parameters
 
 MIX = "mix"
@@ -28,7 +28,7 @@ SAME_SIGNAL_CORRELATION = 0.9
 
 @dataclass(frozen=True, slots=True)
 class PreparedChannel:
-    """One channel's candidates. channel: its number or MIX; segment_rms: level of each, full scale is 1."""
+    """One channel's candidates. channel: its number or MIX; segment_rms: level of each without its padding, full scale is 1."""
 
     channel: int | str
     segments_s: tuple[tuple[float, float], ...]
@@ -67,24 +67,32 @@ def prepare(
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     timings: dict[str, float] = {}
+    rate = mel_spec.sample_rate_hz
     with _timed(timings, "decode"):
         recording = decode(data, limits)
     with _timed(timings, "resample"):
         names, source = _channels(recording)
-        samples = resample(source, recording.sample_rate_hz, mel_spec.sample_rate_hz)
+        samples = resample(source, recording.sample_rate_hz, rate)
     channels, spectrograms = [], []
     for name, raw, low in zip(names, source, samples, strict=True):
         with _timed(timings, "segment"):
-            segments = segment(low, mel_spec.sample_rate_hz, segmentation)
+            segments = segment(low, rate, segmentation)
         with _timed(timings, "quality"):
-            quality = measure_quality(
-                raw, recording.sample_rate_hz, low, mel_spec.sample_rate_hz, segments, segmentation
-            )
+            envelope = rms_envelope(low, rate, segmentation)
+            quality = measure_quality(raw, recording.sample_rate_hz, envelope, rate, segments, segmentation)
+            levels = segment_rms(envelope, rate, segments, segmentation)
         with _timed(timings, "mel"):
             decibels = mel_spectrograms(cut(low, segments, mel_spec), mel_spec)
         with _timed(timings, "color"):
             spectrograms.append(quantise(decibels, color_spec))
-        channels.append(_prepared_channel(name, low, segments, quality, mel_spec.sample_rate_hz))
+        channels.append(
+            PreparedChannel(
+                channel=name,
+                segments_s=tuple((one.start / rate, one.end / rate) for one in segments),
+                segment_rms=levels,
+                quality=quality,
+            )
+        )
     return Prepared(
         audio_sha256=hashlib.sha256(data).hexdigest(),
         duration_s=recording.duration_s,
@@ -118,17 +126,6 @@ def _same_signal(left: NDArray[np.float32], right: NDArray[np.float32]) -> bool:
     left, right = left - left.mean(), right - right.mean()
     scale = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
     return scale > 0.0 and float(np.dot(left, right)) / scale >= SAME_SIGNAL_CORRELATION
-
-
-def _prepared_channel(
-    name: int | str, samples: NDArray[np.float32], segments: list[Segment], quality: Quality, sample_rate_hz: int
-) -> PreparedChannel:
-    return PreparedChannel(
-        channel=name,
-        segments_s=tuple((one.start / sample_rate_hz, one.end / sample_rate_hz) for one in segments),
-        segment_rms=tuple(float(np.sqrt(np.mean(np.square(samples[one.start : one.end])))) for one in segments),
-        quality=quality,
-    )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Keep a trained network: the weights in one file, everything that one must know about them in another beside it.
 
 models/cough_cnn.pt     state dict
-models/cough_cnn.json   its SHA-256, the preprocessing parameters, labels, thresholds, data digest, seed, metrics
+models/cough_cnn.json   its SHA-256, the preprocessing parameters, labels, thresholds, data digest, seed
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class CheckpointInfo:
     data_sha256: str
     seed: int
     software_version: str
-    metrics: dict[str, Any]
 
 
 def save_checkpoint(path: Path, network: CoughCNN, info: dict[str, Any]) -> CheckpointInfo:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, quantise
@@ -24,8 +23,9 @@ from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.resample import resample
 from preprocess.segment import Segment, SegmentationParams, segment
 from training.augment import augment
-from training.dataset import Entry
+from training.dataset import Entry, load_audio
 
+N_VARIANTS = 8
 Params = tuple[SegmentationParams, MelSpecParams, ColorSpecParams]
 
 
@@ -68,23 +68,31 @@ def build_examples(
 
 
 def label_segments(
-    entry: Entry, segments: list[Segment], samples: NDArray[np.float32], sample_rate_hz: int
+    entry: Entry, segments: list[Segment], samples: NDArray[np.float32], sample_rate_hz: int, speed: float = 1.0
 ) -> list[tuple[float, float]]:
-    """(cough, weight) of each segment; cough is -1.0 where nobody knows."""
+    """(cough, weight) of each segment; cough is -1.0 where nobody knows. speed: how much faster than the marks it plays."""
     if not entry.is_cough:
         return [(0.0, 1.0)] * len(segments)
     if entry.marks is not None:
-        return [_label_by_marks(one, entry.marks, sample_rate_hz) for one in segments]
+        marks = tuple((start_s / speed, end_s / speed) for start_s, end_s in entry.marks)
+        spans = [(one.start / sample_rate_hz, one.end / sample_rate_hz) for one in segments]
+        return [(label_by_marks(span, marks), 1.0) for span in spans]
     levels_db = [10.0 * np.log10(float(np.square(samples[one.start : one.end]).mean()) + 1e-12) for one in segments]
     loudest = max(levels_db, default=0.0)
     return [(1.0, 1.0) if db == loudest else (1.0, 0.5) if db > loudest - 12.0 else (-1.0, 1.0) for db in levels_db]
 
 
-def _label_by_marks(one: Segment, marks: tuple[tuple[float, float], ...], sample_rate_hz: int) -> tuple[float, float]:
-    start_s, end_s = one.start / sample_rate_hz, one.end / sample_rate_hz
+def label_by_marks(span_s: tuple[float, float], marks: tuple[tuple[float, float], ...]) -> float:
+    """1.0 where at least half of the span is marked, 0.0 where less than a tenth is, -1.0 between."""
+    start_s, end_s = span_s
     overlap_s = sum(max(0.0, min(end_s, mark[1]) - max(start_s, mark[0])) for mark in marks)
     share = overlap_s / (end_s - start_s)
-    return (1.0, 1.0) if share >= 0.5 else (0.0, 1.0) if share < 0.1 else (-1.0, 1.0)
+    return 1.0 if share >= 0.5 else 0.0 if share < 0.1 else -1.0
+
+
+def _shuffled(entry: Entry, rng: np.random.Generator) -> Entry:
+    """The files of a joined entry in another order."""
+    return replace(entry, files=tuple(entry.files[i] for i in rng.permutation(len(entry.files))))
 
 
 def _of_entry(
@@ -93,15 +101,17 @@ def _of_entry(
     entry = entries[index]
     segmentation, mel_spec, color_spec = params
     rate = mel_spec.sample_rate_hz
-    source, source_rate = soundfile.read(entry.path, dtype="float32")
     levels, labels, variants = [], [], []
     for variant in range(n_variants):
         rng = np.random.default_rng((seed, index, variant))
-        changed, changed_rate = (source, source_rate) if variant == 0 else augment(source, source_rate, rng)
-        samples = resample(changed[None], changed_rate, rate)[0]
+        samples, sample_rate, speed = *load_audio(entry), 1.0
+        if variant > 0:
+            samples, sample_rate = load_audio(_shuffled(entry, rng))
+            samples, sample_rate, speed = augment(samples, sample_rate, rng)
+        samples = resample(samples[None], sample_rate, rate)[0]
         found = segment(samples, rate, segmentation)
         levels.append(quantise(mel_spectrograms(cut(samples, found, mel_spec), mel_spec), color_spec))
-        labels += label_segments(entry, found, samples, rate)
+        labels += label_segments(entry, found, samples, rate, speed)
         variants += [variant] * len(found)
     n = len(labels)
     table = np.asarray(labels, dtype=np.float32).reshape(n, 2)

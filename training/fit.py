@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +14,17 @@ from training.dataset import Entry
 from training.examples import Examples
 from training.network import CoughCNN
 
+OTHER_SHARE = 0.1  # of any other source, before each class is brought to one half
+
 # How much of a batch each source gives, whatever its size: half coughs, half not, and the one source that holds both
 # classes (coughseg) is half of either, so that the source says little about the label.
 SOURCE_SHARES = {
     ("coughseg", True): 0.25,
     ("c19_call", True): 0.14,
     ("c19_telegram", True): 0.11,
-    ("coughseg", False): 0.25,
-    ("esc10", False): 0.17,
-    ("fsdd", False): 0.08,
+    ("coughseg", False): 0.24,
+    ("esc10", False): 0.15,
+    ("fsdd", False): 0.11,
 }
 
 
@@ -30,8 +32,7 @@ SOURCE_SHARES = {
 class FitParams:
     """Fixed before training, so that nothing is chosen on what it is judged by."""
 
-    epochs: int = 24
-    steps_per_epoch: int = 90
+    steps: int = 1620
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -40,32 +41,29 @@ class FitParams:
 
 
 def fit(
+    make_network: Callable[[], CoughCNN],
     examples: Examples,
     entries: list[Entry],
     chosen: NDArray[np.bool_],
-    color_table: NDArray[np.uint8],
-    n_classes: int,
     seed: int,
-    progress: Callable[[Iterable[int], int], Iterable[int]],
-    params: FitParams | None = None,
+    params: FitParams,
 ) -> CoughCNN:
     """Train on the examples that `chosen` marks, bool [shape=(n,)]; the same seed gives the same network.
 
     The weights are the average of the last quarter's (Izmailov et al. 2018), which needs no early stopping and so no
     data to stop by.
     """
-    params = params or FitParams()
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = CoughCNN(color_table, n_classes)
+    network = make_network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
-    total = params.epochs * params.steps_per_epoch
+    total = params.steps
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=total, pct_start=0.15)
     average = torch.optim.swa_utils.AveragedModel(network, use_buffers=True)
     usable = np.flatnonzero(chosen & (examples.cough >= 0.0))
     odds = sampling_odds(examples, entries, usable)
     network.train()
-    for step in progress(range(total), total):
+    for step in range(total):
         rows = usable[rng.choice(len(usable), size=params.batch_size, p=odds)]
         loss = _loss(network, examples, rows, rng, params)
         optimizer.zero_grad()
@@ -92,8 +90,12 @@ def sampling_odds(examples: Examples, entries: list[Entry], rows: NDArray[np.int
     totals: dict[tuple[str, bool], float] = {}
     for key, weight in zip(keys, weights, strict=True):
         totals[key] = totals.get(key, 0.0) + weight
+    shares = {key: SOURCE_SHARES.get(key, OTHER_SHARE) for key in totals}
+    of_class = {
+        is_cough: sum(share for key, share in shares.items() if key[1] is is_cough) for is_cough in (True, False)
+    }
     odds = np.array(
-        [SOURCE_SHARES.get(key, 0.1) * weight / totals[key] for key, weight in zip(keys, weights, strict=True)]
+        [shares[key] / of_class[key[1]] * weight / totals[key] for key, weight in zip(keys, weights, strict=True)]
     )
     return np.asarray(odds / odds.sum())
 
@@ -104,7 +106,7 @@ def _loss(
     levels = np.stack([_distort(one, rng) for one in examples.levels[rows]])
     cough = torch.from_numpy(examples.cough[rows])[:, None]
     classes = torch.from_numpy(examples.class_label[rows])
-    image = network.colors(torch.from_numpy(levels))
+    image = network.image(torch.from_numpy(levels))
     share = float(rng.beta(params.mixup_alpha, params.mixup_alpha))
     order = torch.from_numpy(rng.permutation(len(rows)))
     image = share * image + (1.0 - share) * image[order]
@@ -123,11 +125,15 @@ def _class_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _distort(levels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Shift in time by up to 80 ms, tilt the spectrum, mask a band and a stretch (SpecAugment, Park et al. 2019).
+    """Shift in time by up to 80 ms, warp the frequencies as another vocal tract does (Jaitly and Hinton 2013), tilt the
+    spectrum, mask a band and a stretch (SpecAugment, Park et al. 2019).
 
     levels: uint8 [shape=(n_mels, n_frames)]
     """
     n_mels, n_frames = levels.shape
+    if rng.random() < 0.5:
+        bands = np.rint(np.arange(n_mels) * np.exp(rng.uniform(-0.16, 0.16))).astype(np.int64)
+        levels = levels[np.minimum(bands, n_mels - 1)]
     shift = int(rng.integers(-8, 9))
     moved = np.zeros_like(levels)
     if shift >= 0:

@@ -1,77 +1,181 @@
-"""Figures of a detector on examples of one split: never pooled over sources, since in most of them source equals class."""
+"""Figures of a detector on scored recordings: never pooled over sources, since in most of them source equals class."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
-from training.dataset import Entry
-from training.examples import Examples
+from training.conditions import CHANNELS, GAINS
+from training.recordings import Recordings
+from training.scores import RecordingScores
 
-
-def measure(
-    examples: Examples,
-    entries: list[Entry],
-    rows: NDArray[np.int64],
-    cough: NDArray[np.float32],
-    positive: NDArray[np.float32],
-    cough_threshold: float,
-) -> dict[str, Any]:
-    """Event and recording figures by source, at the given threshold.
-
-    rows: indices of examples, [shape=(n,)]; cough, positive: probabilities of those rows, [shape=(n,)]
-    """
-    figures: dict[str, Any] = {"cough_threshold": cough_threshold}
-    source = np.array([entries[i].source for i in examples.entry[rows]])
-    label = examples.cough[rows]
-    marked = (source == "coughseg") & (label >= 0)
-    figures["coughseg_event_auc"] = _auc(label[marked], cough[marked])
-    figures["coughseg_event_sensitivity"] = _share(cough[marked & (label == 1)] >= cough_threshold)
-    figures["coughseg_event_specificity"] = _share(cough[marked & (label == 0)] < cough_threshold)
-    best = _best_per_recording(examples.entry[rows], cough)
-    in_coughseg = [(entries[i].is_cough, score) for i, score in best.items() if entries[i].source == "coughseg"]
-    figures["coughseg_recording_auc"] = _auc(
-        np.array([float(one) for one, _ in in_coughseg]), np.array([score for _, score in in_coughseg])
-    )
-    for name, is_cough in (("c19_call", True), ("c19_telegram", True), ("esc10", False), ("fsdd", False)):
-        scores = np.array([score for i, score in best.items() if entries[i].source == name])
-        figures[f"{name}_{'hit_rate' if is_cough else 'false_alarms'}"] = _share(scores >= cough_threshold)
-    for name in ("c19_call", "c19_telegram"):
-        figures[f"{name}_class_auc"] = _class_auc(examples, entries, rows, cough, positive, cough_threshold, name)
-    return figures
+MIN_IOU = 0.5
 
 
-def recording_medians(
-    entry: NDArray[np.int64], values: NDArray[np.float32], accepted: NDArray[np.bool_]
-) -> dict[int, float]:
-    """Median of the accepted values of each recording that has any."""
-    return {int(i): float(np.median(values[(entry == i) & accepted])) for i in np.unique(entry[accepted])}
+Figure = Callable[[Recordings], float | None]
 
 
-def _class_auc(
-    examples: Examples,
-    entries: list[Entry],
-    rows: NDArray[np.int64],
-    cough: NDArray[np.float32],
-    positive: NDArray[np.float32],
-    threshold: float,
-    source: str,
-) -> float | None:
-    medians = recording_medians(examples.entry[rows], positive, cough >= threshold)
-    pairs = [(entries[i].class_label, score) for i, score in medians.items() if entries[i].source == source]
-    return _auc(np.array([float(label or 0) for label, _ in pairs]), np.array([score for _, score in pairs]))
+def auc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float | None:
+    """Area under the ROC curve by ranks (Mann and Whitney 1947); None without both classes."""
+    positive = labels > 0.5
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if not n_positive or not n_negative:
+        return None
+    ranks = float(rankdata(scores)[positive].sum())
+    return (ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
 
 
-def _best_per_recording(entry: NDArray[np.int64], cough: NDArray[np.float32]) -> dict[int, float]:
-    return {int(i): float(cough[entry == i].max()) for i in np.unique(entry)}
+def events(recordings: Recordings) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Labels, probabilities and decisions of coughseg's candidates that the hand marks decide; [shape=(n,)] each."""
+    rows = [
+        (label, cough, cough >= scores.threshold)
+        for _, scores in recordings.of("coughseg")
+        for label, cough in zip(scores.labels, scores.cough, strict=True)
+        if label >= 0.0
+    ]
+    table = np.asarray(rows, dtype=np.float64).reshape(len(rows), 3)
+    return table[:, 0], table[:, 1], table[:, 2] > 0.5
 
 
-def _auc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float | None:
-    return round(float(roc_auc_score(labels, scores)), 4) if len(np.unique(labels)) == 2 else None
+def event_auc(recordings: Recordings) -> float | None:
+    labels, scores, _ = events(recordings)
+    return auc(labels, scores)
 
 
-def _share(hits: NDArray[np.bool_]) -> float | None:
-    return round(float(hits.mean()), 4) if len(hits) else None
+def event_sensitivity(recordings: Recordings) -> float | None:
+    labels, _, accepted = events(recordings)
+    return _mean(accepted[labels == 1.0])
+
+
+def event_specificity(recordings: Recordings) -> float | None:
+    labels, _, accepted = events(recordings)
+    return _mean(~accepted[labels == 0.0])
+
+
+def recording_auc(recordings: Recordings) -> float | None:
+    pairs = [(float(entry.is_cough), scores.score) for entry, scores in recordings.of("coughseg")]
+    return auc(*np.asarray(pairs, dtype=np.float64).reshape(len(pairs), 2).T)
+
+
+def accepted_share(source: str, *, sneezes: bool | None = None) -> Figure:
+    """Share of a source's recordings with an accepted cough; sneezes: only those (True), without them (False)."""
+
+    def figure(recordings: Recordings) -> float | None:
+        return _mean(
+            [
+                scores.accepted
+                for entry, scores in recordings.of(source)
+                if sneezes is None or ("sneeze" in entry.kind) is sneezes
+            ]
+        )
+
+    return figure
+
+
+def event_f1(recordings: Recordings) -> float | None:
+    """2 TP / (2 TP + FP + FN) of accepted segments against hand-marked coughs, in coughseg's recordings with coughs."""
+    counts = [
+        matches(entry.marks or (), accepted_spans(scores))
+        for entry, scores in recordings.of("coughseg")
+        if entry.is_cough
+    ]
+    hits, proposed, marked = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
+    return 2.0 * hits / (proposed + marked) if proposed + marked else None
+
+
+def accepted_spans(scores: RecordingScores) -> list[tuple[float, float]]:
+    return [span for span, cough in zip(scores.spans_s, scores.cough, strict=True) if cough >= scores.threshold]
+
+
+def matches(marks: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float]]) -> tuple[int, int, int]:
+    """Hits, spans and marks: pairs of intersection over union of at least MIN_IOU, the best first, each used once."""
+    pairs = []
+    for i, (start, end) in enumerate(spans):
+        for j, mark in enumerate(marks):
+            overlap = min(end, mark[1]) - max(start, mark[0])
+            union = max(end, mark[1]) - min(start, mark[0])
+            if overlap > 0.0 and overlap >= MIN_IOU * union:
+                pairs.append((overlap / union, i, j))
+    used_spans: set[int] = set()
+    used_marks: set[int] = set()
+    for _, i, j in sorted(pairs, reverse=True):
+        if i not in used_spans and j not in used_marks:
+            used_spans.add(i)
+            used_marks.add(j)
+    return len(used_spans), len(spans), len(marks)
+
+
+def calibration_error(recordings: Recordings) -> float | None:
+    """Expected calibration error of the cough head over coughseg's candidates, 10 equal bins (Naeini et al. 2015)."""
+    labels, scores, _ = events(recordings)
+    return calibration_error_of(labels, scores) if len(labels) else None
+
+
+def calibration_error_of(labels: NDArray[np.float64], scores: NDArray[np.float64], bins: int = 10) -> float:
+    index = np.minimum((scores * bins).astype(int), bins - 1)
+    gaps = [abs(float(np.sum(labels[index == i] - scores[index == i]))) for i in range(bins)]
+    return sum(gaps) / len(labels)
+
+
+def changed_share(condition: str) -> Figure:
+    """Share of coughseg's recordings whose "has an accepted cough" is not what it is for the plain recording."""
+
+    def figure(recordings: Recordings) -> float | None:
+        plain = recordings.of("coughseg")
+        changed = recordings.of("coughseg", condition)
+        return (
+            _mean([a.accepted != b.accepted for (_, a), (_, b) in zip(plain, changed, strict=True)])
+            if changed
+            else None
+        )
+
+    return figure
+
+
+def moved_share(condition: str) -> Figure:
+    """Share of coughseg's recordings with a segment that moved by more than a frame, appeared or vanished."""
+
+    def figure(recordings: Recordings) -> float | None:
+        return _mean([scores.segments_moved for _, scores in recordings.of("coughseg", condition)])
+
+    return figure
+
+
+def class_auc(source: str) -> Figure:
+    """Class head over a source's recordings: the median over accepted coughs, as the diagnosis takes it."""
+
+    def figure(recordings: Recordings) -> float | None:
+        pairs = []
+        for entry, scores in recordings.of(source):
+            positive = [p for p, c in zip(scores.positive, scores.cough, strict=True) if c >= scores.threshold]
+            if positive and entry.class_label is not None:
+                pairs.append((float(entry.class_label), float(np.median(positive))))
+        return auc(*np.asarray(pairs, dtype=np.float64).reshape(len(pairs), 2).T)
+
+    return figure
+
+
+FIGURES: dict[str, Figure] = {
+    "coughseg_event_auc": event_auc,
+    "coughseg_event_sensitivity": event_sensitivity,
+    "coughseg_event_specificity": event_specificity,
+    "coughseg_recording_auc": recording_auc,
+    "c19_call_hit_rate": accepted_share("c19_call"),
+    "c19_telegram_hit_rate": accepted_share("c19_telegram"),
+    "esc10_false_alarms": accepted_share("esc10", sneezes=False),
+    "esc10_sneezes_accepted": accepted_share("esc10", sneezes=True),
+    "fsdd_false_alarms": accepted_share("fsdd"),
+    "coughseg_event_f1": event_f1,
+    "coughseg_calibration_error": calibration_error,
+    **{f"segments_moved_{name}": moved_share(name) for name in GAINS},
+    **{f"decision_changed_{name}": changed_share(name) for name in (*GAINS, *CHANNELS)},
+    "c19_call_class_auc": class_auc("c19_call"),
+    "c19_telegram_class_auc": class_auc("c19_telegram"),
+}
+
+
+def _mean(values: Sequence[bool] | NDArray[np.bool_]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

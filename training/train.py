@@ -1,41 +1,38 @@
 """`make train DATA=...`: one seeded run from the labelled audio to `models/cough_cnn.pt`.
 
-1. examples: every recording as it is and augmented;
-2. out of fold: three networks, each without a third of the training subjects, score that third;
+1. examples: every recording as it is and distorted;
+2. out of fold: four networks, each without a quarter of the training subjects, score that quarter;
    calibration and thresholds come from these scores and nothing else;
-3. the shipped network, on the whole training split;
-4. its figures on the validation split, which nothing above has seen.
+3. the network that is kept, on the whole training split.
+
+The validation split is not looked at: `make evaluate` does that.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
 from runtime.errors import ConfigError
 from runtime.version import SOFTWARE_VERSION
 from training.checkpoint import save_checkpoint
-from training.dataset import CLASS_LABELS, DatasetError, Entry, fold_of, manifest_sha256, read_dataset
-from training.examples import Examples, Params, build_examples
-from training.fit import FitParams, fit
-from training.measure import measure, recording_medians
-from training.model_card import write_model_card
-from training.network import CoughCNN
+from training.dataset import CLASS_LABELS, DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
+from training.decide import CoughDecision, best_threshold, decide_cough, recording_medians
+from training.example_cache import CACHE, cached_examples, open_examples
+from training.examples import N_VARIANTS, Examples
+from training.fit import FitParams
+from training.fit_many import Job, fit_many
 from training.predict import predict_logits
-from training.thresholds import best_threshold, fit_calibration
+from training.progress import bar
 
-N_FOLDS = 3
-N_VARIANTS = 6
+N_FOLDS = 4
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,9 +40,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "cough")
     parser.add_argument("--output", type=Path, default=ROOT / "models" / "cough_cnn.pt")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--thresholds",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="of the class probability: below LOW negative, from HIGH on positive, between them inconclusive; "
+        "by default both are where balanced accuracy is highest out of fold",
+    )
+    parser.add_argument(
+        "--validated",
+        action="store_true",
+        help="a study of your own has validated the class on this data; without it LOW must equal HIGH",
+    )
     options = parser.parse_args(arguments)
+    thresholds = tuple(options.thresholds) if options.thresholds else None
+    problem = _threshold_problem(thresholds, options.validated)
+    if problem:
+        print(f"train: {problem}", file=sys.stderr)
+        return 2
     try:
-        train(options.data, options.output, options.seed)
+        train(options.data, options.output, options.seed, thresholds=thresholds, validated=options.validated)
     except (DatasetError, ConfigError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
@@ -53,128 +68,103 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(
-    data: Path, output: Path, seed: int, fit_params: FitParams | None = None, n_variants: int = N_VARIANTS
+    data: Path,
+    output: Path,
+    seed: int,
+    *,
+    thresholds: tuple[float, float] | None = None,
+    validated: bool = False,
+    fit_params: FitParams | None = None,
+    n_variants: int = N_VARIANTS,
+    cache: Path = CACHE,
 ) -> None:
-    """fit_params, n_variants: smaller ones for tests. Raises: DatasetError, ConfigError."""
+    """thresholds, validated: of the class. fit_params, n_variants, cache: smaller ones and another folder for tests.
+
+    Raises: DatasetError, ConfigError.
+    """
     fit_params = fit_params or FitParams()
-    torch.set_num_threads(2)
-    torch.use_deterministic_algorithms(True)
     params = load_config()
     entries = read_dataset(data)
-    examples = build_examples(entries, params, n_variants, seed, bar("examples"))
-    in_training = np.array([entries[i].split == "train" for i in examples.entry])
-    logits, positive = _out_of_fold(examples, entries, in_training, params, seed, fit_params)
-    decision = _decide(examples, entries, in_training, logits, positive)
-    colors, n_classes = color_table(params[2]), len(CLASS_LABELS)
-    network = fit(examples, entries, in_training, colors, n_classes, seed, bar("network"), fit_params)
-    network.calibration.copy_(torch.tensor(decision.pop("calibration")))
-    metrics = {
-        "out_of_fold": decision.pop("metrics"),
-        "validation": _validate(network, examples, entries, ~in_training, decision["cough_threshold"]),
-    }
+    data_sha256 = manifest_sha256(data)
+    in_training = np.array([one.split == "train" for one in entries])
+    _check_enough(entries, in_training)
+    folder = cached_examples(entries, data_sha256, params, n_variants, seed, bar("examples"), cache)
+    examples = open_examples(folder)
+    folds = folds_by_subject(entries, N_FOLDS)
+    colors = color_table(params[2])
+    jobs = [Job(in_training & (folds != fold), seed + 1 + fold, colors) for fold in range(N_FOLDS)]
+    jobs.append(Job(in_training, seed, colors))
+    *out_of_fold, network = fit_many(jobs, folder, entries, fit_params, bar("networks"))
+    logits = np.full(len(examples.cough), np.nan, dtype=np.float32)
+    positive = np.full(len(examples.cough), np.nan, dtype=np.float32)
+    for fold, scorer in enumerate(out_of_fold):
+        rows = np.flatnonzero((in_training & (folds == fold))[examples.entry] & (examples.variant == 0))
+        logits[rows], classes = predict_logits(scorer, examples.levels[rows])
+        positive[rows] = classes[:, -1]
+    decision = decide_cough(examples, entries, in_training, logits)
+    network.calibration.copy_(torch.tensor([decision.scale, decision.bias]))
+    middle = round(_class_threshold(examples, entries, logits, positive, decision), 4)
+    low, high = thresholds or (middle, middle)
     info = save_checkpoint(
         output,
         network,
         {
             "labels": CLASS_LABELS,
             "preprocess": preprocess_parameters(*params),
-            **decision,
-            "validated": False,
-            "data_sha256": manifest_sha256(data),
+            "cough_threshold": decision.threshold,
+            "threshold_low": low,
+            "threshold_high": high,
+            "validated": validated,
+            "data_sha256": data_sha256,
             "seed": seed,
             "software_version": SOFTWARE_VERSION,
-            "metrics": metrics,
         },
     )
-    write_model_card(output.with_name("MODEL_CARD.md"), info)
-    print(f"{output.name}: {info.sha256}")
-    for split, figures in metrics.items():
-        for name, value in figures.items():
-            print(f"{split:12} {name:32} {value}")
+    print(f"{output.name}: {info.sha256}, cough threshold {decision.threshold}, class thresholds {low} and {high}")
 
 
-def bar(title: str) -> Any:
-    """A progress bar over an iterable of known length."""
-
-    def wrap(items: Iterable[int], total: int) -> Iterable[int]:
-        return tqdm(items, total=total, desc=title, mininterval=2.0)
-
-    return wrap
-
-
-def _out_of_fold(
+def _class_threshold(
     examples: Examples,
     entries: list[Entry],
-    in_training: NDArray[np.bool_],
-    params: Params,
-    seed: int,
-    fit_params: FitParams,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cough logits and probabilities of the positive class, NaN outside the training split; [shape=(n,)] each."""
-    folds = np.array([fold_of(entries[i].subject_id, N_FOLDS) for i in examples.entry])
-    logits = np.full(len(folds), np.nan, dtype=np.float32)
-    positive = np.full(len(folds), np.nan, dtype=np.float32)
-    for fold in range(N_FOLDS):
-        network = fit(
-            examples,
-            entries,
-            in_training & (folds != fold),
-            color_table(params[2]),
-            len(CLASS_LABELS),
-            seed + 1 + fold,
-            bar(f"fold {fold + 1} of {N_FOLDS}"),
-            fit_params,
-        )
-        held_out = in_training & (folds == fold)
-        logits[held_out], classes = predict_logits(network, examples.levels[held_out])
-        positive[held_out] = classes[:, -1]
-    return logits, positive
-
-
-def _decide(
-    examples: Examples,
-    entries: list[Entry],
-    in_training: NDArray[np.bool_],
     logits: NDArray[np.float32],
     positive: NDArray[np.float32],
-) -> dict[str, Any]:
-    """Calibration on the augmented and plain examples alike, with the sources that hold both classes weighing most."""
-    known = in_training & (examples.cough >= 0)
-    source = np.array([entries[i].source for i in examples.entry])
-    weights = np.where(source == "coughseg", 1.0, 0.25)[known] * examples.weight[known].astype(np.float64)
-    labels = examples.cough[known].astype(np.float64)
-    scale, bias = fit_calibration(logits[known].astype(np.float64), labels, weights)
-    cough = (1.0 / (1.0 + np.exp(-(scale * logits + bias)))).astype(np.float32)
-    cough_threshold = best_threshold(cough[known].astype(np.float64), labels, weights)
-    plain = in_training & (examples.variant == 0)
-    medians = recording_medians(examples.entry[plain], positive[plain], cough[plain] >= cough_threshold)
-    labelled = {i: entries[i].class_label for i in medians if entries[i].class_label is not None}
-    class_threshold = best_threshold(
-        np.array([medians[i] for i in labelled]),
-        np.array([float(label or 0) for label in labelled.values()]),
-        np.ones(len(labelled)),
+    decision: CoughDecision,
+) -> float:
+    """Best for the median over a recording's accepted coughs, which is what a diagnosis takes; 0.5 without classes."""
+    cough = 1.0 / (1.0 + np.exp(-(decision.scale * logits + decision.bias)))
+    medians = recording_medians(examples.entry, positive, cough >= decision.threshold)
+    known = {i: entries[i].class_label for i in medians if entries[i].class_label is not None}
+    if len(set(known.values())) < 2:
+        return 0.5
+    return best_threshold(
+        np.array([medians[i] for i in known]), np.array([float(label or 0) for label in known.values()])
     )
-    rows = np.flatnonzero(plain)
-    return {
-        "calibration": [scale, bias],
-        "cough_threshold": round(cough_threshold, 4),
-        "threshold_low": round(class_threshold, 4),
-        "threshold_high": round(class_threshold, 4),
-        "metrics": measure(examples, entries, rows, cough[rows], positive[rows], round(cough_threshold, 4)),
-    }
 
 
-def _validate(
-    network: CoughCNN, examples: Examples, entries: list[Entry], held: NDArray[np.bool_], cough_threshold: float
-) -> dict[str, Any]:
-    rows = np.flatnonzero(held & (examples.variant == 0))
-    with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(examples.levels[part])) for part in np.array_split(rows, len(rows) // 256 + 1)
-        ]
-    cough = np.concatenate([one[:, 0].numpy() for one, _ in parts])
-    positive = np.concatenate([classes[:, -1].numpy() for _, classes in parts])
-    return measure(examples, entries, rows, cough, positive, cough_threshold)
+def _threshold_problem(thresholds: tuple[float, float] | None, validated: bool) -> str | None:
+    if thresholds is None:
+        return None
+    low, high = thresholds
+    if not 0.0 < low <= high < 1.0:
+        return f"--thresholds {low} {high}: give two numbers between 0 and 1, the lower first."
+    if low != high and not validated:
+        return "--thresholds differ, but the class is not validated: give --validated, or the same number twice."
+    return None
+
+
+def _check_enough(entries: list[Entry], in_training: NDArray[np.bool_]) -> None:
+    """Raises: DatasetError where a fold would have nothing of a kind."""
+    for is_cough, name in ((True, "with"), (False, "without")):
+        subjects = {
+            one.subject_id
+            for one, chosen in zip(entries, in_training, strict=True)
+            if chosen and one.is_cough == is_cough
+        }
+        if len(subjects) < N_FOLDS:
+            raise DatasetError(
+                f"the train split has {len(subjects)} subjects {name} coughs, but thresholds are chosen in {N_FOLDS} folds: "
+                f"add recordings of at least {N_FOLDS} subjects."
+            )
 
 
 if __name__ == "__main__":

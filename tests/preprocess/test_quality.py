@@ -5,7 +5,14 @@ import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from preprocess.decode import decode
-from preprocess.quality import bandwidth_hz, clipped_fraction, dropout_fraction, measure_quality, snr_db
+from preprocess.quality import (
+    bandwidth_hz,
+    clipped_fraction,
+    dropout_fraction,
+    measure_quality,
+    noise_rms,
+    segment_rms,
+)
 from preprocess.segment import Segment, rms_envelope, segment
 from tests.preprocess.recordings import LIMITS, SEGMENTATION, by_libsndfile, noise, warble
 from tests.preprocess.test_segment import bursts
@@ -85,37 +92,35 @@ def test_silence_is_not_clipped(count):
 
 
 @pytest.mark.parametrize("expected_db", [-3.0, 0.0, 10.0, 40.0])
-def test_snr_of_a_known_mixture(expected_db):
-    """Even noise at two levels; the segment takes in the frames at the edges, which would be loud outside.
+def test_levels_of_a_known_mixture(expected_db):
+    """Even noise at two levels, the louder with its padding marked.
 
-    0.5 dB: 2 s hold 50 independent frames, so the powers spread by 0.2 dB, and a loud segment is diluted by 0.17 dB.
+    The floor is the 10th percentile of 30 ms frames, each of some 240 independent samples, which lies 0.5 dB below the mean
+    level: 4.6 % = one and a quarter standard deviations of 1 / sqrt(2 * 240). 0.7 dB leaves room for 2 s of such frames.
     """
     samples = noise(6.0, level=0.01)
     samples[16_000:32_000] = noise(2.0, level=0.01 * 10 ** (expected_db / 20), seed=7)
     envelope = rms_envelope(samples, 8000, SEGMENTATION)
-    found = snr_db(envelope, 8000, [Segment(16_000 - 320, 32_000 + 320)], SEGMENTATION)
-    assert found == pytest.approx(expected_db, abs=0.5)
+    segments = [Segment(16_000 - 160, 32_000 + 160)]
+    (level,) = segment_rms(envelope, 8000, segments, SEGMENTATION)
+    floor = noise_rms(envelope, 8000, segments, SEGMENTATION)
+    assert 20 * np.log10(level / floor) == pytest.approx(expected_db + 0.5, abs=0.7)
 
 
-def test_snr_is_exact_on_an_envelope():
+def test_levels_are_exact_on_an_envelope_and_leave_the_padding_out():
     envelope = np.full(100, 0.1, dtype=np.float32)
     envelope[20:40] = 1.0
-    assert snr_db(envelope, 8000, [Segment(1600, 3200)], SEGMENTATION) == pytest.approx(20.0, abs=1e-5)
+    segments = [Segment(1600 - 160, 3200 + 160), Segment(4000, 4080)]
+    assert segment_rms(envelope, 8000, segments, SEGMENTATION) == pytest.approx((1.0, 0.1), rel=1e-6)
+    assert noise_rms(envelope, 8000, segments, SEGMENTATION) == pytest.approx(0.1, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("level", "segments"),
-    [(0.0, [Segment(0, 800)]), (0.1, []), (0.1, [Segment(0, 8000)])],
-    ids=["silence", "nothing inside", "nothing outside"],
-)
-def test_snr_is_undefined_without_both_sides(level, segments):
-    assert snr_db(np.full(100, level, dtype=np.float32), 8000, segments, SEGMENTATION) is None
-
-
-def test_snr_is_undefined_over_digital_silence():
-    envelope = np.zeros(100, dtype=np.float32)
-    envelope[20:40] = 1.0
-    assert snr_db(envelope, 8000, [Segment(1600, 3200)], SEGMENTATION) is None
+@pytest.mark.parametrize(("outside_ms", "known"), [(0, False), (90, False), (100, True)])
+def test_the_floor_is_unknown_without_surroundings(outside_ms, known):
+    """What is cut tightly around a cough has no noise to measure; 100 ms are asked for."""
+    envelope = np.full(100, 0.1, dtype=np.float32)
+    segments = [Segment(0, 8000 - 80 - outside_ms * 8)]
+    assert (noise_rms(envelope, 8000, segments, SEGMENTATION) is not None) is known
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 48_000])
@@ -167,7 +172,12 @@ def test_the_digital_silence_around_a_cough_is_no_dropout(floor):
     samples = in_16_bits(bursts([0.5, 1.5, 2.5], seconds=4.0, length_s=0.15, floor=floor))
     segments = segment(samples, 8000, SEGMENTATION)
     assert len(segments) == 3
-    assert measure_quality(samples, 8000, samples, 8000, segments, SEGMENTATION).dropout_fraction < 0.01
+    assert (
+        measure_quality(
+            samples, 8000, rms_envelope(samples, 8000, SEGMENTATION), 8000, segments, SEGMENTATION
+        ).dropout_fraction
+        < 0.01
+    )
 
 
 def test_dropouts_of_silence_and_dc():
@@ -179,10 +189,11 @@ def test_dropouts_of_silence_and_dc():
 @pytest.mark.parametrize("value", [0.0, 0.25])
 def test_quality_of_silence_and_dc(count, value):
     samples = np.full(count, value, dtype=np.float32)
-    quality = measure_quality(samples, 16_000, samples[: max(1, count // 2)], 8000, [], SEGMENTATION)
+    envelope = rms_envelope(samples[: max(1, count // 2)], 8000, SEGMENTATION)
+    quality = measure_quality(samples, 16_000, envelope, 8000, [], SEGMENTATION)
     assert quality.peak == 0.0
     assert quality.clipped_fraction == 0.0
-    assert quality.snr_db is None
+    assert not quality.noise_rms
     assert quality.bandwidth_hz == 0.0
     assert quality.dropout_fraction == 0.0
 
@@ -191,7 +202,7 @@ def test_segments_are_measured_in_the_source():
     """Segments index 8 kHz, dropouts are counted at 48 kHz: six times as far."""
     source = noise(2.0, 48_000)
     source[48_000:52_800] = 0.0
-    low = noise(2.0, 8000)
+    low = rms_envelope(noise(2.0, 8000), 8000, SEGMENTATION)
     inside = measure_quality(source, 48_000, low, 8000, [Segment(6000, 10_000)], SEGMENTATION)
     outside = measure_quality(source, 48_000, low, 8000, [Segment(0, 4000)], SEGMENTATION)
     assert inside.dropout_fraction == pytest.approx(4799 / 24_000, abs=1e-9)

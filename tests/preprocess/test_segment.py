@@ -72,7 +72,7 @@ def test_what_is_shorter_than_the_shortest_segment_holds_nothing(count):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_steady_noise_holds_little(seed):
-    """The floor at 1.4 times the 10th percentile lies above nearly all frames of 40 ms of white noise."""
+    """The floor at 1.5 times the 10th percentile lies above nearly all frames of 30 ms of white noise."""
     assert len(segment(noise(10.0, seed=seed), RATE, PARAMS)) <= 1
 
 
@@ -92,7 +92,7 @@ def test_a_burst_at_the_very_beginning_counts():
 
 @pytest.mark.parametrize(("pause_s", "count"), [(0.02, 1), (0.30, 2)])
 def test_short_pauses_are_bridged_and_long_ones_part(pause_s, count):
-    """Even bursts of 0.2 s: the 40 ms frame alone bridges 20 ms, and nothing bridges 300 ms."""
+    """Even bursts of 0.2 s: the 30 ms frame alone bridges 20 ms, and nothing bridges 300 ms."""
     samples = bursts([1.0, 1.2 + pause_s], length_s=0.2, decay_s=10.0, level=0.3)
     assert len(segment(samples, RATE, PARAMS)) == count
 
@@ -112,6 +112,15 @@ def test_a_deep_valley_parts_coughs_without_a_pause():
     assert abs(parted[0].end / HOP - deepest) <= 1
 
 
+@pytest.mark.parametrize("merge_gap_ms", [0.0, 40.0, 80.0, 120.0])
+def test_a_pause_gives_the_same_edges_whether_it_was_merged_or_not(merge_gap_ms):
+    """Two bursts with 80 ms between them: merged and split again, or never merged, a codec must not move their edges."""
+    samples = bursts([1.0, 1.28], length_s=0.2, decay_s=10.0, level=0.3, floor=1e-4)
+    expected = segment(samples, RATE, PARAMS)
+    assert len(expected) == 2
+    assert segment(samples, RATE, replace(PARAMS, merge_gap_ms=merge_gap_ms)) == expected
+
+
 def test_what_is_too_long_is_split():
     """5 s of even noise: pieces no longer than the limit and the padding."""
     samples = bursts([0.5], seconds=8.0, length_s=5.0, decay_s=100.0, level=0.2)
@@ -123,7 +132,7 @@ def test_what_is_too_long_is_split():
 
 
 def test_clicks_are_too_short():
-    """A click of 2 ms fills a frame of 40 ms and 60 ms of padding: less than 150 ms."""
+    """A click of 2 ms fills a frame of 30 ms and 40 ms of padding: less than 180 ms."""
     samples = noise(4.0, level=1e-4)
     samples[[8000, 16_000, 24_000]] = 0.9
     assert segment(samples, RATE, PARAMS) == []
@@ -159,7 +168,8 @@ def test_the_envelope_is_librosas_rms(count):
     """Of the samples without their mean; the very same call, so equal to float32's last digits."""
     samples = noise(2.0)[:count] + np.float32(0.1)
     envelope = rms_envelope(samples, RATE, PARAMS)
-    expected = librosa.feature.rms(y=samples - samples.mean(), frame_length=320, hop_length=HOP, center=True)[0]
+    frame = round(PARAMS.frame_ms * RATE / 1000)
+    expected = librosa.feature.rms(y=samples - samples.mean(), frame_length=frame, hop_length=HOP, center=True)[0]
     assert envelope.shape == (1 + count // HOP,)
     np.testing.assert_allclose(envelope, expected, rtol=1e-6, atol=1e-9)
 

@@ -17,7 +17,7 @@ from runtime.prepare import Prepared, PreparedChannel
 PARAMS = load_config()
 SEGMENTATION, MEL_SPEC, COLOR_SPEC = PARAMS
 QUALITY_LIMITS, LIMITS = load_limits()
-GOOD = Quality(peak=0.5, clipped_fraction=0.0, snr_db=30.0, bandwidth_hz=4000.0, dropout_fraction=0.0)
+GOOD = Quality(peak=0.5, clipped_fraction=0.0, noise_rms=0.003, bandwidth_hz=4000.0, dropout_fraction=0.0)
 
 
 def model_config(**changes: str | None) -> model_config_pb2.ModelConfig:
@@ -52,13 +52,16 @@ def contract(validated: bool = False, low: float = 0.4, high: float = 0.6) -> Mo
     return replace(made, thresholds=Thresholds(low, high))
 
 
-def channel(n: int, name: int | str = 0, rms: float = 0.1, **quality: Any) -> PreparedChannel:
-    """n candidates of 0.4 s, one each second, all of that level; `quality` changes GOOD."""
+def channel(
+    n: int, name: int | str = 0, rms: float = 0.1, snr_db: float | None = 30.0, **quality: Any
+) -> PreparedChannel:
+    """n candidates of 0.4 s, one each second, all of that level and SNR; `quality` changes GOOD."""
+    noise_rms = None if snr_db is None else rms * 10.0 ** (-snr_db / 20.0)
     return PreparedChannel(
         channel=name,
         segments_s=tuple((float(i), i + 0.4) for i in range(n)),
         segment_rms=(rms,) * n,
-        quality=replace(GOOD, **quality),
+        quality=replace(GOOD, noise_rms=noise_rms, **quality),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.augment import augment, band_limited, quantised_gain, through_codec, with_noise
+from training.augment import augment, band_limited, faster, quantised_gain, with_noise
+from training.codecs import through_codec
 
 pytestmark = pytest.mark.training
 
@@ -45,7 +46,7 @@ def test_gain_rounds_to_16_bits() -> None:
 
 @pytest.mark.parametrize("codec", ["none", "opus", "mp3", "ulaw", "gsm"])
 def test_codecs_keep_the_time_of_a_burst(codec: str) -> None:
-    decoded, rate = through_codec(click_train(), RATE, codec, np.random.default_rng(3))
+    decoded, rate = through_codec(click_train(), RATE, codec)
     energy = np.convolve(decoded**2, np.ones(rate // 100), "same")
     # Labels count from half overlap; coughs last 160 ms and more, so 40 ms moves none.
     assert np.argmax(energy) / rate == pytest.approx(0.52, abs=0.04)
@@ -55,8 +56,26 @@ def test_codecs_keep_the_time_of_a_burst(codec: str) -> None:
 def test_augment_is_seeded_and_bounded() -> None:
     samples = click_train()
     for seed in range(12):
-        first, rate = augment(samples, RATE, np.random.default_rng(seed))
-        again, _ = augment(samples, RATE, np.random.default_rng(seed))
+        first, rate, speed = augment(samples, RATE, np.random.default_rng(seed))
+        again, _, _ = augment(samples, RATE, np.random.default_rng(seed))
         assert np.array_equal(first, again)
+        assert 0.83 < speed < 1.2
+        # Whatever the codec adds: marks are moved by the speed, so the length must follow it.
+        assert len(first) / rate == pytest.approx(1.0 / speed, abs=0.15)
         assert rate in (8000, RATE)
         assert np.isfinite(first).all()
+
+
+def test_faster_moves_a_burst_to_an_earlier_time() -> None:
+    quick = faster(click_train(), RATE, 1.25)
+    assert len(quick) == pytest.approx(RATE / 1.25, abs=1)
+    energy = np.convolve(quick**2, np.ones(RATE // 100), "same")
+    assert np.argmax(energy) / RATE == pytest.approx(0.52 / 1.25, abs=0.02)  # the burst lasts 32 ms
+
+
+@pytest.mark.parametrize("rate", [11_025, 22_050, 44_100, 96_000])
+@pytest.mark.parametrize("codec", ["opus", "mp3"])
+def test_rates_that_a_codec_does_not_take_are_resampled(rate: int, codec: str) -> None:
+    samples = (0.1 * np.random.default_rng(4).standard_normal(rate)).astype(np.float32)
+    decoded, decoded_rate = through_codec(samples, rate, codec)
+    assert len(decoded) / decoded_rate == pytest.approx(1.0, abs=0.1)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,7 +13,6 @@ from preprocess.color import color_table
 from runtime.config import load_config, preprocess_parameters
 from training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from training.network import CoughCNN
-from training.thresholds import best_threshold, fit_calibration
 
 pytestmark = pytest.mark.training
 
@@ -30,7 +28,6 @@ def description() -> dict[str, Any]:
         "data_sha256": "0" * 64,
         "seed": 1,
         "software_version": "0",
-        "metrics": {},
     }
 
 
@@ -71,18 +68,3 @@ def test_refuses_missing_and_foreign_descriptions(tmp_path: Path) -> None:
     (tmp_path / "net.json").write_text(json.dumps({"labels": ["a"]}))
     with pytest.raises(CheckpointError, match="not a checkpoint's description"):
         load_checkpoint(tmp_path / "net.pt")
-
-
-def test_calibration_recovers_a_known_sigmoid() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0.0, 2.0, 20_000)
-    labels = (rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.5 * logits - 1.0)))).astype(np.float64)
-    scale, bias = fit_calibration(logits, labels, np.ones(20_000))
-    # Standard errors at this size are about 0.01 and 0.02.
-    assert scale == pytest.approx(0.5, abs=0.05)
-    assert bias == pytest.approx(-1.0, abs=0.1)
-
-
-def test_threshold_separates_what_is_separable() -> None:
-    scores, labels = np.array([0.1, 0.2, 0.7, 0.9]), np.array([0.0, 0.0, 1.0, 1.0])
-    assert best_threshold(scores, labels, np.ones(4)) == pytest.approx(0.45)

@@ -25,7 +25,7 @@ TABLE = color_table(load_config()[2])
 
 
 def entry(source: str, *, is_cough: bool, marks: tuple[tuple[float, float], ...] | None = None) -> Entry:
-    return Entry(Path("x"), source, "train", "s", is_cough, None, marks)
+    return Entry("x", (Path("x"),), source, "train", "s", is_cough, None, marks)
 
 
 def easy_examples(n: int = 120) -> tuple[Examples, list[Entry]]:
@@ -42,9 +42,9 @@ def easy_examples(n: int = 120) -> tuple[Examples, list[Entry]]:
 
 def fitted(seed: int) -> CoughCNN:
     examples, entries = easy_examples()
-    params = FitParams(epochs=1, steps_per_epoch=24, batch_size=32)
+    params = FitParams(steps=24, batch_size=32)
     everything: NDArray[np.bool_] = np.ones(len(examples.cough), dtype=bool)
-    return fit(examples, entries, everything, TABLE, 2, seed, lambda steps, total: steps, params)
+    return fit(lambda: CoughCNN(TABLE, 2), examples, entries, everything, seed, params)
 
 
 def test_learns_an_easy_task_and_repeats_itself() -> None:
@@ -71,9 +71,10 @@ def test_every_source_gets_its_share_and_weak_labels_count_less() -> None:
         np.full(6, -1),
     )
     odds = sampling_odds(examples, entries, np.arange(6))
-    total = 0.25 + 0.14 + 0.17  # SOURCE_SHARES of the three that are there
     assert odds.sum() == pytest.approx(1.0)
-    assert odds[:3].sum() == pytest.approx(0.25 / total)
+    # SOURCE_SHARES of the two coughs that are there, brought to one half; the rest is the other half.
+    assert odds[:3].sum() == pytest.approx(0.5 * 0.25 / (0.25 + 0.14))
+    assert odds[5] == pytest.approx(0.5)
     assert odds[3] == pytest.approx(2 * odds[4])
 
 
@@ -88,3 +89,24 @@ def test_labels_by_marks_by_absence_and_by_level() -> None:
     assert label_segments(entry("esc10", is_cough=False), segments, samples, 8000) == [(0.0, 1.0)] * 3
     weak = entry("c19_call", is_cough=True)
     assert label_segments(weak, segments, samples, 8000) == [(1.0, 1.0), (1.0, 0.5), (-1.0, 1.0)]
+
+
+def test_marks_follow_the_speed() -> None:
+    """Played twice as fast, the mark from 0.4 s to 0.6 s lies between 0.2 s and 0.3 s."""
+    segments = [Segment(1600, 2400), Segment(3200, 4800)]
+    marked = entry("coughseg", is_cough=True, marks=((0.4, 0.6),))
+    assert label_segments(marked, segments, np.zeros(8000, np.float32), 8000, 2.0) == [(1.0, 1.0), (0.0, 1.0)]
+
+
+def test_unknown_sources_share_their_class_evenly() -> None:
+    entries = [entry("clinic", is_cough=True), entry("street", is_cough=False), entry("office", is_cough=False)]
+    examples = Examples(
+        np.zeros((5, 2, 2), dtype=np.uint8),
+        np.array([0, 1, 1, 1, 2]),
+        np.zeros(5, dtype=np.int64),
+        np.array([1, 0, 0, 0, 0], dtype=np.float32),
+        np.ones(5, dtype=np.float32),
+        np.full(5, -1),
+    )
+    odds = sampling_odds(examples, entries, np.arange(5))
+    assert odds == pytest.approx([0.5, 0.25 / 3, 0.25 / 3, 0.25 / 3, 0.25])

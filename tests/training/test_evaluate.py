@@ -1,0 +1,101 @@
+"""`make train`, `make crossval` and `make evaluate`, reduced: the figures, their intervals, the card and the drawings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.recordings import SMALL
+from training.bars import BARS
+from training.crossval import crossval
+from training.evaluate import evaluate, main, table
+from training.measure import FIGURES
+from training.model_card import model_card
+from training.train import train
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def models(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    train(data, folder / "cough_cnn.pt", 0, fit_params=SMALL, n_variants=2, cache=folder / "cache")
+    return folder
+
+
+def test_without_a_cross_validation_only_the_checkpoint_is_judged(
+    data: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = evaluate(data, models)
+    assert "make crossval" in capsys.readouterr().err
+    assert "crossval" not in metrics
+    # Decaying noise against tones: a network that learns at all ranks nearly all of them right.
+    assert metrics["validation"]["coughseg_event_auc"]["value"] > 0.9
+    assert (models / "MODEL_CARD.md").read_text() == model_card(metrics)
+
+
+@pytest.fixture(scope="module")
+def metrics(data: Path, models: Path) -> dict[str, Any]:
+    crossval(data, models / "crossval", 0, fit_params=SMALL, n_variants=2, cache=models / "cache")
+    return evaluate(data, models)
+
+
+def test_every_figure_has_an_interval_around_its_folds(metrics: dict[str, Any]) -> None:
+    figures = metrics["crossval"]["figures"]
+    assert figures.keys() == metrics["validation"].keys() == FIGURES.keys()
+    for name, figure in figures.items():
+        known = [one for one in figure["folds"] if one is not None]
+        if known:
+            assert figure["value"] == pytest.approx(sum(known) / len(known), abs=1e-4), name  # rounded to 4 digits
+            assert figure["low"] <= figure["high"]
+    assert figures["coughseg_event_auc"]["value"] > 0.9
+    assert figures["esc10_false_alarms"]["value"] is None  # there is no such source here
+
+
+def test_bars_follow_from_the_figures(metrics: dict[str, Any]) -> None:
+    rows = {one["name"]: one for one in metrics["crossval"]["bars"]}
+    assert rows.keys() == BARS.keys()
+    assert rows["fsdd_false_alarms"]["met"] is None
+    auc = rows["coughseg_event_auc"]
+    assert auc["met"] is (auc["value"] >= auc["bar"] == 0.96)
+    flips = rows["decision_changed_gsm_8k"]
+    assert flips["met"] is (flips["value"] <= flips["bar"] == 0.03)
+
+
+def test_probes_twins_and_curves_are_there(metrics: dict[str, Any]) -> None:
+    assert set(metrics["probes"]["coughseg_recordings"]) == {"duration", "level", "quietest"}
+    # All recordings last 2 s: the probe on duration can only guess.
+    assert metrics["probes"]["coughseg_recordings"]["duration"]["value"] == 0.5
+    assert set(metrics["crossval"]["quality_curves"]) == {
+        "snr_db",
+        "clipped_fraction",
+        "bandwidth_hz",
+        "dropout_fraction",
+    }
+    counted = sum(row["n_cough"] + row["n_other"] for row in metrics["crossval"]["quality_curves"]["bandwidth_hz"])
+    assert counted == 21 * 5  # 21 coughseg recordings of the training split, plain and at four cut-offs
+    assert set(metrics["crossval"]["class_across_sources"]) == {"c19_call_to_c19_telegram", "c19_telegram_to_c19_call"}
+    assert all(len(folds) == 3 for folds in metrics["crossval"]["arms_event_auc"].values())
+
+
+def test_files_agree_and_are_drawn(metrics: dict[str, Any], models: Path) -> None:
+    written = json.loads((models / "METRICS.json").read_text())
+    assert written == metrics
+    assert (models / "MODEL_CARD.md").read_text() == model_card(written)
+    drawn = {one.name for one in (models / "report").iterdir()}
+    assert drawn >= {"roc.png", "precision_recall.png", "reliability.png", "confusion.png", "quality.png"}
+    assert "bars not met" in table(metrics)
+
+
+def test_other_data_and_parameters_are_refused(
+    metrics: dict[str, Any], data: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for one in data.iterdir():
+        (tmp_path / one.name).write_bytes(one.read_bytes())
+    with (tmp_path / "segments.csv").open("a") as file:
+        file.write("0.flac,1.7,1.8\n")
+    assert main(["--data", str(tmp_path), "--models", str(models)]) == 2
+    assert "trained on other data" in capsys.readouterr().err

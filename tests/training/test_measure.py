@@ -1,0 +1,138 @@
+"""Figures against hand-counted examples and scikit-learn's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from training.conditions import PLAIN
+from training.dataset import Entry
+from training.intervals import interval
+from training.measure import (
+    accepted_share,
+    auc,
+    calibration_error_of,
+    changed_share,
+    class_auc,
+    event_f1,
+    event_sensitivity,
+    event_specificity,
+    matches,
+    moved_share,
+    recording_auc,
+)
+from training.recordings import Recordings, by_fold, recordings_of
+from training.scores import RecordingScores, read_scores, write_scores
+
+pytestmark = pytest.mark.training
+
+
+def entry(
+    path: str, source: str = "coughseg", marks: tuple[tuple[float, float], ...] = (), class_label: int | None = None
+) -> Entry:
+    return Entry(path, (Path(path),), source, "train", path, bool(marks), class_label, marks)
+
+
+def scored(path: str, cough: tuple[float, ...], condition: str = PLAIN, **changes: object) -> RecordingScores:
+    n = len(cough)
+    spans = tuple((float(i), i + 0.4) for i in range(n))
+    made = RecordingScores(path, condition, 0, 0.5, cough, (0.5,) * n, spans, (1.0,) * n, 20.0, 0.0, 4000.0, 0.0, False)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auc_is_scikit_learns(seed: int) -> None:
+    """With ties, which ranks share."""
+    rng = np.random.default_rng(seed)
+    labels, scores = rng.integers(0, 2, 200).astype(float), np.round(rng.random(200), 1)
+    assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert auc(np.ones(3), np.ones(3)) is None
+
+
+def test_calibration_error_by_hand() -> None:
+    """Bin 0.2-0.3: 2 at 0.25, one a cough: off by 0.25 each; bin 0.9-1.0: 2 at 1.0, both coughs: off by 0."""
+    labels, scores = np.array([1.0, 0.0, 1.0, 1.0]), np.array([0.25, 0.25, 1.0, 1.0])
+    assert calibration_error_of(labels, scores) == pytest.approx(0.5 * 0.25)
+
+
+def test_matches_take_each_mark_and_span_once() -> None:
+    marks = [(0.0, 1.0), (2.0, 3.0)]
+    assert matches(marks, [(0.0, 1.0), (2.1, 3.1)]) == (2, 2, 2)
+    assert matches(marks, [(0.0, 0.5), (0.5, 1.0)]) == (1, 2, 2)  # IoU 0.5 each, but of one mark
+    assert matches(marks, [(0.0, 3.0)]) == (0, 1, 2)  # a run of both
+    assert matches(marks, [(0.0, 0.49)]) == (0, 1, 2)
+    assert matches([], [(0.0, 1.0)]) == (0, 1, 0)
+
+
+def test_event_figures_count_what_marks_decide() -> None:
+    entries = [entry("a", marks=((0.0, 0.4), (1.0, 1.4))), entry("b")]
+    recordings = recordings_of(
+        entries,
+        [
+            scored("a", (0.9, 0.4, 0.8), labels=(1.0, 1.0, -1.0)),
+            scored("b", (0.7, 0.1, 0.2, 0.3), labels=(0.0,) * 4),
+        ],
+    )
+    assert event_sensitivity(recordings) == 0.5
+    assert event_specificity(recordings) == 0.75
+    # Accepted in a: 0-0.4 (a hit) and 2-2.4 (none); one of two marks found: 2 * 1 / (2 + 2).
+    assert event_f1(recordings) == pytest.approx(0.5)
+    assert recording_auc(recordings) == 1.0
+
+
+def test_changed_and_moved_are_shares_of_recordings() -> None:
+    entries = [entry(name, marks=((0.0, 0.4),)) for name in "abcd"]
+    plain = [scored(name, (0.9,)) for name in "abcd"]
+    quiet = [
+        scored("a", (0.9,), "gain_0.1"),
+        scored("b", (0.4,), "gain_0.1", segments_moved=True),
+        scored("c", (), "gain_0.1"),
+        scored("d", (0.51,), "gain_0.1"),
+    ]
+    recordings = recordings_of(entries, plain + quiet)
+    assert changed_share("gain_0.1")(recordings) == 0.5
+    assert moved_share("gain_0.1")(recordings) == 0.25
+    assert changed_share("opus_12")(recordings) is None
+
+
+def test_sneezes_are_counted_apart() -> None:
+    entries = [entry("esc10/person_sneeze/1", "esc10"), entry("esc10/dog_bark/1", "esc10")]
+    recordings = recordings_of(entries, [scored(entries[0].path, (0.9,)), scored(entries[1].path, (0.1,))])
+    assert accepted_share("esc10", sneezes=True)(recordings) == 1.0
+    assert accepted_share("esc10", sneezes=False)(recordings) == 0.0
+    assert accepted_share("fsdd")(recordings) is None
+
+
+def test_class_is_judged_on_the_median_of_accepted_coughs() -> None:
+    entries = [entry("a", "c19_call", class_label=0), entry("b", "c19_call", class_label=1)]
+    recordings = recordings_of(
+        entries,
+        [
+            scored("a", (0.9, 0.9, 0.9, 0.1), positive=(0.2, 0.3, 0.9, 1.0)),
+            scored("b", (0.9,), positive=(0.4,)),
+        ],
+    )
+    assert class_auc("c19_call")(recordings) == 1.0
+
+
+def test_the_interval_of_a_share_is_the_binomials() -> None:
+    """30 of 100 accepted: normal approximation 0.30 +- 0.09; 500 replicates scatter its ends by about 0.01."""
+    entries = [entry(f"x/{n}", "esc10") for n in range(100)]
+    recordings = recordings_of(entries, [scored(one.path, (0.9 if n < 30 else 0.1,)) for n, one in enumerate(entries)])
+    found = interval(accepted_share("esc10"), recordings)
+    assert found["value"] == 0.3
+    assert found["low"] == pytest.approx(0.21, abs=0.03)
+    assert found["high"] == pytest.approx(0.39, abs=0.03)
+
+
+def test_scores_come_back_as_written(tmp_path: Path) -> None:
+    scores = [scored("a", (0.9, 0.1), snr_db=None), scored("b", (), "gain_0.1", fold=1, segments_moved=True)]
+    write_scores(tmp_path / "scores.jsonl", scores)
+    assert read_scores(tmp_path / "scores.jsonl") == scores
+    folds = by_fold([entry("a"), entry("b")], scores)
+    assert [len(one.scores()) for one in folds] == [1, 1]
+    assert isinstance(folds[0], Recordings)

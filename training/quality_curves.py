@@ -1,0 +1,61 @@
+"""From which quality on the detector can't be believed: decisions on damaged recordings, by what `preprocess/quality.py` measures.
+
+Only recordings of the training split, each scored by a network that has not heard its speaker: the cut-offs in config.yml are
+chosen by these curves and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from training.conditions import DAMAGES, PLAIN
+from training.dataset import Entry
+from training.scores import RecordingScores
+
+# Measure -> its name in config.yml, the damage that moves it, edges of the bins.
+CURVES: dict[str, tuple[str, tuple[float, ...]]] = {
+    "snr_db": ("noise", (-np.inf, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 25.0, 30.0, 40.0, np.inf)),
+    "clipped_fraction": ("clipped", (-np.inf, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, np.inf)),
+    "bandwidth_hz": ("band", (-np.inf, 800.0, 1100.0, 1600.0, 2100.0, 3000.0, np.inf)),
+    "dropout_fraction": ("dropouts", (-np.inf, 0.01, 0.03, 0.06, 0.12, 0.25, 0.5, np.inf)),
+}
+
+
+def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, list[dict[str, Any]]]:
+    """measure -> rows of `from`, `to`, `sensitivity` (of `n_cough`), `specificity` (of `n_other`)."""
+    known = {one.path: one for one in entries if one.split == "train" and one.source == "coughseg"}
+    curves = {}
+    for measure, (damage, edges) in CURVES.items():
+        rows = [
+            (value, known[one.path].is_cough, one.accepted)
+            for one in scores
+            if one.path in known and (one.condition == PLAIN or _family(one.condition) == damage)
+            if (value := getattr(one, measure)) is not None
+        ]
+        curves[measure] = [_bin(rows, low, high) for low, high in pairwise(edges)]
+    return curves
+
+
+def _family(condition: str) -> str | None:
+    return condition.split("_", maxsplit=1)[0] if condition in DAMAGES else None
+
+
+def _bin(rows: Sequence[tuple[float, bool, bool]], low: float, high: float) -> dict[str, Any]:
+    coughs = [accepted for value, is_cough, accepted in rows if is_cough and low <= value < high]
+    others = [accepted for value, is_cough, accepted in rows if not is_cough and low <= value < high]
+    return {
+        "from": None if low == -np.inf else low,
+        "to": None if high == np.inf else high,
+        "n_cough": len(coughs),
+        "sensitivity": _share(coughs),
+        "n_other": len(others),
+        "specificity": _share([not one for one in others]),
+    }
+
+
+def _share(found: Sequence[bool]) -> float | None:
+    return round(float(np.mean(found)), 4) if found else None

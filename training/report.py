@@ -1,0 +1,135 @@
+"""Draw `models/report/`: ROC, precision and recall, reliability, confusion per source, quality curves, and the worst mistakes.
+
+Out-of-fold scores of the cross-validation where there are any, else the shipped checkpoint's on the validation split. The page
+of mistakes shows recordings of people, so the folder stays out of git.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from training.conditions import PLAIN
+from training.dataset import Entry
+from training.measure import events
+from training.mistakes import draw_mistakes
+from training.recordings import Recordings, recordings_of
+from training.scores import RecordingScores
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+_SOURCES = {
+    "coughseg": "CoughSegmentation",
+    "c19_call": "call centre",
+    "c19_telegram": "Telegram",
+    "esc10": "ESC-10",
+    "fsdd": "spoken digits",
+}
+
+
+def draw_report(
+    folder: Path, entries: Sequence[Entry], scores: Sequence[RecordingScores], metrics: Mapping[str, Any]
+) -> None:
+    """Six PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings = recordings_of(entries, scores)
+    labels, probabilities, _ = events(recordings)
+    if len(np.unique(labels)) == 2:
+        _draw_roc(folder / "roc.png", labels, probabilities)
+        _draw_precision_recall(folder / "precision_recall.png", labels, probabilities)
+        _draw_reliability(folder / "reliability.png", labels, probabilities)
+    _draw_confusion(folder / "confusion.png", recordings)
+    if "crossval" in metrics:
+        _draw_quality(folder / "quality.png", metrics["crossval"]["quality_curves"])
+    draw_mistakes(folder / "mistakes.png", entries, [one for one in scores if one.condition == PLAIN])
+
+
+def _draw_roc(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    false_rate, true_rate, _ = roc_curve(labels, probabilities)
+    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot(false_rate, true_rate, color="black")
+    axes.plot([0, 1], [0, 1], ":", color="gray")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="Candidates on coughseg: ROC", aspect="equal")
+    _save(figure, path)
+
+
+def _draw_precision_recall(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    precision, recall, _ = precision_recall_curve(labels, probabilities)
+    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot(recall, precision, color="black")
+    axes.axhline(float(labels.mean()), linestyle=":", color="gray")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Candidates on coughseg")
+    _save(figure, path)
+
+
+def _draw_reliability(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    bins = np.minimum((probabilities * 10).astype(int), 9)
+    used = [i for i in range(10) if np.any(bins == i)]
+    figure, (axes, counts) = plt.subplots(2, 1, figsize=(5, 6), height_ratios=(3, 1), sharex=True, layout="constrained")
+    axes.plot([0, 1], [0, 1], ":", color="gray")
+    axes.plot(
+        [probabilities[bins == i].mean() for i in used], [labels[bins == i].mean() for i in used], "o-", color="black"
+    )
+    axes.set(ylabel="share that are coughs", title="Cough head: reliability")
+    counts.bar(
+        [i / 10 + 0.05 for i in range(10)], [int(np.sum(bins == i)) for i in range(10)], width=0.09, color="gray"
+    )
+    counts.set(xlabel="cough probability", ylabel="candidates", xlim=(0, 1))
+    _save(figure, path)
+
+
+def _draw_confusion(path: Path, recordings: Recordings) -> None:
+    """Recordings with an accepted cough and without, by source and by what they hold."""
+    rows = []
+    for source, words in _SOURCES.items():
+        for is_cough in (True, False):
+            found = [one.accepted for entry, one in recordings.of(source) if entry.is_cough is is_cough]
+            if found:
+                rows.append((f"{words}, {'cough' if is_cough else 'no cough'}", sum(found), len(found) - sum(found)))
+    figure, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 1.2), layout="constrained")
+    axes.imshow([[a / (a + b), b / (a + b)] for _, a, b in rows], cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
+    axes.set_xticks([0, 1], ["accepted", "not accepted"])
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    for y, (_, accepted, other) in enumerate(rows):
+        for x, count in enumerate((accepted, other)):
+            axes.text(x, y, str(count), ha="center", va="center")
+    axes.set_title("Recordings, scored by a network that has not heard them")
+    _save(figure, path)
+
+
+def _draw_quality(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    figure, grid = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    for axes, (measure, rows) in zip(grid.flat, curves.items(), strict=True):
+        names = [_range(row) for row in rows]
+        axes.plot(
+            names, [_number(row["sensitivity"]) for row in rows], "o-", color="black", label="with coughs: accepted"
+        )
+        axes.plot(
+            names, [_number(row["specificity"]) for row in rows], "s--", color="gray", label="without: not accepted"
+        )
+        axes.set(ylim=(0, 1.05), xlabel=measure, ylabel="share of recordings")
+        axes.tick_params(axis="x", rotation=45)
+        axes.grid(alpha=0.3)
+    grid.flat[0].legend(loc="lower right")
+    figure.suptitle("coughseg, training split, damaged on purpose: right decisions by measured quality")
+    _save(figure, path)
+
+
+def _range(row: Mapping[str, Any]) -> str:
+    low, high = row["from"], row["to"]
+    return f"< {high:g}" if low is None else f">= {low:g}" if high is None else f"{low:g}-{high:g}"
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
