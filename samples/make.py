@@ -133,8 +133,8 @@ def too_short(folder: Path, rng: np.random.Generator) -> None:
 
 
 def call(folder: Path, rng: np.random.Generator) -> None:
-    """A telephone call: the agent speaks in channel 0, the caller (a woman) coughs four times in channel 1."""
-    caller, events = bouts(Person.woman(1.66), [(3.0, 4)], 8.0, rng)
+    """A telephone call: the agent speaks in channel 0, the caller (a man) coughs four times in channel 1."""
+    caller, events = bouts(Person.man(1.70, 70), [(3.0, 4)], 8.0, rng)
     agent = speech(Speaker(210.0, 1.17), [(0.3, 8), (6.0, 5)], 8.0, rng)
     agent += db(-SNR_DB) * rms(agent) * room_noise(agent.size, rng)
     channels = [peak(telephone_band(side), -6.0) for side in (agent, caller)]
