@@ -31,7 +31,7 @@ from training.model_card import model_card
 from training.network import CoughCNN
 from training.probes import leak_probes
 from training.progress import bar
-from training.quality_curves import quality_curves
+from training.quality_curves import cut_offs, quality_curves, undamaged
 from training.recordings import Recordings, by_fold, recordings_of
 from training.report import draw_report
 from training.scores import RecordingScores, read_scores, score_candidates
@@ -139,6 +139,7 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
         raise CheckpointError("models/crossval is of other data or parameters: run `make crossval`.")
     folds = by_fold(entries, scores)
     figures = figures_with_intervals(folds)
+    curves, reference = quality_curves(entries, scores), undamaged(entries, scores)
     return {
         "crossval": {
             "figures": figures,
@@ -148,7 +149,9 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
             "arms_event_auc": report["arms_event_auc"],
             "class_across_sources": report["class_across_sources"],
             "twins": twin_figures(folds),
-            "quality_curves": quality_curves(entries, scores),
+            "quality_curves": curves,
+            "quality_undamaged": reference,
+            "quality_cut_offs": cut_offs(curves, reference),
         }
     }
 

@@ -135,8 +135,12 @@ def _quality(crossval: Mapping[str, Any]) -> str:
         "## When the answer can't be believed",
         "",
         "coughseg recordings of the training split, damaged on purpose, each scored by a network that has not heard its speaker:",
-        "share of recordings with coughs that are accepted, and of those without that are not. The cut-offs in config.yml",
-        "(`quality`) are read off these tables (docs/decisions/0010-quality-gates.md).",
+        "share of recordings with coughs that are accepted, and of those without that are not. As they are: "
+        f"{crossval['quality_undamaged']['sensitivity']:.3f} and {crossval['quality_undamaged']['specificity']:.3f}.",
+        "A cut-off in config.yml (`quality`) stands where either share first falls 0.15 below that",
+        "(docs/decisions/0010-quality-gates.md): "
+        + ", ".join(f"{measure} {edge:g}" for measure, edge in crossval["quality_cut_offs"].items() if edge is not None)
+        + ".",
     ]
     for measure, words in _CURVES.items():
         lines += ["", f"| {words} | accepted | not accepted |", "| --- | --- | --- |"]

@@ -6,7 +6,7 @@ chosen by these curves and by nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,11 +18,16 @@ from training.scores import RecordingScores
 
 # Measure -> its name in config.yml, the damage that moves it, edges of the bins.
 CURVES: dict[str, tuple[str, tuple[float, ...]]] = {
-    "snr_db": ("noise", (-np.inf, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 25.0, 30.0, 40.0, np.inf)),
+    "snr_db": ("noise", (-np.inf, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 25.0, 30.0, np.inf)),
     "clipped_fraction": ("clipped", (-np.inf, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, np.inf)),
     "bandwidth_hz": ("band", (-np.inf, 800.0, 1100.0, 1600.0, 2100.0, 3000.0, np.inf)),
     "dropout_fraction": ("dropouts", (-np.inf, 0.01, 0.03, 0.06, 0.12, 0.25, 0.5, np.inf)),
 }
+
+
+# A bin is bad where either share lies this far below that of the recordings as they are.
+TOLERANCE = 0.15
+_LOW_IS_BAD = ("snr_db", "bandwidth_hz")
 
 
 def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, list[dict[str, Any]]]:
@@ -38,6 +43,30 @@ def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) 
         ]
         curves[measure] = [_bin(rows, low, high) for low, high in pairwise(edges)]
     return curves
+
+
+def undamaged(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, Any]:
+    """The same over the recordings as they are, in one row."""
+    known = {one.path: one for one in entries if one.split == "train" and one.source == "coughseg"}
+    plain = [one for one in scores if one.path in known and one.condition == PLAIN]
+    return _bin([(0.0, known[one.path].is_cough, one.accepted) for one in plain], -np.inf, np.inf)
+
+
+def cut_offs(
+    curves: Mapping[str, Sequence[Mapping[str, Any]]], reference: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """measure -> the edge of the first bad bin, from good quality towards bad; None where none is bad."""
+    found: dict[str, float | None] = {}
+    for measure, rows in curves.items():
+        low_is_bad = measure in _LOW_IS_BAD
+        edge = None
+        for row in reversed(rows) if low_is_bad else rows:
+            shares = [(row[name], reference[name]) for name in ("sensitivity", "specificity")]
+            if any(share is not None and share < whole - TOLERANCE for share, whole in shares):
+                edge = row["to"] if low_is_bad else row["from"]
+                break
+        found[measure] = edge
+    return found
 
 
 def _family(condition: str) -> str | None:

@@ -1,0 +1,72 @@
+"""Curves count what they say, and config.yml holds the cut-offs that the committed curves give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runtime.config import ROOT, load_limits
+from training.conditions import PLAIN
+from training.dataset import Entry
+from training.quality_curves import cut_offs, quality_curves, undamaged
+from training.scores import RecordingScores
+
+pytestmark = pytest.mark.training
+
+
+def scored(path: str, condition: str, snr_db: float | None, accepted: bool) -> RecordingScores:
+    return RecordingScores(
+        path, condition, 0, 0.5, (0.9 if accepted else 0.1,), (0.5,), (), (), snr_db, 0.0, 4000.0, 0.0, False
+    )
+
+
+def entry(path: str, *, is_cough: bool, split: str = "train") -> Entry:
+    return Entry(path, (Path(path),), "coughseg", split, path, is_cough, None, ())
+
+
+def test_recordings_are_counted_in_their_bins() -> None:
+    entries = [entry("a", is_cough=True), entry("b", is_cough=False), entry("v", is_cough=True, split="val")]
+    scores = [
+        scored("a", PLAIN, 22.0, True),
+        scored("b", PLAIN, None, False),  # undefined: in no bin
+        scored("a", "noise_0", 7.0, False),
+        scored("b", "noise_0", 7.0, True),
+        scored("a", "clipped_6", 7.0, True),  # another damage
+        scored("v", "noise_0", 7.0, True),  # another split
+    ]
+    rows = {(row["from"], row["to"]): row for row in quality_curves(entries, scores)["snr_db"]}
+    low, good = rows[6.0, 9.0], rows[21.0, 25.0]
+    assert (low["n_cough"], low["sensitivity"], low["n_other"], low["specificity"]) == (1, 0.0, 1, 0.0)
+    assert (good["n_cough"], good["sensitivity"], good["n_other"], good["specificity"]) == (1, 1.0, 0, None)
+    assert undamaged(entries, scores)["sensitivity"] == 1.0
+
+
+def test_a_cut_off_is_the_first_bad_edge_from_the_good_side() -> None:
+    def row(low: float | None, high: float | None, share: float | None) -> dict[str, float | None]:
+        return {"from": low, "to": high, "sensitivity": share, "specificity": 1.0}
+
+    curves = {
+        "snr_db": [row(None, 3.0, 0.9), row(3.0, 6.0, 0.5), row(6.0, 9.0, 0.95), row(9.0, None, None)],
+        "clipped_fraction": [row(None, 0.1, 1.0), row(0.1, 0.2, 0.84), row(0.2, None, 1.0)],
+        "dropout_fraction": [row(None, 0.1, 0.9)],
+    }
+    assert cut_offs(curves, {"sensitivity": 1.0, "specificity": 1.0}) == {
+        "snr_db": 6.0,
+        "clipped_fraction": 0.1,
+        "dropout_fraction": None,
+    }
+
+
+def test_the_cut_offs_in_use_are_the_measured_ones() -> None:
+    crossval = json.loads((ROOT / "models" / "METRICS.json").read_text(encoding="utf-8"))["crossval"]
+    found = cut_offs(crossval["quality_curves"], crossval["quality_undamaged"])
+    limits, _ = load_limits()
+    assert found == crossval["quality_cut_offs"]
+    assert found == {
+        "snr_db": limits.min_snr_db,
+        "clipped_fraction": limits.max_clipped_fraction,
+        "bandwidth_hz": limits.min_bandwidth_hz,
+        "dropout_fraction": limits.max_dropout_fraction,
+    }
