@@ -94,13 +94,14 @@ def test_the_cough_threshold_itself_is_a_cough():
 
 
 BAD = [
-    ({"clipped_fraction": 0.02}, Reason.CLIPPED),
-    ({"snr_db": 2.0}, Reason.LOW_SNR),
-    ({"dropout_fraction": 0.3}, Reason.DROPOUTS),
+    ({"clipped_fraction": QUALITY_LIMITS.max_clipped_fraction + 0.001}, Reason.CLIPPED),
+    ({"snr_db": QUALITY_LIMITS.min_snr_db - 0.1}, Reason.LOW_SNR),
+    ({"dropout_fraction": QUALITY_LIMITS.max_dropout_fraction + 0.001}, Reason.DROPOUTS),
 ]
+NARROW = {"bandwidth_hz": QUALITY_LIMITS.min_bandwidth_hz - 1.0}
 
 
-@pytest.mark.parametrize(("quality", "reason"), [*BAD, ({"bandwidth_hz": 1000.0}, Reason.NARROWBAND)])
+@pytest.mark.parametrize(("quality", "reason"), [*BAD, (NARROW, Reason.NARROWBAND)])
 def test_coughs_heard_too_badly(quality, reason):
     diagnosis = judged(prepared(channel(2, **quality)), scores([0.9, 0.9], [0.9, 0.9]))
     assert diagnosis.status == Status.POOR_QUALITY
@@ -117,7 +118,7 @@ def test_bad_sound_may_hide_coughs(quality, reason):
 
 
 def test_a_narrow_band_hides_no_cough():
-    diagnosis = judged(prepared(channel(1, bandwidth_hz=1000.0)), scores([0.1], [0.9]))
+    diagnosis = judged(prepared(channel(1, **NARROW)), scores([0.1], [0.9]))
     assert diagnosis.status == Status.NO_COUGH
     assert diagnosis.reasons == (Reason.NARROWBAND,)
 
@@ -125,11 +126,11 @@ def test_a_narrow_band_hides_no_cough():
 @pytest.mark.parametrize(
     "quality",
     [
-        {"clipped_fraction": 0.01},
-        {"snr_db": 3.0},
+        {"clipped_fraction": QUALITY_LIMITS.max_clipped_fraction},
+        {"snr_db": QUALITY_LIMITS.min_snr_db + 1e-6},  # made from levels: not exact
         {"snr_db": None},
-        {"bandwidth_hz": 1500.0},
-        {"dropout_fraction": 0.2},
+        {"bandwidth_hz": QUALITY_LIMITS.min_bandwidth_hz},
+        {"dropout_fraction": QUALITY_LIMITS.max_dropout_fraction},
     ],
 )
 def test_cut_offs_themselves_are_good_enough(quality):

@@ -118,7 +118,12 @@ def three_labels():
     ("field", "params", "expected", "found"),
     [
         ("mel_spec.hop_length", (SEGMENTATION, replace(MEL_SPEC, hop_length=81), COLOR_SPEC), 80, 81),
-        ("segmentation.on_ratio", (replace(SEGMENTATION, on_ratio=2.0), MEL_SPEC, COLOR_SPEC), 1.0, 2.0),
+        (
+            "segmentation.on_ratio",
+            (replace(SEGMENTATION, on_ratio=2.0), MEL_SPEC, COLOR_SPEC),
+            SEGMENTATION.on_ratio,
+            2.0,
+        ),
         ("color_spec.min_db", (SEGMENTATION, MEL_SPEC, replace(COLOR_SPEC, min_db=-50.0)), -60.0, -50.0),
     ],
 )

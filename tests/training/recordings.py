@@ -7,10 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.fit import FitParams
-
 RATE = 8000
-SMALL = FitParams(steps=12, batch_size=16)
 
 
 def recording(rng: np.random.Generator, *, is_cough: bool) -> np.ndarray:

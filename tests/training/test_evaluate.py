@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.recordings import SMALL
+from tests.training.small import SMALL
 from training.bars import BARS
 from training.crossval import crossval
 from training.evaluate import evaluate, main, table

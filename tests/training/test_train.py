@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.recordings import SMALL
+from tests.training.small import SMALL
 from training.checkpoint import load_checkpoint
 from training.dataset import manifest_sha256
 from training.train import main, train
