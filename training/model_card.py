@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from training.bars import BARS, OTHERS
+from training.quality_curves import WORDS
 
 _PROBES = {
     "coughseg_events": "cough or not, candidates of coughseg",
@@ -18,12 +19,6 @@ _TWINS = {
     "coughseg_recording_auc": "the same against recordings that never held one: AUC of the cough head",
     "c19_call_class_auc": "call-centre recordings, every candidate cut out: AUC of the class head",
     "c19_telegram_class_auc": "Telegram recordings, every candidate cut out: AUC of the class head",
-}
-_CURVES = {
-    "snr_db": "SNR, dB (pink noise added)",
-    "clipped_fraction": "share of clipped samples (driven 6-30 dB over full scale)",
-    "bandwidth_hz": "bandwidth, Hz (band-limited)",
-    "dropout_fraction": "share lost to dropouts (20 ms packets)",
 }
 
 
@@ -68,7 +63,8 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         "checkpoint on the validation split, which is small: "
         + ", ".join(f"{count} {source}" for source, count in metrics["validation_recordings"].items())
         + ".",
-        "In brackets 95 % intervals (bootstrap over recordings).",
+        "In brackets 95 % intervals (bootstrap over recordings). That of the calibration error lies high: drawing with replacement",
+        "adds error of its own.",
         "",
         "| what | bar | mean of 5 folds | met | shipped, validation |",
         "| --- | --- | --- | --- | --- |",
@@ -142,7 +138,7 @@ def _quality(crossval: Mapping[str, Any]) -> str:
         + ", ".join(f"{measure} {edge:g}" for measure, edge in crossval["quality_cut_offs"].items() if edge is not None)
         + ".",
     ]
-    for measure, words in _CURVES.items():
+    for measure, words in WORDS.items():
         lines += ["", f"| {words} | accepted | not accepted |", "| --- | --- | --- |"]
         for row in crossval["quality_curves"][measure]:
             lines.append(
@@ -239,5 +235,6 @@ _LIMITS = """\
 - A sneeze is much like a cough to this network, see the figure above.
 - Speech in the training data is single English digits by few speakers, and whatever the other sources hold.
 - Telephone coughs were induced. Children and distant microphones were not studied.
-- Very quiet recordings (below about -45 dBFS) lose detail to 16 bits when they are attenuated further; their segments move.
+- Quiet recordings lose detail when they are attenuated and rounded to 16 bits, and their segments move. Where the RMS is still at
+  least 16 of those steps, one recording of the training material moved at one gain (docs/decisions/0004-signal-path.md).
 """

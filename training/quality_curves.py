@@ -16,14 +16,20 @@ from training.conditions import DAMAGES, PLAIN
 from training.dataset import Entry
 from training.scores import RecordingScores
 
-# Measure -> its name in config.yml, the damage that moves it, edges of the bins.
+# What each measure is, and the damage that was done to move it.
+WORDS = {
+    "snr_db": "SNR, dB (pink noise added)",
+    "clipped_fraction": "share of clipped samples (driven 6-30 dB over full scale)",
+    "bandwidth_hz": "bandwidth, Hz (band-limited)",
+    "dropout_fraction": "share lost to dropouts (20 ms packets)",
+}
+# Measure -> the damage that moves it, edges of the bins.
 CURVES: dict[str, tuple[str, tuple[float, ...]]] = {
     "snr_db": ("noise", (-np.inf, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 25.0, 30.0, np.inf)),
     "clipped_fraction": ("clipped", (-np.inf, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, np.inf)),
     "bandwidth_hz": ("band", (-np.inf, 800.0, 1100.0, 1600.0, 2100.0, 3000.0, np.inf)),
     "dropout_fraction": ("dropouts", (-np.inf, 0.01, 0.03, 0.06, 0.12, 0.25, 0.5, np.inf)),
 }
-
 
 # A bin is bad where either share lies this far below that of the recordings as they are.
 TOLERANCE = 0.15

@@ -18,6 +18,7 @@ from training.conditions import PLAIN
 from training.dataset import Entry
 from training.measure import events
 from training.mistakes import draw_mistakes
+from training.quality_curves import WORDS
 from training.recordings import Recordings, recordings_of
 from training.scores import RecordingScores
 
@@ -113,7 +114,7 @@ def _draw_quality(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]])
         axes.plot(
             names, [_number(row["specificity"]) for row in rows], "s--", color="gray", label="without: not accepted"
         )
-        axes.set(ylim=(0, 1.05), xlabel=measure, ylabel="share of recordings")
+        axes.set(ylim=(0, 1.05), xlabel=WORDS[measure], ylabel="share of recordings")
         axes.tick_params(axis="x", rotation=45)
         axes.grid(alpha=0.3)
     grid.flat[0].legend(loc="lower right")

@@ -1,0 +1,31 @@
+"""Examples are made once, and anew whenever something that they depend on has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.config import load_config
+from training.dataset import manifest_sha256, read_dataset
+from training.example_cache import cached_examples, open_examples
+from training.progress import bar
+
+pytestmark = pytest.mark.training
+
+
+def test_the_folder_is_found_again_and_another_parameter_gives_another(data: Path, tmp_path: Path) -> None:
+    entries, sha256, params = read_dataset(data)[:4], manifest_sha256(data), load_config()
+    first = cached_examples(entries, sha256, params, 1, 0, bar("examples"), tmp_path)
+    written = {one: one.stat().st_mtime_ns for one in first.iterdir()}
+    assert cached_examples(entries, sha256, params, 1, 0, bar("examples"), tmp_path) == first
+    assert {one: one.stat().st_mtime_ns for one in first.iterdir()} == written
+    other = (replace(params[0], padding_ms=params[0].padding_ms + 10.0), *params[1:])
+    second = cached_examples(entries, sha256, other, 1, 0, bar("examples"), tmp_path)
+    assert second != first
+    examples = open_examples(first)
+    assert examples.levels.dtype == np.uint8
+    assert set(examples.entry) <= set(range(4))
+    assert not list(tmp_path.glob("*.part"))
