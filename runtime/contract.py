@@ -53,12 +53,7 @@ class ModelContract:
         self, segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams
     ) -> None:
         """Raises: ParametersDiffer naming the first field that is not what the model was trained with."""
-        ours = preprocess_parameters(segmentation, mel_spec, color_spec)
-        for section in sorted(ours.keys() | self.preprocess.keys()):
-            expected, found = self.preprocess.get(section, {}), ours.get(section, {})
-            for name in sorted(expected.keys() | found.keys()):
-                if expected.get(name) != found.get(name):
-                    raise ParametersDiffer(f"{section}.{name}", expected.get(name), found.get(name))
+        require_same_parameters(self.preprocess, preprocess_parameters(segmentation, mel_spec, color_spec))
 
     def to_dict(self) -> dict[str, Any]:
         """The public description, `GET /v1/model`."""
@@ -78,6 +73,15 @@ class ModelContract:
             "input_shape": [self.n_mels, self.n_frames],
             "max_batch_size": self.max_batch_size,
         }
+
+
+def require_same_parameters(trained: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> None:
+    """Both as `runtime.config.preprocess_parameters` gives them. Raises: ParametersDiffer naming the first field that differs."""
+    for section in sorted(ours.keys() | trained.keys()):
+        expected, found = trained.get(section, {}), ours.get(section, {})
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise ParametersDiffer(f"{section}.{name}", expected.get(name), found.get(name))
 
 
 def read_contract(repository: Path) -> ModelContract:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from runtime.diagnosis import Diagnosis
+from runtime.diagnosis import Diagnosis, diagnosis_from_dict
 from runtime.errors import RecordUnreadable
 
 SCORE_TOLERANCE = 1e-4  # between runtimes and machines; on one they are equal
@@ -35,7 +35,7 @@ def read_record(text: str) -> dict[str, Any]:
     """The diagnosis in a record. Raises: RecordUnreadable."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordUnreadable(
             "The record is not JSON: give a file that `GET /v1/calls/{call_id}` answered."
         ) from error
@@ -49,7 +49,13 @@ def read_record(text: str) -> dict[str, Any]:
     missing = [name for name in wanted if name not in document] if isinstance(document, dict) else ["segments"]
     if missing:
         raise RecordUnreadable(f"The record lacks {missing[0]!r}: give a whole diagnosis or a call's record.")
-    return dict(document)
+    try:
+        known = {one.name: document.get(one.name, {}) for one in fields(Diagnosis)}
+        return diagnosis_from_dict(known).to_dict()
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise RecordUnreadable(
+            "The record's fields are not those of a diagnosis: give it as it was answered."
+        ) from error
 
 
 def compare(recorded: dict[str, Any], diagnosis: Diagnosis) -> list[Comparison]:
@@ -93,6 +99,11 @@ def _alike(recorded: Any, found: Any) -> bool:
     """Numbers within the tolerance, whatever holds them; everything else equal."""
     if isinstance(recorded, dict) and isinstance(found, dict):
         return recorded.keys() == found.keys() and all(_alike(recorded[key], found[key]) for key in recorded)
-    if isinstance(recorded, float) and isinstance(found, int | float):
-        return abs(recorded - found) <= SCORE_TOLERANCE
+    if _is_number(recorded) and _is_number(found) and float in (type(recorded), type(found)):
+        return bool(abs(recorded - found) <= SCORE_TOLERANCE)
     return bool(recorded == found)
+
+
+def _is_number(value: Any) -> bool:
+    """JSON writes 1.0 as 1 at some places."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

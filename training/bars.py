@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from training.conditions import CHANNELS, GAINS
@@ -20,26 +20,59 @@ BARS: dict[str, tuple[str, str, float]] = {
     "coughseg_event_f1": ("segmenter and gate, event F1 at IoU 0.5 on hand-marked coughs", ">=", 0.87),
     "coughseg_calibration_error": ("cough head, calibration error (ECE, 10 bins)", "<=", 0.05),
     **{
-        f"segments_moved_{name}": (f"recordings whose segments move by more than a frame, {name}", "<=", 0.0)
+        f"coughseg_segments_moved_{name}": (f"recordings whose segments move by more than a frame, {name}", "<=", 0.0)
         for name in GAINS
     },
-    **{f"decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.0) for name in GAINS},
-    **{f"decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.03) for name in CHANNELS},
+    **{
+        f"coughseg_decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.0) for name in GAINS
+    },
+    **{
+        f"coughseg_decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.03)
+        for name in CHANNELS
+    },
 }
 
-# Reported beside them, without a bar.
-OTHERS: dict[str, str] = {
+# Reported beside them, without a bar; the figures of other data have no words of their own (`words_of`).
+_OTHERS: dict[str, str] = {
     "esc10_sneezes_accepted": "ESC-10 sneezes with an accepted cough",
     "c19_call_class_auc": "class head, call-centre recordings: AUC",
     "c19_telegram_class_auc": "class head, Telegram recordings: AUC",
 }
 
 
+# Milliseconds on one CPU core.
+COSTS: dict[str, tuple[str, float]] = {
+    "segment_and_quality_ms_per_s": ("segmenting and measuring quality, a second of audio", 0.3),
+    "network_ms_per_cough": ("the network in ONNX Runtime, a cough", 3.0),
+}
+
+
+def cost_bars(costs: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """One row a cost, as `with_bars`."""
+    return [
+        {"name": name, "value": value, "op": "<=", "bar": bar, "met": None if value is None else value <= bar}
+        for name, (_, bar) in COSTS.items()
+        for value in (costs.get(name),)
+    ]
+
+
+def words_of(name: str) -> str:
+    """What a figure is."""
+    return BARS[name][0] if name in BARS else _OTHERS.get(name, name.replace("_", " "))
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Those with a bar first, in the order of the bars."""
+    known = list(names)
+    return [*(one for one in BARS if one in known), *(one for one in known if one not in BARS)]
+
+
 def with_bars(figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row a bar: `name`, `value`, `op`, `bar`, `met` (null where the value is undefined)."""
+    """One row a bar that the data has a figure for: `name`, `value`, `op`, `bar`, `met` (null where the value is undefined)."""
     rows = []
     for name, (_, op, bar) in BARS.items():
-        value = figures[name]["value"]
-        met = None if value is None else value >= bar if op == ">=" else value <= bar
-        rows.append({"name": name, "value": value, "op": op, "bar": bar, "met": met})
+        if name in figures:
+            value = figures[name]["value"]
+            met = None if value is None else value >= bar if op == ">=" else value <= bar
+            rows.append({"name": name, "value": value, "op": op, "bar": bar, "met": met})
     return rows

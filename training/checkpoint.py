@@ -28,6 +28,7 @@ class CheckpointInfo:
     """What a checkpoint was trained with and how it decides.
 
     preprocess: as `runtime.config.preprocess_parameters` gives it; validated: whether anyone may rely on the class
+    recipe_sha256: of what it was learnt with (recipe.py)
     """
 
     sha256: str
@@ -38,6 +39,7 @@ class CheckpointInfo:
     threshold_high: float
     validated: bool
     data_sha256: str
+    recipe_sha256: str
     seed: int
     software_version: str
 

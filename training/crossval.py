@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
-from runtime.errors import ConfigError
+from runtime.errors import AudioError, ConfigError
 from training.candidates import Candidates, build_candidates
 from training.conditions import CHANNELS, DAMAGES, GAINS, PLAIN, TWIN
 from training.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
@@ -34,8 +34,11 @@ from training.measure import class_auc, event_auc
 from training.network import CoughCNN
 from training.predict import predict_logits
 from training.progress import bar
+from training.recipe import recipe_sha256
 from training.recordings import Recordings, by_fold
 from training.scores import RecordingScores, score_candidates, write_scores
+from training.sources import class_sources, mixed_sources
+from training.train import seed_number
 
 N_FOLDS = 5
 N_ARM_FOLDS = 3
@@ -46,11 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make crossval", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "cough")
     parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed_number, default=0)
     options = parser.parse_args(arguments)
     try:
         crossval(options.data, options.output, options.seed)
-    except (DatasetError, ConfigError) as error:
+    except (DatasetError, ConfigError, AudioError) as error:
         print(f"crossval: {error}", file=sys.stderr)
         return 2
     return 0
@@ -82,11 +85,13 @@ def crossval(
     jobs += [Job(folds != fold, seed + 1 + fold, colors, in_color=True) for fold in range(N_ARM_FOLDS)]
     jobs += [Job(folds != fold, seed + 1 + fold, gray_table()) for fold in range(N_ARM_FOLDS)]
     everything = np.ones(len(entries), dtype=bool)
-    sources = ("c19_call", "c19_telegram")
-    jobs += [Job(everything, seed + 50, colors, source) for source in sources]
+    across = list(permutations(class_sources(entries), 2))
+    learned_from = sorted({learned for learned, _ in across})
+    jobs += [Job(everything, seed + 50, colors, source) for source in learned_from]
     networks = fit_many(jobs, folder, entries, fit_params, bar("networks"))
     inner = dict(zip(pairs, networks[: len(pairs)], strict=True))
     outer, rest = networks[len(pairs) :][:N_FOLDS], networks[len(pairs) + N_FOLDS :]
+    of_one_source = dict(zip(learned_from, rest[2 * N_ARM_FOLDS :], strict=True))
     arms = {"brightness": outer[:N_ARM_FOLDS], "color": rest[:N_ARM_FOLDS], "gray": rest[N_ARM_FOLDS:][:N_ARM_FOLDS]}
 
     scores: list[RecordingScores] = []
@@ -102,17 +107,24 @@ def crossval(
         scores += score_candidates(outer[fold], decision.threshold, fold, held, entries, frame_s)
     report: dict[str, Any] = {
         "data_sha256": data_sha256,
+        "recipe_sha256": recipe_sha256(fit_params, n_variants),
         "preprocess": preprocess_parameters(*params),
         "seed": seed,
         "folds": [
             {"threshold": one.threshold, "scale": round(one.scale, 5), "bias": round(one.bias, 5)} for one in decisions
         ],
         "arms_event_auc": {
-            name: [_rounded(event_auc(one)) for one in by_fold(entries, scored)] for name, scored in arm_scores.items()
+            source: {
+                name: [_rounded(event_auc(source)(one)) for one in by_fold(entries, scored)]
+                for name, scored in arm_scores.items()
+            }
+            for source in mixed_sources(entries)
         },
         "class_across_sources": {
-            f"{learned}_to_{other}": _class_auc_across(network, decisions, candidates, entries, other, frame_s)
-            for learned, other, network in zip(sources, reversed(sources), networks[-2:], strict=True)
+            f"{learned}_to_{other}": _class_auc_across(
+                of_one_source[learned], decisions, candidates, entries, other, frame_s
+            )
+            for learned, other in across
         },
     }
     output.mkdir(parents=True, exist_ok=True)
@@ -127,9 +139,13 @@ def gray_table() -> NDArray[np.uint8]:
 
 
 def _wanted(entries: list[Entry]) -> list[tuple[int, tuple[str, ...]]]:
-    """All conditions for the source that holds both classes, the plain recording and its twin for the others."""
-    every = (PLAIN, *GAINS, *CHANNELS, *DAMAGES, TWIN)
-    return [(i, every if one.source == "coughseg" else (PLAIN, TWIN)) for i, one in enumerate(entries)]
+    """All conditions where a detector can be judged, the plain recording elsewhere, and the twin of each that holds coughs."""
+    mixed = mixed_sources(entries)
+    wanted = []
+    for i, one in enumerate(entries):
+        conditions = (PLAIN, *GAINS, *CHANNELS, *DAMAGES) if one.source in mixed else (PLAIN,)
+        wanted.append((i, (*conditions, TWIN) if one.is_cough else conditions))
+    return wanted
 
 
 def _decide_fold(

@@ -6,9 +6,7 @@ split`, one row per (file, task); segments.csv `path, start_s, end_s`, hand-mark
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +15,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-CLASS_LABELS = ("negative", "positive")
+from runtime.config import load_limits
+from training.tables import CLASS_LABELS, DatasetError, Row, read_manifest, read_marks
+
+__all__ = ["CLASS_LABELS", "DatasetError", "Entry", "folds_by_subject", "load_audio", "manifest_sha256", "read_dataset"]
+
 JOIN_TO_S = 3.0
-
-
-class DatasetError(ValueError):
-    """The manifest can't be used; the message names the row and says what to do."""
+MARK_SLACK_S = 0.1  # a mark may end this far after the recording: tables are rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +58,27 @@ class Entry:
 def read_dataset(root: Path) -> list[Entry]:
     """All recordings of the train and val splits, in the manifest's order.
 
-    Raises: DatasetError.
+    Raises: DatasetError, ConfigError.
     """
-    rows = _read_csv(root / "manifest.csv", ("path", "label_task", "label", "subject_id", "source", "split"))
-    marks = _read_marks(root / "segments.csv", rows)
-    for row in rows:
-        _check_row(row)
-    _check_pairs(rows)
+    rows = read_manifest(root)
+    marks = read_marks(root, rows)
     classes = {row["path"]: CLASS_LABELS.index(row["label"]) for row in rows if row["label_task"] == "covid"}
-    entries: list[Entry] = []
-    splits: dict[str, str] = {}
+    entries = []
     for row in rows:
-        if splits.setdefault(row["subject_id"], row["split"]) != row["split"]:
-            raise DatasetError(f"subject {row['subject_id']} is in two splits: keep each subject in one.")
         if row["label_task"] != "cough_detection":
             continue
-        path = root / row["path"]
-        if not path.is_file():
-            raise DatasetError(f"{row['path']} is in the manifest but not on disk: restore it or remove its row.")
-        is_cough = row["label"] == "cough"
-        source = _short_source(row["source"])
+        spans, is_cough = marks.get(row["path"], []), row["label"] == "cough"
+        _check_file(root, row, max((end_s for _, end_s in spans), default=0.0))
         entries.append(
             Entry(
                 path=row["path"],
-                files=(path,),
-                source=source,
+                files=(root / row["path"],),
+                source=_short_source(row["source"]),
                 split=row["split"],
                 subject_id=row["subject_id"],
                 is_cough=is_cough,
                 class_label=classes.get(row["path"]),
-                marks=tuple(marks.get(row["path"], ())) if row["path"] in marks or not is_cough else None,
+                marks=tuple(spans) if spans or not is_cough else None,
             )
         )
     return _join_short(entries)
@@ -97,16 +87,19 @@ def read_dataset(root: Path) -> list[Entry]:
 def load_audio(entry: Entry) -> tuple[NDArray[np.float32], int]:
     """Samples [shape=(n,)] and their rate; files of a joined entry follow each other without a pause.
 
-    Raises: DatasetError where a file is no audio, or has more than one channel.
+    Raises: DatasetError where a file is no audio, has more than one channel, or samples that are no numbers.
     """
     parts, rates = [], set()
     for file in entry.files:
+        name = (Path(entry.path).parent / file.name).as_posix()
         try:
             samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise _unreadable(entry) from error
+            raise _unreadable(name) from error
         if samples.shape[1] != 1 or not len(samples):
-            raise DatasetError(f"{entry.path} is empty or not mono: keep the caller's channel only.")
+            raise DatasetError(f"{name} is empty or not mono: keep the caller's channel only.")
+        if not np.isfinite(samples).all():
+            raise DatasetError(f"{name} holds samples that are no numbers: convert it again.")
         parts.append(samples[:, 0])
         rates.add(rate)
     if len(rates) != 1:
@@ -115,10 +108,13 @@ def load_audio(entry: Entry) -> tuple[NDArray[np.float32], int]:
 
 
 def manifest_sha256(root: Path) -> str:
-    """Digest of the data: of both tables, and of every audio file where the manifest has no column `sha256` for them."""
+    """Digest of the data: of both tables, and of every audio file where the manifest has no column `sha256` for them.
+
+    Where it has one, `read_dataset` holds the files to it.
+    """
     tables = [one for one in (root / "manifest.csv", root / "segments.csv") if one.is_file()]
     digest = hashlib.sha256(b"".join(one.read_bytes() for one in tables))
-    rows = _read_csv(root / "manifest.csv", ("path",))
+    rows = read_manifest(root)
     if rows and "sha256" not in rows[0]:
         for path in sorted({row["path"] for row in rows}):
             digest.update(hashlib.sha256((root / path).read_bytes()).digest())
@@ -169,39 +165,36 @@ def _join_short(entries: list[Entry]) -> list[Entry]:
 
 
 def _duration_s(entry: Entry) -> float:
+    return float(soundfile.info(entry.files[0]).duration)
+
+
+def _check_file(root: Path, row: Row, marked_to_s: float) -> None:
+    """Raises: DatasetError where a recording is missing, altered, no audio, beyond the service's limits, or marked past its end."""
+    name = row["path"]
+    file = root / name
+    if not file.is_file():
+        raise DatasetError(f"{name} is in the manifest but not on disk: restore it or remove its row.")
+    if "sha256" in row and hashlib.sha256(file.read_bytes()).hexdigest() != row["sha256"].lower():
+        raise DatasetError(
+            f"{name} is not the file that the manifest's sha256 names: restore it, or correct the column."
+        )
     try:
-        return float(soundfile.info(entry.files[0]).duration)
+        info = soundfile.info(file)
     except soundfile.LibsndfileError as error:
-        raise _unreadable(entry) from error
+        raise _unreadable(name) from error
+    limits = load_limits()[1].decode
+    if info.duration > limits.max_duration_s:
+        raise DatasetError(f"{name} is longer than the {limits.max_duration_s:g} s that are served: cut it.")
+    if not limits.min_sample_rate_hz <= info.samplerate <= limits.max_sample_rate_hz:
+        raise DatasetError(f"{name} has {info.samplerate} Hz, which is not served: resample it.")
+    if marked_to_s > info.duration + MARK_SLACK_S:
+        raise DatasetError(
+            f"segments.csv marks {name} up to {marked_to_s:g} s, but it ends at {info.duration:.2f} s: correct it."
+        )
 
 
-def _unreadable(entry: Entry) -> DatasetError:
-    return DatasetError(f"{entry.path} can't be read as audio: convert it to FLAC or WAV.")
-
-
-def _check_row(row: dict[str, str]) -> None:
-    labels = {"cough_detection": ("cough", "non_cough"), "covid": CLASS_LABELS}
-    allowed = {"label_task": tuple(labels), "label": labels.get(row["label_task"], ()), "split": ("train", "val")}
-    for column, values in allowed.items():
-        if row[column] not in values:
-            name = column.replace("_", " ")
-            raise DatasetError(
-                f"{row['path']}: the {name} {row[column]!r} is not one of {', '.join(values)}: correct it."
-            )
-
-
-def _check_pairs(rows: list[dict[str, str]]) -> None:
-    """One row per (file, task), and a class only for what is a cough."""
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        pair = (row["path"], row["label_task"])
-        if pair in seen:
-            raise DatasetError(f"{row['path']} has two rows of the label task {row['label_task']!r}: remove one.")
-        seen.add(pair)
-    coughs = {row["path"] for row in rows if row["label"] == "cough"}
-    for path, task in sorted(seen):
-        if task == "covid" and path not in coughs:
-            raise DatasetError(f"{path} has a class but is not labelled `cough`: add its cough_detection row.")
+def _unreadable(name: str) -> DatasetError:
+    return DatasetError(f"{name} can't be read as audio: convert it to FLAC or WAV.")
 
 
 def _short_source(source: str) -> str:
@@ -215,37 +208,3 @@ def _short_source(source: str) -> str:
         if part in source:
             return short
     return source
-
-
-def _read_marks(path: Path, rows: list[dict[str, str]]) -> dict[str, list[tuple[float, float]]]:
-    """Marks by recording; none, where there is no such table."""
-    marks: dict[str, list[tuple[float, float]]] = {}
-    if not path.is_file():
-        return marks
-    coughs = {row["path"] for row in rows if row["label"] == "cough"}
-    for row in _read_csv(path, ("path", "start_s", "end_s")):
-        try:
-            start_s, end_s = float(row["start_s"]), float(row["end_s"])
-        except ValueError:
-            start_s = end_s = math.nan
-        if not 0.0 <= start_s < end_s < math.inf:
-            raise DatasetError(
-                f"segments.csv marks {row['path']} from {row['start_s']!r} to {row['end_s']!r}: give seconds, the start first."
-            )
-        if row["path"] not in coughs:
-            raise DatasetError(
-                f"segments.csv marks coughs in {row['path']}, which manifest.csv does not label `cough`: correct either."
-            )
-        marks.setdefault(row["path"], []).append((start_s, end_s))
-    return marks
-
-
-def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise DatasetError(f"{path.name} is not in {path.parent.name}/: give DATA= the folder that holds it.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise DatasetError(f"{path.name} lacks the column {sorted(missing)[0]}: add it.")
-        return list(reader)

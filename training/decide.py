@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from training.dataset import Entry
+from training.dataset import DatasetError, Entry
 from training.examples import Examples
+from training.sources import mixed_sources
 
 Array = NDArray[np.float64]
 
@@ -33,12 +34,20 @@ def decide_cough(
 ) -> CoughDecision:
     """From the plain, undistorted candidates of the sources that hold both classes: elsewhere the source gives it away.
 
+    Raises: DatasetError where there is nothing of a kind to choose a threshold by.
     chosen: bool [shape=(n entries,)]; logits: out of fold, of every example [shape=(n,)], NaN where there is none
     """
-    both = _sources_with_both(entries, chosen)
+    of_training = [one for one, is_chosen in zip(entries, chosen, strict=True) if is_chosen]
+    both = mixed_sources(of_training) or sorted({one.source for one in of_training})
     source = np.array([one.source for one in entries])
     rows = (chosen & np.isin(source, both))[examples.entry] & (examples.variant == 0) & (examples.cough >= 0.0)
     labels, found = examples.cough[rows].astype(np.float64), logits[rows].astype(np.float64)
+    for is_cough, name in ((1.0, "cough"), (0.0, "anything else")):
+        if not (labels == is_cough).any():
+            raise DatasetError(
+                f"the segmenter proposes no candidate that is {name} in {', '.join(both)}, so there is no threshold to choose: "
+                "add recordings, or mark the coughs in segments.csv."
+            )
     scale, bias = fit_calibration(found, labels)
     coughs = np.sort(found[labels == 1.0])
     # Half way below the last cough that is to be accepted, so that rounding can't lose it.
@@ -56,15 +65,27 @@ def fit_calibration(logits: Array, labels: Array) -> tuple[float, float]:
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
-def best_threshold(scores: Array, labels: Array) -> float:
-    """The threshold with the highest balanced accuracy (Youden's J); half way between two neighbouring scores."""
-    order = np.argsort(-scores)
-    ranked, positive = scores[order], labels[order] > 0.5
-    true_rate = np.cumsum(positive) / max(1, int(positive.sum()))
-    false_rate = np.cumsum(~positive) / max(1, int((~positive).sum()))
-    best = int(np.argmax(true_rate - false_rate))
-    below = ranked[best + 1] if best + 1 < len(ranked) else ranked[best]
-    return float((ranked[best] + below) / 2)
+def best_threshold(scores: Array, labels: Array, source: NDArray[np.str_]) -> float:
+    """The threshold with the highest balanced accuracy (Youden's J) on average over the sources that hold both labels.
+
+    Half way between two neighbouring scores; 0.5 where no source holds both. scores, labels, source: [shape=(n,)]
+    """
+    sources = [one for one in np.unique(source) if len(np.unique(labels[source == one])) == 2]
+    used = np.isin(source, sources)
+    if not used.any():
+        return 0.5
+    ranked = np.unique(scores[used])
+    borders = np.r_[(ranked[1:] + ranked[:-1]) / 2.0, ranked[-1]] if len(ranked) > 1 else ranked
+
+    def benefit(border: float) -> float:
+        found = []
+        for one in sources:
+            rows = source == one
+            accepted, positive = scores[rows] >= border, labels[rows] > 0.5
+            found.append(float(accepted[positive].mean() - accepted[~positive].mean()))
+        return float(np.mean(found))
+
+    return float(max(borders, key=benefit))
 
 
 def recording_medians(
@@ -72,13 +93,3 @@ def recording_medians(
 ) -> dict[int, float]:
     """Median of the accepted values of each recording that has any."""
     return {int(i): float(np.median(values[(entry == i) & accepted])) for i in np.unique(entry[accepted])}
-
-
-def _sources_with_both(entries: Sequence[Entry], chosen: NDArray[np.bool_]) -> list[str]:
-    """Sources that hold recordings with coughs and without; all, where none does."""
-    kinds: dict[str, set[bool]] = {}
-    for entry, is_chosen in zip(entries, chosen, strict=True):
-        if is_chosen:
-            kinds.setdefault(entry.source, set()).add(entry.is_cough)
-    both = sorted(source for source, found in kinds.items() if len(found) == 2)
-    return both or sorted(kinds)

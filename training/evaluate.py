@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from runtime.config import ROOT, load_config, preprocess_parameters
-from runtime.errors import ConfigError
-from training.bars import BARS, OTHERS, with_bars
+from runtime.contract import require_same_parameters
+from runtime.errors import AudioError, ConfigError, ModelContractError
+from training.bars import BARS, COSTS, cost_bars, ordered, with_bars, words_of
 from training.candidates import Candidates, build_candidates
 from training.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint
 from training.conditions import CHANNELS, GAINS, PLAIN
@@ -34,7 +36,8 @@ from training.progress import bar
 from training.quality_curves import cut_offs, quality_curves, undamaged
 from training.recordings import Recordings, by_fold, recordings_of
 from training.report import draw_report
-from training.scores import RecordingScores, read_scores, score_candidates
+from training.scores import read_scores, score_candidates
+from training.sources import mixed_sources
 from training.twin_figures import twin_figures
 
 MODELS = ROOT / "models"
@@ -47,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         metrics = evaluate(options.data, options.models)
-    except (DatasetError, ConfigError, CheckpointError) as error:
+    except (DatasetError, ConfigError, CheckpointError, ModelContractError, AudioError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     print(table(metrics))
@@ -55,11 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def evaluate(data: Path, models: Path) -> dict[str, Any]:
-    """Write METRICS.json, MODEL_CARD.md and report/ beside the checkpoint. Raises: DatasetError, ConfigError, CheckpointError."""
+    """Write METRICS.json, MODEL_CARD.md and report/ beside the checkpoint.
+
+    Raises: DatasetError, ConfigError, CheckpointError, ParametersDiffer, AudioError.
+    """
+    started = time.monotonic()
     params = load_config()
     network, info = load_checkpoint(models / "cough_cnn.pt")
-    if info.preprocess != preprocess_parameters(*params):
-        raise CheckpointError("config.yml differs from the parameters of the checkpoint: restore it, or train again.")
+    require_same_parameters(info.preprocess, preprocess_parameters(*params))
     entries = read_dataset(data)
     data_sha256 = manifest_sha256(data)
     if info.data_sha256 != data_sha256:
@@ -69,11 +75,12 @@ def evaluate(data: Path, models: Path) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "checkpoint_sha256": info.sha256,
         "data_sha256": data_sha256,
+        "recipe_sha256": info.recipe_sha256,
         "seed": info.seed,
         "validated": info.validated,
         "cough_threshold": info.cough_threshold,
         "class_thresholds": {"low": info.threshold_low, "high": info.threshold_high},
-        "validation": figures_with_intervals([validation]),
+        "validation": figures_with_intervals([validation], entries),
         "validation_recordings": _counts(validation.entries),
         "probes": leak_probes(entries, plain, params, bar("leak probes")),
         "costs": measure_costs(params),
@@ -81,28 +88,34 @@ def evaluate(data: Path, models: Path) -> dict[str, Any]:
     }
     (models / "METRICS.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     (models / "MODEL_CARD.md").write_text(model_card(metrics), encoding="utf-8")
-    scores = _crossval_scores(models / "crossval") or validation.scores()
+    scores = read_scores(models / "crossval" / "scores.jsonl") if "crossval" in metrics else validation.scores()
     draw_report(models / "report", entries, scores, metrics)
+    print(f"evaluate: {time.monotonic() - started:.0f} s", file=sys.stderr)
     return metrics
 
 
 def table(metrics: Mapping[str, Any]) -> str:
     """Plain text: each bar with the mean of the folds, and the shipped checkpoint's validation beside it."""
-    folds = metrics.get("crossval", {}).get("figures", {})
+    crossval = metrics.get("crossval", {})
+    folds = crossval.get("figures", {})
     lines = [f"{'':72} {'bar':>8}  {'mean of 5 folds':24} {'shipped, validation':24}"]
-    for name, words in {**{name: one[0] for name, one in BARS.items()}, **OTHERS}.items():
-        op, limit = BARS[name][1:] if name in BARS else ("", None)
-        wanted = f"{op} {limit:g}" if limit is not None else ""
-        lines.append(f"{words:72} {wanted:>8}  {_cell(folds.get(name)):24} {_cell(metrics['validation'].get(name)):24}")
+    for name in ordered(metrics["validation"]):
+        wanted = f"{BARS[name][1]} {BARS[name][2]:g}" if name in BARS else ""
+        found = f"{_cell(folds.get(name)):24} {_cell(metrics['validation'][name]):24}"
+        lines.append(f"{words_of(name):72} {wanted:>8}  {found}")
     lines.append("")
+    for source, arms in crossval.get("arms_event_auc", {}).items():
+        lines += [f"first layer, {source}: {name}: event AUC {', '.join(map(str, one))}" for name, one in arms.items()]
+    for name, found in crossval.get("class_across_sources", {}).items():
+        lines.append(f"class head, {name.replace('_to_', ' -> ')}: AUC {_cell(found)}")
     for task, probes in metrics["probes"].items():
-        for name, found in probes.items():
-            lines.append(f"leak probe, {task}: {name} only: AUC {found['value']}")
-    for name, value in metrics.get("crossval", {}).get("twins", {}).items():
-        lines.append(f"background twin, {name}: {value}")
-    for name, value in metrics["costs"].items():
-        lines.append(f"cost, {name}: {value}")
-    missed = [one["name"] for one in metrics.get("crossval", {}).get("bars", []) if one["met"] is False]
+        lines += [f"leak probe, {task}: {name} only: AUC {found['value']}" for name, found in probes.items()]
+    lines += [f"background twin, {name}: {value}" for name, value in crossval.get("twins", {}).items()]
+    for measure, edge in crossval.get("quality_cut_offs", {}).items():
+        lines.append(f"quality cut-off, {measure}: {edge}")
+    costs = cost_bars(metrics["costs"])
+    lines += [f"cost, {COSTS[one['name']][0]}: {one['value']} ms (bar: {one['bar']:g})" for one in costs]
+    missed = [one["name"] for one in (*crossval.get("bars", []), *costs) if one["met"] is False]
     lines.append(f"bars not met: {', '.join(missed) or 'none'}")
     return "\n".join(lines)
 
@@ -117,9 +130,10 @@ def _validate(
     network: CoughCNN, info: CheckpointInfo, entries: list[Entry], plain: list[Candidates], params: Params
 ) -> Recordings:
     held = [i for i, one in enumerate(entries) if one.split == "val"]
+    mixed = mixed_sources(entries)
     changed = build_candidates(
         entries,
-        [(i, (*GAINS, *CHANNELS)) for i in held if entries[i].source == "coughseg"],
+        [(i, (*GAINS, *CHANNELS)) for i in held if entries[i].source in mixed],
         params,
         bar("conditions"),
     )
@@ -129,16 +143,21 @@ def _validate(
 
 
 def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo) -> dict[str, Any]:
-    """Nothing where there is no cross-validation of this data. Raises: CheckpointError where it is of another recipe."""
-    scores = _crossval_scores(folder)
-    if not scores:
-        print("evaluate: no cross-validation of this data; `make crossval` makes one.", file=sys.stderr)
+    """Nothing where there is none of this data and recipe: it would say something of another network."""
+    kept = folder / "crossval.json"
+    report = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    wanted = {"data_sha256": info.data_sha256, "preprocess": info.preprocess, "recipe_sha256": info.recipe_sha256}
+    different = [name for name, value in wanted.items() if report.get(name) != value]
+    if different:
+        why = f"the one in {folder.name}/ differs in {different[0]}" if report else "there is none"
+        print(
+            f"evaluate: no cross-validation of this checkpoint's recipe ({why}); `make crossval` makes one.",
+            file=sys.stderr,
+        )
         return {}
-    report = json.loads((folder / "crossval.json").read_text(encoding="utf-8"))
-    if report["data_sha256"] != info.data_sha256 or report["preprocess"] != info.preprocess:
-        raise CheckpointError("models/crossval is of other data or parameters: run `make crossval`.")
+    scores = read_scores(folder / "scores.jsonl")
     folds = by_fold(entries, scores)
-    figures = figures_with_intervals(folds)
+    figures = figures_with_intervals(folds, entries)
     curves, reference = quality_curves(entries, scores), undamaged(entries, scores)
     return {
         "crossval": {
@@ -148,17 +167,12 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
             "thresholds": [one["threshold"] for one in report["folds"]],
             "arms_event_auc": report["arms_event_auc"],
             "class_across_sources": report["class_across_sources"],
-            "twins": twin_figures(folds),
+            "twins": twin_figures(folds, entries),
             "quality_curves": curves,
             "quality_undamaged": reference,
             "quality_cut_offs": cut_offs(curves, reference),
         }
     }
-
-
-def _crossval_scores(folder: Path) -> list[RecordingScores]:
-    path = folder / "scores.jsonl"
-    return read_scores(path) if path.is_file() else []
 
 
 def _counts(entries: Sequence[Entry]) -> dict[str, int]:

@@ -7,20 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from training.measure import FIGURES, Figure
+from training.dataset import Entry
+from training.measure import Figure, figures_of
 from training.recordings import Recordings
 
 REPLICATES = 500
 
 
-def figures_with_intervals(folds: Sequence[Recordings], replicates: int = REPLICATES, seed: int = 0) -> dict[str, Any]:
-    """name -> {"value", "low", "high", "folds"}; folds in which a figure is undefined are left out of its mean."""
+def figures_with_intervals(
+    folds: Sequence[Recordings], entries: Sequence[Entry], replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Any]:
+    """name -> {"value", "low", "high", "folds"}; folds in which a figure is undefined are left out of its mean.
+
+    entries: of the whole data, whose sources say which figures there are
+    """
+    figures = figures_of(entries)
     rng = np.random.default_rng(seed)
-    found = {name: [figure(fold) for fold in folds] for name, figure in FIGURES.items()}
-    drawn: dict[str, list[float]] = {name: [] for name in FIGURES}
+    found = {name: [figure(fold) for fold in folds] for name, figure in figures.items()}
+    drawn: dict[str, list[float]] = {name: [] for name in figures}
     for _ in range(replicates):
         resampled = [fold.resampled(rng) for fold in folds]
-        for name, figure in FIGURES.items():
+        for name, figure in figures.items():
             value = _mean([figure(fold) for fold in resampled])
             if value is not None:
                 drawn[name].append(value)

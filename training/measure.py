@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from training.conditions import CHANNELS, GAINS
+from training.dataset import Entry
 from training.recordings import Recordings
 from training.scores import RecordingScores
+from training.sources import class_sources, mixed_sources
 
 MIN_IOU = 0.5
 
@@ -28,11 +30,11 @@ def auc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float | Non
     return (ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
 
 
-def events(recordings: Recordings) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Labels, probabilities and decisions of coughseg's candidates that the hand marks decide; [shape=(n,)] each."""
+def events(recordings: Recordings, source: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Labels, probabilities and decisions of a source's candidates that the hand marks decide; [shape=(n,)] each."""
     rows = [
         (label, cough, cough >= scores.threshold)
-        for _, scores in recordings.of("coughseg")
+        for _, scores in recordings.of(source)
         for label, cough in zip(scores.labels, scores.cough, strict=True)
         if label >= 0.0
     ]
@@ -40,24 +42,36 @@ def events(recordings: Recordings) -> tuple[NDArray[np.float64], NDArray[np.floa
     return table[:, 0], table[:, 1], table[:, 2] > 0.5
 
 
-def event_auc(recordings: Recordings) -> float | None:
-    labels, scores, _ = events(recordings)
-    return auc(labels, scores)
+def event_auc(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        labels, scores, _ = events(recordings, source)
+        return auc(labels, scores)
+
+    return figure
 
 
-def event_sensitivity(recordings: Recordings) -> float | None:
-    labels, _, accepted = events(recordings)
-    return _mean(accepted[labels == 1.0])
+def event_sensitivity(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        labels, _, accepted = events(recordings, source)
+        return _mean(accepted[labels == 1.0])
+
+    return figure
 
 
-def event_specificity(recordings: Recordings) -> float | None:
-    labels, _, accepted = events(recordings)
-    return _mean(~accepted[labels == 0.0])
+def event_specificity(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        labels, _, accepted = events(recordings, source)
+        return _mean(~accepted[labels == 0.0])
+
+    return figure
 
 
-def recording_auc(recordings: Recordings) -> float | None:
-    pairs = [(float(entry.is_cough), scores.score) for entry, scores in recordings.of("coughseg")]
-    return auc(*np.asarray(pairs, dtype=np.float64).reshape(len(pairs), 2).T)
+def recording_auc(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        pairs = [(float(entry.is_cough), scores.score) for entry, scores in recordings.of(source)]
+        return auc(*np.asarray(pairs, dtype=np.float64).reshape(len(pairs), 2).T)
+
+    return figure
 
 
 def accepted_share(source: str, *, sneezes: bool | None = None) -> Figure:
@@ -75,15 +89,19 @@ def accepted_share(source: str, *, sneezes: bool | None = None) -> Figure:
     return figure
 
 
-def event_f1(recordings: Recordings) -> float | None:
-    """2 TP / (2 TP + FP + FN) of accepted segments against hand-marked coughs, in coughseg's recordings with coughs."""
-    counts = [
-        matches(entry.marks or (), accepted_spans(scores))
-        for entry, scores in recordings.of("coughseg")
-        if entry.is_cough
-    ]
-    hits, proposed, marked = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
-    return 2.0 * hits / (proposed + marked) if proposed + marked else None
+def event_f1(source: str) -> Figure:
+    """2 TP / (2 TP + FP + FN) of accepted segments against hand-marked coughs, in a source's marked recordings."""
+
+    def figure(recordings: Recordings) -> float | None:
+        counts = [
+            matches(entry.marks, accepted_spans(scores))
+            for entry, scores in recordings.of(source)
+            if entry.is_cough and entry.marks is not None
+        ]
+        hits, proposed, marked = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
+        return 2.0 * hits / (proposed + marked) if proposed + marked else None
+
+    return figure
 
 
 def accepted_spans(scores: RecordingScores) -> list[tuple[float, float]]:
@@ -108,10 +126,14 @@ def matches(marks: Sequence[tuple[float, float]], spans: Sequence[tuple[float, f
     return len(used_spans), len(spans), len(marks)
 
 
-def calibration_error(recordings: Recordings) -> float | None:
-    """Expected calibration error of the cough head over coughseg's candidates, 10 equal bins (Naeini et al. 2015)."""
-    labels, scores, _ = events(recordings)
-    return calibration_error_of(labels, scores) if len(labels) else None
+def calibration_error(source: str) -> Figure:
+    """Expected calibration error of the cough head over a source's candidates, 10 equal bins (Naeini et al. 2015)."""
+
+    def figure(recordings: Recordings) -> float | None:
+        labels, scores, _ = events(recordings, source)
+        return calibration_error_of(labels, scores) if len(labels) else None
+
+    return figure
 
 
 def calibration_error_of(labels: NDArray[np.float64], scores: NDArray[np.float64], bins: int = 10) -> float:
@@ -120,12 +142,12 @@ def calibration_error_of(labels: NDArray[np.float64], scores: NDArray[np.float64
     return sum(gaps) / len(labels)
 
 
-def changed_share(condition: str) -> Figure:
-    """Share of coughseg's recordings whose "has an accepted cough" is not what it is for the plain recording."""
+def changed_share(source: str, condition: str) -> Figure:
+    """Share of a source's recordings whose "has an accepted cough" is not what it is for the plain recording."""
 
     def figure(recordings: Recordings) -> float | None:
-        plain = recordings.of("coughseg")
-        changed = recordings.of("coughseg", condition)
+        plain = recordings.of(source)
+        changed = recordings.of(source, condition)
         return (
             _mean([a.accepted != b.accepted for (_, a), (_, b) in zip(plain, changed, strict=True)])
             if changed
@@ -135,11 +157,11 @@ def changed_share(condition: str) -> Figure:
     return figure
 
 
-def moved_share(condition: str) -> Figure:
-    """Share of coughseg's recordings with a segment that moved by more than a frame, appeared or vanished."""
+def moved_share(source: str, condition: str) -> Figure:
+    """Share of a source's recordings with a segment that moved by more than a frame, appeared or vanished."""
 
     def figure(recordings: Recordings) -> float | None:
-        return _mean([scores.segments_moved for _, scores in recordings.of("coughseg", condition)])
+        return _mean([scores.segments_moved for _, scores in recordings.of(source, condition)])
 
     return figure
 
@@ -158,23 +180,30 @@ def class_auc(source: str) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Figure] = {
-    "coughseg_event_auc": event_auc,
-    "coughseg_event_sensitivity": event_sensitivity,
-    "coughseg_event_specificity": event_specificity,
-    "coughseg_recording_auc": recording_auc,
-    "c19_call_hit_rate": accepted_share("c19_call"),
-    "c19_telegram_hit_rate": accepted_share("c19_telegram"),
-    "esc10_false_alarms": accepted_share("esc10", sneezes=False),
-    "esc10_sneezes_accepted": accepted_share("esc10", sneezes=True),
-    "fsdd_false_alarms": accepted_share("fsdd"),
-    "coughseg_event_f1": event_f1,
-    "coughseg_calibration_error": calibration_error,
-    **{f"segments_moved_{name}": moved_share(name) for name in GAINS},
-    **{f"decision_changed_{name}": changed_share(name) for name in (*GAINS, *CHANNELS)},
-    "c19_call_class_auc": class_auc("c19_call"),
-    "c19_telegram_class_auc": class_auc("c19_telegram"),
-}
+def figures_of(entries: Sequence[Entry]) -> dict[str, Figure]:
+    """name -> figure, for every source of the data and what it can tell: `<source>_event_auc`, `<source>_hit_rate`, ..."""
+    figures: dict[str, Figure] = {}
+    mixed = mixed_sources(entries)
+    for source in mixed:
+        figures |= {
+            f"{source}_event_auc": event_auc(source),
+            f"{source}_event_sensitivity": event_sensitivity(source),
+            f"{source}_event_specificity": event_specificity(source),
+            f"{source}_recording_auc": recording_auc(source),
+            f"{source}_event_f1": event_f1(source),
+            f"{source}_calibration_error": calibration_error(source),
+            **{f"{source}_segments_moved_{name}": moved_share(source, name) for name in GAINS},
+            **{f"{source}_decision_changed_{name}": changed_share(source, name) for name in (*GAINS, *CHANNELS)},
+        }
+    for source in sorted({one.source for one in entries} - set(mixed)):
+        of_source = [one for one in entries if one.source == source]
+        if of_source[0].is_cough:
+            figures[f"{source}_hit_rate"] = accepted_share(source)
+        else:
+            figures[f"{source}_false_alarms"] = accepted_share(source, sneezes=False)
+            if any("sneeze" in one.kind for one in of_source):
+                figures[f"{source}_sneezes_accepted"] = accepted_share(source, sneezes=True)
+    return figures | {f"{source}_class_auc": class_auc(source) for source in class_sources(entries)}
 
 
 def _mean(values: Sequence[bool] | NDArray[np.bool_]) -> float | None:

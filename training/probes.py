@@ -22,6 +22,7 @@ from training.candidates import Candidates
 from training.dataset import Entry, folds_by_subject, load_audio
 from training.examples import Params
 from training.measure import auc
+from training.sources import mixed_sources
 
 QUIETEST = 0.2
 N_FOLDS = 5
@@ -34,6 +35,7 @@ def leak_probes(
 ) -> dict[str, dict[str, Any]]:
     """task -> probe -> {"value", "folds"}; plain: candidates of the plain recordings."""
     folds = folds_by_subject(entries, N_FOLDS)
+    mixed = mixed_sources(entries)
     rows: dict[str, dict[str, list[Row]]] = {}
 
     def add(task: str, probe: str, index: int, label: float, features: list[float]) -> None:
@@ -41,15 +43,15 @@ def leak_probes(
 
     for one in progress(plain, len(plain)):
         entry = entries[one.entry]
-        if entry.source == "coughseg":
+        if entry.source in mixed:
             for (start_s, end_s), rms, label in zip(one.spans_s, one.rms, one.labels, strict=True):
                 if label >= 0.0:
-                    add("coughseg_events", "duration", one.entry, float(label), [end_s - start_s])
-                    add("coughseg_events", "level", one.entry, float(label), [_decibels(rms)])
-        label = float(entry.is_cough) if entry.source == "coughseg" else entry.class_label
+                    add(f"{entry.source}_events", "duration", one.entry, float(label), [end_s - start_s])
+                    add(f"{entry.source}_events", "level", one.entry, float(label), [_decibels(rms)])
+        label = float(entry.is_cough) if entry.source in mixed else entry.class_label
         if label is None:
             continue
-        task = "coughseg_recordings" if entry.source == "coughseg" else f"{entry.source}_class"
+        task = f"{entry.source}_recordings" if entry.source in mixed else f"{entry.source}_class"
         samples, sample_rate_hz = load_audio(entry)
         samples = resample(samples[None], sample_rate_hz, params[1].sample_rate_hz)[0]
         add(task, "duration", one.entry, float(label), [len(samples) / params[1].sample_rate_hz])

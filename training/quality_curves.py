@@ -15,6 +15,7 @@ import numpy as np
 from training.conditions import DAMAGES, PLAIN
 from training.dataset import Entry
 from training.scores import RecordingScores
+from training.sources import mixed_sources
 
 # What each measure is, and the damage that was done to move it.
 WORDS = {
@@ -31,14 +32,16 @@ CURVES: dict[str, tuple[str, tuple[float, ...]]] = {
     "dropout_fraction": ("dropouts", (-np.inf, 0.01, 0.03, 0.06, 0.12, 0.25, 0.5, np.inf)),
 }
 
-# A bin is bad where either share lies this far below that of the recordings as they are.
+# A bin is bad where either share lies this far below that of the recordings as they are, and says something only with so many.
 TOLERANCE = 0.15
+MIN_RECORDINGS = 30
+_SHARES = (("sensitivity", "n_cough"), ("specificity", "n_other"))
 _LOW_IS_BAD = ("snr_db", "bandwidth_hz")
 
 
 def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, list[dict[str, Any]]]:
     """measure -> rows of `from`, `to`, `sensitivity` (of `n_cough`), `specificity` (of `n_other`)."""
-    known = {one.path: one for one in entries if one.split == "train" and one.source == "coughseg"}
+    known = _judged(entries)
     curves = {}
     for measure, (damage, edges) in CURVES.items():
         rows = [
@@ -53,7 +56,7 @@ def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) 
 
 def undamaged(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, Any]:
     """The same over the recordings as they are, in one row."""
-    known = {one.path: one for one in entries if one.split == "train" and one.source == "coughseg"}
+    known = _judged(entries)
     plain = [one for one in scores if one.path in known and one.condition == PLAIN]
     return _bin([(0.0, known[one.path].is_cough, one.accepted) for one in plain], -np.inf, np.inf)
 
@@ -67,12 +70,18 @@ def cut_offs(
         low_is_bad = measure in _LOW_IS_BAD
         edge = None
         for row in reversed(rows) if low_is_bad else rows:
-            shares = [(row[name], reference[name]) for name in ("sensitivity", "specificity")]
-            if any(share is not None and share < whole - TOLERANCE for share, whole in shares):
+            shares = [(row[name], reference[name], row[count]) for name, count in _SHARES]
+            if any(n >= MIN_RECORDINGS and share < whole - TOLERANCE for share, whole, n in shares):
                 edge = row["to"] if low_is_bad else row["from"]
                 break
         found[measure] = edge
     return found
+
+
+def _judged(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Recordings of the training split, of sources that hold both kinds."""
+    mixed = mixed_sources(entries)
+    return {one.path: one for one in entries if one.split == "train" and one.source in mixed}
 
 
 def _family(condition: str) -> str | None:

@@ -7,6 +7,7 @@ of mistakes shows recordings of people, so the folder stays out of git.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from training.mistakes import draw_mistakes
 from training.quality_curves import WORDS
 from training.recordings import Recordings, recordings_of
 from training.scores import RecordingScores
+from training.sources import mixed_sources
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]  # source -> labels and probabilities of its candidates
+
+_STYLES = ("-", "--", "-.")
 _SOURCES = {
     "coughseg": "CoughSegmentation",
     "c19_call": "call centre",
@@ -40,47 +45,54 @@ def draw_report(
     """Six PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     recordings = recordings_of(entries, scores)
-    labels, probabilities, _ = events(recordings)
-    if len(np.unique(labels)) == 2:
-        _draw_roc(folder / "roc.png", labels, probabilities)
-        _draw_precision_recall(folder / "precision_recall.png", labels, probabilities)
-        _draw_reliability(folder / "reliability.png", labels, probabilities)
-    _draw_confusion(folder / "confusion.png", recordings)
+    found = {source: events(recordings, source)[:2] for source in mixed_sources(entries)}
+    curves = {source: pair for source, pair in found.items() if len(np.unique(pair[0])) == 2}
+    if curves:
+        _draw_roc(folder / "roc.png", curves)
+        _draw_precision_recall(folder / "precision_recall.png", curves)
+        _draw_reliability(folder / "reliability.png", curves)
+    if recordings.entries:
+        _draw_confusion(folder / "confusion.png", recordings)
     if "crossval" in metrics:
         _draw_quality(folder / "quality.png", metrics["crossval"]["quality_curves"])
     draw_mistakes(folder / "mistakes.png", entries, [one for one in scores if one.condition == PLAIN])
 
 
-def _draw_roc(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    false_rate, true_rate, _ = roc_curve(labels, probabilities)
+def _draw_roc(path: Path, curves: Curves) -> None:
     figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot(false_rate, true_rate, color="black")
+    for (source, (labels, probabilities)), style in zip(curves.items(), cycle(_STYLES), strict=False):
+        false_rate, true_rate, _ = roc_curve(labels, probabilities)
+        axes.plot(false_rate, true_rate, style, color="black", label=source)
     axes.plot([0, 1], [0, 1], ":", color="gray")
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="Candidates on coughseg: ROC", aspect="equal")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="Candidates: ROC", aspect="equal")
+    axes.legend(loc="lower right")
     _save(figure, path)
 
 
-def _draw_precision_recall(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    precision, recall, _ = precision_recall_curve(labels, probabilities)
+def _draw_precision_recall(path: Path, curves: Curves) -> None:
     figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot(recall, precision, color="black")
-    axes.axhline(float(labels.mean()), linestyle=":", color="gray")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Candidates on coughseg")
+    for (source, (labels, probabilities)), style in zip(curves.items(), cycle(_STYLES), strict=False):
+        precision, recall, _ = precision_recall_curve(labels, probabilities)
+        axes.plot(recall, precision, style, color="black", label=source)
+        axes.axhline(float(labels.mean()), linestyle=":", color="gray")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Candidates: precision and recall")
+    axes.legend(loc="lower left")
     _save(figure, path)
 
 
-def _draw_reliability(path: Path, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    bins = np.minimum((probabilities * 10).astype(int), 9)
-    used = [i for i in range(10) if np.any(bins == i)]
+def _draw_reliability(path: Path, curves: Curves) -> None:
     figure, (axes, counts) = plt.subplots(2, 1, figsize=(5, 6), height_ratios=(3, 1), sharex=True, layout="constrained")
     axes.plot([0, 1], [0, 1], ":", color="gray")
-    axes.plot(
-        [probabilities[bins == i].mean() for i in used], [labels[bins == i].mean() for i in used], "o-", color="black"
-    )
+    for (source, (labels, probabilities)), style in zip(curves.items(), cycle(_STYLES), strict=False):
+        bins = np.minimum((probabilities * 10).astype(int), 9)
+        used = [i for i in range(10) if np.any(bins == i)]
+        means = [probabilities[bins == i].mean() for i in used], [labels[bins == i].mean() for i in used]
+        axes.plot(*means, f"o{style}", color="black", label=source)
+        counts.step(
+            [i / 10 + 0.05 for i in range(10)], [int(np.sum(bins == i)) for i in range(10)], where="mid", color="gray"
+        )
     axes.set(ylabel="share that are coughs", title="Cough head: reliability")
-    counts.bar(
-        [i / 10 + 0.05 for i in range(10)], [int(np.sum(bins == i)) for i in range(10)], width=0.09, color="gray"
-    )
+    axes.legend(loc="upper left")
     counts.set(xlabel="cough probability", ylabel="candidates", xlim=(0, 1))
     _save(figure, path)
 
@@ -88,7 +100,8 @@ def _draw_reliability(path: Path, labels: np.ndarray, probabilities: np.ndarray)
 def _draw_confusion(path: Path, recordings: Recordings) -> None:
     """Recordings with an accepted cough and without, by source and by what they hold."""
     rows = []
-    for source, words in _SOURCES.items():
+    for source in sorted({entry.source for entry in recordings.entries}):
+        words = _SOURCES.get(source, source)
         for is_cough in (True, False):
             found = [one.accepted for entry, one in recordings.of(source) if entry.is_cough is is_cough]
             if found:
@@ -118,7 +131,7 @@ def _draw_quality(path: Path, curves: Mapping[str, Sequence[Mapping[str, Any]]])
         axes.tick_params(axis="x", rotation=45)
         axes.grid(alpha=0.3)
     grid.flat[0].legend(loc="lower right")
-    figure.suptitle("coughseg, training split, damaged on purpose: right decisions by measured quality")
+    figure.suptitle("Training split, damaged on purpose: right decisions by measured quality")
     _save(figure, path)
 
 

@@ -8,25 +8,30 @@ from typing import Any
 import numpy as np
 
 from training.conditions import PLAIN, TWIN
+from training.dataset import Entry
 from training.measure import auc
 from training.recordings import Recordings
+from training.sources import class_sources, mixed_sources
 
 
-def twin_figures(folds: Sequence[Recordings]) -> dict[str, Any]:
+def twin_figures(folds: Sequence[Recordings], entries: Sequence[Entry]) -> dict[str, Any]:
     """Means over folds.
 
-    coughseg_accepted: share of the twins with an accepted cough; coughseg_recording_auc: of the twins against the recordings
-    that never held a cough; *_class_auc: class head on what is left of calls and voice messages
+    <source>_accepted: share of the twins of recordings with coughs that have an accepted cough all the same
+    <source>_recording_auc: those twins against the recordings that never held a cough
+    <source>_class_auc: class head on what is left of recordings of either class
     """
-    figures: dict[str, list[float | None]] = {"coughseg_accepted": [], "coughseg_recording_auc": []}
+    figures: dict[str, list[float | None]] = {}
     for fold in folds:
-        twins = [one for _, one in fold.of("coughseg", TWIN)]
-        never = [one for entry, one in fold.of("coughseg", PLAIN) if not entry.is_cough]
-        figures["coughseg_accepted"].append(float(np.mean([one.accepted for one in twins])) if twins else None)
-        figures["coughseg_recording_auc"].append(
-            auc(np.array([1.0] * len(twins) + [0.0] * len(never)), np.array([one.score for one in (*twins, *never)]))
-        )
-        for source in ("c19_call", "c19_telegram"):
+        for source in mixed_sources(entries):
+            twins = [one for entry, one in fold.of(source, TWIN) if entry.is_cough]
+            never = [one for entry, one in fold.of(source, PLAIN) if not entry.is_cough]
+            share = float(np.mean([one.accepted for one in twins])) if twins else None
+            figures.setdefault(f"{source}_accepted", []).append(share)
+            labels = np.array([1.0] * len(twins) + [0.0] * len(never))
+            found = auc(labels, np.array([one.score for one in (*twins, *never)]))
+            figures.setdefault(f"{source}_recording_auc", []).append(found)
+        for source in class_sources(entries):
             pairs = [
                 (float(entry.class_label), float(np.median(one.positive)))
                 for entry, one in fold.of(source, TWIN)

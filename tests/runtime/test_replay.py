@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,34 @@ def test_scores_may_differ_by_the_tolerance(record: dict[str, Any], share: float
     assert [one.field for one in comparisons if not one.same] == ([] if same else ["segments[0].cough_probability"])
 
 
+def test_a_score_that_was_written_without_its_point_has_the_tolerance_too(record: dict[str, Any]) -> None:
+    changed = change(record, ("segments", 0, "cough_probability"), 1)
+    found = execute(WorkUnit(AUDIO, *load_config()))
+    near = replace(found.segments[0], cough_probability=1.0 - 0.5 * SCORE_TOLERANCE)
+    assert is_repeated(compare(changed, replace(found, segments=(near, *found.segments[1:]))))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("segments",), None),
+        (("segments",), [1, 2]),
+        (("segments", 0), {"end_s": 1.0}),
+        (("audio",), None),
+        (("audio",), []),
+        (("model",), None),
+        (("result",), {"label": "positive"}),
+        (("reasons",), ["bad weather"]),
+        (("status",), "fine"),
+    ],
+)
+def test_fields_of_another_shape_are_refused(
+    record: dict[str, Any], path: tuple[Any, ...], value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(written(tmp_path, change(record, path, value))), str(AUDIO)]) == 2
+    assert "not those of a diagnosis" in capsys.readouterr().err
+
+
 def test_another_model_is_told_but_decides_nothing(
     record: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +144,7 @@ def test_another_recording_differs_in_its_segments(
     ("text", "words"),
     [
         ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("[]", "lacks"),
         ('{"status": "ok"}', "lacks 'reasons'"),
         ('{"call_id": "x", "diagnosis": null}', "holds no diagnosis"),

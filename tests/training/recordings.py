@@ -36,7 +36,9 @@ def write_data(root: Path, n: int = 32) -> Path:
         source = "covid19-cough/dataset (call-center)" if number % 8 == 6 else "roneelsharan/CoughSegmentation"
         manifest.append(f"{name},cough_detection,{label},s{number},{source},{split}")
         if is_cough:
-            manifest.append(f"{name},covid,{('negative', 'positive')[number % 4 // 2]},s{number},{source},{split}")
+            manifest.append(
+                f"{name},covid,{('negative', 'positive')[(number // 2 + number // 8) % 2]},s{number},{source},{split}"
+            )
         if is_cough and number % 8 != 6:
             segments += [f"{name},0.4,0.7", f"{name},1.3,1.6"]
     (root / "manifest.csv").write_text("\n".join(manifest) + "\n")

@@ -26,6 +26,7 @@ def description() -> dict[str, Any]:
         "threshold_high": 0.5,
         "validated": False,
         "data_sha256": "0" * 64,
+        "recipe_sha256": "1" * 64,
         "seed": 1,
         "software_version": "0",
     }

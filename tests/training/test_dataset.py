@@ -51,11 +51,81 @@ def test_weak_labels_have_no_marks(tmp_path: Path) -> None:
         ("a.flac,cough_detection,cough,s1,x,holdout\n", "a.flac: the split 'holdout' is not"),
         ("a.flac,cough_detection,cough,s1,x,train\n" * 2, "a.flac has two rows of the label task 'cough_detection'"),
         ("a.flac,covid,positive,s1,x,train\n", "a.flac has a class but is not labelled `cough`"),
+        ("a.flac,cough_detection,cough,,x,train\n", r"manifest\.csv, line 2 has no subject_id"),
+        ("a.flac,cough_detection,cough,s1\n", r"manifest\.csv, line 2 has not as many cells"),
+        ("a.flac,cough_detection,cough,s1,x,train,more\n", r"manifest\.csv, line 2 has not as many cells"),
+        ("/etc/a.flac,cough_detection,cough,s1,x,train\n", "is not inside the folder"),
+        ("../a.flac,cough_detection,cough,s1,x,train\n", "is not inside the folder"),
+        ("./a.flac,cough_detection,cough,s1,x,train\n", "another name for the same file: write a.flac"),
+        (
+            "a.flac,cough_detection,cough,s1,x,train\na.flac,covid,positive,s2,x,train\n",
+            "a.flac has two rows whose subject id differ",
+        ),
     ],
 )
 def test_refuses_with_the_row(tmp_path: Path, rows: str, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         read_dataset(write_dataset(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    ("segments", "words"),
+    [
+        ("a.flac,0.01\n", r"segments\.csv, line 2 has not as many cells"),
+        ("a.flac,0.05,0.01\n", "give seconds, the start first"),
+        ("a.flac,nan,0.01\n", "give seconds"),
+        ("a.flac,0.01,5\n", r"marks a\.flac up to 5 s, but it ends at 0\.10 s"),
+        ("a.flac,0.05,0.09\na.flac,0.01,0.06\n", r"marks a\.flac twice around 0\.05 s"),
+        ("b.flac,0.01,0.05\n", "does not label `cough`"),
+    ],
+)
+def test_refuses_marks_with_their_recording(tmp_path: Path, segments: str, words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
+        read_dataset(write_dataset(tmp_path, "a.flac,cough_detection,cough,s1,x,train\n", segments))
+
+
+GOOD_ROW = "a.flac,cough_detection,cough,s1,x,train\n"
+
+
+def test_a_spreadsheets_byte_order_mark_and_line_ends_are_read(tmp_path: Path) -> None:
+    write_dataset(tmp_path, GOOD_ROW)
+    text = (MANIFEST_HEADER + GOOD_ROW).replace("\n", "\r\n")
+    (tmp_path / "manifest.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert len(read_dataset(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_said(tmp_path: Path, encoding: str) -> None:
+    write_dataset(tmp_path, GOOD_ROW)
+    (tmp_path / "manifest.csv").write_bytes((MANIFEST_HEADER + GOOD_ROW.replace("s1", "señora")).encode(encoding))
+    with pytest.raises(DatasetError, match=r"manifest\.csv is not UTF-8"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("written", ["", "0" * 64])
+def test_a_digest_that_is_not_the_files_is_said(tmp_path: Path, written: str) -> None:
+    write_dataset(tmp_path, GOOD_ROW)
+    (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER.strip() + ",sha256\n" + GOOD_ROW.strip() + f",{written}\n")
+    with pytest.raises(DatasetError, match=r"a\.flac is not the file that the manifest's sha256 names"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "words"),
+    [(800, 2000, "has 2000 Hz"), (121 * 8000, 8000, "longer than the 120 s"), (0, 8000, "be read as audio")],
+)
+def test_audio_that_is_not_served_is_not_trained_on(tmp_path: Path, samples: int, rate: int, words: str) -> None:
+    write_dataset(tmp_path, GOOD_ROW)
+    soundfile.write(tmp_path / "a.flac", np.zeros(samples), rate)
+    with pytest.raises(DatasetError, match=words):
+        load_audio(read_dataset(tmp_path)[0])
+
+
+def test_samples_that_are_no_numbers_are_said(tmp_path: Path) -> None:
+    write_dataset(tmp_path, GOOD_ROW.replace("a.flac", "a.wav"))
+    soundfile.write(tmp_path / "a.wav", np.full(800, np.nan), 8000, subtype="FLOAT")
+    with pytest.raises(DatasetError, match=r"a\.wav holds samples that are no numbers"):
+        load_audio(read_dataset(tmp_path)[0])
 
 
 def test_refuses_a_missing_table_and_a_missing_column(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import Entry
+from training.dataset import DatasetError, Entry
 from training.decide import SENSITIVITY, best_threshold, decide_cough, fit_calibration, recording_medians
 from training.examples import Examples
 
@@ -25,7 +25,28 @@ def test_calibration_recovers_a_known_sigmoid() -> None:
 
 
 def test_best_threshold_separates_what_is_separable() -> None:
-    assert best_threshold(np.array([0.1, 0.2, 0.7, 0.9]), np.array([0.0, 0.0, 1.0, 1.0])) == pytest.approx(0.45)
+    scores, labels = np.array([0.1, 0.2, 0.7, 0.9]), np.array([0.0, 0.0, 1.0, 1.0])
+    assert best_threshold(scores, labels, np.repeat("a", 4)) == pytest.approx(0.45)
+
+
+def test_best_threshold_does_not_reward_hearing_the_source() -> None:
+    """Pooled, 0.5 would be right for 18 of 20 (J = 0.8) by telling the sources apart, and at chance within each."""
+    source = np.repeat(["mostly negative", "mostly positive"], 10)
+    scores = np.array([*[0.1] * 8, 0.12, 0.11, *[0.9] * 8, 0.88, 0.89])
+    labels = np.array([*[0.0] * 9, 1.0, *[1.0] * 9, 0.0])
+    border = best_threshold(scores, labels, source)
+    assert not 0.12 < border < 0.88
+    assert best_threshold(scores, np.zeros(20), source) == 0.5  # no source holds both
+
+
+def test_without_a_candidate_of_a_kind_there_is_no_threshold() -> None:
+    entries = [entry("mixed", is_cough=True), entry("mixed", is_cough=False)]
+    examples = Examples(
+        *(np.zeros((4, 1, 1), np.uint8), np.repeat([0, 1], 2), np.zeros(4, np.int64)),
+        *(np.zeros(4, np.float32), np.ones(4, np.float32), np.full(4, -1)),
+    )
+    with pytest.raises(DatasetError, match="no candidate that is cough in mixed"):
+        decide_cough(examples, entries, np.array([True, True]), np.zeros(4, np.float32))
 
 
 def entry(source: str, *, is_cough: bool) -> Entry:

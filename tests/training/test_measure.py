@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.conditions import PLAIN
+from training.conditions import PLAIN, TWIN
 from training.dataset import Entry
 from training.intervals import interval
 from training.measure import (
@@ -21,12 +21,14 @@ from training.measure import (
     event_f1,
     event_sensitivity,
     event_specificity,
+    figures_of,
     matches,
     moved_share,
     recording_auc,
 )
 from training.recordings import Recordings, by_fold, recordings_of
 from training.scores import RecordingScores, read_scores, write_scores
+from training.twin_figures import twin_figures
 
 pytestmark = pytest.mark.training
 
@@ -77,11 +79,11 @@ def test_event_figures_count_what_marks_decide() -> None:
             scored("b", (0.7, 0.1, 0.2, 0.3), labels=(0.0,) * 4),
         ],
     )
-    assert event_sensitivity(recordings) == 0.5
-    assert event_specificity(recordings) == 0.75
+    assert event_sensitivity("coughseg")(recordings) == 0.5
+    assert event_specificity("coughseg")(recordings) == 0.75
     # Accepted in a: 0-0.4 (a hit) and 2-2.4 (none); one of two marks found: 2 * 1 / (2 + 2).
-    assert event_f1(recordings) == pytest.approx(0.5)
-    assert recording_auc(recordings) == 1.0
+    assert event_f1("coughseg")(recordings) == pytest.approx(0.5)
+    assert recording_auc("coughseg")(recordings) == 1.0
 
 
 def test_changed_and_moved_are_shares_of_recordings() -> None:
@@ -94,9 +96,9 @@ def test_changed_and_moved_are_shares_of_recordings() -> None:
         scored("d", (0.51,), "gain_0.1"),
     ]
     recordings = recordings_of(entries, plain + quiet)
-    assert changed_share("gain_0.1")(recordings) == 0.5
-    assert moved_share("gain_0.1")(recordings) == 0.25
-    assert changed_share("opus_12")(recordings) is None
+    assert changed_share("coughseg", "gain_0.1")(recordings) == 0.5
+    assert moved_share("coughseg", "gain_0.1")(recordings) == 0.25
+    assert changed_share("coughseg", "opus_12")(recordings) is None
 
 
 def test_sneezes_are_counted_apart() -> None:
@@ -117,6 +119,32 @@ def test_class_is_judged_on_the_median_of_accepted_coughs() -> None:
         ],
     )
     assert class_auc("c19_call")(recordings) == 1.0
+
+
+def test_each_source_has_the_figures_that_it_can_tell() -> None:
+    clinic = [entry("a", "clinic", marks=((0.0, 0.4),)), entry("b", "clinic")]
+    line = [entry("c", "line", marks=((0.0, 0.4),), class_label=label) for label in (0, 1)]
+    names = set(
+        figures_of([*clinic, *line, entry("street/dog/1", "street"), entry("street/person_sneeze/1", "street")])
+    )
+    assert {
+        "clinic_event_auc",
+        "clinic_event_f1",
+        "clinic_decision_changed_gsm_8k",
+        "clinic_segments_moved_gain_0.1",
+    } < names
+    assert {"line_hit_rate", "line_class_auc", "street_false_alarms", "street_sneezes_accepted"} < names
+    assert not names & {"line_event_auc", "clinic_hit_rate", "clinic_class_auc", "street_hit_rate"}
+
+
+def test_twins_are_those_of_recordings_with_coughs() -> None:
+    """Two of three are accepted without their coughs; against the two that never held one 5 of 6 pairs are in order."""
+    entries = [entry(name, marks=((0.0, 0.4),)) for name in "abc"] + [entry("d"), entry("e")]
+    plain = [scored(name, (0.9,)) for name in "abc"] + [scored("d", (0.3,)), scored("e", (0.1,))]
+    twins = [scored(name, (score,), TWIN) for name, score in zip("abcde", (0.8, 0.6, 0.2, 0.9, 0.9), strict=True)]
+    found = twin_figures([recordings_of(entries, plain + twins)], entries)
+    assert found["coughseg_accepted"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["coughseg_recording_auc"] == pytest.approx(5 / 6, abs=1e-4)
 
 
 def test_the_interval_of_a_share_is_the_binomials() -> None:

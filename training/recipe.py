@@ -1,0 +1,19 @@
+"""What a network is learnt with: a cross-validation says something of a checkpoint only if both have the same recipe."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+
+from runtime.config import digest
+from training.fit import FitParams
+
+_HERE = Path(__file__).parent
+_MODULES = ("augment", "codecs", "examples", "fit", "network")
+
+
+def recipe_sha256(fit_params: FitParams, n_variants: int) -> str:
+    """Digest of the code that makes examples and fits a network, and of its parameters."""
+    code = {name: hashlib.sha256((_HERE / f"{name}.py").read_bytes()).hexdigest() for name in _MODULES}
+    return digest({"code": code, "fit": asdict(fit_params), "n_variants": n_variants})
