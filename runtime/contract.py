@@ -25,6 +25,7 @@ MODEL_NAME = "cough_cnn"
 INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
+LABELS = ("negative", "positive")  # of a diagnosis; the model's must be these, in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,7 @@ class ModelContract:
         self, segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams
     ) -> None:
         """Raises: ParametersDiffer naming the first field that is not what the model was trained with."""
-        ours = preprocess_parameters(segmentation, mel_spec, color_spec)
-        for section in sorted(ours.keys() | self.preprocess.keys()):
-            expected, found = self.preprocess.get(section, {}), ours.get(section, {})
-            for name in sorted(expected.keys() | found.keys()):
-                if expected.get(name) != found.get(name):
-                    raise ParametersDiffer(f"{section}.{name}", expected.get(name), found.get(name))
+        require_same_parameters(self.preprocess, preprocess_parameters(segmentation, mel_spec, color_spec))
 
     def to_dict(self) -> dict[str, Any]:
         """The public description, `GET /v1/model`."""
@@ -78,6 +74,15 @@ class ModelContract:
             "input_shape": [self.n_mels, self.n_frames],
             "max_batch_size": self.max_batch_size,
         }
+
+
+def require_same_parameters(trained: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> None:
+    """Both as `runtime.config.preprocess_parameters` gives them. Raises: ParametersDiffer naming the first field that differs."""
+    for section in sorted(ours.keys() | trained.keys()):
+        expected, found = trained.get(section, {}), ours.get(section, {})
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise ParametersDiffer(f"{section}.{name}", expected.get(name), found.get(name))
 
 
 def read_contract(repository: Path) -> ModelContract:
@@ -148,8 +153,11 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
 
 def _check_values(labels_json: str, contract: ModelContract) -> None:
     labels = json.loads(labels_json)
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(one, str) for one in labels):
-        raise ModelContractError("The model's labels are not a list of two names or more: export the model again.")
+    if labels != list(LABELS):
+        raise ModelContractError(
+            f"labels are {labels!r} in the model, but a diagnosis has {list(LABELS)!r}: "
+            "export and serve one that was trained on these."
+        )
     thresholds = contract.thresholds
     if not 0.0 <= thresholds.low <= thresholds.high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
         raise ModelContractError("The model's thresholds are not in order between 0 and 1: export the model again.")
