@@ -16,21 +16,20 @@ from pathlib import Path
 import numpy as np
 
 from export.candidate import load_candidate, torch_scores
-from export.errors import ExportError, UnavailableError
+from export.command import run_command
+from export.errors import ExportError
 from export.gate import judge_half, judge_onnx, judge_served
 from export.golden import Spectrograms, golden_set, sample_spectrograms
 from export.parity import Parity, compare, require_half_parity
 from export.release import onnx_contents, plan_contents, published_metrics, write_release
-from export.repository import next_number, read_release, select_release
+from export.repository import next_number, one_at_a_time, read_release, select_release
 from export.to_half import HalfCoughCNN
 from export.to_onnx import to_onnx
 from export.to_tensorrt import build_plan, plan_scores, require_gpu
-from local_triton import TritonError, TritonServer
+from local_triton import ConfigurationError, TritonError, TritonServer
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import read_contract
-from runtime.errors import RuntimeFailure
-from runtime.triton_classifier import TritonClassifier
 from training.network import CoughCNN
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
@@ -46,15 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--releases", type=Path, default=RELEASES, help="all of them")
     options = parser.parse_args(arguments)
     export = export_onnx if options.format == "onnx" else export_tensorrt
-    try:
-        export(options.checkpoint, options.repository, options.releases)
-    except UnavailableError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
-    except (ExportError, RuntimeFailure, TritonError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    def act() -> int:
+        export(options.checkpoint, options.repository.absolute(), options.releases)
+        return 0
+
+    return run_command("export", act, failures=(TritonError,), settings=(ConfigurationError,))
 
 
 def export_onnx(checkpoint: Path, repository: Path, releases: Path) -> None:
@@ -63,20 +59,17 @@ def export_onnx(checkpoint: Path, repository: Path, releases: Path) -> None:
     model, half = to_onnx(network, *facts.image), to_onnx(HalfCoughCNN(network), *facts.image)
     spectrograms, expected = _judged_by(network)
     parity = _shown(judge_onnx(model, facts, spectrograms, expected))
-    parity += _shown([judge_half(half, facts, spectrograms, expected)])
-    number = next_number(releases, repository)
+    parity += _shown(judge_half(half, facts, spectrograms, expected))
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "repository"
-        write_release(trial, number, onnx_contents(model, half, facts))
-        with (
-            TritonServer(trial, log=Path(folder) / "triton.log") as server,
-            TritonClassifier(server.grpc_url) as classifier,
-        ):
-            parity += _shown(judge_served(classifier, facts, spectrograms, expected))
-    releases.mkdir(exist_ok=True)
+        write_release(trial, 1, onnx_contents(model, half, facts))
+        with TritonServer(trial, log=ROOT / "build" / "export-triton.log") as server:
+            parity += _shown(judge_served(server.grpc_url, facts, spectrograms, expected))
     metrics = published_metrics(METRICS, facts)
-    write_release(releases / str(number), number, onnx_contents(model, half, facts, metrics, parity))
-    select_release(read_release(releases / str(number)), repository, releases)
+    with one_at_a_time(releases):
+        number = next_number(releases, repository)
+        write_release(releases / str(number), number, onnx_contents(model, half, facts, metrics, parity))
+        select_release(read_release(releases / str(number)), repository, releases)
     print(f"Release {number} ({len(model) / 1e6:.1f} MB) is written and selected: {repository.name}/ serves it.")
 
 
@@ -91,10 +84,10 @@ def export_tensorrt(checkpoint: Path, repository: Path, releases: Path) -> None:
     plan = build_plan(to_onnx(HalfCoughCNN(network), *facts.image), facts)
     found = plan_scores(plan, spectrograms, len(facts.labels))
     parity = _shown([require_half_parity(compare(expected, found, facts, f"TensorRT on {gpu}"))])
-    number = next_number(releases, repository)
-    releases.mkdir(exist_ok=True)
     contents = plan_contents(plan, facts, gpu, published_metrics(METRICS, facts), parity, serving.model.sha256)
-    write_release(releases / str(number), number, contents)
+    with one_at_a_time(releases):
+        number = next_number(releases, repository)
+        write_release(releases / str(number), number, contents)
     print(f"Release {number} is written for {gpu}: publish it, and serve it on nodes with that GPU only.")
 
 

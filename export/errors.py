@@ -21,3 +21,7 @@ class PublishError(ExportError):
 
 class UnavailableError(ExportError):
     """This machine lacks what the format needs."""
+
+
+class SettingsMissingError(PublishError):
+    """The environment does not say where to publish to."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from export.errors import ExportError, ReleaseError
+from export.command import run_command
+from export.errors import ReleaseError
 from export.publish import container_of, publish, size_of, triton_path
 from export.release import MANIFEST
 from export.repository import (
     Release,
+    folders_in,
+    one_at_a_time,
     problems_of,
     read_release,
     release_before,
@@ -25,6 +29,7 @@ from export.repository import (
     releases_in,
     select_release,
 )
+from export.swap import recover
 from runtime.config import MODEL_REPOSITORY, ROOT
 
 RELEASES = ROOT / "releases"
@@ -44,23 +49,26 @@ def main(arguments: list[str] | None = None) -> int:
     uploaded = commands.add_parser("publish", help="upload the selected release to the blob container, print its path")
     uploaded.add_argument("--release", type=int, metavar="N", help="or this one")
     options = parser.parse_args(arguments)
-    try:
-        if options.command == "releases":
-            return _list(options.repository, options.releases)
-        if options.command == "rollback":
-            return _rollback(options.repository, options.releases, options.to)
-        if options.command == "publish":
-            return _publish(options.repository, options.releases, options.release)
-        return _verify(options.repository, options.releases)
-    except ExportError as error:
-        print(f"{options.command}: {error}", file=sys.stderr)
-        return 1
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it has to say is in our sentence
+    repository = options.repository.absolute()
+    actions = {
+        "releases": lambda: _list(repository, options.releases),
+        "rollback": lambda: _rollback(repository, options.releases, options.to),
+        "publish": lambda: _publish(repository, options.releases, options.release),
+        "verify": lambda: _verify(repository, options.releases),
+    }
+
+    def act() -> int:
+        recover(repository)
+        return actions[options.command]()
+
+    return run_command(options.command, act)
 
 
 def _list(repository: Path, releases: Path) -> int:
     serving = read_release(repository)
     known = releases_in(releases)
-    if serving.number not in {one.number for one in known}:
+    if not any(_same(one, serving) for one in known):
         known = sorted([*known, serving], key=lambda one: one.number)
     heading = f"{'':2}{'n':>3}  {'format':9} {'manifest':13} {'model':13} {'checkpoint':13} {'data':13} {'valid.':6}"
     print(heading + "".join(f" {name:>6}" for name in SHOWN.values()))
@@ -84,8 +92,11 @@ def _row(one: Release, mark: str) -> str:
 
 
 def _rollback(repository: Path, releases: Path, number: int | None) -> int:
-    chosen = release_before(repository, releases) if number is None else release_numbered(number, repository, releases)
-    select_release(chosen, repository, releases)
+    with one_at_a_time(releases):
+        chosen = (
+            release_before(repository, releases) if number is None else release_numbered(number, repository, releases)
+        )
+        select_release(chosen, repository, releases)
     print(f"Release {chosen.number} is selected: start Triton again, or deploy its path, to serve it.")
     return 0
 
@@ -100,15 +111,20 @@ def _publish(repository: Path, releases: Path, number: int | None) -> int:
 
 
 def _verify(repository: Path, releases: Path) -> int:
-    serving = read_release(repository)
     wrong = 0
-    for one in (serving, *releases_in(releases)):
-        problems = list(problems_of(one))
+    found: dict[Path, Release] = {}
+    for folder in (repository, *folders_in(releases)):
+        try:
+            found[folder] = one = read_release(folder)
+            problems = list(problems_of(one))
+            unaltered = f"{len(one.manifest['files'])} files as in the manifest"
+        except ReleaseError as error:
+            problems, unaltered = [str(error)], ""
         wrong += len(problems)
-        unaltered = f"{len(one.manifest['files'])} files as in the manifest"
-        print(f"{_name(one)}: {' '.join(problems) or unaltered}")
-    kept = releases / str(serving.number)
-    if kept.is_dir() and not _same(read_release(kept), serving):
+        print(f"{_name(folder)}: {' '.join(problems) or unaltered}")
+    serving = found.get(repository)
+    kept = found.get(releases / str(serving.number)) if serving else None
+    if serving and kept and not _same(kept, serving):
         raise ReleaseError(f"{repository.name}/ and {releases.name}/{serving.number} are two releases of one number.")
     return 1 if wrong else 0
 
@@ -117,8 +133,8 @@ def _same(first: Release, second: Release) -> bool:
     return first.number == second.number and first.manifest["files"] == second.manifest["files"]
 
 
-def _name(one: Release) -> str:
-    return f"{one.folder.parent.name}/{one.folder.name}" if one.folder.name.isdigit() else f"{one.folder.name}/"
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}" if folder.name.isdigit() else f"{folder.name}/"
 
 
 def _digest_of(file: Path) -> str:

@@ -34,7 +34,14 @@ def decisions(scores: Scores, facts: ModelFacts) -> NDArray[np.int8]:
 
 
 def compare(expected: Scores, found: Scores, facts: ModelFacts, what: str) -> Parity:
-    """Differences between two Scores of the same spectrograms."""
+    """Differences between two Scores of the same spectrograms. Raises: GateError where they can't be compared."""
+    for ours, theirs in ((expected.cough, found.cough), (expected.classes, found.classes)):
+        if ours.shape != theirs.shape:
+            raise GateError(f"{what} gives scores of the shape {theirs.shape}, the checkpoint {ours.shape}.")
+        if not (
+            np.isfinite(ours).all() and np.isfinite(theirs).all()
+        ):  # NaN compares as equal to nothing and as no difference
+            raise GateError(f"{what} or the checkpoint gives scores that are no numbers: train again.")
     difference = max(
         float(np.abs(expected.cough - found.cough).max(initial=0.0)),
         float(np.abs(expected.classes - found.classes).max(initial=0.0)),
@@ -48,8 +55,7 @@ def require_parity(parity: Parity, tolerance: float = TOLERANCE, flips: float = 
     if parity.max_difference > tolerance or parity.flips > flips * parity.n:
         raise GateError(
             f"{parity.what} differs from the checkpoint by up to {parity.max_difference:.1e} and flips {parity.flips} of "
-            f"{parity.n} decisions (allowed: {tolerance:g} and {flips:.0%}), so no release was written: "
-            "check export/to_onnx.py against training/network.py."
+            f"{parity.n} decisions (allowed: {tolerance:g} and {flips:.0%}), so no release was written."
         )
     return parity
 

@@ -11,13 +11,15 @@ by is the ONNX file that it was built from, in process.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from export.errors import ExportError
+from export.command import run_command
+from export.errors import GateError
 from export.golden import golden_set, sample_spectrograms
 from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
@@ -26,7 +28,6 @@ from export.release import Contents, plan_contents, write_release
 from export.repository import Release, read_release
 from runtime.config import ROOT
 from runtime.contract import read_contract
-from runtime.errors import RuntimeFailure
 from runtime.onnx_classifier import OnnxClassifier
 from runtime.triton_classifier import TritonClassifier
 
@@ -46,37 +47,40 @@ def main(arguments: list[str] | None = None) -> int:
     for command in commands.choices.values():
         command.add_argument("folder", type=Path, help="where to; must not exist")
     options = parser.parse_args(arguments)
-    try:
-        if options.command == "fetch":
-            fetch(container_of(), options.path.strip("/"), options.folder)
-        elif options.command == "trial":
-            source = read_release(options.source)
-            write_release(options.folder, source.number, _contents(source, options.plan, options.gpu, ()))
-        else:
-            print(_finish(read_release(options.source), options.plan, options.gpu, options.url, options.folder))
-    except (ExportError, RuntimeFailure) as error:
-        print(f"{options.command}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{options.command}: {error.filename} can't be read ({error.strerror}).", file=sys.stderr)
-        return 1
+    return run_command(options.command, lambda: _act(options))
+
+
+def _act(options: argparse.Namespace) -> int:
+    if options.command == "fetch":
+        fetch(container_of(), options.path.strip("/"), options.folder)
+    elif options.command == "trial":
+        source = read_release(options.source)
+        write_release(options.folder, source.number, _contents(source, options.plan, options.gpu, ()))
+    else:
+        print(_finish(read_release(options.source), options.plan, options.gpu, options.url, options.folder))
     return 0
 
 
 def _finish(source: Release, plan: Path, gpu: Path, url: str, folder: Path) -> str:
     """The path that Triton takes."""
-    contents = _contents(source, plan, gpu, [judge(source, url, gpu.read_text(encoding="utf-8").strip())])
+    plan_sha256 = hashlib.sha256(plan.read_bytes()).hexdigest()
+    contents = _contents(source, plan, gpu, [judge(source, plan_sha256, url, gpu.read_text(encoding="utf-8").strip())])
     write_release(folder, source.number, contents)
     container = container_of()
     return triton_path(container, publish(read_release(folder), container))
 
 
-def judge(source: Release, url: str, gpu: str) -> Parity:
-    """What Triton at `url` serves against the ONNX file in process. Raises: GateError, RuntimeFailure."""
+def judge(source: Release, plan_sha256: str, url: str, gpu: str) -> Parity:
+    """The plan, as Triton at `url` serves it, against the ONNX file in process. Raises: GateError, RuntimeFailure."""
     samples = sample_spectrograms(ROOT / "samples")
     spectrograms = np.concatenate((samples, golden_set(samples)))
     expected = OnnxClassifier(source.folder).classify(spectrograms)
     with TritonClassifier(url) as served:
+        serving = served.contract().model.sha256
+        if serving != plan_sha256:
+            raise GateError(
+                f"Triton at {url} serves another model ({serving[:12]}) than the plan ({plan_sha256[:12]})."
+            )
         found = served.classify(spectrograms)
     return require_half_parity(compare(expected, found, _facts(source), f"TensorRT on {gpu}, served by Triton"))
 

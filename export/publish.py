@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from azure.core.exceptions import (
     AzureError,
@@ -22,7 +23,7 @@ from azure.core.exceptions import (
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobProperties, BlobServiceClient, ContainerClient
 
-from export.errors import PublishError, ReleaseError
+from export.errors import PublishError, ReleaseError, SettingsMissingError
 from export.release import MANIFEST
 from export.repository import Release, problems_of, read_release
 
@@ -43,7 +44,7 @@ def container_of(environment: Mapping[str, str] = os.environ) -> ContainerClient
     missing = [] if connection or endpoint else ["BLOB_CONNECTION (or BLOB_ENDPOINT for an identity)"]
     missing += [] if container else ["BLOB_CONTAINER"]
     if missing or not container:
-        raise PublishError(f"Set {' and '.join(missing)} in the environment.")
+        raise SettingsMissingError(f"Set {' and '.join(missing)} in the environment.")
     try:
         service = (
             BlobServiceClient.from_connection_string(connection, retry_total=RETRIES)
@@ -54,13 +55,20 @@ def container_of(environment: Mapping[str, str] = os.environ) -> ContainerClient
         raise PublishError(
             "BLOB_CONNECTION or BLOB_ENDPOINT can't be read: copy it from the storage account."
         ) from error
-    return service.get_container_client(container)
+    client = service.get_container_client(container)
+    if not client.account_name:
+        raise PublishError("BLOB_ENDPOINT does not name an account: give https://ACCOUNT.blob.core.windows.net.")
+    return client
 
 
 def path_of(release: Release) -> str:
-    """In the container: its number for people, its manifest's digest so that no two releases share a path."""
+    """In the container: its number for people, its manifest's digest so that no two releases share a path.
+
+    A plan has the number of the release that it was built of, and says so.
+    """
     manifest = hashlib.sha256((release.folder / MANIFEST).read_bytes()).hexdigest()
-    return f"{FOLDER}/{release.number}-{manifest[:12]}"
+    kind = "" if release.format == "onnx" else f"{release.format}-"
+    return f"{FOLDER}/{release.number}-{kind}{manifest[:12]}"
 
 
 def triton_path(container: ContainerClient, path: str) -> str:
@@ -101,20 +109,28 @@ def fetch(container: ContainerClient, path: str, target: Path) -> Release:
     Raises: PublishError where there is none, ReleaseError where it is altered or `target` exists.
     """
     if target.exists():
-        raise ReleaseError(f"{target} exists: give a folder that does not.")
+        raise ReleaseError(f"{target.name} exists: give a folder that does not.")
+    beside = target.with_name(target.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
     with _translated(container):
-        names = [blob.name for blob in container.list_blobs(f"{path}/")]
-        if f"{path}/{MANIFEST}" not in names:
+        if not container.get_blob_client(f"{path}/{MANIFEST}").exists():
             raise PublishError(f"There is no release under {path}/ (no {MANIFEST}): publish it first.")
-        for name in names:
-            file = target / name.removeprefix(f"{path}/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(container.download_blob(name).readall())
-    release = read_release(target)
-    problems = list(problems_of(release))
-    if problems:
-        raise ReleaseError(f"The release under {path}/ is altered: {problems[0]}")
-    return release
+        (beside / MANIFEST).write_bytes(container.download_blob(f"{path}/{MANIFEST}").readall())
+        # Only what the manifest names, and names that stay inside: whoever can write a blob must not write files here.
+        for name in read_release(beside).manifest["files"]:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ReleaseError(f"The manifest under {path}/ names the file {name!r}: it is no release of ours.")
+            blob = container.get_blob_client(f"{path}/{name}")
+            if not blob.exists():
+                raise ReleaseError(f"The release under {path}/ is altered: {name} is missing.")
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            (beside / name).write_bytes(blob.download_blob().readall())
+    problems = list(problems_of(read_release(beside)))
+    if problems or path != path_of(read_release(beside)):
+        raise ReleaseError(f"The release under {path}/ is altered: {(problems or ['the manifest is another'])[0]}")
+    beside.replace(target)
+    return read_release(target)
 
 
 def size_of(release: Release) -> int:
@@ -150,6 +166,7 @@ def _translated(container: ContainerClient) -> Iterator[None]:
         raise PublishError(f"{where} can't be reached: check the address and the network.") from error
     except HttpResponseError as error:
         reasons = {
+            400: "has a name or an address that the service does not take: correct BLOB_CONTAINER or the endpoint.",
             403: "refused the key or identity: check it, and its role (Blob Data Contributor).",
             404: "does not exist: create it, or correct BLOB_CONTAINER.",
         }

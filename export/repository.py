@@ -6,9 +6,11 @@ Selecting swaps the whole directory at once, so Triton finds the old release or 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from export.errors import ReleaseError
 from export.release import MANIFEST, file_digests
 from export.swap import recover, replace_directory
+from runtime.config import load_config
 from runtime.contract import MODEL_NAME, read_contract
 from runtime.errors import ModelContractError
 
@@ -31,13 +34,17 @@ class Release:
     def number(self) -> int:
         return int(self.manifest["release"])
 
+    @property
+    def format(self) -> str:
+        """`onnx` or `tensorrt`."""
+        return str(self.manifest.get("format", "onnx"))
+
 
 def read_release(folder: Path) -> Release:
     """Raises: ReleaseError where there is no manifest or it is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        int(manifest["release"])
-        dict(manifest["files"])
+        _check_manifest(manifest)
     except OSError as error:
         raise ReleaseError(f"{folder.name}/ holds no {MANIFEST}: `make export` makes a release.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -45,15 +52,43 @@ def read_release(folder: Path) -> Release:
     return Release(folder, manifest)
 
 
+def _check_manifest(manifest: Any) -> None:
+    """Raises: KeyError, TypeError, ValueError where a field that is used is missing or of another type."""
+    texts = ("checkpoint_sha256", "data_sha256", "software_version")
+    is_text = all(isinstance(manifest[name], str) for name in texts)
+    names = manifest["files"].items() if isinstance(manifest["files"], dict) else [(None, None)]
+    are_texts = all(isinstance(one, str) for pair in names for one in pair)
+    if not (
+        is_text and are_texts and isinstance(manifest["metrics"], dict) and isinstance(manifest["validated"], bool)
+    ):
+        raise TypeError
+    if not isinstance(manifest["release"], int) or manifest["release"] < 1:
+        raise ValueError
+
+
 def releases_in(releases: Path) -> list[Release]:
     """Whole ones, by number. Raises: ReleaseError."""
+    return [read_release(one) for one in folders_in(releases)]
+
+
+def folders_in(releases: Path) -> list[Path]:
+    """The folders of releases, by number, whatever they hold."""
     folders = [one for one in releases.iterdir() if one.name.isdigit()] if releases.is_dir() else []
-    return [read_release(one) for one in sorted(folders, key=lambda one: int(one.name))]
+    return sorted(folders, key=lambda one: int(one.name))
+
+
+@contextmanager
+def one_at_a_time(releases: Path) -> Iterator[None]:
+    """Held while a number is taken and a release is written or selected: a second command waits."""
+    releases.mkdir(parents=True, exist_ok=True)
+    with (releases / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, by a kill, too
+        yield
 
 
 def next_number(releases: Path, repository: Path) -> int:
     """One above every release on disk and the selected one, so that no number is given twice."""
-    numbers = [one.number for one in releases_in(releases)]
+    numbers = [int(one.name) for one in folders_in(releases)]
     if (repository / MANIFEST).is_file():
         numbers.append(read_release(repository).number)
     return max(numbers, default=0) + 1
@@ -62,12 +97,18 @@ def next_number(releases: Path, repository: Path) -> int:
 def select_release(release: Release, repository: Path, releases: Path) -> None:
     """Make `repository` a copy of the release, once every digest of it is right.
 
-    Raises: ReleaseError where the release is altered, or `repository` holds one that is not kept in `releases`.
+    Raises: ReleaseError where the release is altered or is a plan, or where `repository` holds what would be lost;
+    ParametersDiffer where the release was trained with other parameters than config.yml holds.
     """
     recover(repository)
+    if release.format != "onnx":
+        raise ReleaseError(
+            f"Release {release.number} is a plan for {release.manifest.get('gpu')}, which nothing else runs: publish it instead."
+        )
     problems = list(problems_of(release))
     if problems:
         raise ReleaseError(f"Release {release.number} can't be selected: {problems[0]}")
+    read_contract(release.folder).check_parameters(*load_config())
     if repository.exists():
         _keep(read_release(repository), releases)
     beside = repository.with_name(repository.name + ".part")
@@ -77,11 +118,11 @@ def select_release(release: Release, repository: Path, releases: Path) -> None:
 
 
 def release_before(repository: Path, releases: Path) -> Release:
-    """The one with the next lower number. Raises: ReleaseError where there is none."""
+    """The one with the next lower number that can be served here. Raises: ReleaseError where there is none."""
     recover(repository)
     serving = read_release(repository)
     _keep(serving, releases)
-    lower = [one for one in releases_in(releases) if one.number < serving.number]
+    lower = [one for one in releases_in(releases) if one.number < serving.number and one.format == "onnx"]
     if not lower:
         raise ReleaseError(
             f"There is no release before {serving.number} in {releases.name}/, which git does not keep: check out the commit "
@@ -105,6 +146,8 @@ def release_numbered(number: int, repository: Path, releases: Path) -> Release:
 def problems_of(release: Release) -> Iterator[str]:
     """What is wrong with a release, each in one sentence: digests, files too many or too few, a config that says otherwise."""
     found, promised = file_digests(release.folder), release.manifest["files"]
+    if release.folder.name.isdigit() and int(release.folder.name) != release.number:
+        yield f"the folder {release.folder.name} holds release {release.number}."
     for name in sorted(found.keys() | promised.keys()):
         if name not in found:
             yield f"{name} is missing."
@@ -128,6 +171,11 @@ def problems_of(release: Release) -> Iterator[str]:
 def _keep(serving: Release, releases: Path) -> None:
     """A fresh clone has the selected release only: put it into `releases` before something else takes its place."""
     kept = releases / str(serving.number)
+    problems = list(problems_of(serving))
+    if problems:
+        raise ReleaseError(
+            f"{serving.folder.name}/ was altered and would be lost: {problems[0]} Restore it from git first."
+        )
     if not kept.exists():
         releases.mkdir(exist_ok=True)
         beside = kept.with_name(kept.name + ".part")

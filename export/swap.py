@@ -19,6 +19,7 @@ def replace_directory(made: Path, target: Path) -> None:
     One system call exchanges the two (renameat2). A file system that can't (some overlays) gets two renames with a moment
     between them in which `target` is away under `.before`; `recover` puts it back after an interruption just there.
     """
+    target = target.resolve()  # of a link, what it points to
     if not target.exists():
         made.replace(target)
         return

@@ -53,7 +53,8 @@ def provider_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
             "precision_mode": "FP16",
             "max_workspace_size_bytes": str(ENGINE_WORKSPACE_BYTES),
             "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": ENGINE_CACHE,
+            # A folder for each model: the provider names an engine after the graph, and weights are no part of that name.
+            "trt_engine_cache_path": f"{ENGINE_CACHE}/{model_sha256[:12]}",
             # Without a profile the provider builds an engine for each new batch size, while requests wait.
             **{f"trt_profile_{end}_shapes": f"{INPUT}:{shape}" for end, shape in profile_shapes(facts).items()},
         }

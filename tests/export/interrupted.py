@@ -1,6 +1,6 @@
 """Kill a step at every change that it makes to a disk or sends to a server, and look at what is left.
 
-    python -m tests.export.interrupted select|select-by-two-renames|write|publish FOLDER
+    python -m tests.export.interrupted STEP FOLDER        STEP: a key of STEPS
 
 Each attempt runs in a fork whose audit hook sends SIGKILL before the n-th such change, n = 1, 2, ... until one attempt
 gets to its end. Prints one JSON line an attempt. A process of its own, because forks and the threads of a test run don't mix.
@@ -95,6 +95,19 @@ def _look_at_the_repository(trial: Path) -> dict[str, object]:
     return {**found, "serves": release.number, "problems": list(problems_of(release))}
 
 
+def _fresh_clone(trial: Path) -> None:
+    """Only the selected release is there, as in git."""
+    _two_releases(trial)
+    shutil.rmtree(trial / "releases" / "1")
+
+
+def _look_for_the_first_release(trial: Path) -> dict[str, object]:
+    found = _look_at_the_repository(trial)
+    kept = trial / "releases" / "1"
+    whole = kept.is_dir() and not list(problems_of(read_release(kept)))
+    return {**found, "first": whole or found["serves"] == 1}
+
+
 def _write(trial: Path) -> None:
     write(trial / "releases", 3)
 
@@ -136,6 +149,7 @@ def _look_at_the_container(trial: Path) -> dict[str, object]:
 
 STEPS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], Callable[[Path], dict[str, object]]]] = {
     "select": (_two_releases, _select, _look_at_the_repository),
+    "select-in-a-fresh-clone": (_fresh_clone, _select, _look_for_the_first_release),
     "select-by-two-renames": (_two_releases, _select_by_two_renames, _look_at_the_repository),
     "write": (lambda trial: (trial / "releases").mkdir(), _write, _look_at_the_releases),
     "publish": (_one_release, _publish, _look_at_the_container),

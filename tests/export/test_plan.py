@@ -1,10 +1,12 @@
 """From a plan to its release.
 
-There is no GPU here: Triton serves the ONNX file in the plan's place, which shows every step but TensorRT's own.
+There is no GPU here: a config that names the plan's digest serves the ONNX file in its place, which shows every step but
+TensorRT's own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,10 +39,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+PLAN = b"a plan"
+
+
+def standing_in(folder: Path, digest: str) -> Path:
+    """A repository that says it serves the model with that digest."""
+    repository = shutil.copytree(MODEL_REPOSITORY, folder / "model_repository")
+    config = repository / "cough_cnn" / "config.pbtxt"
+    config.write_text(config.read_text().replace(read_contract(MODEL_REPOSITORY).model.sha256, digest))
+    return repository
+
+
 @pytest.fixture
 def built(tmp_path: Path) -> tuple[str, str]:
     """What trtexec and nvidia-smi leave on the volume."""
-    (tmp_path / "model.plan").write_bytes(b"a plan")
+    (tmp_path / "model.plan").write_bytes(PLAN)
     (tmp_path / "gpu").write_text(GPU + "\n")
     return str(tmp_path / "model.plan"), str(tmp_path / "gpu")
 
@@ -55,11 +68,12 @@ def test_fetched_judged_written_and_published(
     assert (source / "cough_cnn" / HALF_FILE).is_file()  # what trtexec is given
     assert main(["trial", str(source), *built, str(trial)]) == 0
     version = str(newest_version(source))
-    assert (trial / "cough_cnn" / version / "model.plan").read_bytes() == b"a plan"
-    with TritonServer(MODEL_REPOSITORY, log=tmp_path / "triton.log") as triton:
+    assert (trial / "cough_cnn" / version / "model.plan").read_bytes() == PLAN
+    repository = standing_in(tmp_path, hashlib.sha256(PLAN).hexdigest())
+    with TritonServer(repository, log=tmp_path / "triton.log") as triton:
         assert main(["finish", str(source), *built, triton.grpc_url, str(finished)]) == 0
     printed = capsys.readouterr().out.strip()
-    assert printed.startswith(f"as://{ACCOUNT}/calls/releases/{version}-")
+    assert printed.startswith(f"as://{ACCOUNT}/calls/releases/{version}-tensorrt-")
     release = fetch(container, printed.removeprefix(f"as://{ACCOUNT}/calls/"), tmp_path / "again")
     assert (release.manifest["format"], release.manifest["gpu"]) == ("tensorrt", GPU)
     assert release.manifest["made_of"] == read_contract(source).model.sha256
@@ -72,7 +86,7 @@ def test_a_plan_that_decides_otherwise_is_not_published(
     environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A server whose cough head is biased stands for a plan that went wrong."""
-    repository = shutil.copytree(MODEL_REPOSITORY, tmp_path / "model_repository")
+    repository = standing_in(tmp_path, hashlib.sha256(PLAN).hexdigest())
     file = repository / "cough_cnn" / str(newest_version(repository)) / "model.onnx"
     model = onnx.load(file)
     bias = next(one for one in model.graph.initializer if one.name == "cough_head.bias")
@@ -85,11 +99,20 @@ def test_a_plan_that_decides_otherwise_is_not_published(
     assert list(container_of().list_blobs()) == []
 
 
+def test_a_server_with_another_model_judges_nothing(
+    environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TritonServer(MODEL_REPOSITORY, log=tmp_path / "triton.log") as triton:
+        assert main(["finish", str(MODEL_REPOSITORY), *built, triton.grpc_url, str(tmp_path / "finished")]) == 1
+    assert "serves another model" in capsys.readouterr().err
+    assert list(container_of().list_blobs()) == []
+
+
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["trial", str(MODEL_REPOSITORY), str(tmp_path / "no.plan"), str(tmp_path / "gpu"), str(tmp_path / "t")])
         == 1
     )
-    assert "can't be read" in capsys.readouterr().err
+    assert "No such file or directory (gpu)" in capsys.readouterr().err
     assert main(["trial", str(tmp_path), "x", "y", str(tmp_path / "t")]) == 1
     assert "holds no manifest.json" in capsys.readouterr().err

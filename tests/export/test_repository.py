@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from export.errors import ReleaseError
 from export.manage import main
-from export.release import MANIFEST
+from export.release import MANIFEST, onnx_contents, plan_contents, write_release
 from export.repository import next_number, problems_of, read_release, select_release
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import read_contract
-from tests.export.parts import write
+from tests.export.parts import FACTS, write
 
 
 @pytest.fixture
@@ -115,10 +116,67 @@ def change_manifest(folder: Path, **fields: str) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, **fields}))
 
 
-def test_a_manifest_that_is_none_is_said(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (three / "releases" / "1" / MANIFEST).write_text("{")
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"release": 1}', '{"release": "1", "files": []}', '{"release": 1, "files": {"a": 1}}']
+)
+def test_a_manifest_that_is_none_is_said_and_hides_no_other(
+    three: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (three / "releases" / "1" / MANIFEST).write_text(text)
     assert manage(three, "releases") == 1
     assert "1/manifest.json can't be read" in capsys.readouterr().err
+    assert manage(three, "verify") == 1
+    shown = capsys.readouterr().out
+    assert "releases/1: 1/manifest.json can't be read" in shown
+    assert shown.count("as in the manifest") == 3
+    assert next_number(three / "releases", three / "model_repository") == 4
+
+
+def test_a_folder_that_holds_another_number_is_said(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (three / "releases" / "2").rename(three / "releases" / "7")
+    assert manage(three, "verify") == 1
+    assert "the folder 7 holds release 2" in capsys.readouterr().out
+
+
+def test_a_plan_is_passed_over_and_never_selected(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No laptop runs it, and neither does the front end's own ONNX Runtime."""
+    contents = plan_contents(b"plan", FACTS, "NVIDIA A10-24Q", {}, (), "0" * 64)
+    write_release(three / "releases" / "4", 4, contents)
+    write(three / "releases", 5)
+    select(three, 5)
+    assert manage(three, "rollback") == 0
+    assert serves(three) == "3"
+    assert manage(three, "rollback", "--to", "4") == 1
+    assert "is a plan for NVIDIA A10-24Q" in capsys.readouterr().err
+    assert serves(three) == "3"
+
+
+def test_a_release_of_other_parameters_is_not_selected(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preprocess = {**FACTS.preprocess, "mel_spec": {**FACTS.preprocess["mel_spec"], "hop_length": 100}}
+    facts = replace(FACTS, preprocess=preprocess)
+    write_release(three / "releases" / "4", 4, onnx_contents(b"model", b"half", facts))
+    assert manage(three, "rollback", "--to", "4") == 1
+    assert "mel_spec.hop_length is 80, but the model was trained with 100" in capsys.readouterr().err
+    assert serves(three) == "3"
+
+
+def test_an_edited_repository_is_not_lost(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = three / "model_repository" / "cough_cnn" / "config.pbtxt"
+    config.write_text(config.read_text().replace("max_queue_delay_microseconds: ", "max_queue_delay_microseconds: 1"))
+    edited = config.read_text()
+    assert manage(three, "rollback") == 1
+    assert "was altered and would be lost: cough_cnn/config.pbtxt" in capsys.readouterr().err
+    assert config.read_text() == edited
+
+
+def test_two_commands_at_once_take_turns(three: Path) -> None:
+    """Each selects another release, ten times; whoever comes last, what is there is whole."""
+    command = [sys.executable, "-m", "export.manage", "--repository", str(three / "model_repository")]
+    command += ["--releases", str(three / "releases"), "rollback", "--to"]
+    running = [subprocess.Popen([*command, number], cwd=ROOT, stdout=subprocess.DEVNULL) for number in "12123"]
+    assert [one.wait(60) for one in running] == [0] * 5
+    assert list(problems_of(read_release(three / "model_repository"))) == []
+    assert sorted(one.name for one in three.iterdir()) == ["model_repository", "releases"]
 
 
 def interrupted(step: str, folder: Path) -> list[dict[str, object]]:
@@ -146,6 +204,13 @@ def test_without_the_exchange_an_interrupted_selection_is_put_back_by_the_next_c
     attempts = interrupted("select-by-two-renames", tmp_path)
     assert {one["there"] for one in attempts} == {True, False}  # the moment between the two renames was hit
     assert all(one["serves"] in (1, 2) and one["problems"] == [] for one in attempts)
+
+
+def test_a_fresh_clone_killed_anywhere_still_has_its_only_release(tmp_path: Path) -> None:
+    attempts = interrupted("select-in-a-fresh-clone", tmp_path)
+    assert len(attempts) > 20
+    assert all(one["there"] and one["serves"] in (1, 2) and one["problems"] == [] for one in attempts)
+    assert all(one["first"] for one in attempts)  # in either place, whole
 
 
 def test_a_release_killed_while_written_is_none(tmp_path: Path) -> None:

@@ -86,13 +86,23 @@ def test_the_provider_builds_one_engine_for_all_batches_and_keeps_it() -> None:
         "precision_mode": "FP16",
         "max_workspace_size_bytes": str(1 << 30),
         "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": "/var/cache/tensorrt",
+        "trt_engine_cache_path": f"/var/cache/tensorrt/{'a' * 12}",
         "trt_profile_min_shapes": "spectrogram:1x64x96",
         "trt_profile_opt_shapes": f"spectrogram:{OPTIMAL_BATCH_SIZE}x64x96",
         "trt_profile_max_shapes": f"spectrogram:{MAX_BATCH_SIZE}x64x96",
     }
     through.ClearField("optimization")
     assert through == plain
+
+
+def test_two_models_never_share_an_engine() -> None:
+    """The provider names an engine after the graph, not after its weights."""
+
+    def cache(sha256: str) -> str:
+        accelerators = provider_config(FACTS, sha256).optimization.execution_accelerators
+        return str(accelerators.gpu_execution_accelerator[0].parameters["trt_engine_cache_path"])
+
+    assert cache("a" * 64) != cache("b" * 64)
 
 
 def test_a_plan_is_pinned_to_its_gpu() -> None:

@@ -61,9 +61,41 @@ def test_the_provider_overlay_reads_its_config_and_keeps_its_engines() -> None:
     assert volumes[mounts[ENGINE_CACHE]]["persistentVolumeClaim"]["claimName"] == claim
 
 
+def test_another_release_rolls_the_pods() -> None:
+    name = one("base/triton", "ConfigMap")["metadata"]["name"]
+    assert name.startswith("triton-")  # a digest of what it holds
+    (container,) = one("base/triton", "Deployment")["spec"]["template"]["spec"]["containers"]
+    used = {
+        variable["valueFrom"]["configMapKeyRef"]["name"] for variable in container["env"] if "valueFrom" in variable
+    }
+    assert used == {name}
+
+
+@pytest.mark.parametrize("knows_the_flag", [True, False])  # TensorRT 10, TensorRT 11
+def test_the_jobs_script_builds_with_either_tensorrt(tmp_path: Path, knows_the_flag: bool) -> None:
+    """Stand-ins for trtexec, whose help is longer than a pipe takes at once, and nvidia-smi record what they are given."""
+    spec = one("tensorrt-plan", "Job")["spec"]["template"]["spec"]
+    (script,) = next(step for step in spec["initContainers"] if step["name"] == "build")["args"]
+    flag = "--stronglyTyped" if knows_the_flag else "--other"
+    (tmp_path / "trtexec").write_text(
+        f'#!/bin/bash\nif [ "$1" = --help ]; then echo "  {flag}"; seq 100000; else echo "$@" > "$(dirname "$0")/given"; fi\n'
+    )
+    (tmp_path / "nvidia-smi").write_text('#!/bin/bash\necho "NVIDIA A10-24Q"\necho "NVIDIA A10-24Q"\n')
+    for program in ("trtexec", "nvidia-smi"):
+        (tmp_path / program).chmod(0o755)
+    script = script.replace("/usr/src/tensorrt/bin", str(tmp_path)).replace("/work/", f"{tmp_path}/")
+    path = f"{tmp_path}:/usr/bin:/bin"
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True, env={"PATH": path}, capture_output=True)
+    given = (tmp_path / "given").read_text().split()
+    assert ("--stronglyTyped" in given) is knows_the_flag
+    assert f"--saveEngine={tmp_path}/model.plan" in given
+    assert (tmp_path / "gpu").read_text() == "NVIDIA A10-24Q\n"
+
+
 def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() -> None:
     spec = one("tensorrt-plan", "Job")["spec"]["template"]["spec"]
     steps = {step["name"]: step for step in (*spec["initContainers"], *spec["containers"])}
+    assert spec["serviceAccountName"] != one("base/triton", "ServiceAccount")["metadata"]["name"]
     assert list(steps) == ["fetch", "build", "trial", "triton", "finish"]
     assert steps["build"]["image"] == steps["triton"]["image"] == TRITON
     script = steps["build"]["args"][0]
