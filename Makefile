@@ -9,16 +9,18 @@ PORT ?= 8080
 METRICS_PORT ?= 9090
 DATA ?= ../shared/data/cough
 SEED ?= 0
+FORMAT ?= onnx
 
 SERVING := .venv/.serving
 DEV := .venv/.dev
 TRITON := .venv-triton/.installed
 TRAINING := .venv-training/.installed
+NODE := .venv-node/.installed
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-training check train crossval evaluate export samples lock
+.PHONY: help run demo test test-training check train crossval evaluate export releases rollback verify publish samples lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,7 +31,7 @@ run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_
 demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print its diagnosis
 	@exec .venv/bin/python -m laptop demo
 
-test: $(DEV) $(TRITON) ## the test suite, the real Triton included, without torch
+test: $(DEV) $(TRITON) $(NODE) ## the test suite, the real Triton included, without torch
 	@.venv/bin/python -m pytest -m "not training"
 
 test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
@@ -50,8 +52,20 @@ crossval: $(TRAINING) ## what the recipe is worth on people it has not heard -> 
 evaluate: $(TRAINING) ## figures of the checkpoint -> models/METRICS.json, MODEL_CARD.md, report/ (DATA=)
 	@.venv-training/bin/python -m training.evaluate --data $(DATA)
 
-export: $(TRAINING) ## models/cough_cnn.pt -> a release in model_repository/
-	@.venv-training/bin/python -m export
+export: $(TRAINING) $(SERVING) $(TRITON) ## models/cough_cnn.pt -> gate -> releases/<n>/ -> model_repository/ (FORMAT=onnx|tensorrt)
+	@.venv-training/bin/python -m export --format $(FORMAT)
+
+releases: $(SERVING) ## what releases there are, and which one is selected
+	@.venv/bin/python -m export.manage releases
+
+rollback: $(SERVING) ## select the release before (TO=n: that one)
+	@.venv/bin/python -m export.manage rollback $(if $(TO),--to $(TO))
+
+verify: $(SERVING) ## recompute every digest of every release
+	@.venv/bin/python -m export.manage verify
+
+publish: $(SERVING) ## upload the selected release to the blob container, print the path to deploy (RELEASE=n)
+	@.venv/bin/python -m export.manage publish $(if $(RELEASE),--release $(RELEASE))
 
 samples: $(SERVING) ## make the recordings in samples/ again
 	@.venv/bin/python -m samples.make
@@ -83,3 +97,10 @@ $(TRAINING): requirements/training.txt requirements/torch.txt | .venv-training/b
 	@$(call INSTALL, .venv-training/bin/python -m pip install $(PIP_FLAGS) -r requirements/training.txt )
 	@$(call INSTALL, .venv-training/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements/torch.txt )
 	@touch $@
+
+# Azurite, for the tests. Without npm nothing is made, and the tests that need it skip.
+$(NODE): requirements/node/package.json requirements/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  echo "Setting up .venv-node (once) ..." >&2; mkdir -p $(@D); cp $^ $(@D); \
+	  npm ci --prefix $(@D) --no-audit --no-fund --ignore-scripts --loglevel=error >&2; touch $@; \
+	else echo "There is no npm: tests that need Azurite are skipped." >&2; fi

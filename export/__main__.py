@@ -1,57 +1,111 @@
-"""`make export`: checkpoint -> parity checks -> releases/<n>/ -> model_repository/."""
+"""`make export`: checkpoint -> gate -> releases/<n>/ -> model_repository/.
+
+With `--format tensorrt` a release of its own, which is not selected: a laptop can't serve it.
+
+Exit codes: 0; 1 where the gate or the checkpoint says no; 2 usage, or a machine that lacks what the format needs.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from export.parity import ParityError, check_parity, torch_scores
-from export.release import next_number, published_metrics, select_release, write_release
-from export.spectrograms import random_spectrograms, sample_spectrograms
+from export.candidate import load_candidate, torch_scores
+from export.command import run_command
+from export.errors import ExportError
+from export.gate import judge_half, judge_onnx, judge_served
+from export.golden import Spectrograms, golden_set, sample_spectrograms
+from export.parity import Parity, compare, require_half_parity
+from export.release import onnx_contents, plan_contents, published_metrics, write_release
+from export.repository import next_number, one_at_a_time, read_release, select_release
+from export.to_half import HalfCoughCNN
 from export.to_onnx import to_onnx
-from runtime.config import MODEL_REPOSITORY, ROOT, load_config, preprocess_parameters
-from runtime.errors import RuntimeFailure
-from runtime.onnx_classifier import OnnxClassifier
-from training.checkpoint import CheckpointError, load_checkpoint
+from export.to_tensorrt import build_plan, plan_scores, require_gpu
+from local_triton import ConfigurationError, TritonError, TritonServer
+from runtime.classify import Scores
+from runtime.config import MODEL_REPOSITORY, ROOT
+from runtime.contract import read_contract
+from training.network import CoughCNN
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
 METRICS = ROOT / "models" / "METRICS.json"
 RELEASES = ROOT / "releases"
 
 
-def main() -> int:
-    try:
-        return _export()
-    except (CheckpointError, ParityError, RuntimeFailure) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("--format", choices=("onnx", "tensorrt"), default="onnx")
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
+    parser.add_argument("--repository", type=Path, default=MODEL_REPOSITORY, help="the selected release")
+    parser.add_argument("--releases", type=Path, default=RELEASES, help="all of them")
+    options = parser.parse_args(arguments)
+    export = export_onnx if options.format == "onnx" else export_tensorrt
+
+    def act() -> int:
+        export(options.checkpoint, options.repository.absolute(), options.releases)
+        return 0
+
+    return run_command("export", act, failures=(TritonError,), settings=(ConfigurationError,))
 
 
-def _export() -> int:
-    network, info = load_checkpoint(CHECKPOINT)
-    ours = preprocess_parameters(*load_config())
-    if info.preprocess != ours:
-        raise CheckpointError("config.yml differs from the parameters of the checkpoint: restore it, or train again.")
-    n_mels, n_frames = info.preprocess["mel_spec"]["n_mels"], info.preprocess["mel_spec"]["n_frames"]
-    model = to_onnx(network, n_mels, n_frames)
-    spectrograms = np.concatenate((sample_spectrograms(ROOT / "samples"), random_spectrograms(64, n_mels, n_frames)))
-    number = next_number(RELEASES, MODEL_REPOSITORY)
+def export_onnx(checkpoint: Path, repository: Path, releases: Path) -> None:
+    """Raises: ExportError, RuntimeFailure, TritonError; then nothing was written."""
+    network, facts = load_candidate(checkpoint)
+    model, half = to_onnx(network, *facts.image), to_onnx(HalfCoughCNN(network), *facts.image)
+    spectrograms, expected = _judged_by(network)
+    parity = _shown(judge_onnx(model, facts, spectrograms, expected))
+    parity += _shown(judge_half(half, facts, spectrograms, expected))
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "repository"
-        write_release(trial, number, model, info)
-        found = OnnxClassifier(trial).classify(spectrograms)
-    parity = check_parity(torch_scores(network, spectrograms), found, info.cough_threshold, "ONNX Runtime")
-    RELEASES.mkdir(exist_ok=True)
-    write_release(RELEASES / str(number), number, model, info, published_metrics(METRICS, info))
-    select_release(RELEASES / str(number), MODEL_REPOSITORY)
-    print(
-        f"release {number}: {len(model) / 1e6:.1f} MB, differs from torch by at most {parity.max_difference:.1e} "
-        f"over {len(spectrograms)} spectrograms; model_repository/ serves it."
-    )
-    return 0
+        write_release(trial, 1, onnx_contents(model, half, facts))
+        with TritonServer(trial, log=ROOT / "build" / "export-triton.log") as server:
+            parity += _shown(judge_served(server.grpc_url, facts, spectrograms, expected))
+    metrics = published_metrics(METRICS, facts)
+    with one_at_a_time(releases):
+        number = next_number(releases, repository)
+        write_release(releases / str(number), number, onnx_contents(model, half, facts, metrics, parity))
+        select_release(read_release(releases / str(number)), repository, releases)
+    print(f"Release {number} ({len(model) / 1e6:.1f} MB) is written and selected: {repository.name}/ serves it.")
+
+
+def export_tensorrt(checkpoint: Path, repository: Path, releases: Path) -> None:
+    """Raises: UnavailableError without a GPU and TensorRT; ExportError, RuntimeFailure."""
+    gpu = require_gpu()
+    network, facts = load_candidate(checkpoint)
+    serving = read_contract(repository)
+    if serving.checkpoint_sha256 != facts.checkpoint_sha256:
+        raise ExportError(f"{repository.name}/ serves another checkpoint: run `make export` first, then this again.")
+    spectrograms, expected = _judged_by(network)
+    plan = build_plan(to_onnx(HalfCoughCNN(network), *facts.image), facts)
+    found = plan_scores(plan, spectrograms, len(facts.labels))
+    parity = _shown([require_half_parity(compare(expected, found, facts, f"TensorRT on {gpu}"))])
+    contents = plan_contents(plan, facts, gpu, published_metrics(METRICS, facts), parity, serving.model.sha256)
+    with one_at_a_time(releases):
+        number = next_number(releases, repository)
+        write_release(releases / str(number), number, contents)
+    print(f"Release {number} is written for {gpu}: publish it, and serve it on nodes with that GPU only.")
+
+
+def _judged_by(network: CoughCNN) -> tuple[Spectrograms, Scores]:
+    samples = sample_spectrograms(ROOT / "samples")
+    spectrograms = np.concatenate((samples, golden_set(samples)))
+    return spectrograms, torch_scores(network, spectrograms)
+
+
+def _shown(found: Iterable[Parity]) -> list[Parity]:
+    """Each as it comes: the gate takes a minute."""
+    rows = []
+    for one in found:
+        print(
+            f"{one.what}: {one.n} spectrograms, scores differ by at most {one.max_difference:.1e}, {one.flips} decisions flip"
+        )
+        rows.append(one)
+    return rows
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ MODEL_NAME = "cough_cnn"
 INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
+LABELS = ("negative", "positive")  # of a diagnosis; the model's must be these, in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,11 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
 
 def _check_values(labels_json: str, contract: ModelContract) -> None:
     labels = json.loads(labels_json)
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(one, str) for one in labels):
-        raise ModelContractError("The model's labels are not a list of two names or more: export the model again.")
+    if labels != list(LABELS):
+        raise ModelContractError(
+            f"labels are {labels!r} in the model, but a diagnosis has {list(LABELS)!r}: "
+            "export and serve one that was trained on these."
+        )
     thresholds = contract.thresholds
     if not 0.0 <= thresholds.low <= thresholds.high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
         raise ModelContractError("The model's thresholds are not in order between 0 and 1: export the model again.")

@@ -53,10 +53,16 @@ def benchmark() -> bytes:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """`make test` has no torch: what it deselects by its mark must not even be imported."""
-    if config.option.markexpr != "not training" or collection_path.suffix != ".py":
+    """Each environment lacks what the other's tests import, so what their mark deselects must not even be imported.
+
+    `make test` has no torch, `make test-training` has neither the cloud's packages nor the front end's.
+    """
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
         return None
-    if importlib.util.find_spec("torch") is None and "pytestmark = pytest.mark.training" in collection_path.read_text():
+    needs_torch = "pytestmark = pytest.mark.training" in collection_path.read_text()
+    if config.option.markexpr == "training" and not needs_torch:
+        return True
+    if config.option.markexpr == "not training" and needs_torch and importlib.util.find_spec("torch") is None:
         return True
     return None
 

@@ -23,9 +23,10 @@ PATIENCE_S = 30.0
 class FrontEnd:
     """`python -m frontend` with embedded stores in `var`; answers are asked through `api`."""
 
-    def __init__(self, var: Path, triton_url: str) -> None:
+    def __init__(self, var: Path, triton_url: str, checkout: Path = CHECKOUT) -> None:
         self.port, self.metrics_port = free_ports(2)
         self.var = var
+        self._checkout = checkout
         self._triton_url = triton_url
         self.process: subprocess.Popen[bytes] | None = None
         self.api = httpx.Client(
@@ -39,7 +40,7 @@ class FrontEnd:
             command = [sys.executable, "-m", "frontend", "--port", str(self.port)]
             self.process = subprocess.Popen(
                 [*command, "--metrics-port", str(self.metrics_port), *options],
-                cwd=CHECKOUT,
+                cwd=self._checkout,
                 env={**environment, "TRITON_URL": self._triton_url},
                 stdout=log,
                 stderr=log,
@@ -69,9 +70,9 @@ class FrontEnd:
 
 
 @contextmanager
-def front_end(var: Path, triton_url: str) -> Iterator[FrontEnd]:
+def front_end(var: Path, triton_url: str, checkout: Path = CHECKOUT) -> Iterator[FrontEnd]:
     """Not started yet; ended at exit."""
-    one = FrontEnd(var, triton_url)
+    one = FrontEnd(var, triton_url, checkout)
     try:
         yield one
     finally:

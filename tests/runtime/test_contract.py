@@ -55,7 +55,7 @@ def test_a_digest_that_is_not_the_parameters():
 
 
 @pytest.mark.parametrize("labels", ['"ab"', "[]", '["cough"]', "[1, 2]", '{"negative": 1, "positive": 2}', "3"])
-def test_labels_are_a_list_of_names(labels):
+def test_labels_are_those_of_a_diagnosis(labels):
     with pytest.raises(ModelContractError, match="export"):
         contract_of(model_config(labels=labels), "1")
 
@@ -99,7 +99,7 @@ def shape(config, dims):
         ("class_probabilities", lambda config: config.output[1].dims.append(1)),
         ("cough_probability", lambda config: setattr(config.output[0], "data_type", model_config_pb2.TYPE_FP16)),
         ("extra", lambda config: config.output.add(name="extra", data_type=model_config_pb2.TYPE_FP32, dims=[1])),
-        ("class_probabilities", lambda config: config.parameters["labels"].MergeFrom(three_labels())),
+        ("labels", lambda config: config.parameters["labels"].MergeFrom(three_labels())),
         ("max_batch_size", lambda config: setattr(config, "max_batch_size", 0)),
     ],
 )

@@ -1,0 +1,53 @@
+"""Stage 1, candidate: the checkpoint that is to be exported, or a sentence why it can't be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.errors import ExportError
+from export.model_facts import ModelFacts
+from runtime.classify import Scores
+from runtime.config import load_config, preprocess_parameters
+from runtime.contract import LABELS, require_same_parameters
+from training.checkpoint import CheckpointError, load_checkpoint
+from training.network import CoughCNN
+
+
+def load_candidate(path: Path) -> tuple[CoughCNN, ModelFacts]:
+    """The network in evaluation mode, and its facts.
+
+    Raises: ExportError where a file is missing or altered, weights are NaN, or classes are named otherwise than a diagnosis
+    names them; ParametersDiffer where the checkpoint was trained with other parameters than config.yml holds; ConfigError.
+    """
+    try:
+        network, info = load_checkpoint(path)
+    except CheckpointError as error:
+        raise ExportError(str(error)) from error
+    if info.labels != LABELS:
+        raise ExportError(
+            f"{path.stem}.json names the classes {', '.join(info.labels)}, but a diagnosis has {', '.join(LABELS)}: "
+            "train on a manifest with these labels."
+        )
+    facts = ModelFacts(
+        labels=info.labels,
+        preprocess=info.preprocess,
+        cough_threshold=info.cough_threshold,
+        threshold_low=info.threshold_low,
+        threshold_high=info.threshold_high,
+        validated=info.validated,
+        checkpoint_sha256=info.sha256,
+        data_sha256=info.data_sha256,
+    )
+    require_same_parameters(info.preprocess, preprocess_parameters(*load_config()))
+    return network, facts
+
+
+def torch_scores(network: CoughCNN, spectrograms: NDArray[np.uint8]) -> Scores:
+    """Scores of uint8 [shape=(n, n_mels, n_frames)] by the checkpoint itself."""
+    with torch.inference_mode():
+        cough, classes = network(torch.from_numpy(spectrograms))
+    return Scores(cough[:, 0].numpy(), classes.numpy())

@@ -1,0 +1,35 @@
+"""How a command of this package ends: 0, 1 or 2, and what went wrong in one line on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from export.errors import ExportError, SettingsMissingError, UnavailableError
+from runtime.errors import ConfigError, RuntimeFailure
+
+Errors = tuple[type[Exception], ...]
+
+
+def run_command(name: str, action: Callable[[], int], *, failures: Errors = (), settings: Errors = ()) -> int:
+    """failures, settings: further errors that mean 1 (something is wrong) and 2 (the machine or its settings must change)."""
+    must_change: Errors = (SettingsMissingError, UnavailableError, ConfigError, *settings)
+    is_wrong: Errors = (ExportError, RuntimeFailure, *failures)
+    try:
+        return action()
+    except must_change as error:
+        return _say(name, str(error), 2)
+    except is_wrong as error:
+        return _say(name, str(error), 1)
+    except OSError as error:
+        # By the file's name: a path may say whose machine it is.
+        file = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
+        return _say(name, f"{error.strerror or 'the file system failed'}{file}: mend that and run it again.", 1)
+    except KeyboardInterrupt:
+        return _say(name, "interrupted; what was selected before still is. Run it again.", 1)
+
+
+def _say(name: str, words: str, code: int) -> int:
+    print(f"{name}: {words}", file=sys.stderr)
+    return code

@@ -1,0 +1,99 @@
+"""A plan that was built elsewhere (k8s/tensorrt-plan: trtexec in Triton's own image) becomes a release, once it was judged.
+
+    python -m export.plan fetch  PATH FOLDER                       a published ONNX release, every digest checked
+    python -m export.plan trial  SOURCE PLAN GPU_FILE FOLDER       a repository that Triton can load, so that it can be judged
+    python -m export.plan finish SOURCE PLAN GPU_FILE URL FOLDER   judge what Triton at URL serves, write the release, publish it
+
+Exit codes: 0; 1 where the plan is not good enough or the container says no; 2 usage. Needs no torch: what the plan is judged
+by is the ONNX file that it was built from, in process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.command import run_command
+from export.errors import GateError
+from export.golden import golden_set, sample_spectrograms
+from export.model_facts import ModelFacts
+from export.parity import Parity, compare, require_half_parity
+from export.publish import container_of, fetch, publish, triton_path
+from export.release import Contents, plan_contents, write_release
+from export.repository import Release, read_release
+from runtime.config import ROOT
+from runtime.contract import read_contract
+from runtime.onnx_classifier import OnnxClassifier
+from runtime.triton_classifier import TritonClassifier
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m export.plan", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetched = commands.add_parser("fetch", help="download a published ONNX release")
+    fetched.add_argument("path", help="in the container, e.g. releases/3-0123456789ab")
+    for name in ("trial", "finish"):
+        command = commands.add_parser(name)
+        command.add_argument("source", type=Path, help="the ONNX release that the plan was built from")
+        command.add_argument("plan", type=Path, help="model.plan")
+        command.add_argument("gpu", type=Path, help="a file that holds the GPU's name")
+        if name == "finish":
+            command.add_argument("url", help="Triton that serves the trial: host:port of its gRPC")
+    for command in commands.choices.values():
+        command.add_argument("folder", type=Path, help="where to; must not exist")
+    options = parser.parse_args(arguments)
+    return run_command(options.command, lambda: _act(options))
+
+
+def _act(options: argparse.Namespace) -> int:
+    if options.command == "fetch":
+        fetch(container_of(), options.path.strip("/"), options.folder)
+    elif options.command == "trial":
+        source = read_release(options.source)
+        write_release(options.folder, source.number, _contents(source, options.plan, options.gpu, ()))
+    else:
+        print(_finish(read_release(options.source), options.plan, options.gpu, options.url, options.folder))
+    return 0
+
+
+def _finish(source: Release, plan: Path, gpu: Path, url: str, folder: Path) -> str:
+    """The path that Triton takes."""
+    plan_sha256 = hashlib.sha256(plan.read_bytes()).hexdigest()
+    contents = _contents(source, plan, gpu, [judge(source, plan_sha256, url, gpu.read_text(encoding="utf-8").strip())])
+    write_release(folder, source.number, contents)
+    container = container_of()
+    return triton_path(container, publish(read_release(folder), container))
+
+
+def judge(source: Release, plan_sha256: str, url: str, gpu: str) -> Parity:
+    """The plan, as Triton at `url` serves it, against the ONNX file in process. Raises: GateError, RuntimeFailure."""
+    samples = sample_spectrograms(ROOT / "samples")
+    spectrograms = np.concatenate((samples, golden_set(samples)))
+    expected = OnnxClassifier(source.folder).classify(spectrograms)
+    with TritonClassifier(url) as served:
+        serving = served.contract().model.sha256
+        if serving != plan_sha256:
+            raise GateError(
+                f"Triton at {url} serves another model ({serving[:12]}) than the plan ({plan_sha256[:12]})."
+            )
+        found = served.classify(spectrograms)
+    return require_half_parity(compare(expected, found, _facts(source), f"TensorRT on {gpu}, served by Triton"))
+
+
+def _contents(source: Release, plan: Path, gpu: Path, parity: Sequence[Parity]) -> Contents:
+    model_sha256 = read_contract(source.folder).model.sha256
+    name = gpu.read_text(encoding="utf-8").strip()
+    return plan_contents(plan.read_bytes(), _facts(source), name, source.manifest["metrics"], parity, model_sha256)
+
+
+def _facts(source: Release) -> ModelFacts:
+    return ModelFacts.of_contract(read_contract(source.folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

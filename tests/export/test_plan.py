@@ -1,0 +1,118 @@
+"""From a plan to its release.
+
+There is no GPU here: a config that names the plan's digest serves the ONNX file in its place, which shows every step but
+TensorRT's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from export.plan import main
+from export.publish import container_of, fetch, publish
+from export.release import HALF_FILE
+from export.repository import read_release
+from local_triton import TritonServer
+from runtime.config import MODEL_REPOSITORY
+from runtime.contract import newest_version, read_contract
+from tests.services.azurite import ACCOUNT, Azurite, require_azurite
+
+GPU = "NVIDIA A10-24Q"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    require_azurite()
+    with Azurite() as running:
+        with BlobServiceClient.from_connection_string(running.connection()) as service:
+            service.create_container("calls")
+        monkeypatch.setenv("BLOB_CONNECTION", running.connection())
+        monkeypatch.setenv("BLOB_CONTAINER", "calls")
+        yield
+
+
+PLAN = b"a plan"
+
+
+def standing_in(folder: Path, digest: str) -> Path:
+    """A repository that says it serves the model with that digest."""
+    repository = shutil.copytree(MODEL_REPOSITORY, folder / "model_repository")
+    config = repository / "cough_cnn" / "config.pbtxt"
+    config.write_text(config.read_text().replace(read_contract(MODEL_REPOSITORY).model.sha256, digest))
+    return repository
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> tuple[str, str]:
+    """What trtexec and nvidia-smi leave on the volume."""
+    (tmp_path / "model.plan").write_bytes(PLAN)
+    (tmp_path / "gpu").write_text(GPU + "\n")
+    return str(tmp_path / "model.plan"), str(tmp_path / "gpu")
+
+
+def test_fetched_judged_written_and_published(
+    environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    container = container_of()
+    path = publish(read_release(MODEL_REPOSITORY), container)
+    source, trial, finished = (tmp_path / name for name in ("source", "trial", "finished"))
+    assert main(["fetch", path, str(source)]) == 0
+    assert (source / "cough_cnn" / HALF_FILE).is_file()  # what trtexec is given
+    assert main(["trial", str(source), *built, str(trial)]) == 0
+    version = str(newest_version(source))
+    assert (trial / "cough_cnn" / version / "model.plan").read_bytes() == PLAN
+    repository = standing_in(tmp_path, hashlib.sha256(PLAN).hexdigest())
+    with TritonServer(repository, log=tmp_path / "triton.log") as triton:
+        assert main(["finish", str(source), *built, triton.grpc_url, str(finished)]) == 0
+    printed = capsys.readouterr().out.strip()
+    assert printed.startswith(f"as://{ACCOUNT}/calls/releases/{version}-tensorrt-")
+    release = fetch(container, printed.removeprefix(f"as://{ACCOUNT}/calls/"), tmp_path / "again")
+    assert (release.manifest["format"], release.manifest["gpu"]) == ("tensorrt", GPU)
+    assert release.manifest["made_of"] == read_contract(source).model.sha256
+    assert release.manifest["parity"][0]["what"] == f"TensorRT on {GPU}, served by Triton"
+    assert release.manifest["metrics"] == read_release(source).manifest["metrics"]
+    assert path not in printed  # a path of its own
+
+
+def test_a_plan_that_decides_otherwise_is_not_published(
+    environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server whose cough head is biased stands for a plan that went wrong."""
+    repository = standing_in(tmp_path, hashlib.sha256(PLAN).hexdigest())
+    file = repository / "cough_cnn" / str(newest_version(repository)) / "model.onnx"
+    model = onnx.load(file)
+    bias = next(one for one in model.graph.initializer if one.name == "cough_head.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.array([3.0], dtype=np.float32), bias.name))
+    onnx.save(model, file)
+    with TritonServer(repository, log=tmp_path / "triton.log") as triton:
+        assert main(["finish", str(MODEL_REPOSITORY), *built, triton.grpc_url, str(tmp_path / "finished")]) == 1
+    assert "differs from the checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "finished").exists()
+    assert list(container_of().list_blobs()) == []
+
+
+def test_a_server_with_another_model_judges_nothing(
+    environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TritonServer(MODEL_REPOSITORY, log=tmp_path / "triton.log") as triton:
+        assert main(["finish", str(MODEL_REPOSITORY), *built, triton.grpc_url, str(tmp_path / "finished")]) == 1
+    assert "serves another model" in capsys.readouterr().err
+    assert list(container_of().list_blobs()) == []
+
+
+def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["trial", str(MODEL_REPOSITORY), str(tmp_path / "no.plan"), str(tmp_path / "gpu"), str(tmp_path / "t")])
+        == 1
+    )
+    assert "No such file or directory (gpu)" in capsys.readouterr().err
+    assert main(["trial", str(tmp_path), "x", "y", str(tmp_path / "t")]) == 1
+    assert "holds no manifest.json" in capsys.readouterr().err

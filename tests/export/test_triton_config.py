@@ -1,0 +1,144 @@
+"""config.pbtxt by Triton's own protobuf: what each line promises, for the ONNX file, TensorRT's provider, and a plan."""
+
+from __future__ import annotations
+
+import json
+
+import onnx
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from export.check_config import check_config
+from export.errors import GateError
+from export.release import MANIFEST
+from export.triton_config import (
+    MAX_BATCH_SIZE,
+    OPTIMAL_BATCH_SIZE,
+    config_text,
+    onnx_config,
+    plan_config,
+    provider_config,
+)
+from runtime.config import MODEL_REPOSITORY, digest
+from runtime.contract import contract_of
+from tests.export.parts import FACTS
+
+FOLDER = MODEL_REPOSITORY / "cough_cnn"
+NUMBER = str(json.loads((MODEL_REPOSITORY / MANIFEST).read_text())["release"])
+
+
+def parsed(text: str) -> pb.ModelConfig:
+    return text_format.Parse(text, pb.ModelConfig())
+
+
+@pytest.fixture
+def config() -> pb.ModelConfig:
+    return parsed(config_text(onnx_config(FACTS, "a" * 64)))
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    return onnx.load(FOLDER / NUMBER / "model.onnx")
+
+
+def test_shapes_batches_and_queue(config: pb.ModelConfig) -> None:
+    assert [(one.name, one.data_type, list(one.dims)) for one in config.input] == [
+        ("spectrogram", pb.TYPE_UINT8, [64, 96])
+    ]
+    assert [(one.name, one.data_type, list(one.dims)) for one in config.output] == [
+        ("cough_probability", pb.TYPE_FP32, [1]),
+        ("class_probabilities", pb.TYPE_FP32, [2]),
+    ]
+    assert config.output[1].label_filename == "labels.txt"
+    assert config.max_batch_size == MAX_BATCH_SIZE
+    assert [(one.kind, one.count) for one in config.instance_group] == [(pb.ModelInstanceGroup.KIND_AUTO, 1)]
+    policy = config.dynamic_batching.default_queue_policy
+    assert config.dynamic_batching.max_queue_delay_microseconds > 0
+    assert policy.timeout_action == pb.ModelQueuePolicy.REJECT
+    assert policy.allow_timeout_override
+    assert policy.max_queue_size > MAX_BATCH_SIZE
+    assert policy.default_timeout_microseconds > 0
+
+
+def test_warm_up_at_one_and_at_the_maximum(config: pb.ModelConfig) -> None:
+    assert [one.batch_size for one in config.model_warmup] == [1, MAX_BATCH_SIZE]
+    # Without the batch axis: the server refuses a warm-up that includes it.
+    assert all(list(one.inputs["spectrogram"].dims) == [64, 96] for one in config.model_warmup)
+
+
+def test_parameters_carry_what_the_front_end_asks_for(config: pb.ModelConfig) -> None:
+    contract = contract_of(config, "1")
+    assert contract.labels == FACTS.labels
+    assert contract.preprocess == FACTS.preprocess
+    assert contract.preprocess_sha256 == digest(FACTS.preprocess)
+    assert (contract.thresholds.low, contract.thresholds.high, contract.cough_threshold) == (0.5, 0.5, 0.45)
+    assert (contract.model.sha256, contract.checkpoint_sha256, contract.data_sha256) == ("a" * 64, "c" * 64, "d" * 64)
+    assert contract.model.validated is False
+    assert config.parameters["intra_op_thread_count"].string_value == "1"
+
+
+def test_the_provider_builds_one_engine_for_all_batches_and_keeps_it() -> None:
+    plain, through = onnx_config(FACTS, "a" * 64), provider_config(FACTS, "a" * 64)
+    (accelerator,) = through.optimization.execution_accelerators.gpu_execution_accelerator
+    assert accelerator.name == "tensorrt"
+    assert dict(accelerator.parameters) == {
+        "precision_mode": "FP16",
+        "max_workspace_size_bytes": str(1 << 30),
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": f"/var/cache/tensorrt/{'a' * 12}",
+        "trt_profile_min_shapes": "spectrogram:1x64x96",
+        "trt_profile_opt_shapes": f"spectrogram:{OPTIMAL_BATCH_SIZE}x64x96",
+        "trt_profile_max_shapes": f"spectrogram:{MAX_BATCH_SIZE}x64x96",
+    }
+    through.ClearField("optimization")
+    assert through == plain
+
+
+def test_two_models_never_share_an_engine() -> None:
+    """The provider names an engine after the graph, not after its weights."""
+
+    def cache(sha256: str) -> str:
+        accelerators = provider_config(FACTS, sha256).optimization.execution_accelerators
+        return str(accelerators.gpu_execution_accelerator[0].parameters["trt_engine_cache_path"])
+
+    assert cache("a" * 64) != cache("b" * 64)
+
+
+def test_a_plan_is_pinned_to_its_gpu() -> None:
+    config = parsed(config_text(plan_config(FACTS, "a" * 64, "NVIDIA A10-24Q")))
+    assert (config.backend, config.default_model_filename) == ("tensorrt", "model.plan")
+    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
+    assert config.parameters["gpu"].string_value == "NVIDIA A10-24Q"
+    assert contract_of(config, "1").preprocess == FACTS.preprocess  # the front end can't tell it apart
+
+
+def test_the_committed_configs_fit_the_committed_file(model: onnx.ModelProto) -> None:
+    for name in ("config.pbtxt", "configs/tensorrt.pbtxt"):
+        check_config(parsed((FOLDER / name).read_text()), model)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda one: one.input[0].dims.append(3), "input spectrogram"),
+        (lambda one: setattr(one.input[0], "name", "image"), "input image"),
+        (lambda one: setattr(one.output[1], "data_type", pb.TYPE_FP16), "output class_probabilities"),
+        (lambda one: one.output.pop(), "output class_probabilities"),
+    ],
+)
+def test_a_config_that_says_otherwise_is_refused(
+    model: onnx.ModelProto, config: pb.ModelConfig, change: object, words: str
+) -> None:
+    check_config(config, model)
+    change(config)  # type: ignore[operator]
+    with pytest.raises(GateError, match=words):
+        check_config(config, model)
+
+
+def test_a_fixed_batch_is_refused(model: onnx.ModelProto, config: pb.ModelConfig) -> None:
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(GateError, match="fixed batch of 1"):
+        check_config(config, fixed)
