@@ -14,7 +14,7 @@ from runtime.version import SOFTWARE_VERSION
 
 MAX_BATCH_SIZE = 64  # a recording rarely has more candidates
 OPTIMAL_BATCH_SIZE = 16  # what TensorRT tunes its kernels for
-QUEUE_DELAY_US = 500  # measured: docs/decisions/0011-releases.md
+QUEUE_DELAY_US = 100  # measured: docs/decisions/0011-releases.md
 MAX_QUEUE_SIZE = 512
 QUEUE_TIMEOUT_US = 10_000_000  # the deadline of a request; each says with it how long it may wait
 LABEL_FILE = "labels.txt"
