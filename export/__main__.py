@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from export.command import run_command
 from export.errors import ExportError
 from export.gate import judge_half, judge_onnx, judge_served
 from export.golden import Spectrograms, golden_set, sample_spectrograms
+from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
 from export.release import onnx_contents, plan_contents, published_metrics, write_release
 from export.repository import next_number, one_at_a_time, read_release, select_release
@@ -57,7 +59,7 @@ def export_onnx(checkpoint: Path, repository: Path, releases: Path) -> None:
     """Raises: ExportError, RuntimeFailure, TritonError; then nothing was written."""
     network, facts = load_candidate(checkpoint)
     model, half = to_onnx(network, *facts.image), to_onnx(HalfCoughCNN(network), *facts.image)
-    spectrograms, expected = _judged_by(network)
+    spectrograms, expected = _judged_by(network, facts)
     parity = _shown(judge_onnx(model, facts, spectrograms, expected))
     parity += _shown(judge_half(half, facts, spectrograms, expected))
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +82,7 @@ def export_tensorrt(checkpoint: Path, repository: Path, releases: Path) -> None:
     serving = read_contract(repository)
     if serving.checkpoint_sha256 != facts.checkpoint_sha256:
         raise ExportError(f"{repository.name}/ serves another checkpoint: run `make export` first, then this again.")
-    spectrograms, expected = _judged_by(network)
+    spectrograms, expected = _judged_by(network, facts)
     plan = build_plan(to_onnx(HalfCoughCNN(network), *facts.image), facts)
     found = plan_scores(plan, spectrograms, len(facts.labels))
     parity = _shown([require_half_parity(compare(expected, found, facts, f"TensorRT on {gpu}"))])
@@ -91,9 +93,10 @@ def export_tensorrt(checkpoint: Path, repository: Path, releases: Path) -> None:
     print(f"Release {number} is written for {gpu}: publish it, and serve it on nodes with that GPU only.")
 
 
-def _judged_by(network: CoughCNN) -> tuple[Spectrograms, Scores]:
+def _judged_by(network: CoughCNN, facts: ModelFacts) -> tuple[Spectrograms, Scores]:
     samples = sample_spectrograms(ROOT / "samples")
-    spectrograms = np.concatenate((samples, golden_set(samples)))
+    golden = golden_set(samples, facts, partial(torch_scores, network))
+    spectrograms = np.concatenate((samples, golden))
     return spectrograms, torch_scores(network, spectrograms)
 
 

@@ -1,21 +1,29 @@
 """The spectrograms that every export is judged on: each sample's candidates, and a golden set that is made, never chosen.
 
-The golden set goes where samples do not: mixtures that cross every threshold, shifted and masked candidates, noise over the
-whole range, the ends of the range, and patterns that no sound makes. Being made of the samples and of a fixed seed, it is the
-same on every machine.
+The golden set goes where samples do not: shifted and masked candidates, mixtures, noise over the whole range, the ends of the
+range, patterns that no sound makes; and of a larger pool those whose scores lie nearest to each threshold, where a decision
+flips first. Made of the samples, a fixed seed and the model's own scores, it is the same on every machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.model_facts import ModelFacts
+from runtime.classify import Scores
 from runtime.config import load_config, load_limits
 from runtime.prepare import prepare
 
 Spectrograms = NDArray[np.uint8]
+
+N_POOL = 2000
+N_NEAR = 32  # of each side of each threshold
+N_REST = 256
+N_RANDOM = 128
 
 
 def sample_spectrograms(samples: Path) -> Spectrograms:
@@ -26,18 +34,36 @@ def sample_spectrograms(samples: Path) -> Spectrograms:
     return np.concatenate([prepare(one.read_bytes(), *params, limits.decode).spectrograms for one in files])
 
 
-def golden_set(candidates: Spectrograms, seed: int = 0) -> Spectrograms:
-    """About 700 spectrograms, uint8 [shape=(n, n_mels, n_frames)]; candidates: of the same shape, at least one."""
+def golden_set(
+    candidates: Spectrograms, facts: ModelFacts, score: Callable[[Spectrograms], Scores], seed: int = 0
+) -> Spectrograms:
+    """About 600 spectrograms, uint8 [shape=(n, n_mels, n_frames)]; candidates: of the same shape, at least one.
+
+    score: the model that others are held to
+    """
     rng = np.random.default_rng(seed)
     _, n_mels, n_frames = candidates.shape
+    pool = np.concatenate((_mixtures(candidates, N_POOL // 2, rng), _distorted(candidates, N_POOL // 2, rng)))
+    near = _near_thresholds(score(pool), facts)
+    rest = rng.choice(np.setdiff1d(np.arange(len(pool)), near), N_REST, replace=False)
     return np.concatenate(
-        (
-            _mixtures(candidates, 256, rng),
-            _distorted(candidates, 256, rng),
-            random_spectrograms(128, n_mels, n_frames, seed),
-            _patterns(n_mels, n_frames),
-        )
+        (pool[near], pool[rest], random_spectrograms(N_RANDOM, n_mels, n_frames, seed), _patterns(n_mels, n_frames))
     )
+
+
+def _near_thresholds(scores: Scores, facts: ModelFacts) -> NDArray[np.int64]:
+    """Of each threshold the N_NEAR rows with the nearest scores on either side; the class counts where a cough is accepted."""
+    positive = np.where(scores.cough >= facts.cough_threshold, scores.classes[:, -1], np.nan)
+    rows: set[int] = set()
+    for values, threshold in (
+        (scores.cough, facts.cough_threshold),
+        (positive, facts.threshold_low),
+        (positive, facts.threshold_high),
+    ):
+        for side in (values < threshold, values >= threshold):
+            found = np.flatnonzero(side)
+            rows.update(found[np.argsort(np.abs(values[found] - threshold), kind="stable")][:N_NEAR].tolist())
+    return np.array(sorted(rows), dtype=np.int64)
 
 
 def random_spectrograms(n: int, n_mels: int, n_frames: int, seed: int = 0) -> Spectrograms:

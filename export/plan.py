@@ -72,9 +72,9 @@ def _finish(source: Release, plan: Path, gpu: Path, url: str, folder: Path) -> s
 
 def judge(source: Release, plan_sha256: str, url: str, gpu: str) -> Parity:
     """The plan, as Triton at `url` serves it, against the ONNX file in process. Raises: GateError, RuntimeFailure."""
-    samples = sample_spectrograms(ROOT / "samples")
-    spectrograms = np.concatenate((samples, golden_set(samples)))
-    expected = OnnxClassifier(source.folder).classify(spectrograms)
+    samples, onnx = sample_spectrograms(ROOT / "samples"), OnnxClassifier(source.folder)
+    spectrograms = np.concatenate((samples, golden_set(samples, _facts(source), onnx.classify)))
+    expected = onnx.classify(spectrograms)
     with TritonClassifier(url) as served:
         serving = served.contract().model.sha256
         if serving != plan_sha256:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from training.dataset import DatasetError, Entry
@@ -53,7 +54,7 @@ def decide_cough(
     # Half way below the last cough that is to be accepted, so that rounding can't lose it.
     place = int(np.floor((1.0 - SENSITIVITY) * len(coughs)))
     border = coughs[place] if place == 0 else (coughs[place - 1] + coughs[place]) / 2.0
-    return CoughDecision(scale, bias, round(float(1.0 / (1.0 + np.exp(-(scale * border + bias)))), 4))
+    return CoughDecision(scale, bias, round(float(expit(scale * border + bias)), 4))
 
 
 def fit_calibration(logits: Array, labels: Array) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
@@ -136,7 +137,7 @@ def _class_threshold(
 
     Best on average over the sources that hold both classes: pooled, it would reward hearing the source.
     """
-    cough = 1.0 / (1.0 + np.exp(-(decision.scale * logits + decision.bias)))
+    cough = expit(decision.scale * logits + decision.bias)
     medians = recording_medians(examples.entry, positive, cough >= decision.threshold)
     known = [i for i in medians if entries[i].class_label is not None]
     return best_threshold(

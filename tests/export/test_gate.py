@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,14 @@ def candidate() -> tuple[CoughCNN, ModelFacts]:
 
 
 @pytest.fixture(scope="module")
-def judged_by() -> Spectrograms:
-    samples = sample_spectrograms(ROOT / "samples")
-    return np.concatenate((samples, golden_set(samples)))
+def golden(candidate: tuple[CoughCNN, ModelFacts]) -> Spectrograms:
+    network, facts = candidate
+    return golden_set(sample_spectrograms(ROOT / "samples"), facts, partial(torch_scores, network))
+
+
+@pytest.fixture(scope="module")
+def judged_by(golden: Spectrograms) -> Spectrograms:
+    return np.concatenate((sample_spectrograms(ROOT / "samples"), golden))
 
 
 def test_every_runtime_agrees_and_no_decision_flips(
@@ -55,18 +61,25 @@ def test_every_runtime_agrees_and_no_decision_flips(
     assert all(0.0 < one.max_difference < 0.02 for one in half)  # it is float16, and near enough
 
 
-def test_the_golden_set_is_the_same_each_time_and_crosses_the_threshold(
-    candidate: tuple[CoughCNN, ModelFacts], judged_by: Spectrograms
+def test_the_golden_set_is_the_same_each_time_and_crosses_every_threshold(
+    candidate: tuple[CoughCNN, ModelFacts], golden: Spectrograms
 ) -> None:
     network, facts = candidate
-    samples = sample_spectrograms(ROOT / "samples")
-    assert np.array_equal(golden_set(samples), golden_set(samples))
-    counts = np.bincount(decisions(torch_scores(network, judged_by), facts) + 1, minlength=4)
-    no_cough, negative, _, positive = counts
+    again = golden_set(sample_spectrograms(ROOT / "samples"), facts, partial(torch_scores, network))
+    assert np.array_equal(golden, again)
+    found = torch_scores(network, golden)
+    no_cough, negative, _, positive = np.bincount(decisions(found, facts) + 1, minlength=4)
     assert min(no_cough, negative) > 50
-    assert positive > 10
-    cough = torch_scores(network, judged_by).cough
-    assert np.sum(np.abs(cough - facts.cough_threshold) < 0.1) > 10  # some lie near it
+    assert positive >= 1  # few of these mixtures look like the class that calls by telephone
+    accepted = found.cough >= facts.cough_threshold
+    for values, threshold, near in (
+        (found.cough, facts.cough_threshold, 0.01),
+        (found.classes[accepted, -1], facts.threshold_low, 0.1),
+        (found.classes[accepted, -1], facts.threshold_high, 0.1),
+    ):
+        # A pool of 2000 reaches this near on both sides: a decision flips here before it flips anywhere.
+        assert np.min(threshold - values[values < threshold]) < near
+        assert np.min(values[values >= threshold] - threshold) < near
 
 
 def test_half_precision_keeps_both_ends_of_the_contract(candidate: tuple[CoughCNN, ModelFacts]) -> None:

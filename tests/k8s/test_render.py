@@ -83,7 +83,7 @@ def test_the_jobs_script_builds_with_either_tensorrt(tmp_path: Path, knows_the_f
     (tmp_path / "nvidia-smi").write_text('#!/bin/bash\necho "NVIDIA A10-24Q"\necho "NVIDIA A10-24Q"\n')
     for program in ("trtexec", "nvidia-smi"):
         (tmp_path / program).chmod(0o755)
-    script = script.replace("/usr/src/tensorrt/bin", str(tmp_path)).replace("/work/", f"{tmp_path}/")
+    script = script.replace("/usr/src/tensorrt/bin", str(tmp_path)).replace("/plan/", f"{tmp_path}/")
     path = f"{tmp_path}:/usr/bin:/bin"
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True, env={"PATH": path}, capture_output=True)
     given = (tmp_path / "given").read_text().split()
@@ -101,12 +101,12 @@ def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() ->
     script = steps["build"]["args"][0]
     for end, shape in profile_shapes(FACTS).items():
         assert f"--{end}Shapes=spectrogram:{shape}" in script
-    assert f"/work/source/cough_cnn/{HALF_FILE}" in script
+    assert f"/plan/source/cough_cnn/{HALF_FILE}" in script
     assert steps["triton"]["restartPolicy"] == "Always"  # a sidecar: it serves while the last container judges
-    assert "--model-repository=/work/trial" in steps["triton"]["args"]
+    assert "--model-repository=/plan/trial" in steps["triton"]["args"]
     for name in ("fetch", "trial", "finish"):
         assert steps[name]["command"][:3] == ["python", "-m", "export.plan"]
-    assert steps["fetch"]["command"][4:] == ["$(SOURCE)", "/work/source"]
+    assert steps["fetch"]["command"][4:] == ["$(SOURCE)", "/plan/source"]
     assert [name for name, step in steps.items() if "nvidia.com/gpu" in step["resources"]["limits"]] == [
         "build",
         "triton",

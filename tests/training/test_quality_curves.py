@@ -44,13 +44,14 @@ def test_recordings_are_counted_in_their_bins() -> None:
 
 
 def test_a_cut_off_is_the_first_bad_edge_from_the_good_side() -> None:
-    def row(low: float | None, high: float | None, share: float | None) -> dict[str, float | None]:
-        return {"from": low, "to": high, "sensitivity": share, "specificity": 1.0}
+    def row(low: float | None, high: float | None, share: float | None, n: int = 30) -> dict[str, float | None]:
+        counts = {"n_cough": n if share is not None else 0, "n_other": 30}
+        return {"from": low, "to": high, "sensitivity": share, "specificity": 1.0, **counts}
 
     curves = {
         "snr_db": [row(None, 3.0, 0.9), row(3.0, 6.0, 0.5), row(6.0, 9.0, 0.95), row(9.0, None, None)],
         "clipped_fraction": [row(None, 0.1, 1.0), row(0.1, 0.2, 0.84), row(0.2, None, 1.0)],
-        "dropout_fraction": [row(None, 0.1, 0.9)],
+        "dropout_fraction": [row(None, 0.1, 0.9), row(0.1, None, 0.0, n=29)],  # too few to say anything
     }
     assert cut_offs(curves, {"sensitivity": 1.0, "specificity": 1.0}) == {
         "snr_db": 6.0,
