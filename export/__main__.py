@@ -24,7 +24,7 @@ from export.golden import Spectrograms, golden_set, sample_spectrograms
 from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
 from export.release import onnx_contents, plan_contents, published_metrics, write_release
-from export.repository import next_number, one_at_a_time, read_release, select_release
+from export.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
 from export.to_half import HalfCoughCNN
 from export.to_onnx import to_onnx
 from export.to_tensorrt import build_plan, plan_scores, require_gpu
@@ -36,7 +36,6 @@ from training.network import CoughCNN
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
 METRICS = ROOT / "models" / "METRICS.json"
-RELEASES = ROOT / "releases"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Stage 1, candidate: the checkpoint that is to be exported, or a sentence why it can't be."""
+"""The candidate: the checkpoint that is to be exported, or a sentence why it can't be."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ Exit codes: 0; 1 where something is wrong with a release or the container; 2 usa
 from __future__ import annotations
 
 import argparse
-import hashlib
-import logging
 import sys
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from tqdm import tqdm
 from export.command import run_command
 from export.errors import ReleaseError
 from export.publish import container_of, publish, size_of, triton_path
-from export.release import MANIFEST
 from export.repository import (
+    RELEASES,
     Release,
     folders_in,
     one_at_a_time,
@@ -30,9 +28,8 @@ from export.repository import (
     select_release,
 )
 from export.swap import recover
-from runtime.config import MODEL_REPOSITORY, ROOT
+from runtime.config import MODEL_REPOSITORY
 
-RELEASES = ROOT / "releases"
 # Of METRICS.json's figures, those that tell releases apart at a glance.
 SHOWN = {"coughseg_event_auc": "AUC", "coughseg_event_sensitivity": "sens.", "coughseg_event_specificity": "spec."}
 
@@ -49,7 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     uploaded = commands.add_parser("publish", help="upload the selected release to the blob container, print its path")
     uploaded.add_argument("--release", type=int, metavar="N", help="or this one")
     options = parser.parse_args(arguments)
-    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it has to say is in our sentence
     repository = options.repository.absolute()
     actions = {
         "releases": lambda: _list(repository, options.releases),
@@ -80,10 +76,8 @@ def _list(repository: Path, releases: Path) -> int:
 def _row(one: Release, mark: str) -> str:
     manifest = one.manifest
     model = next((digest for name, digest in manifest["files"].items() if f"/{one.number}/" in name), "")
-    digests = [_digest_of(one.folder / MANIFEST), model, manifest["checkpoint_sha256"], manifest["data_sha256"]]
-    text = f"{mark:2}{one.number:>3}  {manifest.get('format', 'onnx'):9} " + " ".join(
-        f"{sha[:12]:13}" for sha in digests
-    )
+    digests = [one.manifest_sha256, model, manifest["checkpoint_sha256"], manifest["data_sha256"]]
+    text = f"{mark:2}{one.number:>3}  {one.format:9} " + " ".join(f"{sha[:12]:13}" for sha in digests)
     text += f" {'yes' if manifest['validated'] else 'no':6}"
     for name in SHOWN:
         value = manifest["metrics"].get(name)
@@ -93,16 +87,14 @@ def _row(one: Release, mark: str) -> str:
 
 def _rollback(repository: Path, releases: Path, number: int | None) -> int:
     with one_at_a_time(releases):
-        chosen = (
-            release_before(repository, releases) if number is None else release_numbered(number, repository, releases)
-        )
+        chosen = release_before(repository, releases) if number is None else release_numbered(number, releases)
         select_release(chosen, repository, releases)
     print(f"Release {chosen.number} is selected: start Triton again, or deploy its path, to serve it.")
     return 0
 
 
 def _publish(repository: Path, releases: Path, number: int | None) -> int:
-    chosen = read_release(repository) if number is None else release_numbered(number, repository, releases)
+    chosen = read_release(repository) if number is None else release_numbered(number, releases)
     container = container_of()
     with tqdm(total=size_of(chosen), unit="B", unit_scale=True, desc=f"release {chosen.number}") as bar:
         path = publish(chosen, container, bar.update)
@@ -135,10 +127,6 @@ def _same(first: Release, second: Release) -> bool:
 
 def _name(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}" if folder.name.isdigit() else f"{folder.name}/"
-
-
-def _digest_of(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

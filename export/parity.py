@@ -38,9 +38,8 @@ def compare(expected: Scores, found: Scores, facts: ModelFacts, what: str) -> Pa
     for ours, theirs in ((expected.cough, found.cough), (expected.classes, found.classes)):
         if ours.shape != theirs.shape:
             raise GateError(f"{what} gives scores of the shape {theirs.shape}, the checkpoint {ours.shape}.")
-        if not (
-            np.isfinite(ours).all() and np.isfinite(theirs).all()
-        ):  # NaN compares as equal to nothing and as no difference
+        # NaN is equal to nothing, and above no tolerance.
+        if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
             raise GateError(f"{what} or the checkpoint gives scores that are no numbers: train again.")
     difference = max(
         float(np.abs(expected.cough - found.cough).max(initial=0.0)),

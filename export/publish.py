@@ -66,9 +66,8 @@ def path_of(release: Release) -> str:
 
     A plan has the number of the release that it was built of, and says so.
     """
-    manifest = hashlib.sha256((release.folder / MANIFEST).read_bytes()).hexdigest()
     kind = "" if release.format == "onnx" else f"{release.format}-"
-    return f"{FOLDER}/{release.number}-{kind}{manifest[:12]}"
+    return f"{FOLDER}/{release.number}-{kind}{release.manifest_sha256[:12]}"
 
 
 def triton_path(container: ContainerClient, path: str) -> str:

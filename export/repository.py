@@ -7,6 +7,7 @@ Selecting swaps the whole directory at once, so Triton finds the old release or 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,9 +19,11 @@ from typing import Any
 from export.errors import ReleaseError
 from export.release import MANIFEST, file_digests
 from export.swap import recover, replace_directory
-from runtime.config import load_config
+from runtime.config import ROOT, load_config
 from runtime.contract import MODEL_NAME, read_contract
 from runtime.errors import ModelContractError
+
+RELEASES = ROOT / "releases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class Release:
     @property
     def number(self) -> int:
         return int(self.manifest["release"])
+
+    @property
+    def manifest_sha256(self) -> str:
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
 
     @property
     def format(self) -> str:
@@ -119,7 +126,6 @@ def select_release(release: Release, repository: Path, releases: Path) -> None:
 
 def release_before(repository: Path, releases: Path) -> Release:
     """The one with the next lower number that can be served here. Raises: ReleaseError where there is none."""
-    recover(repository)
     serving = read_release(repository)
     _keep(serving, releases)
     lower = [one for one in releases_in(releases) if one.number < serving.number and one.format == "onnx"]
@@ -131,9 +137,8 @@ def release_before(repository: Path, releases: Path) -> Release:
     return lower[-1]
 
 
-def release_numbered(number: int, repository: Path, releases: Path) -> Release:
+def release_numbered(number: int, releases: Path) -> Release:
     """Raises: ReleaseError where it is not on disk."""
-    recover(repository)
     known = releases_in(releases)
     for one in known:
         if one.number == number:

@@ -1,6 +1,6 @@
 """Score spectrograms with the ONNX Runtime of the Python that runs this file: `python score_onnx.py MODEL.onnx IN.npz OUT.npz`.
 
-Run as a file by other environments (export/gate.py), so it imports nothing of ours. IN.npz holds `spectrograms` and the
+Run as a file by other environments (export/onnx_runtimes.py), so it imports nothing of ours. IN.npz holds `spectrograms` and the
 tensors' names; OUT.npz holds `cough`, `classes` and the version.
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from training.conditions import CHANNELS, GAINS
 
-# Name of the figure in measure.FIGURES -> what it is, whether it must be at least (">=") or at most ("<="), the bar.
+# Name of the figure in `measure.figures_of` -> what it is, whether it must be at least (">=") or at most ("<="), the bar.
 BARS: dict[str, tuple[str, str, float]] = {
     "coughseg_event_auc": ("cough or not, our segmenter's candidates on coughseg: AUC", ">=", 0.96),
     "coughseg_event_sensitivity": ("the same at the threshold: sensitivity", ">=", 0.92),
@@ -38,7 +38,6 @@ _OTHERS: dict[str, str] = {
     "c19_call_class_auc": "class head, call-centre recordings: AUC",
     "c19_telegram_class_auc": "class head, Telegram recordings: AUC",
 }
-
 
 # Milliseconds on one CPU core.
 COSTS: dict[str, tuple[str, float]] = {

@@ -16,9 +16,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from runtime.config import load_limits
-from training.tables import CLASS_LABELS, DatasetError, Row, read_manifest, read_marks
+from runtime.contract import LABELS
+from training.tables import DatasetError, Row, read_manifest, read_marks
 
-__all__ = ["CLASS_LABELS", "DatasetError", "Entry", "folds_by_subject", "load_audio", "manifest_sha256", "read_dataset"]
+__all__ = ["DatasetError", "Entry", "folds_by_subject", "load_audio", "manifest_sha256", "read_dataset"]
 
 JOIN_TO_S = 3.0
 MARK_SLACK_S = 0.1  # a mark may end this far after the recording: tables are rounded
@@ -31,7 +32,7 @@ class Entry:
     path: relative to the data's folder; files: what it is made of, several where short recordings were joined
     source: short name (`coughseg`, `c19_call`, `c19_telegram`, `esc10`, `fsdd`)
     is_cough: whether the recording holds coughs
-    class_label: index into CLASS_LABELS, or None where the recording has no class
+    class_label: index into LABELS, or None where the recording has no class
     marks: hand-marked coughs, seconds, or None where nobody marked them
     """
 
@@ -62,7 +63,7 @@ def read_dataset(root: Path) -> list[Entry]:
     """
     rows = read_manifest(root)
     marks = read_marks(root, rows)
-    classes = {row["path"]: CLASS_LABELS.index(row["label"]) for row in rows if row["label_task"] == "covid"}
+    classes = {row["path"]: LABELS.index(row["label"]) for row in rows if row["label_task"] == "covid"}
     entries = []
     for row in rows:
         if row["label_task"] != "cough_detection":

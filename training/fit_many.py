@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.dataset import CLASS_LABELS, Entry
+from runtime.contract import LABELS
+from training.dataset import Entry
 from training.example_cache import open_examples
 from training.fit import FitParams, fit
 from training.network import CoughCNN
@@ -46,7 +47,7 @@ def fit_many(
         states = [state for _, state in zip(progress(range(len(jobs)), len(jobs)), pool.map(work, jobs), strict=True)]
     networks = []
     for job, state in zip(jobs, states, strict=True):
-        network = CoughCNN(job.color_table, len(CLASS_LABELS), in_color=job.in_color)
+        network = CoughCNN(job.color_table, len(LABELS), in_color=job.in_color)
         network.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
         networks.append(network.eval())
     return networks
@@ -60,7 +61,7 @@ def _fit(job: Job, *, folder: Path, entries: list[Entry], params: FitParams) -> 
         known = np.array([one.source == job.class_source for one in entries])[examples.entry]
         examples = replace(examples, class_label=np.where(known, examples.class_label, -1))
     network = fit(
-        lambda: CoughCNN(job.color_table, len(CLASS_LABELS), in_color=job.in_color),
+        lambda: CoughCNN(job.color_table, len(LABELS), in_color=job.in_color),
         examples,
         entries,
         job.chosen[examples.entry],

@@ -7,7 +7,8 @@ import math
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-CLASS_LABELS = ("negative", "positive")
+from runtime.contract import LABELS
+
 MANIFEST_COLUMNS = ("path", "label_task", "label", "subject_id", "source", "split")
 SEGMENT_COLUMNS = ("path", "start_s", "end_s")
 
@@ -62,7 +63,7 @@ def _check_row(row: Row) -> None:
         raise DatasetError(f"{row['path']} is not inside the folder: give paths relative to it, with forward slashes.")
     if str(path) != row["path"]:
         raise DatasetError(f"{row['path']} has another name for the same file: write {path}.")
-    labels = {"cough_detection": ("cough", "non_cough"), "covid": CLASS_LABELS}
+    labels = {"cough_detection": ("cough", "non_cough"), "covid": LABELS}
     allowed = {"label_task": tuple(labels), "label": labels.get(row["label_task"], ()), "split": ("train", "val")}
     for column, values in allowed.items():
         if row[column] not in values:

@@ -21,10 +21,11 @@ from scipy.special import expit
 
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
+from runtime.contract import LABELS
 from runtime.errors import ConfigError
 from runtime.version import SOFTWARE_VERSION
 from training.checkpoint import save_checkpoint
-from training.dataset import CLASS_LABELS, DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
+from training.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
 from training.decide import CoughDecision, best_threshold, decide_cough, recording_medians
 from training.example_cache import CACHE, cached_examples, open_examples
 from training.examples import N_VARIANTS, Examples
@@ -111,7 +112,7 @@ def train(
         output,
         network,
         {
-            "labels": CLASS_LABELS,
+            "labels": LABELS,
             "preprocess": preprocess_parameters(*params),
             "cough_threshold": decision.threshold,
             "threshold_low": low,
