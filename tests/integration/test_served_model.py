@@ -17,6 +17,7 @@ from runtime.config import MODEL_REPOSITORY, ROOT, load_limits
 from runtime.onnx_classifier import OnnxClassifier
 from runtime.prepare import prepare
 from runtime.triton_classifier import TritonClassifier
+from tests.integration.processes import wait_for
 
 TOLERANCE = 1e-4  # of a probability, as the release promises; measured differences are below 1e-6
 SAMPLES = sorted((ROOT / "samples" / "preprocessing").glob("*/raw.*"))
@@ -78,7 +79,7 @@ def test_execute_asks_triton_where_an_address_is_set(service: Service, monkeypat
     before = inferences(service)
     monkeypatch.setenv("TRITON_URL", service.triton_url)
     served = execute(work)
-    assert inferences(service) - before >= len(served.segments)
+    wait_for_inferences(service, before + len(served.segments))
     assert [one.is_cough for one in served.segments] == [one.is_cough for one in local.segments]
     assert served.spectrogram_sha256 == local.spectrogram_sha256
     for ours, theirs in zip(local.segments, served.segments, strict=True):
@@ -90,10 +91,16 @@ def test_concurrent_requests_are_batched(service: Service) -> None:
     before = inferences(service), executions(service)
     with TritonClassifier(service.triton_url) as classifier, ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda _: classifier.classify(clip), range(400)))
+    wait_for_inferences(service, before[0] + 400)
     done, runs = inferences(service) - before[0], executions(service) - before[1]
     assert done == 400
     # 32 clients at once: anything above 1 is batching; without it this is exactly 1.
     assert done / runs > 1.5
+
+
+def wait_for_inferences(service: Service, count: float) -> None:
+    """Triton counts a request after it has answered it."""
+    wait_for(lambda: inferences(service) >= count, f"Triton has counted {count:.0f} inferences", patience_s=5.0)
 
 
 def inferences(service: Service) -> float:

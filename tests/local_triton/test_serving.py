@@ -9,6 +9,7 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
 from local_triton import TritonServer
+from tests.integration.processes import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,8 @@ def test_concurrent_requests_share_a_run_and_keep_their_answers(client: grpc.Inf
     for n, (answer, size) in enumerate(zip(answers, sizes, strict=True)):
         assert answer.as_numpy("mean").tolist() == [[float(n)]] * size
         assert answer.as_numpy("twice").shape == (size, 2)
+    # Triton counts a request after it has answered it.
+    wait_for(lambda: statistics(client, "batching")[0] >= before[0] + sum(sizes), "all are counted", patience_s=5.0)
     after = statistics(client, "batching")
     inferences, executions = after[0] - before[0], after[1] - before[1]
     assert inferences == sum(sizes)
