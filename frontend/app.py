@@ -5,43 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from frontend import routes_calls, routes_health
+from frontend.attempts import Attempts
 from frontend.authenticate import Authenticator
 from frontend.calls import Calls
 from frontend.diagnoser import Diagnoser
-from frontend.finisher import finish_received
+from frontend.finisher import Finisher
 from frontend.metrics import Metrics
 from frontend.problems import add_problem_handlers
 from frontend.request_log import RequestLog
 from frontend.serving_model import ServingModel
 from frontend.settings import Settings
-from frontend.stores.embedded_audio import FolderAudioStore
-from frontend.stores.embedded_records import SqliteRecordStore
-from frontend.stores.protocols import AudioStore, RecordStore
+from frontend.stores.opening import Stores, open_stores
+from frontend.sweeper import Sweeper
 from frontend.unread_body import UnreadBody
-from frontend.workers import Workers
+from frontend.workers import Parameters, Workers
 from runtime.classify import AsyncClassifier
 from runtime.config import load_config, load_limits
 from runtime.contract import ModelContract
+from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
 
 DESCRIPTION = """Listens to a cough: post a recording, get a diagnosis record that can be replayed and audited.
 
 The reference weights are a demonstrator (`validated: false`): orientation at most, never a medical diagnosis."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where audio and records lie."""
-
-    audio: AudioStore
-    records: RecordStore
 
 
 def create_app(
@@ -57,10 +49,10 @@ def create_app(
     params = load_config()
     quality_limits, limits = load_limits()
     metrics = Metrics()
-    opened = stores or _open_stores(settings)
+    opened = stores or open_stores(settings, limits.retention_days)
 
     def check(contract: ModelContract) -> None:
-        contract.check_parameters(*params)
+        check_contract(contract, params, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,15 +60,17 @@ def create_app(
         model = ServingModel(asked, check)
         workers = Workers(worker_count, params, limits)
         diagnoser = Diagnoser(workers, asked, model, quality_limits, limits)
-        calls = Calls(opened.audio, opened.records, diagnoser, limits)
+        attempts = Attempts(opened.audio, opened.records, diagnoser, limits)
+        calls = Calls(opened.audio, opened.records, attempts, limits)
         metrics.in_work.set_function(lambda: calls.in_work)
         metrics.degraded.labels("inference").set_function(lambda: not model.available)
         app.state.calls, app.state.workers, app.state.serving_model = calls, workers, model
-        app.state.records = opened.records
+        app.state.stores = opened
         await asyncio.gather(workers.start(), model.look())
         background = [
             asyncio.create_task(model.watch()),
-            asyncio.create_task(finish_received(calls, opened.records, model)),
+            asyncio.create_task(Finisher(attempts, opened.records, model, limits).run()),
+            asyncio.create_task(Sweeper(opened.audio, opened.records).run()),
         ]
         try:
             yield
@@ -84,10 +78,10 @@ def create_app(
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            await calls.close()
+            await attempts.close()
             await workers.close()
             await asked.close()
-            await opened.records.close()
+            await opened.close()
 
     app = FastAPIOffline(
         title="Tos.IA",
@@ -109,5 +103,11 @@ def create_app(
     return app
 
 
-def _open_stores(settings: Settings) -> Stores:
-    return Stores(FolderAudioStore(settings.var / "audio"), SqliteRecordStore(settings.var / "calls.sqlite"))
+def check_contract(contract: ModelContract, params: Parameters, settings: Settings) -> None:
+    """Raises: ModelContractError where the model is not to be served with these parameters, or from these stores."""
+    contract.check_parameters(*params)
+    if settings.azure is not None and not contract.model.validated and not settings.allow_unvalidated:
+        raise ModelContractError(
+            "The model that Triton serves is not validated: serve a validated one, or set ALLOW_UNVALIDATED=1 to serve it from "
+            "the Azure stores all the same."
+        )

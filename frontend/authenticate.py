@@ -19,7 +19,7 @@ class Authenticator:
     """Knows the keys by their digests, which have one length, so that comparing takes the same time for every key."""
 
     def __init__(self, keys: tuple[ApiKey, ...]) -> None:
-        self._digests = [(one.name, _digest(one.key)) for one in keys]
+        self._digests = [(one.name, _digest(one.key.get_secret_value())) for one in keys]
 
     def key_name(self, given: str | None) -> str:
         """The name of the key that was given. Raises: Unauthorized."""

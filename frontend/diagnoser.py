@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+from frontend.deadline import Deadline
 from frontend.serving_model import ServingModel
 from frontend.workers import Workers
 from runtime.classify import AsyncClassifier
 from runtime.conclude import conclude
 from runtime.config import Limits, QualityLimits
 from runtime.diagnosis import Diagnosis
+from runtime.errors import InferenceTimeout
 
 
 class Diagnoser:
@@ -29,11 +31,13 @@ class Diagnoser:
         self._quality_limits = quality_limits
         self._limits = limits
 
-    async def diagnose(self, audio: bytes) -> Diagnosis:
-        """Raises: AudioError; InferenceError; NotReady; WorkersClosed."""
-        prepared = await self._workers.prepare(audio)
+    async def diagnose(self, audio: bytes, deadline: Deadline) -> Diagnosis:
+        """No inference starts after the deadline. Raises: AudioError; InferenceError; NotReady; WorkTimeout; WorkersClosed."""
+        prepared = await self._workers.prepare(audio, deadline)
         contract = self._model.contract()
+        if deadline.passed:
+            raise InferenceTimeout("The deadline passed before the inference server was asked.")
         started = time.perf_counter()
-        scores = await self._classifier.classify(prepared.spectrograms, contract, self._limits.request_deadline_s)
+        scores = await self._classifier.classify(prepared.spectrograms, contract, deadline.remaining_s)
         infer_ms = (time.perf_counter() - started) * 1000.0
         return conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)

@@ -85,9 +85,11 @@ class RangeNotSatisfiable(RequestError):
 
 
 class ServiceError(FrontendError):
-    """The service can't do it now."""
+    """The service can't do it now; retry_after_s: when trying again may help."""
 
-    retry_after_s = 2
+    def __init__(self, message: str, retry_after_s: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(ServiceError):

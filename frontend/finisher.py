@@ -1,43 +1,63 @@
-"""Take up calls that were accepted and not finished: after a restart, and when inference comes back."""
+"""Take up calls that were accepted and not finished: after a restart or an outage, of this replica or of another one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 
-from frontend.calls import Calls
+from frontend.attempts import Attempted, Attempts
+from frontend.deadline import Deadline
 from frontend.errors import StoreUnavailable
-from frontend.records import seconds_since
+from frontend.records import now
 from frontend.serving_model import ServingModel
 from frontend.stores.protocols import RecordStore
+from runtime.config import Limits
 
-SWEEP_S = 1.0
-MAX_BACKOFF_S = 60.0
+LOOK_S = 1.0
 AT_ONCE = 8  # of a backlog; requests keep the rest of the workers
 
 _log = logging.getLogger("tosia.finisher")
 
 
-async def finish_received(calls: Calls, records: RecordStore, model: ServingModel) -> None:
-    """Sweep until cancelled. A call that failed is tried again after 1, 2, 4 ... 60 s."""
-    while True:
-        try:
-            if model.available:
-                await _sweep(calls, records)
-        except StoreUnavailable:
-            _log.warning("the record store is away")
-        except Exception:  # noqa: BLE001 - a defect of ours must not end the loop that keeps "nothing is lost"
-            _log.exception("a sweep failed")
-        await asyncio.sleep(SWEEP_S)
+class Finisher:
+    """The reconciler of this replica."""
 
+    def __init__(self, attempts: Attempts, records: RecordStore, model: ServingModel, limits: Limits) -> None:
+        self._attempts = attempts
+        self._records = records
+        self._model = model
+        self._limits = limits
+        self._running: set[asyncio.Task[Attempted]] = set()
 
-async def _sweep(calls: Calls, records: RecordStore) -> None:
-    tasks = []
-    for known in await records.received(limit=100):
-        backoff_s = min(2.0 ** min(known.record.attempts, 6), MAX_BACKOFF_S)
-        if seconds_since(known.record.updated_at) >= backoff_s:
-            tasks.append(calls.start(known))
-        if len(tasks) >= AT_ONCE:
-            break
-    if tasks:
-        await asyncio.wait(tasks)
+    async def run(self) -> None:
+        """Look for calls that are due until cancelled; while Triton is away nothing is attempted."""
+        while True:
+            found = 0
+            try:
+                if self._model.available:
+                    found = await self._take_up_due()
+            except StoreUnavailable:
+                _log.warning("the record store is away")
+            except Exception:  # noqa: BLE001 - a defect of ours must not end the loop that keeps "nothing is lost"
+                _log.exception("looking for calls that are due failed")
+            if found and self._running:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LOOK_S)
+            else:
+                await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't go in step
+
+    async def _take_up_due(self) -> int:
+        free = AT_ONCE - len(self._running)
+        if free <= 0:
+            return 1
+        # More than we take, in an order of our own: other replicas look at the same list.
+        due = await self._records.due(now(), 4 * AT_ONCE, Deadline.after(self._limits.request_deadline_s))
+        random.shuffle(due)
+        for known in due[:free]:
+            # Long enough that a recording which hangs a worker is found out, and not tried for ever.
+            deadline = Deadline.after(self._limits.worker_timeout_s + self._limits.request_deadline_s)
+            task = await self._attempts.take_up(known, deadline)
+            if task is not None:
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+        return len(due)

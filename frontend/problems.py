@@ -11,7 +11,15 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from frontend.errors import HTTP_ERRORS, HttpError, InvalidRequest, RangeNotSatisfiable, ServiceError, http_error
+from frontend.errors import (
+    HTTP_ERRORS,
+    HttpError,
+    InvalidRequest,
+    RangeNotSatisfiable,
+    ServiceError,
+    StoreUnavailable,
+    http_error,
+)
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -41,7 +49,8 @@ def problem_response(
         "request_id": getattr(request.state, "request_id", None),
     }
     call_id = getattr(request.state, "call_id", None)
-    if call_id is not None:  # the call is stored, or was before: so its sender can ask for it, or erase it
+    # The call is stored, or was before: so its sender can ask for it, or erase it. Without a store nobody knows.
+    if call_id is not None and error is not HTTP_ERRORS[StoreUnavailable]:
         headers = {**(headers or {}), "Location": f"/v1/calls/{call_id}"}
     return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import logging
 import os
 import re
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from frontend.errors import InvalidCallId
 
+_log = logging.getLogger("tosia.stores")
+
+_ADDED = frozenset({"history", "owner", "due_at"})  # since the first version
 _CALL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
 _SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{_CALL_ID.pattern}", re.ASCII)
 
@@ -48,7 +53,12 @@ class StoredAudio:
 class CallRecord:
     """One call; times are RFC 3339 in UTC with microseconds, so that they sort as text.
 
-    diagnosis: `runtime.Diagnosis.to_dict()` or None
+    attempts: those begun
+    diagnosis: `runtime.Diagnosis.to_dict()` or None; what the caller was answered, so it stays
+    history: every result, oldest first, each `{"at", "diagnosis"}`; empty while there is only the first one
+    owner: the process that has the call in work, while it is `received`
+    due_at: from then on any process may take the call up: the end of the owner's lease, or of the pause after a failed
+        attempt; None once the call is finished
     """
 
     call_id: str
@@ -59,6 +69,9 @@ class CallRecord:
     failure: Failure | None
     audio: StoredAudio
     diagnosis: dict[str, Any] | None
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    owner: str | None = None
+    due_at: str | None = None
 
     @property
     def sort_key(self) -> str:
@@ -70,26 +83,41 @@ class CallRecord:
         return dataclasses.asdict(self)
 
     def to_answer(self) -> dict[str, Any]:
-        """As callers see it: without the audio's name in the store."""
+        """As callers see it: without the audio's name in the store and who works on it; with its history where it has one."""
         document = self.to_dict()
-        del document["audio"]["name"]
+        del document["audio"]["name"], document["owner"], document["due_at"]
+        if not self.history:
+            del document["history"]
         return document
 
 
 def record_from_dict(document: dict[str, Any]) -> CallRecord:
-    """The inverse of `CallRecord.to_dict`; fields that a newer version has added are left out.
+    """The inverse of `CallRecord.to_dict`; fields that a newer version has added are left out, those that an older one lacks
+    have their defaults.
 
     Raises: KeyError, TypeError, ValueError where it is no record.
     """
-    failure = document["failure"]
+    failure, state = document["failure"], State(document["state"])
     return CallRecord(
         **{
-            **{field.name: document[field.name] for field in dataclasses.fields(CallRecord)},
-            "state": State(document["state"]),
+            **{one.name: document[one.name] for one in dataclasses.fields(CallRecord) if one.name not in _ADDED},
+            "state": state,
             "failure": Failure(**failure) if failure else None,
             "audio": StoredAudio(**document["audio"]),
+            "history": document.get("history", []),
+            "owner": document.get("owner"),
+            "due_at": document.get("due_at", document["updated_at"] if state is State.RECEIVED else None),
         }
     )
+
+
+def readable_record(document: dict[str, Any]) -> CallRecord | None:
+    """None for what can't be read: one broken record must not keep the others waiting."""
+    try:
+        return record_from_dict(document)
+    except (KeyError, TypeError, ValueError):
+        _log.error("a stored record can't be read and is left as it is")
+        return None
 
 
 def checked_call_id(text: str) -> str:
@@ -116,9 +144,19 @@ def new_call_id() -> str:
 
 def now() -> str:
     """This moment, as records write it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment(datetime.now(UTC))
 
 
-def seconds_since(moment: str) -> float:
-    """Seconds from a record's moment to now."""
-    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+def moment(time: datetime) -> str:
+    """A time as records write it, so that moments sort as text."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_now(seconds: float) -> str:
+    """The moment so many seconds from now; negative: before."""
+    return moment(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def id_sha256(call_id: str) -> str:
+    """What tombstones and logs call a call by: it tells whether an id is meant that one knows, and not which."""
+    return hashlib.sha256(call_id.encode()).hexdigest()

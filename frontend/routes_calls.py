@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from typing import Annotated, Any
@@ -11,9 +10,11 @@ from fastapi import APIRouter, Depends, Query, Request, Security
 from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator
 
+from frontend.audit import audit
 from frontend.authenticate import api_key_header, require_key
 from frontend.byte_range import parse_range
 from frontend.calls import Calls, Outcome
+from frontend.deadline import Deadline
 from frontend.errors import CallNotFound, InvalidRequest
 from frontend.records import State, checked_call_id, is_sort_key
 from frontend.schemas import CallAnswer, PageAnswer, problems
@@ -66,12 +67,12 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 async def post_diagnosis(request: Request) -> JSONResponse:
     """Stores a recording, records the call, and diagnoses it."""
     calls, limits = _calls(request), _limits(request)
-    deadline = asyncio.get_running_loop().time() + limits.request_deadline_s
     _serving_model(request).contract()
     with calls.admitted():
         upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
         request.state.call_id = upload.call_id
-        outcome = await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline)
+        # From here on: how long the body took was the sender's doing.
+        outcome = await calls.submit(upload.call_id, upload.audio, upload.content_type, _deadline(request))
     return _answer(outcome)
 
 
@@ -80,8 +81,7 @@ async def post_diagnosis(request: Request) -> JSONResponse:
 )
 async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     """Diagnoses a call whose audio already lies in the store."""
-    calls = _calls(request)
-    deadline = asyncio.get_running_loop().time() + _limits(request).request_deadline_s
+    calls, deadline = _calls(request), _deadline(request)
     _serving_model(request).contract()
     with calls.admitted():
         outcome = await calls.diagnose_stored(checked_call_id(call_id), deadline)
@@ -97,7 +97,7 @@ async def list_calls(
     status: Annotated[Status | None, _EMPTY_IS_ABSENT] = None,
 ) -> JSONResponse:
     """Calls, newest first."""
-    page = await _calls(request).page(limit, _decoded_token(after), state, status)
+    page = await _calls(request).page(limit, _decoded_token(after), state, status, _deadline(request))
     items = [record.to_answer() for record in page.items]
     return JSONResponse({"items": items, "next": _encoded_token(page.next)})
 
@@ -107,14 +107,15 @@ async def list_calls(
 )
 async def get_call(call_id: str, request: Request) -> JSONResponse:
     """A call's record."""
-    record = await _calls(request).read(checked_call_id(call_id))
+    record = await _calls(request).read(checked_call_id(call_id), _deadline(request))
     return JSONResponse(record.to_answer())
 
 
 @router.delete("/calls/{call_id}", status_code=204, responses=problems(401, 404, 422, 503))
 async def delete_call(call_id: str, request: Request) -> Response:
     """Erases audio and record; safe to repeat."""
-    await _calls(request).erase(checked_call_id(call_id))
+    await _calls(request).erase(checked_call_id(call_id), _deadline(request))
+    audit("erase", request.state.key_name, call_id)
     return Response(status_code=204)
 
 
@@ -129,7 +130,8 @@ async def delete_call(call_id: str, request: Request) -> Response:
 )
 async def get_audio(call_id: str, request: Request) -> Response:
     """The audio as it was received; ranges work."""
-    record, data = await _calls(request).read_audio(checked_call_id(call_id))
+    record, data = await _calls(request).read_audio(checked_call_id(call_id), _deadline(request))
+    audit("read audio", request.state.key_name, call_id)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
     span = parse_range(request.headers.get("range"), len(data))
     if span is None:
@@ -146,10 +148,11 @@ async def get_audio(call_id: str, request: Request) -> Response:
 )
 async def get_figure(call_id: str, request: Request) -> Response:
     """The waveform with the coughs marked, their spectrograms in colour, and scores."""
-    calls = _calls(request)
+    calls, deadline = _calls(request), _deadline(request)
     with calls.admitted():
-        record, data = await calls.read_diagnosed(checked_call_id(call_id))
-        return _png(await _workers(request).draw_figure(data, record.diagnosis or {}))
+        record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
+        audit("read figure", request.state.key_name, call_id)
+        return _png(await _workers(request).draw_figure(data, record.diagnosis or {}, deadline))
 
 
 @router.get(
@@ -159,11 +162,12 @@ async def get_figure(call_id: str, request: Request) -> Response:
 )
 async def get_segment(call_id: str, n: int, request: Request) -> Response:
     """One candidate's colour spectrogram; n counts `segments` from 0."""
-    calls = _calls(request)
+    calls, deadline = _calls(request), _deadline(request)
     with calls.admitted():
-        record, data = await calls.read_diagnosed(checked_call_id(call_id))
+        record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
+        audit("read segment", request.state.key_name, call_id)
         try:
-            return _png(await _workers(request).draw_segment(data, record.diagnosis or {}, n))
+            return _png(await _workers(request).draw_segment(data, record.diagnosis or {}, n, deadline))
         except IndexError:
             count = len((record.diagnosis or {}).get("segments", ()))
             raise CallNotFound(f"The diagnosis has {count} segments, counted from 0: ask for one of them.") from None
@@ -218,6 +222,10 @@ def _workers(request: Request) -> Workers:
 def _serving_model(request: Request) -> ServingModel:
     model: ServingModel = request.app.state.serving_model
     return model
+
+
+def _deadline(request: Request) -> Deadline:
+    return Deadline.after(_limits(request).request_deadline_s)
 
 
 def _limits(request: Request) -> Limits:

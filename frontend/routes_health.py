@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from frontend.deadline import Deadline
 from frontend.errors import NotReady, StoreUnavailable
 from frontend.schemas import problems
+
+PING_S = 2.0
 
 router = APIRouter()
 
@@ -25,8 +30,9 @@ async def readyz(request: Request) -> JSONResponse:
         raise NotReady("The service is shutting down: ask another replica.")
     state.serving_model.contract()
     inference = "ok" if state.serving_model.available else "degraded"
+    deadline = Deadline.after(PING_S)
     try:
-        await state.records.ping()
+        await asyncio.gather(state.stores.records.ping(deadline), state.stores.audio.ping(deadline))
         stores = "ok"
     except StoreUnavailable:
         stores = "degraded"

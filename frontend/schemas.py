@@ -18,6 +18,13 @@ class AudioAnswer(BaseModel):
     content_type: str
 
 
+class Result(BaseModel):
+    """One of a call's results."""
+
+    at: str = Field(description="RFC 3339, UTC")
+    diagnosis: Diagnosis
+
+
 class CallAnswer(BaseModel):
     """A call's record."""
 
@@ -28,7 +35,12 @@ class CallAnswer(BaseModel):
     attempts: int
     failure: Failure | None
     audio: AudioAnswer
-    diagnosis: Diagnosis | None
+    diagnosis: Diagnosis | None = Field(
+        description="What was answered; it stays when other releases score the call again"
+    )
+    history: list[Result] | None = Field(
+        default=None, description="Every result, oldest first; only once the call was scored again"
+    )
 
 
 class PageAnswer(BaseModel):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from azure.storage.blob import BlobServiceClient
+from pydantic import SecretStr
 
 from runtime.config import ROOT
 
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
+_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingsError(ValueError):
@@ -18,47 +25,130 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key and the name that audit lines call it by; the key never shows in a representation."""
+    """A key and the name that audit lines call it by."""
 
     name: str
-    key: str
+    key: SecretStr
 
-    def __repr__(self) -> str:
-        return f"ApiKey(name={self.name!r})"
+
+@dataclass(frozen=True, slots=True)
+class AzureSettings:
+    """Where audio and records lie on Azure, and as whom they are asked.
+
+    blob_connection: a connection string; None: `blob_endpoint` with the identity of this process
+    cosmos_key: None: the identity of this process
+    """
+
+    blob_connection: SecretStr | None
+    blob_endpoint: str
+    blob_container: str
+    cosmos_endpoint: str
+    cosmos_key: SecretStr | None
+    cosmos_database: str
+    cosmos_container: str
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether anything is asked with the identity of this process."""
+        return self.blob_connection is None or self.cosmos_key is None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says.
 
-    stores: `embedded`; var: the folder of the embedded stores; triton_url: `host:port` or `dns:///name:port`
+    azure: None: the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
+    allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
     """
 
     api_keys: tuple[ApiKey, ...]
-    stores: str
+    azure: AzureSettings | None
     var: Path
     triton_url: str
+    allow_unvalidated: bool
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Raises: SettingsError."""
     wrong: list[str] = []
     api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
-    stores = environ.get("TOSIA_STORES", "azure")
-    if stores == "azure":
-        # docs/decisions/0008: the default stays what production needs, so that a forgotten variable never writes calls
-        # to a container's disk; the Azure stores come behind the same protocols.
-        wrong.append("TOSIA_STORES is azure (the default), which this version does not have yet: set it to embedded")
-    elif stores != "embedded":
+    stores = environ.get(
+        "TOSIA_STORES", "azure"
+    )  # so that a forgotten variable never writes calls to a container's disk
+    azure = _azure(environ, wrong) if stores == "azure" else None
+    if stores not in ("azure", "embedded"):
         wrong.append(f"TOSIA_STORES is {stores!r}: set it to azure or embedded")
     triton_url = environ.get("TRITON_URL", "")
     if not triton_url:
         wrong.append("TRITON_URL is missing: set it to Triton's gRPC address, host:port or dns:///name:port")
     elif not re.fullmatch(r"(dns:///)?[^\s/:]+:\d{1,5}", triton_url):
         wrong.append("TRITON_URL is not host:port or dns:///name:port")
+    allow = environ.get("ALLOW_UNVALIDATED", "")
+    if allow not in ("", "0", "1"):
+        wrong.append(f"ALLOW_UNVALIDATED is {allow!r}: set it to 1, or leave it out")
     if wrong:
         raise SettingsError("; ".join(wrong) + ".")
-    return Settings(api_keys, stores, Path(environ.get("TOSIA_VAR", ROOT / "var")), triton_url)
+    return Settings(api_keys, azure, Path(environ.get("TOSIA_VAR", ROOT / "var")), triton_url, allow == "1")
+
+
+def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
+    identity = environ.get("TOSIA_IDENTITY", "")
+    workload = identity == "workload"
+    if identity not in ("", "key", "workload"):
+        wrong.append(f"TOSIA_IDENTITY is {identity!r}: set it to workload, or leave it out to use keys")
+    connection, endpoint = environ.get("BLOB_CONNECTION", ""), environ.get("BLOB_ENDPOINT", "")
+    if endpoint and (workload or not connection):
+        connection = ""  # an identity is used, and no key beside it
+        _check_endpoint("BLOB_ENDPOINT", endpoint, wrong)
+    elif not connection:
+        wrong.append("BLOB_CONNECTION is missing: set it to the storage account's connection string, or BLOB_ENDPOINT")
+    else:
+        url = _url_of(connection)
+        if url is None:
+            wrong.append("BLOB_CONNECTION can't be read: copy the connection string from the storage account")
+        else:
+            _check_endpoint("BLOB_CONNECTION's address", url, wrong)
+    container = environ.get("BLOB_CONTAINER", "")
+    if not _CONTAINER.fullmatch(container):
+        problem = "is not a container's name" if container else "is missing"
+        wrong.append(f"BLOB_CONTAINER {problem}: set it to the container that holds the calls' audio")
+    cosmos_endpoint, key = environ.get("COSMO_ENDPOINT", ""), environ.get("COSMO_KEY", "")
+    if cosmos_endpoint:
+        _check_endpoint("COSMO_ENDPOINT", cosmos_endpoint, wrong)
+    else:
+        wrong.append("COSMO_ENDPOINT is missing: set it to the Cosmos DB account's address")
+    if not workload and not key:
+        wrong.append("COSMO_KEY is missing: set it to the account's key, or TOSIA_IDENTITY to workload")
+    elif not workload and not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", key):
+        wrong.append("COSMO_KEY is not a key: copy it from the Cosmos DB account")
+    return AzureSettings(
+        SecretStr(connection) if connection else None,
+        endpoint,
+        container,
+        cosmos_endpoint,
+        None if workload else SecretStr(key),
+        environ.get("COSMO_DATABASE", "") or "tosia",
+        environ.get("COSMO_CONTAINER", "") or "calls",
+    )
+
+
+def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        wrong.append(f"{name} is not an address: give it as https://...")
+    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        wrong.append(f"{name} is not https: keys and recordings must not travel in clear")
+
+
+def _url_of(connection: str) -> str | None:
+    """The address in a connection string, as the SDK reads it; None where it can't, or where nothing to sign with is in it."""
+    try:
+        url = str(BlobServiceClient.from_connection_string(connection).url)
+        parts = {name.lower(): value for name, _, value in (part.partition("=") for part in connection.split(";"))}
+        key = base64.b64decode(parts.get("accountkey", ""), validate=True)
+    except ValueError:
+        return None
+    return url if key or parts.get("sharedaccesssignature") else None
 
 
 def _api_keys(text: str, wrong: list[str]) -> tuple[ApiKey, ...]:
@@ -69,13 +159,13 @@ def _api_keys(text: str, wrong: list[str]) -> tuple[ApiKey, ...]:
     keys: list[ApiKey] = []
     for part in text.split(","):
         name, separator, key = part.strip().partition(":")
-        one = ApiKey(name, key) if separator else ApiKey("default", name)
-        if not one.key or not one.name:
+        name, key = (name, key) if separator else ("default", name)
+        if not key or not name:
             wrong.append("API_KEY holds an empty key or name: give each pair as name:key")
-        elif not _KEY.fullmatch(one.key):
-            wrong.append(f"API_KEY's key {one.name!r} has characters that a header or a list of pairs can't carry")
-        elif any(one.name == other.name for other in keys):
-            wrong.append(f"API_KEY names {one.name!r} twice: give each key a name of its own")
+        elif not _KEY.fullmatch(key) or not name.isprintable() or " " in name:
+            wrong.append(f"API_KEY's key {name!r} has characters that a header or a list of pairs can't carry")
+        elif any(name == other.name for other in keys):
+            wrong.append(f"API_KEY names {name!r} twice: give each key a name of its own")
         else:
-            keys.append(one)
+            keys.append(ApiKey(name, SecretStr(key)))
     return tuple(keys)

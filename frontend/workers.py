@@ -14,11 +14,12 @@ import wave
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from frontend.deadline import Deadline
 from frontend.errors import NotReady
 from runtime.config import Limits
-from runtime.errors import UndecodableAudio
+from runtime.errors import InferenceTimeout, UndecodableAudio
 from runtime.prepare import Prepared, prepare
 
 _log = logging.getLogger("tosia.workers")
@@ -54,35 +55,35 @@ class Workers:
         futures = [self._pool.schedule(_wait_a_moment, timeout=120.0) for _ in range(self._count)]
         await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
 
-    async def prepare(self, data: bytes) -> Prepared:
-        """`runtime.prepare.prepare`. Raises: AudioError; WorkTimeout; WorkersClosed."""
+    async def prepare(self, data: bytes, deadline: Deadline) -> Prepared:
+        """`runtime.prepare.prepare`. Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline."""
         try:
-            answer: Prepared = await self._run(_prepare, data)
+            answer: Prepared = await self._run(_prepare, data, deadline=deadline)
         except _WorkerDied as error:
             raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
         return answer
 
-    async def draw_figure(self, data: bytes, diagnosis: dict[str, Any]) -> bytes:
+    async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
         """PNG. Raises: NotReady."""
-        return await self._draw(_draw_figure, data, diagnosis)
+        return await self._draw(_draw_figure, data, diagnosis, deadline=deadline)
 
-    async def draw_segment(self, data: bytes, diagnosis: dict[str, Any], n: int) -> bytes:
+    async def draw_segment(self, data: bytes, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
         """PNG. Raises: IndexError; NotReady."""
-        return await self._draw(_draw_segment, data, diagnosis, n)
+        return await self._draw(_draw_segment, data, diagnosis, n, deadline=deadline)
 
     async def close(self) -> None:
         """Running work is ended; calls in work stay `received` and are finished after the next start."""
         self._closed = True
         await asyncio.gather(_end(self._pool), *self._ending)
 
-    async def _draw(self, function: Any, *arguments: Any) -> bytes:
+    async def _draw(self, function: Any, *arguments: Any, deadline: Deadline) -> bytes:
         try:
-            image: bytes = await self._run(function, *arguments)
-        except (_WorkerDied, WorkTimeout, WorkersClosed) as error:
+            image: bytes = await self._run(function, *arguments, deadline=deadline)
+        except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
             raise NotReady("The figure can't be drawn now: try again.") from error
         return image
 
-    async def _run(self, function: Any, *arguments: Any) -> Any:
+    async def _run(self, function: Any, *arguments: Any, deadline: Deadline) -> Any:
         # Once more where a worker died: others may have killed it (memory), and a good recording must not pay for that.
         died = False
         for _ in range(2):
@@ -93,7 +94,7 @@ class Workers:
             except RuntimeError:  # broken since we looked
                 continue
             try:
-                return await asyncio.wrap_future(future)
+                return await _result_by(future, deadline)
             except BrokenProcessPool:
                 continue
             except ProcessExpired:
@@ -129,6 +130,21 @@ class Workers:
         # spawn: a fork of a process with gRPC threads may hang.
         context = multiprocessing.get_context("spawn")
         return ProcessPool(self._count, initializer=_warm_up, initargs=(self._params, self._limits), context=context)
+
+
+async def _result_by(future: ProcessFuture[Any], deadline: Deadline) -> Any:
+    """Raises: InferenceTimeout at the deadline, and whatever the work raises.
+
+    Work that has begun by then goes on to its end or its timeout, and its result is dropped: to stop it would cost the worker.
+    """
+    waiting = asyncio.wrap_future(future)
+    waiting.add_done_callback(lambda late: late.cancelled() or late.exception())  # where nobody waits for it any more
+    done, _ = await asyncio.wait({waiting}, timeout=deadline.remaining_s)
+    if done:
+        return waiting.result()
+    if not future.running():
+        waiting.cancel()
+    raise InferenceTimeout("The deadline passed before the recording was prepared.")
 
 
 async def _end(pool: ProcessPool) -> None:

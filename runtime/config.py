@@ -50,6 +50,7 @@ class Limits:
     request_deadline_s: float
     worker_timeout_s: float
     max_in_flight: int
+    retention_days: int
 
     @property
     def decode(self) -> DecodeLimits:
@@ -80,7 +81,10 @@ def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
     Raises: ConfigError naming the file and the key.
     """
     document = _read(Path(path))
-    return _section(document, "quality", QualityLimits, Path(path)), _section(document, "limits", Limits, Path(path))
+    limits = _section(document, "limits", Limits, Path(path))
+    if limits.retention_days < 1:
+        raise ConfigError(f"{Path(path).name}: limits.retention_days is {limits.retention_days}: keep calls for a day or more.")
+    return _section(document, "quality", QualityLimits, Path(path)), limits
 
 
 def preprocess_parameters(

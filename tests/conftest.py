@@ -17,6 +17,8 @@ from local_triton.ports import free_ports
 if TYPE_CHECKING:  # the training environment has no httpx
     import httpx
 
+    from tests.services.azure import Azure
+
 SAMPLES = CHECKOUT / "samples" / "preprocessing"
 
 _skipped = pytest.StashKey[list[str]]()
@@ -44,6 +46,16 @@ def api(service: Service, api_key: str) -> Iterator[httpx.Client]:
 
     with httpx.Client(base_url=service.url, headers={"X-API-Key": api_key}, timeout=5.0, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Azure]:
+    """Azurite and the Cosmos server, one pair for the whole session; each test makes containers of its own."""
+    from tests.services.azure import Azure, require_azure
+
+    require_azure()
+    with Azure() as services:
+        yield services
 
 
 @pytest.fixture(scope="session")

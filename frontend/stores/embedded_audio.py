@@ -4,64 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+from frontend.deadline import Deadline
 from frontend.errors import StoreUnavailable
+from frontend.stores.protocols import Blob
 
-_UNAVAILABLE = "The audio store can't be used now: try again."
+Answer = TypeVar("Answer")
 
 
 class FolderAudioStore:
     """Satisfies `protocols.AudioStore`. Names come from checked call ids, so they stay inside the folder."""
 
+    lookback_s: float | None = None
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def write(self, name: str, data: bytes) -> None:
-        try:
-            await asyncio.to_thread(self._write, self._folder / name, data)
-        except OSError as error:
-            raise StoreUnavailable(_UNAVAILABLE) from error
+    async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
+        await self._run(lambda: self._write(self._folder / name, data), deadline)
 
-    async def read(self, name: str) -> bytes | None:
-        try:
-            return await asyncio.to_thread((self._folder / name).read_bytes)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreUnavailable(_UNAVAILABLE) from error
+    async def read(self, name: str, deadline: Deadline) -> bytes | None:
+        return await self._run(lambda: _or_none((self._folder / name).read_bytes), deadline)
 
-    async def size(self, name: str) -> int | None:
-        try:
-            return (await asyncio.to_thread((self._folder / name).stat)).st_size
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreUnavailable(_UNAVAILABLE) from error
+    async def size(self, name: str, deadline: Deadline) -> int | None:
+        status = await self._run(lambda: _or_none((self._folder / name).stat), deadline)
+        return None if status is None else status.st_size
 
-    async def find(self, call_id: str) -> str | None:
-        try:
-            return await asyncio.to_thread(self._find, call_id)
-        except OSError as error:
-            raise StoreUnavailable(_UNAVAILABLE) from error
+    async def find(self, call_id: str, deadline: Deadline) -> str | None:
+        return await self._run(lambda: self._find(call_id), deadline)
 
-    async def erase(self, call_id: str) -> None:
+    async def erase(self, call_id: str, deadline: Deadline) -> None:
+        await self._run(lambda: self._erase(call_id), deadline)
+
+    async def blobs(self, deadline: Deadline) -> AsyncIterator[Blob]:
+        for blob in await self._run(self._list, deadline):
+            yield blob
+
+    async def remove(self, blob: Blob, deadline: Deadline) -> bool:
+        return await self._run(lambda: self._remove(blob), deadline)
+
+    async def ping(self, deadline: Deadline) -> None:
+        await self._run(lambda: self._folder.exists() and next(self._folder.iterdir(), None), deadline)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _run(self, work: Callable[[], Answer], deadline: Deadline) -> Answer:
+        """On a thread, since a disk may be slow; a thread that is not waited for any more goes on to its end."""
         try:
-            await asyncio.to_thread(self._erase, call_id)
+            async with deadline.for_store():
+                return await asyncio.to_thread(work)
         except OSError as error:
-            raise StoreUnavailable(_UNAVAILABLE) from error
+            raise StoreUnavailable("The audio store can't be used now: try again.") from error
 
     def _write(self, path: Path, data: bytes) -> None:
-        if path.exists():
-            return
-        new_folder = not path.parent.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{uuid.uuid4().hex}.part")
+        with self._locked():
+            if path.exists():
+                os.utime(path)  # from now on a sweep leaves it
+                return
+            new_folder = not path.parent.exists()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = beside.open("xb")
         try:
-            with beside.open("xb") as file:
+            with file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -69,6 +83,7 @@ class FolderAudioStore:
         except OSError:
             with contextlib.suppress(OSError):
                 beside.unlink()
+                path.parent.rmdir()  # only where it is empty
             raise
         _sync_folder(path.parent)
         if new_folder:
@@ -88,6 +103,44 @@ class FolderAudioStore:
             (self._folder / name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._folder / "calls" / call_id)
+
+    def _list(self) -> list[Blob]:
+        """Half-written files that a crash has left are listed, too."""
+        found = []
+        for path in (self._folder / "calls").glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(_blob(path.relative_to(self._folder).as_posix(), path.stat()))
+        return found
+
+    def _remove(self, blob: Blob) -> bool:
+        path = self._folder / blob.name
+        with self._locked(), contextlib.suppress(FileNotFoundError):
+            if _blob(blob.name, path.stat()).etag != blob.etag:
+                return False
+            path.unlink()
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Between finding a blob and keeping it, or removing it, no other process may do the other."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _or_none(read: Callable[[], Answer]) -> Answer | None:
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+
+
+def _blob(name: str, status: os.stat_result) -> Blob:
+    return Blob(name, datetime.fromtimestamp(status.st_mtime, UTC), str(status.st_mtime_ns))
 
 
 def _sync_folder(folder: Path) -> None:

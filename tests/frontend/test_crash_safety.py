@@ -11,6 +11,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from frontend.deadline import Deadline
 from frontend.records import record_from_dict
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
@@ -20,24 +21,26 @@ WRITER = """
 import asyncio, hashlib, os, resource, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
+from frontend.deadline import Deadline
 from frontend.errors import StoreUnavailable
 from frontend.records import CallRecord, State, StoredAudio, new_call_id, now
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 
 async def main(folder, most):
-    audio, records = FolderAudioStore(folder / "audio"), SqliteRecordStore(folder / "calls.sqlite")
+    audio, records = FolderAudioStore(folder / "audio"), SqliteRecordStore(folder / "calls.sqlite", 30)
     if most:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     async def one():
         data = os.urandom(200_000)
         call_id, sha256 = new_call_id(), hashlib.sha256(data).hexdigest()
         name = f"calls/{call_id}/{sha256}"
-        await audio.write(name, data)
+        soon = Deadline.after(30.0)
+        await audio.write(name, data, soon)
         stored = StoredAudio(name, sha256, len(data), "audio/ogg")
-        known = await records.create(CallRecord(call_id, State.RECEIVED, now(), now(), 0, None, stored, None))
+        known = await records.create(CallRecord(call_id, State.RECEIVED, now(), now(), 0, None, stored, None), soon)
         diagnosis = {"status": "ok", "padding": "x" * 5000}
-        await records.replace(replace(known.record, state=State.DIAGNOSED, diagnosis=diagnosis), known.etag)
+        await records.replace(replace(known.record, state=State.DIAGNOSED, diagnosis=diagnosis), known.etag, soon)
         print(call_id, flush=True)
     try:
         while True:
@@ -108,18 +111,19 @@ def test_audio_on_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     writer = start_writer(tmp_path, 100_000)
     output, _ = writer.communicate(timeout=60)
     assert output.splitlines() == ["unavailable: The audio store can't be used now: try again."]
-    assert [path for path in (tmp_path / "audio").rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "audio" / "calls").rglob("*")) == []
 
 
 def test_what_was_erased_is_not_on_the_disk_any_more(tmp_path: Path) -> None:
     async def write_and_erase() -> None:
-        audio, records = FolderAudioStore(tmp_path / "audio"), SqliteRecordStore(tmp_path / "calls.sqlite")
+        audio, records = FolderAudioStore(tmp_path / "audio"), SqliteRecordStore(tmp_path / "calls.sqlite", 30)
+        soon = Deadline.after(30.0)
         for row in rows:
-            await records.create(record_from_dict(row))
-            await audio.write(row["audio"]["name"], b"the recording of somebody")
+            await records.create(record_from_dict(row), soon)
+            await audio.write(row["audio"]["name"], b"the recording of somebody", soon)
         for row in rows:
-            await records.erase(row["call_id"], without_record=False)
-            await audio.erase(row["call_id"])
+            await records.erase(row["call_id"], without_record=False, deadline=soon)
+            await audio.erase(row["call_id"], soon)
         await records.close()
 
     moment = "2026-01-02T03:04:05.000000Z"

@@ -16,11 +16,13 @@ from frontend.records import (
     State,
     StoredAudio,
     checked_call_id,
+    from_now,
+    id_sha256,
     is_sort_key,
     new_call_id,
     now,
+    readable_record,
     record_from_dict,
-    seconds_since,
 )
 
 AUDIO = StoredAudio("calls/a/ff", "ff", 3, "audio/ogg")
@@ -68,7 +70,8 @@ def test_there_and_back(failure: Failure | None) -> None:
     assert record_from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
-def test_the_name_in_the_store_is_not_told() -> None:
+def test_the_name_in_the_store_and_the_lease_are_not_told() -> None:
+    assert record().to_answer().keys().isdisjoint({"owner", "due_at"})
     assert record().to_answer()["audio"] == {"sha256": "ff", "bytes": 3, "content_type": "audio/ogg"}
 
 
@@ -85,7 +88,25 @@ def test_other_texts_are_no_sort_keys(text: str) -> None:
     assert not is_sort_key(text)
 
 
-def test_moments() -> None:
+def test_moments_sort_as_they_come() -> None:
     assert abs(datetime.now(UTC) - datetime.fromisoformat(now())) < timedelta(seconds=5)
-    past = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    assert seconds_since(past) == pytest.approx(120.0, abs=5.0)  # a busy machine may take a while between two lines
+    assert from_now(-120.0) < now() < from_now(120.0)
+    passed = datetime.fromisoformat(now()) - datetime.fromisoformat(from_now(-120.0))
+    assert passed.total_seconds() == pytest.approx(120.0, abs=5.0)  # a busy machine may take a while between two lines
+
+
+def test_a_record_of_the_first_version_has_no_lease_and_is_due() -> None:
+    document = {key: value for key, value in record().to_dict().items() if key not in ("history", "owner", "due_at")}
+    old = record_from_dict(document)
+    assert (old.history, old.owner, old.due_at) == ([], None, old.updated_at)
+    assert record_from_dict({**document, "state": "diagnosed"}).due_at is None
+
+
+def test_what_can_not_be_read_is_none() -> None:
+    for broken in ({}, {**record().to_dict(), "state": "unknown"}, {**record().to_dict(), "audio": {}}):
+        assert readable_record(broken) is None
+    assert readable_record({**record().to_dict(), "_etag": "1", "newer": 2}) == record()
+
+
+def test_digests_of_ids_tell_no_id() -> None:
+    assert id_sha256("a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"

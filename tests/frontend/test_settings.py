@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from frontend.authenticate import Authenticator
 from frontend.errors import Unauthorized
@@ -12,6 +14,21 @@ from frontend.settings import ApiKey, Settings, SettingsError, read_settings
 from runtime.config import ROOT
 
 GOOD = {"API_KEY": "secret", "TOSIA_STORES": "embedded", "TRITON_URL": "localhost:8001"}
+SECRET = base64.b64encode(b"the key of the account").decode()
+CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=tosia;AccountKey={SECRET};EndpointSuffix=core.windows.net"
+AZURE = {
+    "API_KEY": "secret",
+    "TRITON_URL": "localhost:8001",
+    "BLOB_CONNECTION": CONNECTION,
+    "BLOB_CONTAINER": "calls",
+    "COSMO_ENDPOINT": "https://tosia.documents.azure.com:443/",
+    "COSMO_KEY": SECRET,
+}
+WORKLOAD = {
+    **{name: AZURE[name] for name in ("API_KEY", "TRITON_URL", "BLOB_CONTAINER", "COSMO_ENDPOINT")},
+    "TOSIA_IDENTITY": "workload",
+    "BLOB_ENDPOINT": "https://tosia.blob.core.windows.net",
+}
 
 
 def test_all_that_is_missing_is_named_in_one_line() -> None:
@@ -19,22 +36,104 @@ def test_all_that_is_missing_is_named_in_one_line() -> None:
         read_settings({})
     message = str(caught.value)
     assert "\n" not in message
-    for name in ("API_KEY", "TOSIA_STORES", "TRITON_URL"):
-        assert name in message
+    for name in ("API_KEY", "TRITON_URL", "BLOB_CONNECTION", "BLOB_CONTAINER", "COSMO_ENDPOINT", "COSMO_KEY"):
+        assert f"{name} is missing" in message
 
 
 def test_a_bare_key() -> None:
-    assert read_settings(GOOD) == Settings((ApiKey("default", "secret"),), "embedded", ROOT / "var", "localhost:8001")
+    expected = Settings((ApiKey("default", SecretStr("secret")),), None, ROOT / "var", "localhost:8001", False)
+    assert read_settings(GOOD) == expected
 
 
 def test_pairs_and_the_folder() -> None:
     settings = read_settings({**GOOD, "API_KEY": "old:k1, new:k2", "TOSIA_VAR": "/some/where"})
-    assert settings.api_keys == (ApiKey("old", "k1"), ApiKey("new", "k2"))
+    assert settings.api_keys == (ApiKey("old", SecretStr("k1")), ApiKey("new", SecretStr("k2")))
     assert settings.var == Path("/some/where")
 
 
-def test_keys_do_not_show() -> None:
-    assert "secret" not in repr(read_settings(GOOD))
+def test_azure_is_the_default_and_takes_keys() -> None:
+    settings = read_settings(AZURE)
+    assert settings.azure is not None
+    assert not settings.azure.needs_identity
+    assert settings.azure.blob_connection == SecretStr(CONNECTION)
+    assert settings.azure.cosmos_key == SecretStr(SECRET)
+    assert (settings.azure.cosmos_database, settings.azure.cosmos_container) == ("tosia", "calls")
+    assert read_settings({**AZURE, "TOSIA_STORES": "azure"}) == settings
+    named = read_settings({**AZURE, "COSMO_DATABASE": "d", "COSMO_CONTAINER": "c"}).azure
+    assert named is not None
+    assert (named.cosmos_database, named.cosmos_container) == ("d", "c")
+
+
+def test_an_identity_needs_no_keys_and_uses_none() -> None:
+    for more in ({}, {"COSMO_KEY": SECRET, "BLOB_CONNECTION": CONNECTION}):
+        azure = read_settings({**WORKLOAD, **more}).azure
+        assert azure is not None
+        assert (azure.blob_connection, azure.cosmos_key) == (None, None)
+        assert azure.blob_endpoint == WORKLOAD["BLOB_ENDPOINT"]
+
+
+def test_either_may_have_an_identity_alone() -> None:
+    blob = read_settings({**AZURE, "BLOB_CONNECTION": "", "BLOB_ENDPOINT": WORKLOAD["BLOB_ENDPOINT"]}).azure
+    assert blob is not None
+    assert (blob.blob_connection, blob.cosmos_key) == (None, SecretStr(SECRET))
+    cosmos = read_settings({**AZURE, "TOSIA_IDENTITY": "workload"}).azure
+    assert cosmos is not None
+    assert (cosmos.blob_connection, cosmos.cosmos_key) == (SecretStr(CONNECTION), None)
+
+
+def test_secrets_do_not_show() -> None:
+    for environment in (GOOD, AZURE):
+        shown = repr(read_settings(environment)) + str(read_settings(environment))
+        assert "secret'" not in shown
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BLOB_CONNECTION", "not a connection string"),
+        ("BLOB_CONNECTION", "AccountName=tosia"),
+        ("BLOB_CONNECTION", CONNECTION.replace(SECRET, "*" * 8)),
+        ("BLOB_CONNECTION", CONNECTION.replace("https", "http")),
+        ("BLOB_CONTAINER", "Calls"),
+        ("BLOB_CONTAINER", "a/b"),
+        ("BLOB_CONTAINER", ""),
+        ("COSMO_ENDPOINT", ""),
+        ("COSMO_ENDPOINT", "tosia.documents.azure.com"),
+        ("COSMO_ENDPOINT", "http://tosia.documents.azure.com"),
+        ("COSMO_ENDPOINT", f"https://user:{SECRET}@tosia.documents.azure.com"),
+        ("COSMO_KEY", ""),
+        ("COSMO_KEY", "not a key!"),
+        ("TOSIA_IDENTITY", "managed"),
+        ("ALLOW_UNVALIDATED", "yes"),
+    ],
+)
+def test_azure_settings_that_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**AZURE, name: value})
+    assert str(caught.value).startswith(name)
+    assert SECRET not in str(caught.value)
+    assert "not a key!" not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["", "ftp://x", "http://tosia.blob.core.windows.net", "https://"])
+def test_blob_endpoints_that_are_refused(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match=r"^BLOB_(ENDPOINT|CONNECTION)"):
+        read_settings({**WORKLOAD, "BLOB_ENDPOINT": endpoint})
+
+
+def test_an_emulator_on_loopback_may_speak_plain_http() -> None:
+    azure = read_settings({**AZURE, "COSMO_ENDPOINT": "http://127.0.0.1:8081/"}).azure
+    assert azure is not None
+    assert azure.cosmos_endpoint == "http://127.0.0.1:8081/"
+
+
+def test_unvalidated_models_are_served_only_where_it_is_allowed() -> None:
+    assert [read_settings({**AZURE, "ALLOW_UNVALIDATED": text}).allow_unvalidated for text in ("", "0", "1")] == [
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +152,8 @@ def test_keys_do_not_show() -> None:
         "a b",
         "a\tb",
         "a\nb",
+        "a\nb:k",
+        "a b:k",
         "\udcff",
     ],
 )
@@ -72,7 +173,7 @@ def test_addresses_that_are_taken(url: str) -> None:
     assert read_settings({**GOOD, "TRITON_URL": url}).triton_url == url
 
 
-@pytest.mark.parametrize("stores", ["azure", "AZURE", "", "folder"])
+@pytest.mark.parametrize("stores", ["AZURE", "", "folder"])
 def test_stores_that_are_refused(stores: str) -> None:
     with pytest.raises(SettingsError, match=r"^TOSIA_STORES"):
         read_settings({**GOOD, "TOSIA_STORES": stores})

@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from frontend.deadline import Deadline
 from frontend.errors import CallErased, StoreUnavailable
-from frontend.records import CallRecord, State, StoredAudio
+from frontend.records import CallRecord, State, StoredAudio, from_now, now
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
-from frontend.stores.protocols import AudioStore, CallExists, RecordStore, StaleRecord
+from frontend.stores.opening import Stores, open_stores
+from frontend.stores.protocols import Blob, CallExists, StaleRecord
+from tests.frontend.settings import azure_settings, embedded_settings
+from tests.services.azure import Azure
+
+RETENTION_DAYS = 30
 
 
 @dataclass
 class Pair:
     """put: as the telephone system does, past our interface."""
 
-    audio: AudioStore
-    records: RecordStore
+    stores: Stores
     put: Callable[[str, bytes], None]
 
+    @property
+    def audio(self) -> Any:
+        """With a deadline that is far away."""
+        return _Unhurried(self.stores.audio)
 
-def embedded(folder: Path) -> Pair:
+    @property
+    def records(self) -> Any:
+        return _Unhurried(self.stores.records)
+
+
+class _Unhurried:
+    """A store whose methods need no deadline: most checks here are about something else."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
+        return lambda *args, **more: method(*args, **more, deadline=Deadline.after(30.0))
+
+
+def embedded(request: pytest.FixtureRequest, folder: Path) -> Pair:
     def put(name: str, data: bytes) -> None:
         (folder / "audio").mkdir(parents=True, exist_ok=True)
         (folder / "audio" / name).write_bytes(data)
 
-    return Pair(FolderAudioStore(folder / "audio"), SqliteRecordStore(folder / "calls.sqlite"), put)
+    return Pair(open_stores(embedded_settings(folder), RETENTION_DAYS), put)
 
 
-IMPLEMENTATIONS: dict[str, Callable[[Path], Pair]] = {"embedded": embedded}
+def azure(request: pytest.FixtureRequest, folder: Path) -> Pair:
+    services: Azure = request.getfixturevalue("azure")
+    account = services.new_containers()
+    return Pair(open_stores(azure_settings(account), RETENTION_DAYS), account.put)
+
+
+IMPLEMENTATIONS: dict[str, Callable[[pytest.FixtureRequest, Path], Pair]] = {"embedded": embedded, "azure": azure}
 
 Check = Callable[[Pair], Awaitable[None]]
 
@@ -46,11 +80,11 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Check], Non
     """Runs a check on new stores, which are closed after it."""
 
     async def on_new_stores(check: Check) -> None:
-        pair = IMPLEMENTATIONS[request.param](tmp_path)
+        pair = IMPLEMENTATIONS[request.param](request, tmp_path)
         try:
             await check(pair)
         finally:
-            await pair.records.close()
+            await pair.stores.close()
 
     return lambda check: asyncio.run(on_new_stores(check))
 
@@ -139,14 +173,17 @@ def test_pages_by_state_and_status(run: Callable[[Check], None]) -> None:
     run(check)
 
 
-def test_calls_that_wait_come_oldest_first(run: Callable[[Check], None]) -> None:
+def test_calls_that_are_due_come_in_that_order(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         for n in (2, 0, 1):
-            await pair.records.create(record(f"call-{n}", n))
+            await pair.records.create(replace(record(f"call-{n}"), due_at=f"2026-01-02T03:04:0{n}.000000Z"))
+        await pair.records.create(replace(record("leased"), due_at=from_now(60.0)))
         await pair.records.create(record("done", 3, State.DIAGNOSED, "ok"))
-        waiting = await pair.records.received(2)
-        assert [one.record.call_id for one in waiting] == ["call-0", "call-1"]
-        await pair.records.replace(replace(waiting[0].record, attempts=1), waiting[0].etag)
+        due = await pair.records.due(now(), 2)
+        assert [one.record.call_id for one in due] == ["call-0", "call-1"]
+        await pair.records.replace(replace(due[0].record, due_at=from_now(60.0)), due[0].etag)
+        await pair.records.replace(replace(due[1].record, state=State.DIAGNOSED, due_at=None), due[1].etag)
+        assert [one.record.call_id for one in await pair.records.due(now(), 9)] == ["call-2"]
 
     run(check)
 
@@ -164,7 +201,7 @@ def test_an_erased_call_never_comes_back(run: Callable[[Check], None]) -> None:
         with pytest.raises(StaleRecord):
             await pair.records.replace(known.record, known.etag)
         assert (await pair.records.page(9, None, None, None)).items == []
-        assert await pair.records.received(9) == []
+        assert await pair.records.due(now(), 9) == []
         assert await pair.records.read("never-there") is None
 
     run(check)
@@ -213,23 +250,205 @@ def test_audio_that_the_telephone_system_put_there(run: Callable[[Check], None])
     run(check)
 
 
+async def listed(pair: Pair) -> dict[str, Blob]:
+    return {blob.name: blob async for blob in pair.audio.blobs()}
+
+
+def test_blobs_are_listed_and_removed_unless_they_were_written_again(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        assert await listed(pair) == {}
+        for name in ("calls/a/00", "calls/a/11", "calls/b.c/22"):
+            await pair.audio.write(name, b"abc")
+        pair.put("phone.wav", b"not under calls/")
+        before = await listed(pair)
+        assert before.keys() == {"calls/a/00", "calls/a/11", "calls/b.c/22"}
+        assert all(abs((blob.written_at - datetime.now(UTC)).total_seconds()) < 60 for blob in before.values())
+        await asyncio.sleep(0.01)
+        await pair.audio.write("calls/a/00", b"abc")  # a late retry of a call whose record was never created
+        assert not await pair.audio.remove(before["calls/a/00"])
+        assert await pair.audio.remove(before["calls/a/11"])
+        await pair.audio.remove(before["calls/a/11"])  # safe to repeat
+        assert (await listed(pair)).keys() == {"calls/a/00", "calls/b.c/22"}
+        assert await pair.audio.read("calls/a/00") == b"abc"
+        await pair.audio.write("calls/a/11", b"abc")
+        assert await pair.audio.read("calls/a/11") == b"abc"
+
+    run(check)
+
+
+# aiohttp warns of every body over 1 MiB: copying 20 MiB into the transport takes milliseconds.
+@pytest.mark.filterwarnings("ignore:Sending a large body directly")
+def test_large_audio_comes_back_as_it_was(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        data = os.urandom(20 * 2**20)
+        await pair.audio.write("calls/large/00", data)
+        assert await pair.audio.read("calls/large/00") == data
+        assert await pair.audio.size("calls/large/00") == len(data)
+
+    run(check)
+
+
+def test_a_record_keeps_its_history_and_lease(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        history = [{"at": now(), "diagnosis": {"status": "ok", "text": "ñ\u2028\U0001f637"}}]
+        kept = replace(record("a"), history=history, owner="somebody", due_at=from_now(5.0))
+        await pair.records.create(kept)
+        known = await pair.records.read("a")
+        assert known is not None
+        assert known.record == kept
+
+    run(check)
+
+
+def test_ids_with_every_allowed_character(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        for call_id in ("A", "a.b", "a=b_c-d", "0" * 128, "x..y", "a" * 64):
+            name = f"calls/{call_id}/ff"
+            await pair.audio.write(name, call_id.encode())
+            await pair.records.create(record(call_id))
+            known = await pair.records.read(call_id)
+            assert known is not None
+            assert known.record.call_id == call_id
+            assert await pair.audio.read(name) == call_id.encode()
+            assert await pair.records.erase(call_id, without_record=False)
+            await pair.audio.erase(call_id)
+            assert await pair.audio.read(name) is None
+
+    run(check)
+
+
+def test_a_forgotten_call_leaves_no_tombstone(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        await pair.records.create(record("a"))
+        await pair.records.forget("a")
+        await pair.records.forget("a")
+        assert await pair.records.read("a") is None
+        await pair.records.create(record("a"))
+
+    run(check)
+
+
+def test_it_answers_a_ping(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        await pair.audio.ping()
+        await pair.records.ping()
+
+    run(check)
+
+
+def test_nothing_is_asked_after_the_deadline(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        await pair.records.create(record("a"))
+        known = await pair.records.read("a")
+        assert known is not None
+        late = Deadline.after(0.0)
+        audio, records = pair.stores.audio, pair.stores.records
+        for refused in (
+            audio.write("calls/late/ff", b"abc", late),
+            audio.read("calls/late/ff", late),
+            audio.size("calls/late/ff", late),
+            audio.find("late", late),
+            audio.erase("late", late),
+            audio.remove(Blob("calls/late/ff", datetime.now(UTC), "0"), late),
+            audio.ping(late),
+            records.create(record("late"), late),
+            records.read("late", late),
+            records.replace(known.record, known.etag, late),
+            records.page(9, None, None, None, late),
+            records.due(now(), 9, late),
+            records.erase("late", without_record=True, deadline=late),
+            records.ping(late),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await refused
+        assert await pair.audio.read("calls/late/ff") is None
+        assert await pair.records.read("late") is None
+        assert await pair.records.read("a") == known
+
+    run(check)
+
+
 def test_a_record_store_that_can_not_be_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "text.sqlite").write_text("not a database, but long enough to be taken for one's header" * 9)
     for path in (tmp_path / "file" / "calls.sqlite", tmp_path / "text.sqlite"):
         with pytest.raises(StoreUnavailable):
-            SqliteRecordStore(path)
+            SqliteRecordStore(path, RETENTION_DAYS)
 
 
 def test_a_locked_record_store_is_unavailable(tmp_path: Path) -> None:
     async def check() -> None:
-        store = SqliteRecordStore(tmp_path / "calls.sqlite")
+        store = SqliteRecordStore(tmp_path / "calls.sqlite", RETENTION_DAYS)
         with closing(sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             with pytest.raises(StoreUnavailable):
-                await store.create(record("a"))
-            await store.ping()  # readers go on beside a writer
-        await store.create(record("a"))
+                await store.create(record("a"), Deadline.after(0.5))
+            with pytest.raises(StoreUnavailable):  # of SQLite itself, where the deadline is later
+                await store.create(record("b"), Deadline.after(30.0))
+            await store.ping(Deadline.after(9.0))  # readers go on beside a writer
+        await store.create(record("c"), Deadline.after(9.0))
         await store.close()
+
+    asyncio.run(check())
+
+
+def test_what_is_older_than_the_retention_period_expires(tmp_path: Path) -> None:
+    """In the embedded stores; Cosmos and Blob Storage remove it themselves."""
+
+    async def check() -> None:
+        store = SqliteRecordStore(tmp_path / "calls.sqlite", RETENTION_DAYS)
+        day_s = 86_400.0
+        for call_id, age_days in (("old", 31), ("older", 99), ("young", 29)):
+            received = from_now(-age_days * day_s)
+            await store.create(replace(record(call_id), received_at=received), Deadline.after(9.0))
+        assert await store.expired(9, Deadline.after(9.0)) == ["older", "old"]
+        await store.erase("young", without_record=False, deadline=Deadline.after(9.0))
+        with pytest.raises(CallErased):
+            await store.read("young", Deadline.after(9.0))
+        with closing(sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None)) as other:
+            other.execute("UPDATE tombstones SET erased_at = ?", (from_now(-31 * day_s),))
+            assert await store.read("young", Deadline.after(9.0)) is None
+            assert await store.expired(1, Deadline.after(9.0)) == ["older"]
+            assert other.execute("SELECT count(*) FROM tombstones").fetchone() == (0,)
+        await store.close()
+
+    asyncio.run(check())
+
+
+def test_a_database_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """Its records have no lease, and what it left unfinished is due."""
+    with closing(sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None)) as old:
+        old.execute(
+            "CREATE TABLE calls (id TEXT PRIMARY KEY, sort_key TEXT NOT NULL, state TEXT NOT NULL, status TEXT,"
+            " version INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID"
+        )
+        for one in (record("left"), record("done", 1, State.DIAGNOSED, "ok")):
+            document = {key: value for key, value in one.to_dict().items() if key not in ("history", "owner", "due_at")}
+            row = (one.call_id, one.sort_key, one.state, None, 1, json.dumps(document))
+            old.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    async def check() -> None:
+        store = SqliteRecordStore(tmp_path / "calls.sqlite", RETENTION_DAYS)
+        (due,) = await store.due(now(), 9, Deadline.after(9.0))
+        assert due.record.call_id == "left"
+        await store.replace(replace(due.record, state=State.FAILED, due_at=None), due.etag, Deadline.after(9.0))
+        assert await store.due(now(), 9, Deadline.after(9.0)) == []
+        await store.close()
+
+    asyncio.run(check())
+
+
+def test_two_processes_on_one_folder_neither_lose_nor_remove_audio(tmp_path: Path) -> None:
+    """One removes what it has listed while the other writes it again: whichever comes first, what was written stays."""
+
+    async def check() -> None:
+        one, other = FolderAudioStore(tmp_path), FolderAudioStore(tmp_path)
+        name, soon = "calls/a/ff", Deadline.after(30.0)
+        for _ in range(200):
+            await one.write(name, b"abc", soon)
+            (blob,) = [blob async for blob in one.blobs(soon)]
+            await asyncio.gather(one.remove(blob, soon), other.write(name, b"abc", soon))
+            assert await one.read(name, soon) == b"abc"
+            await one.erase("a", soon)
 
     asyncio.run(check())

@@ -74,8 +74,10 @@ def test_a_record_of_a_newer_version_is_read_and_a_broken_one_stops_nobody(one: 
     with closing(sqlite3.connect(one.var / "calls.sqlite")) as store, store:
         (document,) = store.execute("SELECT document FROM calls WHERE id = 'newer'").fetchone()
         changed = {**json.loads(document), "a_new_field": 1, "state": "received", "diagnosis": None}
-        store.execute("UPDATE calls SET state = 'received', document = ? WHERE id = 'newer'", (json.dumps(changed),))
-        store.execute("INSERT INTO calls VALUES ('broken', '0', 'received', NULL, 1, '{}')")
+        store.execute(
+            "UPDATE calls SET state = 'received', due_at = '', document = ? WHERE id = 'newer'", (json.dumps(changed),)
+        )
+        store.execute("INSERT INTO calls VALUES ('broken', '9', 'received', NULL, 1, '{}', '0')")
     assert one.api.get("/v1/calls/newer").status_code == 200
     wait_for(lambda: one.state("newer") == "diagnosed", "the finisher goes on past the broken record")
     with closing(sqlite3.connect(one.var / "calls.sqlite")) as store, store:

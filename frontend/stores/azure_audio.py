@@ -1,0 +1,153 @@
+"""Audio in Azure Blob Storage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
+
+from frontend.deadline import Deadline
+from frontend.errors import BodyTooLarge, StoreUnavailable
+from frontend.records import now
+from frontend.settings import AzureSettings
+from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
+from frontend.stores.azure_identity import TokenCredential
+from frontend.stores.protocols import Blob
+
+SERVICE = "The audio store"
+LOOKBACK_S = 86_400.0
+_ABSENT, _THERE, _CHANGED, _TOO_LARGE = 404, 409, 412, 413
+_WHOLE_BYTES = 64 * 1024 * 1024  # every recording goes and comes in one request, so that it is whole or absent
+
+
+class BlobAudioStore:
+    """Satisfies `protocols.AudioStore`. Errors are told by their status: Azure and
+    Azurite raise different types."""
+
+    lookback_s: float | None = LOOKBACK_S
+
+    def __init__(self, settings: AzureSettings, credential: TokenCredential | None) -> None:
+        """credential: where the settings name an endpoint instead of a connection string."""
+        options: dict[str, Any] = {
+            "retry_policy": ExponentialRetry(initial_backoff=0, increment_base=2, retry_total=3, random_jitter_range=0),
+            "connection_timeout": CONNECT_S,
+            "read_timeout": READ_S,
+            "max_single_put_size": _WHOLE_BYTES,
+            "max_single_get_size": _WHOLE_BYTES,
+        }
+        if settings.blob_connection is not None:
+            connection = settings.blob_connection.get_secret_value()
+            self._service = BlobServiceClient.from_connection_string(connection, **options)
+        else:
+            self._service = BlobServiceClient(settings.blob_endpoint, credential, **options)
+        self._container: ContainerClient = self._service.get_container_client(settings.blob_container)
+
+    async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
+        blob = self._container.get_blob_client(name)
+        async with azure_call(SERVICE, deadline):
+            for _ in range(3):  # a sweep may remove it between the two requests
+                try:
+                    await blob.upload_blob(data, length=len(data), overwrite=False)
+                except HttpResponseError as error:
+                    if error.status_code == _TOO_LARGE:
+                        raise BodyTooLarge(
+                            "The audio store takes no recording of this size: send less of it."
+                        ) from error
+                    if error.status_code not in (_THERE, _CHANGED):
+                        raise
+                else:
+                    return
+                # It is there, since a name holds its bytes' digest; from now on a sweep leaves it.
+                try:
+                    await blob.set_blob_metadata({"written_again": now()})
+                except HttpResponseError as error:
+                    if error.status_code != _ABSENT:
+                        raise
+                else:
+                    return
+        raise StoreUnavailable("The audio store removed the recording while it was written: try again.")
+
+    async def read(self, name: str, deadline: Deadline) -> bytes | None:
+        async with azure_call(SERVICE, deadline):
+            try:
+                download = await self._container.download_blob(name)
+                data: bytes = await download.readall()
+            except HttpResponseError as error:
+                if error.status_code != _ABSENT:
+                    raise
+                return None
+            return data
+
+    async def size(self, name: str, deadline: Deadline) -> int | None:
+        async with azure_call(SERVICE, deadline):
+            try:
+                properties = await self._container.get_blob_client(name).get_blob_properties()
+            except HttpResponseError as error:
+                if error.status_code != _ABSENT:
+                    raise
+                return None
+            return int(properties.size)
+
+    async def find(self, call_id: str, deadline: Deadline) -> str | None:
+        async with azure_call(SERVICE, deadline):
+            async for blob in self._container.list_blobs(f"{call_id}."):
+                if _is_audio_of(blob, call_id):
+                    return str(blob.name)
+        return None
+
+    async def erase(self, call_id: str, deadline: Deadline) -> None:
+        async with azure_call(SERVICE, deadline):
+            names = [
+                blob.name async for blob in self._container.list_blobs(f"{call_id}.") if _is_audio_of(blob, call_id)
+            ]
+            names += [blob.name async for blob in self._container.list_blobs(f"calls/{call_id}/")]
+            for name in names:
+                await self._delete(name)
+
+    async def blobs(self, deadline: Deadline) -> AsyncIterator[Blob]:
+        pages = self._container.list_blobs("calls/").by_page()
+        while True:
+            async with azure_call(
+                SERVICE, deadline
+            ):  # left before each `yield`: what the caller does is no call of ours
+                try:
+                    page = [Blob(blob.name, blob.last_modified, blob.etag) async for blob in await anext(pages)]
+                except StopAsyncIteration:
+                    return
+            for one in page:
+                yield one
+
+    async def remove(self, blob: Blob, deadline: Deadline) -> bool:
+        async with azure_call(SERVICE, deadline):
+            try:
+                await self._delete(blob.name, etag=blob.etag, match_condition=MatchConditions.IfNotModified)
+            except HttpResponseError as error:
+                if error.status_code != _CHANGED:
+                    raise
+                return False
+        return True
+
+    async def ping(self, deadline: Deadline) -> None:
+        async with azure_call(SERVICE, deadline):
+            async for _ in self._container.list_blobs("calls/", results_per_page=1):
+                break
+
+    async def close(self) -> None:
+        await self._service.close()
+
+    async def _delete(self, name: str, **conditions: Any) -> None:
+        try:
+            await self._container.delete_blob(name, delete_snapshots="include", **conditions)
+        except HttpResponseError as error:
+            if error.status_code != _ABSENT:
+                raise
+
+
+def _is_audio_of(blob: BlobProperties, call_id: str) -> bool:
+    """`a.wav` is audio of `a`; `a.b.wav` is that of `a.b`."""
+    stem, dot, suffix = blob.name.rpartition(".")
+    return bool(dot and suffix and stem == call_id and "/" not in suffix)

@@ -1,0 +1,47 @@
+"""One call of an Azure service: within a deadline, and with its errors as ours."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from frontend.deadline import Deadline
+from frontend.errors import StoreUnavailable
+
+MAX_RETRY_AFTER_S = 60
+# Of one attempt; the deadline ends the call as a whole.
+CONNECT_S = 3.0
+READ_S = 8.0
+
+_log = logging.getLogger("tosia.stores")
+
+
+@asynccontextmanager
+async def azure_call(service: str, deadline: Deadline) -> AsyncIterator[None]:
+    """What the caller has not caught inside is StoreUnavailable; the SDK's words may hold addresses and stay in the cause."""
+    try:
+        async with deadline.for_store():
+            yield
+    except HttpResponseError as error:
+        _log.warning("%s answered %s", service, error.status_code or "what can't be read")
+        raise StoreUnavailable(f"{service} can't be used now: try again.", _retry_after_s(error)) from error
+    except (AzureError, aiohttp.ClientError, OSError) as error:
+        _log.warning("%s can't be reached (%s)", service, type(error).__name__)
+        raise StoreUnavailable(f"{service} can't be reached now: try again.") from error
+
+
+def _retry_after_s(error: HttpResponseError) -> int:
+    """What the service asks for, in whole seconds."""
+    headers: Mapping[str, str] = getattr(error.response, "headers", None) or getattr(error, "headers", None) or {}
+    for name, unit_s in (("x-ms-retry-after-ms", 1e-3), ("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(seconds * unit_s)))
+    return 2

@@ -1,0 +1,39 @@
+"""The stores that the settings name."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from frontend.settings import Settings
+from frontend.stores.azure_audio import BlobAudioStore
+from frontend.stores.azure_identity import TokenCredential, workload_credential
+from frontend.stores.azure_records import CosmosRecordStore
+from frontend.stores.embedded_audio import FolderAudioStore
+from frontend.stores.embedded_records import SqliteRecordStore
+from frontend.stores.protocols import AudioStore, RecordStore
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where audio and records lie; credential: what both ask Azure with, closed after them."""
+
+    audio: AudioStore
+    records: RecordStore
+    credential: TokenCredential | None = field(default=None, repr=False)
+
+    async def close(self) -> None:
+        """Give back what they hold."""
+        await asyncio.gather(self.audio.close(), self.records.close())
+        if self.credential is not None:
+            await self.credential.close()
+
+
+def open_stores(settings: Settings, retention_days: int) -> Stores:
+    """Raises: StoreUnavailable where an embedded store can't be opened; Azure's are asked at the first call."""
+    if settings.azure is None:
+        records = SqliteRecordStore(settings.var / "calls.sqlite", retention_days)
+        return Stores(FolderAudioStore(settings.var / "audio"), records)
+    credential = workload_credential() if settings.azure.needs_identity else None
+    audio = BlobAudioStore(settings.azure, credential)
+    return Stores(audio, CosmosRecordStore(settings.azure, credential, retention_days), credential)
