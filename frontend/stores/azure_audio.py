@@ -33,7 +33,8 @@ class BlobAudioStore:
     def __init__(self, settings: AzureSettings, credential: TokenCredential | None) -> None:
         """credential: where the settings name an endpoint instead of a connection string."""
         options: dict[str, Any] = {
-            "retry_policy": ExponentialRetry(initial_backoff=0, increment_base=2, retry_total=3, random_jitter_range=0),
+            # At once and after a second; the SDK's own pauses begin at 15 s, longer than a request may take.
+            "retry_policy": ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=0),
             "connection_timeout": CONNECT_S,
             "read_timeout": READ_S,
             "max_single_put_size": _WHOLE_BYTES,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +21,26 @@ PATIENCE_S = 30.0
 
 
 class FrontEnd:
-    """`python -m frontend` with embedded stores in `var`; answers are asked through `api`."""
+    """`python -m frontend`; answers are asked through `api`.
 
-    def __init__(self, var: Path, triton_url: str, checkout: Path = CHECKOUT) -> None:
+    var: its folder; its log lies there. stores: the environment of its stores; by default embedded ones in `var`
+    module: what is run instead of `frontend`
+    """
+
+    def __init__(
+        self,
+        var: Path,
+        triton_url: str,
+        checkout: Path = CHECKOUT,
+        stores: Mapping[str, str] | None = None,
+        module: str = "frontend",
+    ) -> None:
         self.port, self.metrics_port = free_ports(2)
         self.var = var
+        self.environment: dict[str, str] = dict(stores or {"TOSIA_STORES": "embedded", "TOSIA_VAR": str(var)})
         self._checkout = checkout
         self._triton_url = triton_url
+        self._module = module
         self.process: subprocess.Popen[bytes] | None = None
         self.api = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", headers={"X-API-Key": KEY}, timeout=20.0, trust_env=False
@@ -35,13 +48,12 @@ class FrontEnd:
 
     def start(self, *options: str) -> None:
         """Returns when it answers, ready or not."""
-        environment = {**os.environ, "API_KEY": KEY, "TOSIA_STORES": "embedded", "TOSIA_VAR": str(self.var)}
         with (self.var / "frontend.log").open("ab") as log:
-            command = [sys.executable, "-m", "frontend", "--port", str(self.port)]
+            command = [sys.executable, "-m", self._module, "--port", str(self.port)]
             self.process = subprocess.Popen(
                 [*command, "--metrics-port", str(self.metrics_port), *options],
                 cwd=self._checkout,
-                env={**environment, "TRITON_URL": self._triton_url},
+                env={**os.environ, "API_KEY": KEY, "TRITON_URL": self._triton_url, **self.environment},
                 stdout=log,
                 stderr=log,
             )
@@ -70,9 +82,15 @@ class FrontEnd:
 
 
 @contextmanager
-def front_end(var: Path, triton_url: str, checkout: Path = CHECKOUT) -> Iterator[FrontEnd]:
+def front_end(
+    var: Path,
+    triton_url: str,
+    checkout: Path = CHECKOUT,
+    stores: Mapping[str, str] | None = None,
+    module: str = "frontend",
+) -> Iterator[FrontEnd]:
     """Not started yet; ended at exit."""
-    one = FrontEnd(var, triton_url, checkout)
+    one = FrontEnd(var, triton_url, checkout, stores, module)
     try:
         yield one
     finally:

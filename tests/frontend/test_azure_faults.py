@@ -1,0 +1,295 @@
+"""What Azure's services do on a bad day, scripted before the real servers: throttling, outages, cut and slow connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from frontend.deadline import Deadline
+from frontend.errors import BodyTooLarge, StoreUnavailable
+from frontend.records import State
+from frontend.stores.opening import Stores, open_stores
+from frontend.stores.protocols import CallExists, RecordTooLarge, StaleRecord
+from tests.frontend.settings import azure_settings
+from tests.frontend.test_stores import record
+from tests.services.azure import Account, Azure
+from tests.services.http_proxy import Answer, Cut, HttpProxy, Lose, Refuse, Seen, Slow, first
+
+THROTTLED = Answer(429, {"x-ms-retry-after-ms": "40", "x-ms-substatus": "3200"})
+THROTTLED_LONG = Answer(429, {"x-ms-retry-after-ms": "7000", "x-ms-substatus": "3200"})
+BUSY = Answer(503, {"x-ms-error-code": "ServerBusy", "Retry-After": "9"})
+
+
+class Proxied:
+    """Stores that reach Azurite and Cosmos through proxies."""
+
+    def __init__(self, azure: Azure) -> None:
+        self.account = azure.new_containers()
+        self.azure = azure
+        self.blob = HttpProxy(azure.azurite.port)
+        self.cosmos = HttpProxy(azure.cosmos.port)
+
+    @contextmanager
+    def running(self) -> Iterator[Account]:
+        with self.blob, self.cosmos:
+            yield self.account.behind(self.azure.azurite, self.blob.port, self.cosmos.port)
+
+
+@pytest.fixture
+def proxied(azure: Azure) -> Proxied:
+    return Proxied(azure)
+
+
+def on_stores(proxied: Proxied, check: Callable[[Stores], Awaitable[None]]) -> None:
+    async def run(account: Account) -> None:
+        stores = open_stores(azure_settings(account), 30)
+        try:
+            await stores.records.ping(soon())  # connected before anything goes wrong
+            await check(stores)
+        finally:
+            await stores.close()
+
+    with proxied.running() as account:
+        asyncio.run(run(account))
+
+
+def soon(seconds: float = 10.0) -> Deadline:
+    return Deadline.after(seconds)
+
+
+def is_write(seen: Seen) -> bool:
+    """Of an item, not a query."""
+    return seen.method in ("POST", "PUT") and "x-ms-documentdb-isquery" not in seen.headers
+
+
+def test_a_throttled_write_is_sent_again_after_the_time_that_cosmos_names(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = first(3, THROTTLED, is_write)
+        started = time.monotonic()
+        await stores.records.create(record("a"), soon())
+        assert time.monotonic() - started >= 3 * 0.04
+        assert proxied.cosmos.faults == 3
+        known = await stores.records.read("a", soon())
+        assert known is not None
+
+    on_stores(proxied, check)
+
+
+def test_throttling_without_end_is_told_with_the_time_that_cosmos_names(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = lambda _: THROTTLED_LONG
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await stores.records.create(record("a"), soon(1.0))
+        assert time.monotonic() - started < 5.0  # the deadline ends the waiting
+
+    on_stores(proxied, check)
+
+
+@pytest.mark.parametrize("answer", [BUSY, Answer(500), Answer(408), Answer(401), Answer(403), Answer(400)])
+def test_an_error_of_cosmos_is_unavailable_and_nothing_else(proxied: Proxied, answer: Answer) -> None:
+    async def check(stores: Stores) -> None:
+        known = await stores.records.create(record("a"), soon())
+        proxied.cosmos.rule = lambda _: answer
+        operations: list[Callable[[], Awaitable[Any]]] = [
+            lambda: stores.records.create(record("b"), soon()),
+            lambda: stores.records.read("a", soon()),
+            lambda: stores.records.replace(known.record, known.etag, soon()),
+            lambda: stores.records.page(9, None, None, None, soon()),
+            lambda: stores.records.due("9", 9, soon()),
+            lambda: stores.records.erase("a", without_record=False, deadline=soon()),
+            lambda: stores.records.ping(soon()),
+        ]
+        for operation in operations:
+            with pytest.raises(StoreUnavailable) as caught:
+                await operation()
+            assert caught.value.retry_after_s == (9 if answer is BUSY else 2)
+        proxied.cosmos.rule = lambda _: None
+        assert await stores.records.read("a", soon()) == known
+
+    on_stores(proxied, check)
+
+
+def test_a_missing_container_is_an_error_and_no_missing_call(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = lambda _: Answer(404, {"x-ms-substatus": "1003"})
+        with pytest.raises(StoreUnavailable):
+            await stores.records.read("a", soon())
+
+    on_stores(proxied, check)
+
+
+def test_a_record_that_is_too_large_is_told_apart(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        known = await stores.records.create(record("a"), soon())
+        proxied.cosmos.rule = lambda seen: Answer(413) if seen.method == "PUT" else None
+        with pytest.raises(RecordTooLarge):
+            await stores.records.replace(known.record, known.etag, soon())
+
+    on_stores(proxied, check)
+
+
+def test_a_write_whose_answer_was_lost_counts_once(proxied: Proxied) -> None:
+    """Cosmos has done it; whether the SDK asks again or not, the call is there once and is found to be ours."""
+
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = first(1, Lose(), is_write)
+        mine = replace(record("a"), owner="me")
+        with suppress(CallExists, StoreUnavailable):
+            await stores.records.create(mine, soon())
+        known = await stores.records.read("a", soon())
+        assert known is not None
+        assert known.record == mine
+        proxied.cosmos.rule = first(1, Lose(), is_write)
+        done = replace(known.record, state=State.DIAGNOSED, attempts=1)
+        try:
+            written = await stores.records.replace(done, known.etag, soon())
+        except StoreUnavailable:
+            pass
+        else:
+            assert written.record == done
+        after = await stores.records.read("a", soon())
+        assert after is not None
+        assert after.record == done
+        with pytest.raises(StaleRecord):
+            await stores.records.replace(replace(done, attempts=2), known.etag, soon())
+
+    on_stores(proxied, check)
+
+
+@pytest.mark.parametrize("fault", [Refuse(), Slow(1.5), Cut()])
+def test_a_cosmos_that_can_not_be_reached_in_time_is_unavailable(proxied: Proxied, fault: Refuse | Slow | Cut) -> None:
+    async def check(stores: Stores) -> None:
+        await stores.records.create(record("a"), soon())
+        proxied.cosmos.rule = lambda _: fault
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await stores.records.read("a", soon(1.0))
+        assert time.monotonic() - started < 5.0
+        proxied.cosmos.rule = lambda _: None
+        assert await stores.records.read("a", soon()) is not None
+
+    on_stores(proxied, check)
+
+
+def test_audio_is_uploaded_only_where_nothing_is(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        await stores.audio.write("calls/a/ff", b"abc", soon())
+        (upload,) = [seen for seen in proxied.blob.seen if seen.method == "PUT"]
+        assert upload.headers["if-none-match"] == "*"
+
+    on_stores(proxied, check)
+
+
+def test_an_upload_whose_answer_was_lost_is_whole(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.blob.rule = first(1, Lose(), lambda seen: seen.method == "PUT")
+        await stores.audio.write("calls/a/ff", b"abc" * 9999, soon())
+        assert await stores.audio.read("calls/a/ff", soon()) == b"abc" * 9999
+
+    on_stores(proxied, check)
+
+
+def test_a_busy_blob_service_is_asked_again(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.blob.rule = first(1, BUSY)
+        await stores.audio.write("calls/a/ff", b"abc", soon())
+        assert proxied.blob.faults == 1
+        assert await stores.audio.read("calls/a/ff", soon()) == b"abc"
+        proxied.blob.rule = first(1, Answer(429, {"Retry-After": "7"}))  # which the SDK does not try again
+        with pytest.raises(StoreUnavailable) as caught:
+            await stores.audio.read("calls/a/ff", soon())
+        assert caught.value.retry_after_s == 7
+
+    on_stores(proxied, check)
+
+
+def test_a_download_that_is_cut_half_way_is_made_again_and_never_half(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        data = bytes(range(256)) * 4000  # 1 MB
+        await stores.audio.write("calls/a/ff", data, soon())
+        proxied.blob.rule = first(1, Cut(), lambda seen: seen.method == "GET")
+        assert await stores.audio.read("calls/a/ff", soon()) == data
+        assert proxied.blob.faults == 1
+        proxied.blob.rule = lambda seen: Cut() if seen.method == "GET" else None
+        with pytest.raises(StoreUnavailable):
+            await stores.audio.read("calls/a/ff", soon())
+
+    on_stores(proxied, check)
+
+
+@pytest.mark.parametrize("fault", [BUSY, Answer(500), Answer(403), Refuse(), Slow(1.5)])
+def test_an_error_of_the_blob_service_is_unavailable_and_nothing_else(proxied: Proxied, fault: Any) -> None:
+    async def check(stores: Stores) -> None:
+        await stores.audio.write("calls/a/ff", b"abc", soon())
+        blobs = [blob async for blob in stores.audio.blobs(soon())]
+        proxied.blob.rule = lambda _: fault
+        operations: list[Callable[[], Awaitable[Any]]] = [
+            lambda: stores.audio.write("calls/b/ff", b"abc", soon(1.0)),
+            lambda: stores.audio.read("calls/a/ff", soon(1.0)),
+            lambda: stores.audio.size("calls/a/ff", soon(1.0)),
+            lambda: stores.audio.find("a", soon(1.0)),
+            lambda: stores.audio.ping(soon(1.0)),
+        ]
+        if not isinstance(fault, Slow):  # which is done all the same, too late
+            operations += [
+                lambda: stores.audio.erase("a", soon(1.0)),
+                lambda: stores.audio.remove(blobs[0], soon(1.0)),
+            ]
+        started = time.monotonic()
+        for operation in operations:
+            with pytest.raises(StoreUnavailable):
+                await operation()
+        assert time.monotonic() - started < 20.0
+        proxied.blob.rule = lambda _: None
+        assert await stores.audio.read("calls/a/ff", soon()) == b"abc"
+
+    on_stores(proxied, check)
+
+
+def test_a_recording_that_the_blob_service_refuses_for_its_size(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.blob.rule = lambda _: Answer(413, {"x-ms-error-code": "RequestBodyTooLarge"})
+        with pytest.raises(BodyTooLarge):
+            await stores.audio.write("calls/a/ff", b"abc", soon())
+
+    on_stores(proxied, check)
+
+
+def test_a_front_end_may_start_while_cosmos_is_away(proxied: Proxied) -> None:
+    async def run(account: Account) -> None:
+        proxied.cosmos.rule = lambda _: Refuse()
+        stores = open_stores(azure_settings(account), 30)
+        results = await asyncio.gather(
+            *(stores.records.read("a", soon(3.0)) for _ in range(20)), return_exceptions=True
+        )
+        assert {type(one) for one in results} == {StoreUnavailable}
+        proxied.cosmos.rule = lambda _: None
+        assert await stores.records.read("a", soon()) is None
+        await stores.close()
+
+    with proxied.running() as account:
+        asyncio.run(run(account))
+
+
+def test_the_log_has_the_status_and_no_address(proxied: Proxied, caplog: pytest.LogCaptureFixture) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = proxied.blob.rule = lambda _: BUSY
+        for operation in (
+            stores.records.read("secret-call", soon()),
+            stores.audio.read("calls/secret-call/ff", soon()),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await operation
+
+    with caplog.at_level(logging.INFO, "tosia"):
+        on_stores(proxied, check)
+    ours = [one.getMessage() for one in caplog.records if one.name.startswith("tosia")]
+    assert ours == ["The record store answered 503", "The audio store answered 503"]
