@@ -187,11 +187,14 @@ def _is_free(record: CallRecord, owner: str) -> bool:
 
     The pause after a failed attempt does not keep a request away: somebody is waiting for it.
     """
-    return record.owner in (None, owner) or record.due_at is None or record.due_at <= now()
+    return (
+        record.state is State.FAILED or record.owner in (None, owner) or record.due_at is None or record.due_at <= now()
+    )
 
 
 def _ended(record: CallRecord) -> CallRecord:
-    return replace(record, owner=None, due_at=None, updated_at=now())
+    """Its owner stays: it tells which process made the result."""
+    return replace(record, due_at=None, updated_at=now())
 
 
 def _failed(record: CallRecord, code: str, *, retryable: bool) -> CallRecord:

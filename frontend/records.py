@@ -56,7 +56,7 @@ class CallRecord:
     attempts: those begun
     diagnosis: `runtime.Diagnosis.to_dict()` or None; what the caller was answered, so it stays
     history: every result, oldest first, each `{"at", "diagnosis"}`; empty while there is only the first one
-    owner: the process that has the call in work, while it is `received`
+    owner: the process that has the call in work, or had it last
     due_at: from then on any process may take the call up: the end of the owner's lease, or of the pause after a failed
         attempt; None once the call is finished
     """

@@ -13,7 +13,6 @@ from functools import lru_cache
 import librosa
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from preprocess.segment import Segment
@@ -75,7 +74,9 @@ def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArr
 
 @lru_cache(maxsize=4)
 def _window(n_fft: int) -> NDArray[np.float32]:
-    return np.asarray(scipy.signal.get_window("hann", n_fft, fftbins=True), dtype=np.float32)
+    from scipy.signal import get_window  # noqa: PLC0415 - 1.4 s of imports that only who computes spectra should pay
+
+    return np.asarray(get_window("hann", n_fft, fftbins=True), dtype=np.float32)
 
 
 @lru_cache(maxsize=4)

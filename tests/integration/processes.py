@@ -48,6 +48,11 @@ class FrontEnd:
 
     def start(self, *options: str) -> None:
         """Returns when it answers, ready or not."""
+        self.launch(*options)
+        wait_for(lambda: self.get("/healthz") == 200, "the front end answers")
+
+    def launch(self, *options: str) -> None:
+        """Returns at once."""
         with (self.var / "frontend.log").open("ab") as log:
             command = [sys.executable, "-m", self._module, "--port", str(self.port)]
             self.process = subprocess.Popen(
@@ -57,7 +62,6 @@ class FrontEnd:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: self.get("/healthz") == 200, "the front end answers")
 
     def get(self, path: str) -> int:
         """The status, or 0 where nobody answers."""

@@ -108,7 +108,7 @@ def test_the_same_call_at_the_same_time_on_two_replicas(
         assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
         records = [answer.json() for answer in answers]
         assert all(record == records[0] for record in records)
-        assert azure.cosmos.results_written()[f"twice-{n}"] == 1
+        assert azure.cosmos.results_written(account.container)[f"twice-{n}"] == 1
         assert sum(name.startswith(f"calls/twice-{n}/") for name in account.blobs()) == 1
 
 
@@ -220,7 +220,7 @@ def test_blob_storage_away(account: Account, blob: HttpProxy, one: FrontEnd, ben
 
 
 def test_cosmos_goes_after_the_record_was_created(
-    azure: Azure, cosmos: HttpProxy, replicas: tuple[FrontEnd, FrontEnd], benchmark: bytes
+    azure: Azure, account: Account, cosmos: HttpProxy, replicas: tuple[FrontEnd, FrontEnd], benchmark: bytes
 ) -> None:
     """The call is stored, so it is answered 202 and finished when its lease has run out."""
     cosmos.rule = lambda seen: Refuse() if seen.method == "PUT" else None
@@ -231,7 +231,7 @@ def test_cosmos_goes_after_the_record_was_created(
     finally:
         cosmos.rule = lambda _: None
     wait_for(lambda: replicas[1].state("half-way") == "diagnosed", "another replica or the same finishes it")
-    assert azure.cosmos.results_written()["half-way"] == 1
+    assert azure.cosmos.results_written(account.container)["half-way"] == 1
 
 
 def test_a_slow_blob_service_does_not_hold_a_request_beyond_its_deadline(

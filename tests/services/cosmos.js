@@ -35,7 +35,8 @@ server.on("request", (req, res) => {
   res.end = (body) => {
     if (req.method === "PUT" && res.statusCode === 200 && body) {
       const item = JSON.parse(body);
-      if (item.state === "diagnosed" || item.state === "failed") results[item.id] = (results[item.id] || 0) + 1;
+      const name = `${req.url.split("/")[4]}/${item.id}`; // /dbs/{database}/colls/{container}/docs/{id}
+      if (item.state === "diagnosed" || item.state === "failed") results[name] = (results[name] || 0) + 1;
     }
     end(body);
   };

@@ -41,11 +41,11 @@ class Cosmos(NodeServer):
             container = client.get_database_client(DATABASE).get_container_client(name)
             return [dict(item) for item in container.read_all_items()]
 
-    def results_written(self) -> dict[str, int]:
-        """How often a result was written, by call id."""
+    def results_written(self, name: str = CONTAINER) -> dict[str, int]:
+        """How often a result was written in a container, by call id."""
         with urllib.request.urlopen(f"{self.endpoint}results", timeout=10) as answer:
             counts: dict[str, int] = json.load(answer)
-        return counts
+        return {key.partition("/")[2]: count for key, count in counts.items() if key.partition("/")[0] == name}
 
 
 def require_cosmos() -> None:

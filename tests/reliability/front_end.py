@@ -1,0 +1,124 @@
+"""`python -m tests.reliability.front_end`: the front end, ended or frozen at one point of a call's life.
+
+The real stores and the real classifier, with a signal to the own process just before or after one of their operations: every step
+of a call is one of these. TOSIA_TEST_AT: `operation:before` or `operation:after`; TOSIA_TEST_SIGNAL: KILL (default) or STOP.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+
+from frontend.__main__ import main
+from frontend.app import create_app
+from frontend.records import CallRecord, State
+from frontend.settings import Settings
+from frontend.stores.opening import Stores, open_stores
+from runtime.config import load_limits
+from runtime.errors import InferenceError
+from runtime.triton_classifier import AsyncTritonClassifier
+
+# In the order in which a call goes through them; `claim`, `release` and `result` are all replacements of the record.
+POINTS = (
+    "records.read:before", "audio.write:before", "audio.write:after", "records.create:before", "records.create:after",
+    "classify:before", "classify:after", "result:before", "result:after",
+    "release:before", "release:after", "claim:before", "claim:after",
+    "audio.find:after", "audio.read:after",
+    "records.erase:before", "records.erase:after", "audio.erase:before", "audio.erase:after",
+)  # fmt: skip
+
+
+class Point:
+    """Where the signal falls: once."""
+
+    def __init__(self, where: str, number: signal.Signals) -> None:
+        self._where = where
+        self._number = number
+
+    async def around(self, operation: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """The work, with the signal before or after it where this is the operation."""
+        self._at(f"{operation}:before")
+        answer = await work()
+        self._at(f"{operation}:after")
+        return answer
+
+    def means(self, operation: str) -> bool:
+        return self._where.startswith(operation)
+
+    def _at(self, place: str) -> None:
+        if place == self._where:
+            self._where = ""
+            os.kill(os.getpid(), self._number)
+
+
+class Watched:
+    """A store whose operations pass the point."""
+
+    def __init__(self, store: Any, name: str, point: Point) -> None:
+        self._store = store
+        self._name = name
+        self._point = point
+
+    def __getattr__(self, method: str) -> Any:
+        attribute = getattr(self._store, method)
+        if not callable(attribute) or method in ("blobs", "due", "expired", "ping", "close"):
+            return attribute
+
+        async def passing(*args: Any, **more: Any) -> Any:
+            operation = _kind(args[0]) if method == "replace" else f"{self._name}.{method}"
+            return await self._point.around(operation, lambda: attribute(*args, **more))
+
+        return passing
+
+
+class WatchedClassifier:
+    """Triton's, at the point; for a release, which happens only when inference fails, it fails."""
+
+    def __init__(self, classifier: AsyncTritonClassifier, point: Point) -> None:
+        self._classifier = classifier
+        self._point = point
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._classifier, method)
+
+    async def classify(self, *args: Any) -> Any:
+        if self._point.means("release"):
+            raise InferenceError("The test wants this attempt to fail.")
+        return await self._point.around("classify", lambda: self._classifier.classify(*args))
+
+
+def _kind(record: CallRecord) -> str:
+    if record.state is not State.RECEIVED:
+        return "result"
+    return "claim" if record.owner else "release"
+
+
+def create(settings: Settings, *, worker_count: int) -> FastAPI:
+    """`create_app` around watched parts."""
+    point = Point(os.environ["TOSIA_TEST_AT"], signal.Signals[f"SIG{os.environ.get('TOSIA_TEST_SIGNAL', 'KILL')}"])
+    real = open_stores(settings, load_limits()[1].retention_days)
+    stores = Stores(Watched(real.audio, "audio", point), Watched(real.records, "records", point), real.credential)
+    classifier = WatchedClassifier(_Lazy(settings.triton_url), point)  # type: ignore[arg-type]
+    return create_app(settings, worker_count=worker_count, classifier=classifier, stores=stores)  # type: ignore[arg-type]
+
+
+class _Lazy:
+    """The asynchronous client must be made inside the event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._made: AsyncTritonClassifier | None = None
+
+    def __getattr__(self, method: str) -> Any:
+        if self._made is None:
+            self._made = AsyncTritonClassifier(self._url)
+        return getattr(self._made, method)
+
+
+if __name__ == "__main__":
+    sys.exit(main(create=create))
