@@ -111,4 +111,4 @@ class AzureBackend:
         return set(self._account.blobs())
 
     def audio_of_records(self) -> set[str]:
-        return {item["audio"]["name"] for item in self._azure.items(self._account) if item.get("kind") == "call"}  # type: ignore[index]
+        return {item["audio"]["name"] for item in self._azure.items(self._account) if item.get("kind") == "call"}

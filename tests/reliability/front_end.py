@@ -103,8 +103,8 @@ def create(settings: Settings, *, worker_count: int) -> FastAPI:
     point = Point(os.environ["TOSIA_TEST_AT"], signal.Signals[f"SIG{os.environ.get('TOSIA_TEST_SIGNAL', 'KILL')}"])
     real = open_stores(settings, load_limits()[1].retention_days)
     stores = Stores(Watched(real.audio, "audio", point), Watched(real.records, "records", point), real.credential)
-    classifier = WatchedClassifier(_Lazy(settings.triton_url), point)  # type: ignore[arg-type]
-    return create_app(settings, worker_count=worker_count, classifier=classifier, stores=stores)  # type: ignore[arg-type]
+    classifier = WatchedClassifier(_Lazy(settings.triton_url), point)
+    return create_app(settings, worker_count=worker_count, classifier=classifier, stores=stores)
 
 
 class _Lazy:
