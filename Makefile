@@ -20,7 +20,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --requi
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-training check train crossval evaluate export releases rollback verify publish samples lock
+.PHONY: help run demo test soak test-training check train crossval evaluate export releases rollback verify publish samples lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,7 +32,10 @@ demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print 
 	@exec .venv/bin/python -m laptop demo
 
 test: $(DEV) $(TRITON) $(NODE) ## the test suite, the real Triton included, without torch
-	@.venv/bin/python -m pytest -m "not training"
+	@.venv/bin/python -m pytest -m "not training" -n 2 --dist loadfile
+
+soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
+	@.venv/bin/python -m tests.reliability.soak
 
 test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
 	@.venv-training/bin/python -m pytest -m training tests/training tests/export

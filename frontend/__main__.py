@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from frontend.app import create_app
-from frontend.errors import StoreUnavailable
+from frontend.errors import ServiceError
 from frontend.logs import set_up_logs
 from frontend.server import DrainingServer
 from frontend.settings import Settings, SettingsError, read_settings
@@ -45,9 +45,10 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] = cr
 
             return asyncio.run(backfill(settings, options.since, options.limit, options.workers))
         return _serve(options, settings, create)
-    except (SettingsError, RuntimeFailure, StoreUnavailable) as error:
+    except (SettingsError, RuntimeFailure, ServiceError) as error:
         print(f"frontend: {error}", file=sys.stderr)
-        return 2
+        # What a server can't open when it starts is a wrong setting; what a command can't reach may be back in a moment.
+        return 1 if isinstance(error, ServiceError) and options.command else 2
     except KeyboardInterrupt:
         print("frontend: stopped; the same command goes on from here.", file=sys.stderr)
         return 1

@@ -35,7 +35,7 @@ RETRIES = 5  # where others change the record meanwhile, or a store or Triton is
 
 
 async def backfill(settings: Settings, since: str, limit: int | None, worker_count: int) -> int:
-    """The command; the exit code. Raises: SettingsError, ConfigError, StoreUnavailable, NotReady."""
+    """The command; the exit code. Raises: SettingsError, ConfigError; StoreUnavailable, NotReady."""
     from_moment = _moment(since)
     params = load_config()
     quality_limits, limits = load_limits()

@@ -1,0 +1,358 @@
+"""Attempts: claims, leases, pauses, and what becomes of a result that can't be stored. On real embedded stores; what stands in
+is the diagnosis itself, so that it can fail and take its time as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frontend.attempts import MAX_ATTEMPTS, WRITE_S, Attempts, sha256_of
+from frontend.calls import Calls
+from frontend.deadline import Deadline
+from frontend.errors import CallErased, NotReady, StoreUnavailable
+from frontend.records import CallRecord, Failure, State, StoredAudio, from_now, now
+from frontend.stores.opening import Stores, open_stores
+from frontend.stores.protocols import RecordTooLarge, Versioned
+from frontend.workers import WorkersClosed, WorkTimeout
+from runtime.config import load_limits
+from runtime.errors import InferenceError, UndecodableAudio
+from tests.frontend.settings import embedded_settings
+
+_, LIMITS = load_limits()
+AUDIO = b"a recording"
+STORED = StoredAudio(f"calls/a/{sha256_of(AUDIO)}", sha256_of(AUDIO), len(AUDIO), "audio/ogg")
+
+
+class Result:
+    """As much of a Diagnosis as is stored."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"status": "ok"}
+
+
+@dataclass
+class Diagnosing:
+    """What stands in for workers and Triton; `error` is raised, `until` awaited first."""
+
+    error: Exception | None = None
+    until: asyncio.Event | None = None
+    count: int = 0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def diagnose(self, audio: bytes, deadline: Deadline) -> Result:
+        assert audio == AUDIO
+        self.count += 1
+        self.begun.set()
+        if self.until is not None:
+            await self.until.wait()
+        if self.error is not None:
+            raise self.error
+        return Result()
+
+
+def attempts_on(stores: Stores, diagnosing: Diagnosing) -> Attempts:
+    return Attempts(stores.audio, stores.records, diagnosing, LIMITS)
+
+
+def soon(seconds: float = 10.0) -> Deadline:
+    return Deadline.after(seconds)
+
+
+async def received(stores: Stores, **changes: Any) -> Versioned:
+    """A stored call that waits for its diagnosis, due now."""
+    await stores.audio.write(STORED.name, AUDIO, soon())
+    record = CallRecord("a", State.RECEIVED, now(), now(), 1, None, STORED, None, due_at=from_now(-1.0))
+    return await stores.records.create(replace(record, **changes), soon())
+
+
+async def stored(stores: Stores) -> CallRecord:
+    known = await stores.records.read("a", soon())
+    assert known is not None
+    return known.record
+
+
+def on_stores(folder: Path, check: Callable[[Stores], Awaitable[None]]) -> None:
+    async def run() -> None:
+        stores = open_stores(embedded_settings(folder), 30)
+        try:
+            await check(stores)
+        finally:
+            await stores.close()
+
+    asyncio.run(run())
+
+
+def test_of_two_replicas_one_gets_the_call(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores)
+        diagnosing = Diagnosing()
+        replicas = [attempts_on(stores, diagnosing) for _ in range(2)]
+        tasks = await asyncio.gather(*(replica.take_up(known, soon()) for replica in replicas))
+        (task,) = [one for one in tasks if one is not None]
+        await task
+        assert diagnosing.count == 1
+        assert (await stored(stores)).state is State.DIAGNOSED
+
+    on_stores(tmp_path, check)
+
+
+def test_a_claim_holds_a_lease_over_the_attempt(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        diagnosing = Diagnosing(until=asyncio.Event())
+        attempts = attempts_on(stores, diagnosing)
+        task = await attempts.take_up(await received(stores), soon(30.0))
+        assert task is not None
+        claimed = await stored(stores)
+        assert (claimed.attempts, claimed.state) == (2, State.RECEIVED)
+        assert claimed.owner is not None
+        assert from_now(25.0) < str(claimed.due_at) <= from_now(30.0 + WRITE_S)
+        assert await stores.records.due(now(), 9, soon()) == []
+        assert await attempts.take_up(Versioned(claimed, "2"), soon()) is None  # we have it in work already
+        assert diagnosing.until is not None
+        diagnosing.until.set()
+        await task
+        done = await stored(stores)
+        assert (done.state, done.due_at, done.owner) == (State.DIAGNOSED, None, claimed.owner)
+
+    on_stores(tmp_path, check)
+
+
+def test_a_result_after_the_lease_was_taken_over_is_dropped(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        slow, quick = Diagnosing(until=asyncio.Event()), Diagnosing()
+        first, second = attempts_on(stores, slow), attempts_on(stores, quick)
+        late = await first.take_up(await received(stores), soon())
+        known = await stores.records.read("a", soon())
+        assert late is not None
+        assert known is not None
+        task = await second.take_up(known, soon())
+        assert task is not None
+        await task
+        done = await stored(stores)
+        assert slow.until is not None
+        slow.until.set()
+        attempted = await late
+        assert attempted.known is not None
+        assert attempted.known.record == done == await stored(stores)  # the first one answers with the other's result
+
+    on_stores(tmp_path, check)
+
+
+def test_a_request_waits_for_the_replica_that_has_the_call(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        busy, idle = Diagnosing(until=asyncio.Event()), Diagnosing()
+        working, asked = attempts_on(stores, busy), attempts_on(stores, idle)
+        task = await working.take_up(await received(stores), soon())
+        known = await stores.records.read("a", soon())
+        assert known is not None
+        waiting = asyncio.create_task(asked.finish(known, soon()))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        assert busy.until is not None
+        busy.until.set()
+        attempted = await waiting
+        assert attempted.known is not None
+        assert attempted.known.record.state is State.DIAGNOSED
+        assert idle.count == 0
+        assert task is not None
+        await task
+
+    on_stores(tmp_path, check)
+
+
+def test_a_request_takes_the_call_over_when_the_lease_has_run_out(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores, owner="a process that died", due_at=from_now(0.5))
+        attempted = await attempts_on(stores, Diagnosing()).finish(known, soon())
+        assert attempted.known is not None
+        assert (attempted.known.record.state, attempted.known.record.attempts) == (State.DIAGNOSED, 2)
+
+    on_stores(tmp_path, check)
+
+
+def test_a_request_does_not_wait_beyond_its_deadline(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores, owner="another process", due_at=from_now(60.0))
+        attempted = await attempts_on(stores, Diagnosing()).finish(known, soon(0.5))
+        assert attempted.known is not None
+        assert attempted.known.record.state is State.RECEIVED
+
+    on_stores(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InferenceError("away"), "inference_unavailable"),
+        (NotReady("away"), "store_unavailable"),
+        (StoreUnavailable("away"), "store_unavailable"),
+    ],
+)
+def test_an_attempt_that_failed_is_tried_again_after_a_pause_and_given_up_in_the_end(
+    tmp_path: Path, error: Exception, code: str
+) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores, attempts=0)
+        attempts = attempts_on(stores, Diagnosing(error))
+        pauses = []
+        for _ in range(MAX_ATTEMPTS):
+            task = await attempts.take_up(known, soon())
+            assert task is not None
+            attempted = await task
+            assert attempted.known is not None
+            known = attempted.known
+            if known.record.due_at is not None:
+                assert known.record.owner is None
+                pauses.append(_seconds_until(known.record.due_at))
+        assert [round(pause) for pause in pauses[:8]] == [1, 2, 4, 8, 16, 32, 60, 60]
+        assert len(pauses) == MAX_ATTEMPTS - 1
+        assert (known.record.state, known.record.attempts) == (State.FAILED, MAX_ATTEMPTS)
+        assert known.record.failure == Failure(code, retryable=True)
+
+    on_stores(tmp_path, check)
+
+
+def _seconds_until(moment: str) -> float:
+    from datetime import UTC, datetime
+
+    return (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
+
+
+def test_a_call_whose_attempts_all_ended_with_their_process_is_given_up(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores, attempts=MAX_ATTEMPTS)
+        assert await attempts_on(stores, Diagnosing()).take_up(known, soon()) is None
+        record = await stored(stores)
+        assert (record.state, record.failure) == (State.FAILED, Failure("internal_error", retryable=True))
+
+    on_stores(tmp_path, check)
+
+
+def test_a_call_that_was_given_up_is_begun_anew_by_a_request(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        failed = Failure("inference_unavailable", retryable=True)
+        known = await received(stores, attempts=MAX_ATTEMPTS, state=State.FAILED, failure=failed, due_at=None)
+        attempted = await attempts_on(stores, Diagnosing()).finish(known, soon())
+        assert attempted.known is not None
+        record = attempted.known.record
+        assert (record.state, record.attempts, record.failure) == (State.DIAGNOSED, 1, None)
+
+    on_stores(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (UndecodableAudio("broken"), Failure("undecodable_audio", retryable=False)),
+        (WorkTimeout(), Failure("preparation_timeout", retryable=True)),
+        (ZeroDivisionError(), Failure("internal_error", retryable=True)),
+    ],
+)
+def test_what_trying_again_does_not_help_fails_at_once(tmp_path: Path, error: Exception, failure: Failure) -> None:
+    async def check(stores: Stores) -> None:
+        task = await attempts_on(stores, Diagnosing(error)).take_up(await received(stores), soon())
+        assert task is not None
+        attempted = await task
+        assert (attempted.refused is error) == isinstance(error, UndecodableAudio)
+        record = await stored(stores)
+        assert (record.state, record.failure, record.due_at) == (State.FAILED, failure, None)
+
+    on_stores(tmp_path, check)
+
+
+def test_a_process_that_ends_leaves_the_call_to_the_others_at_once(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        task = await attempts_on(stores, Diagnosing(WorkersClosed())).take_up(await received(stores), soon())
+        assert task is not None
+        await task
+        (due,) = await stores.records.due(now(), 9, soon())
+        assert due.record.owner is None
+
+    on_stores(tmp_path, check)
+
+
+def test_audio_that_is_gone_or_altered(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores)
+        path = tmp_path / "audio" / STORED.name
+        path.write_bytes(b"something else")
+        diagnosing = Diagnosing()
+        attempts = attempts_on(stores, diagnosing)
+        task = await attempts.take_up(known, soon())
+        assert task is not None
+        attempted = await task
+        assert attempted.known is not None
+        assert attempted.known.record.state is State.RECEIVED  # it may have been read half, or be mended
+        path.unlink()
+        task = await attempts.take_up(attempted.known, soon())
+        assert task is not None
+        await task
+        assert (await stored(stores)).failure == Failure("audio_missing", retryable=False)
+        assert diagnosing.count == 0
+
+    on_stores(tmp_path, check)
+
+
+def test_altered_audio_is_not_served(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        await received(stores)
+        calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS)
+        assert (await calls.read_audio("a", soon()))[1] == AUDIO
+        (tmp_path / "audio" / STORED.name).write_bytes(b"something else")
+        with pytest.raises(StoreUnavailable):
+            await calls.read_audio("a", soon())
+
+    on_stores(tmp_path, check)
+
+
+class Small:
+    """A record store that takes no diagnosis: too large."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    async def replace(self, record: CallRecord, etag: str, deadline: Deadline) -> Versioned:
+        if record.diagnosis is not None:
+            raise RecordTooLarge
+        known: Versioned = await self._records.replace(record, etag, deadline)
+        return known
+
+
+def test_a_result_that_is_too_large_for_the_store(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        small = Stores(stores.audio, Small(stores.records))
+        task = await attempts_on(small, Diagnosing()).take_up(await received(stores), soon())
+        assert task is not None
+        await task
+        assert (await stored(stores)).failure == Failure("record_too_large", retryable=False)
+
+    on_stores(tmp_path, check)
+
+
+def test_a_call_that_is_erased_while_it_is_in_work_stays_erased(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        diagnosing = Diagnosing(until=asyncio.Event())
+        attempts = attempts_on(stores, diagnosing)
+        calls = Calls(stores.audio, stores.records, attempts, LIMITS)
+        sending = asyncio.create_task(calls.submit("a", AUDIO, "audio/ogg", soon()))
+        await diagnosing.begun.wait()
+        await calls.erase("a", soon())
+        assert diagnosing.until is not None
+        diagnosing.until.set()
+        await asyncio.wait({sending})
+        with pytest.raises(CallErased):
+            await calls.read("a", soon())
+        assert [blob async for blob in stores.audio.blobs(soon())] == []
+        with pytest.raises(CallErased):
+            await calls.submit("a", AUDIO, "audio/ogg", soon())
+        assert [blob async for blob in stores.audio.blobs(soon())] == []
+
+    on_stores(tmp_path, check)

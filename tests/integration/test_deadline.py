@@ -1,0 +1,73 @@
+"""No inference starts after the deadline of what it is for; the workers go on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from frontend.deadline import Deadline
+from frontend.diagnoser import Diagnoser
+from frontend.serving_model import ServingModel
+from frontend.workers import Workers
+from laptop.service import Service
+from runtime.classify import Scores
+from runtime.config import load_config, load_limits
+from runtime.diagnosis import Status
+from runtime.errors import InferenceTimeout
+from runtime.triton_classifier import AsyncTritonClassifier
+from tests.integration.problems import tone, wav
+
+
+class Recorded:
+    """Triton, with the time at which each inference began and how long it may take."""
+
+    def __init__(self, classifier: AsyncTritonClassifier) -> None:
+        self._classifier = classifier
+        self.begun: list[tuple[float, float]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._classifier, name)
+
+    async def classify(self, spectrograms: Any, contract: Any, timeout_s: float) -> Scores:
+        self.begun.append((asyncio.get_running_loop().time(), timeout_s))
+        return await self._classifier.classify(spectrograms, contract, timeout_s)
+
+
+def test_no_inference_starts_after_the_deadline(service: Service, benchmark: bytes) -> None:
+    """One worker and recordings of about a second of work each: only the first ones come to Triton in time."""
+    params = load_config()
+    quality_limits, limits = load_limits()
+    long = wav(tone(50.0, 192_000), 192_000)
+
+    async def check() -> None:
+        classifier = Recorded(AsyncTritonClassifier(service.triton_url))
+        model = ServingModel(classifier, lambda _: None)
+        workers = Workers(1, params, limits)
+        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
+        try:
+            await asyncio.gather(workers.start(), model.look())
+            (pid,) = workers._pool._pool_manager.worker_manager.workers
+            deadline = Deadline.after(2.5)
+            done = await asyncio.gather(*(diagnoser.diagnose(long, deadline) for _ in range(8)), return_exceptions=True)
+            late = [one for one in done if isinstance(one, InferenceTimeout)]
+            assert 1 <= len(late) < 8
+            assert len(classifier.begun) == 8 - len(late)
+            assert all(
+                moment < deadline.at and moment + timeout_s <= deadline.at + 0.01
+                for moment, timeout_s in classifier.begun
+            )
+            # What waited was taken back, what had begun goes on to its end: the worker is the same, and free.
+            again = await diagnoser.diagnose(benchmark, Deadline.after(10.0))
+            assert again.status is Status.OK
+            assert list(workers._pool._pool_manager.worker_manager.workers) == [pid]
+            passed = len(classifier.begun)
+            with pytest.raises(InferenceTimeout):
+                await diagnoser.diagnose(benchmark, Deadline.after(0.0))
+            assert len(classifier.begun) == passed
+        finally:
+            await workers.close()
+            await classifier.close()
+
+    asyncio.run(check())
