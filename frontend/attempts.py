@@ -147,7 +147,7 @@ class Attempts:
         except WorkTimeout:
             result = _failed(record, "preparation_timeout", retryable=True)
         except WorkersClosed:
-            result = replace(record, owner=None, due_at=now())  # this process ends: whoever goes on may have it at once
+            result = _unfinished(record, "internal_error")  # this process ends: whoever goes on may have it
         except Exception:  # noqa: BLE001 - a defect of ours: the call must neither be lost nor tried for ever
             _log.exception("a call could not be diagnosed")
             result = _failed(record, "internal_error", retryable=True)

@@ -146,7 +146,8 @@ class _Backfill:
 
 def _with(record: CallRecord, diagnosis: dict[str, Any]) -> CallRecord:
     first = record.history or [{"at": record.updated_at, "diagnosis": record.diagnosis}]
-    return replace(record, history=[*first, {"at": now(), "diagnosis": diagnosis}], updated_at=now())
+    at = now()
+    return replace(record, history=[*first, {"at": at, "diagnosis": diagnosis}], updated_at=at)
 
 
 def _moment(text: str) -> str:

@@ -15,6 +15,7 @@ from frontend.stores.protocols import AudioStore, Blob, RecordStore
 ORPHAN_AGE_S = 900.0  # of audio whose record was never created; a request takes seconds
 EVERY_S = 60.0
 REST = 20.0  # times as long as a sweep took: a container with millions of blobs is listed a few times a day
+OVERLAP = timedelta(seconds=60.0)  # the service's clock is not ours, and tells whole seconds
 PAGE_S = 600.0
 CALL_S = 10.0
 # More orphans than these are more likely a wrong COSMO_CONTAINER than an accident: nothing is removed.
@@ -88,7 +89,7 @@ class Sweeper:
             return 0
         removed = [await self._audio.remove(blob, Deadline.after(CALL_S)) for blob in orphans]
         if self._from is not None:
-            self._from = until
+            self._from = until - OVERLAP
         return sum(removed)
 
     async def _is_orphan(self, blob: Blob) -> bool:

@@ -6,11 +6,8 @@ A recording that crashes or hangs a decoder ends a worker and costs its own requ
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
-import multiprocessing
 import time
-import wave
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -18,6 +15,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from frontend.deadline import Deadline
 from frontend.errors import NotReady
+from frontend.preloading import forking_context
 from runtime.config import Limits
 from runtime.errors import InferenceTimeout, UndecodableAudio
 from runtime.prepare import Prepared, prepare
@@ -47,6 +45,7 @@ class Workers:
         self._params = params
         self._limits = limits
         self._pool = self._new_pool()
+        self._slots = asyncio.Semaphore(2 * count)  # one in work and one at hand for each worker
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -87,14 +86,19 @@ class Workers:
         # Once more where a worker died: others may have killed it (memory), and a good recording must not pay for that.
         died = False
         for _ in range(2):
+            await self._take_slot(deadline)
             try:
                 future = self._usable_pool().schedule(
                     function, args=(*arguments, self._params, self._limits), timeout=self._limits.worker_timeout_s
                 )
             except RuntimeError:  # broken since we looked
+                self._slots.release()
                 continue
+            except WorkersClosed:
+                self._slots.release()
+                raise
             try:
-                return await _result_by(future, deadline)
+                return await self._result_by(future, deadline)
             except BrokenProcessPool:
                 continue
             except ProcessExpired:
@@ -110,6 +114,34 @@ class Workers:
         if died:
             raise _WorkerDied
         raise WorkersClosed("The workers can't be started.")
+
+    async def _take_slot(self, deadline: Deadline) -> None:
+        """Wait here for a worker, not in pebble's queue: what waits there can't be taken back without ending a worker.
+
+        Raises: InferenceTimeout at the deadline.
+        """
+        try:
+            async with asyncio.timeout_at(deadline.at):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise InferenceTimeout(_TOO_LATE) from error
+
+    async def _result_by(self, future: ProcessFuture[Any], deadline: Deadline) -> Any:
+        """Raises: InferenceTimeout at the deadline, and whatever the work raises.
+
+        Work that has begun by then goes on to its end or its timeout, and its result is dropped: to stop it would cost the worker.
+        """
+        waiting = asyncio.wrap_future(future)
+        waiting.add_done_callback(self._done)
+        done, _ = await asyncio.wait({waiting}, timeout=deadline.remaining_s)
+        if not done:
+            raise InferenceTimeout(_TOO_LATE)
+        return waiting.result()
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        self._slots.release()
+        if not future.cancelled():
+            future.exception()  # where nobody waits for it any more
 
     def _usable_pool(self) -> ProcessPool:
         """The pool, or a new one: pebble gives up for good when a worker is killed while none has work.
@@ -127,41 +159,15 @@ class Workers:
         return self._pool
 
     def _new_pool(self) -> ProcessPool:
-        # spawn: a fork of a process with gRPC threads may hang.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPool(self._count, initializer=_warm_up, initargs=(self._params, self._limits), context=context)
+        return ProcessPool(self._count, context=forking_context())
 
 
-async def _result_by(future: ProcessFuture[Any], deadline: Deadline) -> Any:
-    """Raises: InferenceTimeout at the deadline, and whatever the work raises.
-
-    Work that has begun by then goes on to its end or its timeout, and its result is dropped: to stop it would cost the worker.
-    """
-    waiting = asyncio.wrap_future(future)
-    waiting.add_done_callback(lambda late: late.cancelled() or late.exception())  # where nobody waits for it any more
-    done, _ = await asyncio.wait({waiting}, timeout=deadline.remaining_s)
-    if done:
-        return waiting.result()
-    if not future.running():
-        waiting.cancel()
-    raise InferenceTimeout("The deadline passed before the recording was prepared.")
+_TOO_LATE = "The deadline passed before the recording was prepared."
 
 
 async def _end(pool: ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]
     await asyncio.to_thread(pool.join)
-
-
-def _warm_up(params: Parameters, limits: Limits) -> None:
-    """Import and compute once, so that no request pays for it."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        # Half a second of silence around a burst, so that every stage runs.
-        file.writeframes(bytes(16_000) + bytes(range(256)) * 50 + bytes(16_000))
-    _prepare(buffer.getvalue(), params, limits)
 
 
 def _wait_a_moment() -> None:

@@ -79,6 +79,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that two test processes end together; the rest keeps its order."""
+    folders = ("reliability", "integration", "laptop")
+    items.sort(key=lambda item: next((n for n, one in enumerate(folders) if one in item.path.parts), len(folders)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_skipped] = []
     config.pluginmanager.register(_SkipsAreFailuresInCI(config), "skips-are-failures-in-ci")

@@ -265,12 +265,12 @@ def test_what_trying_again_does_not_help_fails_at_once(tmp_path: Path, error: Ex
     on_stores(tmp_path, check)
 
 
-def test_a_process_that_ends_leaves_the_call_to_the_others_at_once(tmp_path: Path) -> None:
+def test_a_process_that_ends_leaves_the_call_to_the_others(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         task = await attempts_on(stores, Diagnosing(WorkersClosed())).take_up(await received(stores), soon())
         assert task is not None
         await task
-        (due,) = await stores.records.due(now(), 9, soon())
+        (due,) = await stores.records.due(from_now(2.1), 9, soon())  # the pause after a second attempt
         assert due.record.owner is None
 
     on_stores(tmp_path, check)

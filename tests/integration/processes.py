@@ -74,9 +74,12 @@ class FrontEnd:
         return str(self.api.get(f"/v1/calls/{call_id}").json()["state"])
 
     def workers(self) -> list[int]:
-        """Process ids of the workers, not of multiprocessing's resource tracker."""
+        """Process ids of the workers, which are forked from a server of multiprocessing's."""
         assert self.process is not None
-        return [pid for pid in children(self.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        (server,) = [
+            pid for pid in children(self.process.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        return children(server)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit code."""

@@ -9,6 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+
+if __name__ == "__main__":
+    from frontend.preloading import start_preloading
+
+    start_preloading()
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 
