@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -19,7 +20,6 @@ from runtime.errors import RuntimeFailure
 from runtime.triton_classifier import AsyncTritonClassifier
 
 PATIENCE_S = 10.0
-_IDENTITY = "identity of this process (DefaultAzureCredential)"
 
 
 async def check(settings: Settings) -> int:
@@ -27,6 +27,9 @@ async def check(settings: Settings) -> int:
     _, limits = load_limits()
     stores = open_stores(settings, limits.retention_days)
     azure = settings.azure
+    # The variable that the cluster's webhook gives a pod whose service account has an identity.
+    client = os.environ.get("AZURE_CLIENT_ID", "")
+    identity = f"workload identity of this process{f' (client {client})' if client else ''}"
     parts: list[tuple[str, str, str, Callable[[], Awaitable[str]]]] = []
 
     async def triton() -> str:
@@ -46,10 +49,10 @@ async def check(settings: Settings) -> int:
         parts.append(("records", str(settings.var / "calls.sqlite"), "-", records))
     else:
         where = f"{_blob_host(azure)} container {azure.blob_container}"
-        parts.append(("audio", where, "connection string" if azure.blob_connection else _IDENTITY, audio))
+        parts.append(("audio", where, "connection string" if azure.blob_connection else identity, audio))
         host = urlsplit(azure.cosmos_endpoint).netloc
         where = f"{host} {azure.cosmos_database}/{azure.cosmos_container}"
-        parts.append(("records", where, "key" if azure.cosmos_key else _IDENTITY, records))
+        parts.append(("records", where, "key" if azure.cosmos_key else identity, records))
     try:
         results = await asyncio.gather(*(_result(probe) for *_, probe in parts))
     finally:

@@ -83,7 +83,9 @@ def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
     document = _read(Path(path))
     limits = _section(document, "limits", Limits, Path(path))
     if limits.retention_days < 1:
-        raise ConfigError(f"{Path(path).name}: limits.retention_days is {limits.retention_days}: keep calls for a day or more.")
+        raise ConfigError(
+            f"{Path(path).name}: limits.retention_days is {limits.retention_days}: keep calls for a day or more."
+        )
     return _section(document, "quality", QualityLimits, Path(path)), limits
 
 

@@ -79,7 +79,7 @@ def test_no_bytes():
         picture("GIF"),
         archive(),
     ],
-    ids=lambda data: repr(data[:12]),
+    ids=lambda data: repr(data[:8]),
 )
 def test_what_is_no_recording(data):
     """Playlists among it: FFmpeg would open the files and addresses that they name."""

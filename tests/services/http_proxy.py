@@ -64,9 +64,18 @@ Rule = Callable[[Seen], Fault | None]
 
 
 class HttpProxy:
-    """As a context manager. `rule` decides about each request; None: it is forwarded. `seen`: all that came."""
+    """As a context manager. `rule` decides about each request; None: it is forwarded. `seen`: all that came.
 
-    def __init__(self, upstream_port: int, rule: Rule = lambda _: None, tls: ssl.SSLContext | None = None) -> None:
+    tls: to speak https with the client. rewrite: what is forwarded instead.
+    """
+
+    def __init__(
+        self,
+        upstream_port: int,
+        rule: Rule = lambda _: None,
+        tls: ssl.SSLContext | None = None,
+        rewrite: Callable[[Seen], Seen] = lambda seen: seen,
+    ) -> None:
         self.rule = rule
         self.seen: list[Seen] = []
         self.faults = 0
@@ -102,9 +111,10 @@ class HttpProxy:
                     time.sleep(fault.seconds)
                 upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=60.0)
                 try:
-                    upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                    for name, value in self.headers.items():
-                        if name.lower() not in _HOP_BY_HOP:
+                    forwarded = rewrite(seen)
+                    upstream.putrequest(self.command, forwarded.path, skip_host=True, skip_accept_encoding=True)
+                    for name, value in forwarded.headers.items():
+                        if name not in _HOP_BY_HOP:
                             upstream.putheader(name, value)
                     if body or self.headers.get("content-length"):
                         upstream.putheader("Content-Length", str(len(body)))

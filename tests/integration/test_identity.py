@@ -1,0 +1,73 @@
+"""Workload identity: no key anywhere, tokens that expire.
+
+Entra is a stand-in (tests/services/entra.py); the credential is the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from laptop.service import CHECKOUT, Service
+from tests.integration.problems import post
+from tests.integration.processes import KEY, front_end, wait_for
+from tests.services.azure import Account, Azure
+from tests.services.entra import TOKEN_S, Entra
+
+
+@pytest.fixture(scope="module")
+def account(azure: Azure) -> Account:
+    return azure.new_containers()
+
+
+@pytest.fixture(scope="module")
+def entra(azure: Azure, account: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entra]:
+    with Entra(azure, account, tmp_path_factory.mktemp("entra")) as running:
+        yield running
+
+
+def test_calls_go_on_while_tokens_expire(
+    entra: Entra, account: Account, service: Service, tmp_path: Path, benchmark: bytes
+) -> None:
+    with front_end(tmp_path, service.triton_url, stores=entra.environment()) as one:
+        one.start("--workers", "1")
+        wait_for(lambda: one.get("/readyz") == 200, "the front end is ready")
+        for n in range(3):
+            assert post(one.api, benchmark, f"by-identity-{n}").status_code == 201
+            time.sleep(TOKEN_S)
+        assert one.api.get("/v1/calls/by-identity-0/audio").content == benchmark
+        assert one.api.delete("/v1/calls/by-identity-0").status_code == 204
+        log = (tmp_path / "frontend.log").read_text()
+    assert entra.issued >= 6  # for each service again and again
+    assert "token-" not in log
+    assert {name.split("/")[1] for name in account.blobs()} == {"by-identity-1", "by-identity-2"}
+
+
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "frontend", "--check"]
+    return subprocess.run(
+        command, check=False, cwd=CHECKOUT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def test_check_names_the_identity(entra: Entra, service: Service) -> None:
+    environment = {"API_KEY": KEY, "TRITON_URL": service.triton_url, **entra.environment()}
+    done = check(environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("workload identity of this process") == 2
+    assert done.stdout.count(environment["AZURE_CLIENT_ID"]) == 2
+    assert "token-" not in done.stdout
+
+
+def test_an_identity_that_is_refused(entra: Entra, service: Service) -> None:
+    environment = {"API_KEY": KEY, "TRITON_URL": service.triton_url, **entra.environment()}
+    done = check({**environment, "AZURE_CLIENT_ID": "33333333-3333-3333-3333-333333333333"})
+    assert done.returncode == 1
+    assert done.stdout.count("can't be") == 2
+    assert "Traceback" not in done.stderr
