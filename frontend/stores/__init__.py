@@ -1,1 +1,1 @@
-"""Where audio and records lie: protocols.py says what every store offers, embedded_*.py are those of a laptop."""
+"""Where audio and records lie: protocols.py says what every store offers, opening.py opens those that the settings name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from export.release import HALF_FILE
 from export.triton_config import ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
 from laptop.service import CHECKOUT
+from runtime.config import load_limits
 from tests.export.parts import FACTS
 
 K8S = CHECKOUT / "k8s"
@@ -111,3 +113,15 @@ def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() ->
         "build",
         "triton",
     ]
+
+
+def test_the_lifecycle_policy_forgets_calls_when_the_front_end_does() -> None:
+    """And nothing else in the container: releases lie beside them."""
+    policy = json.loads((K8S / "retention" / "blob-lifecycle.json").read_text())
+    (rule,) = policy["rules"]
+    assert rule["enabled"]
+    assert rule["definition"]["filters"] == {"blobTypes": ["blockBlob"], "prefixMatch": ["CONTAINER/calls/"]}
+    days = load_limits()[1].retention_days
+    actions = rule["definition"]["actions"]
+    assert set(actions) == {"baseBlob", "snapshot", "version"}
+    assert all(action == {"delete": {"daysAfterCreationGreaterThan": days}} for action in actions.values())
