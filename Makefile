@@ -17,6 +17,8 @@ TRITON := .venv-triton/.installed
 TRAINING := .venv-training/.installed
 NODE := .venv-node/.installed
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
+# Once and on all cores, instead of at every start where Python is told not to write what it compiles (PYTHONDONTWRITEBYTECODE).
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
@@ -82,17 +84,17 @@ lock: ## resolve requirements/*.in again
 
 $(SERVING): requirements/serving.txt | .venv/bin/python
 	@echo "Setting up .venv (once) ..." >&2
-	@$(call INSTALL, .venv/bin/python -m pip install $(PIP_FLAGS) -r requirements/serving.txt )
+	@$(call INSTALL, .venv/bin/python -m pip install $(PIP_FLAGS) -r requirements/serving.txt ; $(call COMPILE,.venv) )
 	@touch $@
 
 $(DEV): requirements/dev.txt | .venv/bin/python
 	@echo "Setting up .venv for development (once) ..." >&2
-	@$(call INSTALL, .venv/bin/python -m pip install $(PIP_FLAGS) -r requirements/dev.txt )
+	@$(call INSTALL, .venv/bin/python -m pip install $(PIP_FLAGS) -r requirements/dev.txt ; $(call COMPILE,.venv) )
 	@touch $(SERVING) $@
 
 $(TRITON): requirements/triton.txt | .venv-triton/bin/python
 	@echo "Setting up .venv-triton (once) ..." >&2
-	@$(call INSTALL, .venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/triton.txt )
+	@$(call INSTALL, .venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/triton.txt ; $(call COMPILE,.venv-triton) )
 	@touch $@
 
 $(TRAINING): requirements/training.txt requirements/torch.txt | .venv-training/bin/python

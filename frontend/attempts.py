@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import uuid
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from frontend.deadline import Deadline
@@ -47,13 +48,28 @@ class Attempts:
         self._limits = limits
         self._owner = uuid.uuid4().hex
         self._running: dict[str, asyncio.Task[Attempted]] = {}
+        self._beginning: Counter[str] = Counter()
 
     @property
     def running(self) -> int:
         """How many calls this process has in work."""
         return len(self._running)
 
-    def leased(self, record: CallRecord, deadline: Deadline) -> CallRecord:
+    async def begin(
+        self, record: CallRecord, audio: bytes, deadline: Deadline
+    ) -> tuple[Versioned, asyncio.Task[Attempted]]:
+        """Create the record, leased to us, and start its first attempt. Raises: CallExists, CallErased, StoreUnavailable."""
+        # Other requests for the same call may read the record before we hear that it was created.
+        self._beginning[record.call_id] += 1
+        try:
+            known = await self._records.create(self._leased(record, deadline), deadline)
+            return known, self._start(known, audio, deadline)
+        finally:
+            self._beginning[record.call_id] -= 1
+            if not self._beginning[record.call_id]:
+                del self._beginning[record.call_id]
+
+    def _leased(self, record: CallRecord, deadline: Deadline) -> CallRecord:
         """The record with a lease of ours over an attempt that ends at the deadline; a failed call begins anew."""
         return replace(
             record,
@@ -65,7 +81,7 @@ class Attempts:
             updated_at=now(),
         )
 
-    def start(self, leased: Versioned, audio: bytes | None, deadline: Deadline) -> asyncio.Task[Attempted]:
+    def _start(self, leased: Versioned, audio: bytes | None, deadline: Deadline) -> asyncio.Task[Attempted]:
         """Begin the attempt of a call that is leased to us; it goes on whether or not anybody waits for it."""
         call_id = leased.record.call_id
         task = asyncio.create_task(self._attempt(leased, audio, deadline))
@@ -83,10 +99,10 @@ class Attempts:
             )  # its attempts never came to an end
             return None
         try:
-            claimed = await self._records.replace(self.leased(known.record, deadline), known.etag, deadline)
+            claimed = await self._records.replace(self._leased(known.record, deadline), known.etag, deadline)
         except StaleRecord:
             return None
-        return self.start(claimed, None, deadline)
+        return self._start(claimed, None, deadline)
 
     async def finish(self, known: Versioned, deadline: Deadline) -> Attempted:
         """Wait for a call that is stored, whoever has it in work, or attempt it here; until the deadline at most.
@@ -97,7 +113,7 @@ class Attempts:
         try:
             while not deadline.passed:
                 task = self._running.get(call_id)
-                if task is None and _is_free(known.record, self._owner):
+                if task is None and not self._beginning[call_id] and _is_free(known.record, self._owner):
                     task = await self.take_up(known, deadline)
                 if task is not None:
                     return await self.outcome(task, known, deadline)

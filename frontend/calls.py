@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from frontend.attempts import Attempts, is_whole, sha256_of
+from frontend.attempts import Attempted, Attempts, is_whole, sha256_of
 from frontend.deadline import Deadline
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
@@ -72,19 +72,18 @@ class Calls:
         diagnosed.
         """
         sha256 = await asyncio.to_thread(sha256_of, audio)
-        known = await self._records.read(call_id, deadline)
-        created = False
+        known, begun = await self._records.read(call_id, deadline), None
         if known is None:
             stored = StoredAudio(f"calls/{call_id}/{sha256}", sha256, len(audio), content_type)
             await self._audio.write(stored.name, audio, deadline)
             try:
-                known, created = await self._create(call_id, stored, deadline)
+                known, begun = await self._create(call_id, stored, audio, deadline)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
         if known.record.audio.sha256 != sha256:
             raise CallConflict("This call_id already has other audio: send this recording under another call_id.")
-        return await self._finish(known, audio, created, deadline)
+        return await self._finish(known, begun, deadline)
 
     async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
         """Diagnose a call whose audio lies in the store already.
@@ -93,7 +92,7 @@ class Calls:
         """
         known = await self._records.read(call_id, deadline)
         if known is not None:
-            return await self._finish(known, None, False, deadline)
+            return await self._finish(known, None, deadline)
         name = await self._audio.find(call_id, deadline)
         if name and (await self._audio.size(name, deadline) or 0) > self._limits.max_body_bytes:
             raise BodyTooLarge("The stored audio is larger than this service takes: store less of it.")
@@ -101,8 +100,7 @@ class Calls:
         if name is None or data is None:
             raise CallNotFound("There is neither a record nor audio of this call: check the call_id.")
         stored = StoredAudio(name, await asyncio.to_thread(sha256_of, data), len(data), "application/octet-stream")
-        known, created = await self._create(call_id, stored, deadline)
-        return await self._finish(known, data, created, deadline)
+        return await self._finish(*await self._create(call_id, stored, data, deadline), deadline)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""
@@ -141,32 +139,35 @@ class Calls:
             raise CallNotFound("There is no call with this call_id: check it, or list the calls.")
         await self._audio.erase(call_id, deadline)
 
-    async def _create(self, call_id: str, audio: StoredAudio, deadline: Deadline) -> tuple[Versioned, bool]:
-        """The new record, leased to us, or the one that another request created in the meantime."""
+    async def _create(
+        self, call_id: str, stored: StoredAudio, audio: bytes, deadline: Deadline
+    ) -> tuple[Versioned, asyncio.Task[Attempted] | None]:
+        """The new record and its first attempt, or the record that another request created in the meantime."""
         moment = now()
-        record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, audio, None)
+        record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, stored, None)
         try:
-            return await self._records.create(self._attempts.leased(record, deadline), deadline), True
+            return await self._attempts.begin(record, audio, deadline)
         except CallExists:
             known = await self._records.read(call_id, deadline)
             if known is None:
                 raise CallErased("This call was erased while it was being stored: choose another call_id.") from None
-            return known, False
+            return known, None
 
-    async def _finish(self, known: Versioned, audio: bytes | None, created: bool, deadline: Deadline) -> Outcome:
+    async def _finish(self, known: Versioned, begun: asyncio.Task[Attempted] | None, deadline: Deadline) -> Outcome:
+        """begun: the attempt of a call that this request has created."""
         record = known.record
-        if created:
-            attempted = await self._attempts.outcome(self._attempts.start(known, audio, deadline), known, deadline)
+        if begun is not None:
+            attempted = await self._attempts.outcome(begun, known, deadline)
         elif record.state is State.RECEIVED or (record.failure and record.failure.retryable):
             attempted = await self._attempts.finish(known, deadline)
         else:
-            return _outcome(record, created)
+            return _outcome(record, created=False)
         if attempted.refused:
             raise attempted.refused
-        return _outcome((attempted.known or known).record, created)
+        return _outcome((attempted.known or known).record, created=begun is not None)
 
 
-def _outcome(record: CallRecord, created: bool) -> Outcome:
+def _outcome(record: CallRecord, *, created: bool) -> Outcome:
     """Raises: AudioError or NotReady for a call that failed."""
     failure = record.failure
     if failure and failure.code in AUDIO_ERRORS_BY_CODE:

@@ -356,3 +356,36 @@ def test_a_call_that_is_erased_while_it_is_in_work_stays_erased(tmp_path: Path) 
         assert [blob async for blob in stores.audio.blobs(soon())] == []
 
     on_stores(tmp_path, check)
+
+
+class Slow:
+    """A record store that tells late that it has created a record."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    async def create(self, record: CallRecord, deadline: Deadline) -> Versioned:
+        known: Versioned = await self._records.create(record, deadline)
+        await asyncio.sleep(0.3)
+        return known
+
+
+def test_the_same_call_twice_at_once_in_one_process_is_worked_on_once(tmp_path: Path) -> None:
+    """The second request reads the record before the first one hears that it was created."""
+
+    async def check(stores: Stores) -> None:
+        slow = Stores(stores.audio, Slow(stores.records))
+        diagnosing = Diagnosing()
+        calls = Calls(slow.audio, slow.records, attempts_on(slow, diagnosing), LIMITS)
+        first = asyncio.create_task(calls.submit("a", AUDIO, "audio/ogg", soon()))
+        await asyncio.sleep(0.1)
+        second = await calls.submit("a", AUDIO, "audio/ogg", soon())
+        outcomes = [await first, second]
+        assert [outcome.created for outcome in outcomes] == [True, False]
+        assert {outcome.record.state for outcome in outcomes} == {State.DIAGNOSED}
+        assert (diagnosing.count, (await stored(stores)).attempts) == (1, 1)
+
+    on_stores(tmp_path, check)
