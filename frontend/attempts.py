@@ -7,14 +7,16 @@ claim, so what comes after the lease was taken over is dropped. Nobody needs to 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from frontend.deadline import Deadline
 from frontend.diagnoser import Diagnoser
+from frontend.digest import sha256_of
 from frontend.errors import CallErased, FrontendError, StoreUnavailable, http_error
 from frontend.records import CallRecord, Failure, State, from_now, now
 from frontend.stores.protocols import AudioStore, RecordStore, RecordTooLarge, StaleRecord, Versioned
@@ -32,10 +34,14 @@ _log = logging.getLogger("tosia.attempts")
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """known: the call as it is stored now, or None where that could not be seen; refused: what is wrong with the recording."""
+    """known: the call as it is stored now, or None where that could not be seen; refused: what is wrong with the recording.
+
+    erased: it is gone, and whoever asked for it must be told so.
+    """
 
     known: Versioned | None
     refused: AudioError | None
+    erased: bool = False
 
 
 class Attempts:
@@ -59,15 +65,20 @@ class Attempts:
         self, record: CallRecord, audio: bytes, deadline: Deadline
     ) -> tuple[Versioned, asyncio.Task[Attempted]]:
         """Create the record, leased to us, and start its first attempt. Raises: CallExists, CallErased, StoreUnavailable."""
-        # Other requests for the same call may read the record before we hear that it was created.
-        self._beginning[record.call_id] += 1
-        try:
+        with self._beginning_of(record.call_id):
             known = await self._records.create(self._leased(record, deadline), deadline)
             return known, self._start(known, audio, deadline)
+
+    @contextmanager
+    def _beginning_of(self, call_id: str) -> Iterator[None]:
+        """Until we hear that the lease is ours, other requests of this process may read so, and must not claim the call as well."""
+        self._beginning[call_id] += 1
+        try:
+            yield
         finally:
-            self._beginning[record.call_id] -= 1
-            if not self._beginning[record.call_id]:
-                del self._beginning[record.call_id]
+            self._beginning[call_id] -= 1
+            if not self._beginning[call_id]:
+                del self._beginning[call_id]
 
     def _leased(self, record: CallRecord, deadline: Deadline) -> CallRecord:
         """The record with a lease of ours over an attempt that ends at the deadline; a failed call begins anew."""
@@ -86,23 +97,24 @@ class Attempts:
         call_id = leased.record.call_id
         task = asyncio.create_task(self._attempt(leased, audio, deadline))
         self._running[call_id] = task
-        task.add_done_callback(lambda _: self._running.pop(call_id, None))
+        task.add_done_callback(lambda _: self._running.pop(call_id))
         return task
 
     async def take_up(self, known: Versioned, deadline: Deadline) -> asyncio.Task[Attempted] | None:
         """Claim a call and begin; None where another replica was faster, or the call has had its attempts."""
-        if known.record.call_id in self._running:
+        if known.record.call_id in self._running or self._beginning[known.record.call_id]:
             return None
         if known.record.attempts >= MAX_ATTEMPTS and known.record.state is State.RECEIVED:
             await self._write(
                 _failed(known.record, "internal_error", retryable=True), known
             )  # its attempts never came to an end
             return None
-        try:
-            claimed = await self._records.replace(self._leased(known.record, deadline), known.etag, deadline)
-        except StaleRecord:
-            return None
-        return self._start(claimed, None, deadline)
+        with self._beginning_of(known.record.call_id):
+            try:
+                claimed = await self._records.replace(self._leased(known.record, deadline), known.etag, deadline)
+            except StaleRecord:
+                return None
+            return self._start(claimed, None, deadline)
 
     async def finish(self, known: Versioned, deadline: Deadline) -> Attempted:
         """Wait for a call that is stored, whoever has it in work, or attempt it here; until the deadline at most.
@@ -113,10 +125,12 @@ class Attempts:
         try:
             while not deadline.passed:
                 task = self._running.get(call_id)
-                if task is None and not self._beginning[call_id] and _is_free(known.record, self._owner):
+                if task is None and self._diagnoser.available and _is_free(known.record, self._owner):
                     task = await self.take_up(known, deadline)
                 if task is not None:
                     return await self.outcome(task, known, deadline)
+                if not self._diagnoser.available or _is_pausing_beyond(known.record, deadline):
+                    break
                 await asyncio.sleep(min(POLL_S, deadline.remaining_s))
                 known = await self._records.read(call_id, deadline) or known
                 if known.record.state is not State.RECEIVED:
@@ -126,9 +140,11 @@ class Attempts:
         return Attempted(known, None)
 
     async def outcome(self, task: asyncio.Task[Attempted], known: Versioned, deadline: Deadline) -> Attempted:
-        """What came of an attempt, or the call as it was known where that is open at the deadline."""
+        """What came of an attempt, or the call as it was known where that is open at the deadline. Raises: CallErased."""
         await asyncio.wait({task}, timeout=deadline.remaining_s)
         attempted = task.result() if task.done() and not task.cancelled() else Attempted(None, None)
+        if attempted.erased:
+            raise CallErased("This call was erased meanwhile.")
         return attempted if attempted.known is not None else replace(attempted, known=known)
 
     async def close(self) -> None:
@@ -158,8 +174,8 @@ class Attempts:
             result = _failed(record, http_error(error).code, retryable=False)
         except InferenceError:
             result = _unfinished(record, "inference_unavailable")
-        except FrontendError:
-            result = _unfinished(record, "store_unavailable")
+        except FrontendError as error:
+            result = _unfinished(record, http_error(error).code)
         except WorkTimeout:
             result = _failed(record, "preparation_timeout", retryable=True)
         except WorkersClosed:
@@ -167,10 +183,16 @@ class Attempts:
         except Exception:  # noqa: BLE001 - a defect of ours: the call must neither be lost nor tried for ever
             _log.exception("a call could not be diagnosed")
             result = _failed(record, "internal_error", retryable=True)
-        return Attempted(await self._write(result, leased), refused)
+        try:
+            return Attempted(await self._write(result, leased), refused)
+        except CallErased:
+            return Attempted(None, None, erased=True)
 
     async def _write(self, result: CallRecord, leased: Versioned) -> Versioned | None:
-        """Store what came out, unless the call was erased or taken over meanwhile; the call as it is stored then."""
+        """Store what came out, unless the call was erased or taken over meanwhile; the call as it is stored then.
+
+        Raises: CallErased.
+        """
         deadline = Deadline.after(WRITE_S)
         try:
             for one in (result, _failed(leased.record, "record_too_large", retryable=False)):
@@ -181,8 +203,6 @@ class Attempts:
                 except StaleRecord:
                     _log.info("a call was erased or finished elsewhere meanwhile")
                     return await self._records.read(result.call_id, deadline)
-        except CallErased:
-            pass
         except StoreUnavailable:
             _log.warning("a result could not be stored; the call is taken up again when its lease ends")
         return None
@@ -190,22 +210,20 @@ class Attempts:
 
 async def is_whole(data: bytes, record: CallRecord) -> bool:
     """Whether these are the bytes that were received."""
-    return await asyncio.to_thread(sha256_of, data) == record.audio.sha256
-
-
-def sha256_of(data: bytes) -> str:
-    """In hexadecimal; off the event loop, please: it may be 20 MiB."""
-    return hashlib.sha256(data).hexdigest()
+    return await sha256_of(data) == record.audio.sha256
 
 
 def _is_free(record: CallRecord, owner: str) -> bool:
-    """Whether a request may have the call: nobody's, ours (an answer of the store got lost), or its lease has run out.
+    """Whether a request may have the call: it had failed, is ours (an answer of the store got lost), or is due.
 
-    The pause after a failed attempt does not keep a request away: somebody is waiting for it.
+    The pause after a failed attempt holds for requests, too: whoever sends again every two seconds would use up all attempts.
     """
-    return (
-        record.state is State.FAILED or record.owner in (None, owner) or record.due_at is None or record.due_at <= now()
-    )
+    return record.state is State.FAILED or record.owner == owner or record.due_at is None or record.due_at <= now()
+
+
+def _is_pausing_beyond(record: CallRecord, deadline: Deadline) -> bool:
+    """Whether it is in the pause after a failed attempt until after the deadline, so that waiting is of no use."""
+    return record.owner is None and record.due_at is not None and record.due_at > from_now(deadline.remaining_s)
 
 
 def _ended(record: CallRecord) -> CallRecord:

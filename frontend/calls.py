@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from frontend.attempts import Attempted, Attempts, is_whole, sha256_of
+from frontend.attempts import Attempted, Attempts, is_whole
 from frontend.deadline import Deadline
+from frontend.digest import sha256_of
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
     BodyTooLarge,
@@ -71,7 +72,7 @@ class Calls:
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where it was stored and can't be
         diagnosed.
         """
-        sha256 = await asyncio.to_thread(sha256_of, audio)
+        sha256 = await sha256_of(audio)
         known, begun = await self._records.read(call_id, deadline), None
         if known is None:
             stored = StoredAudio(f"calls/{call_id}/{sha256}", sha256, len(audio), content_type)
@@ -99,7 +100,7 @@ class Calls:
         data = await self._audio.read(name, deadline) if name else None
         if name is None or data is None:
             raise CallNotFound("There is neither a record nor audio of this call: check the call_id.")
-        stored = StoredAudio(name, await asyncio.to_thread(sha256_of, data), len(data), "application/octet-stream")
+        stored = StoredAudio(name, await sha256_of(data), len(data), "application/octet-stream")
         return await self._finish(*await self._create(call_id, stored, data, deadline), deadline)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
@@ -168,11 +169,11 @@ class Calls:
 
 
 def _outcome(record: CallRecord, *, created: bool) -> Outcome:
-    """Raises: AudioError or NotReady for a call that failed."""
+    """Raises: AudioError for a recording that can't be diagnosed, NotReady for a call that failed and may be sent again."""
     failure = record.failure
     if failure and failure.code in AUDIO_ERRORS_BY_CODE:
         raise AUDIO_ERRORS_BY_CODE[failure.code](_REFUSED[failure.code])
-    if failure:
+    if failure and failure.retryable:
         raise NotReady(f"The call is stored but could not be diagnosed ({failure.code}): send it again.")
     return Outcome(record, created)
 

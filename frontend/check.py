@@ -1,4 +1,7 @@
-"""`python -m frontend --check`: what can be reached, and as whom. Nothing is changed, and no secret is shown."""
+"""`python -m frontend --check`: what can be reached, and as whom.
+
+No secret is shown and no call is touched; embedded stores are made where there are none.
+"""
 
 from __future__ import annotations
 

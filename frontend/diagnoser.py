@@ -31,6 +31,11 @@ class Diagnoser:
         self._quality_limits = quality_limits
         self._limits = limits
 
+    @property
+    def available(self) -> bool:
+        """Whether Triton answered when it was looked at last, so that trying is of use."""
+        return self._model.available
+
     async def diagnose(self, audio: bytes, deadline: Deadline) -> Diagnosis:
         """No inference starts after the deadline. Raises: AudioError; InferenceError; NotReady; WorkTimeout; WorkersClosed."""
         prepared = await self._workers.prepare(audio, deadline)

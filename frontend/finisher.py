@@ -8,7 +8,7 @@ import random
 
 from frontend.attempts import Attempted, Attempts
 from frontend.deadline import Deadline
-from frontend.errors import StoreUnavailable
+from frontend.errors import CallErased, StoreUnavailable
 from frontend.records import now
 from frontend.serving_model import ServingModel
 from frontend.stores.protocols import RecordStore
@@ -56,7 +56,10 @@ class Finisher:
         for known in due[:free]:
             # Long enough that a recording which hangs a worker is found out, and not tried for ever.
             deadline = Deadline.after(self._limits.worker_timeout_s + self._limits.request_deadline_s)
-            task = await self._attempts.take_up(known, deadline)
+            try:
+                task = await self._attempts.take_up(known, deadline)
+            except CallErased:
+                continue
             if task is not None:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)

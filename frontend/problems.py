@@ -12,16 +12,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from frontend.errors import (
+    AUDIO_ERRORS_BY_CODE,
     HTTP_ERRORS,
+    CallConflict,
+    CallErased,
     HttpError,
     InvalidRequest,
+    NotReady,
     RangeNotSatisfiable,
     ServiceError,
-    StoreUnavailable,
     http_error,
 )
 
 PROBLEM_TYPE = "application/problem+json"
+
+# Errors that a request gives only after it has seen the call's record, or its tombstone.
+_OF_STORED_CALLS = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
 
 _log = logging.getLogger("tosia.problems")
 
@@ -49,8 +55,7 @@ def problem_response(
         "request_id": getattr(request.state, "request_id", None),
     }
     call_id = getattr(request.state, "call_id", None)
-    # The call is stored, or was before: so its sender can ask for it, or erase it. Without a store nobody knows.
-    if call_id is not None and error is not HTTP_ERRORS[StoreUnavailable]:
+    if call_id is not None and error in _OF_STORED_CALLS:  # so its sender can ask for it, or erase it
         headers = {**(headers or {}), "Location": f"/v1/calls/{call_id}"}
     return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 

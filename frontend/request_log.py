@@ -10,6 +10,7 @@ import uuid
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.metrics import Metrics
+from frontend.records import id_sha256
 
 _log = logging.getLogger("tosia.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -18,7 +19,7 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 
 
 class RequestLog:
-    """ASGI middleware. A caller's own X-Request-ID is kept where it is harmless."""
+    """ASGI middleware. A caller's own X-Request-ID is kept where it is harmless; the log has its digest."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -29,7 +30,10 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        theirs = _REQUEST_ID.fullmatch(given) is not None
+        request_id = given if theirs else uuid.uuid4().hex
+        # A caller's own id may be the call's, which no log may hold.
+        logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 500
@@ -51,4 +55,4 @@ class RequestLog:
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.seconds.labels(method, route).observe(seconds)
             key_name = scope["state"].get("key_name", "-")
-            _log.info("%s %s %d %.0f ms key=%s %s", method, route, status, seconds * 1000, key_name, request_id)
+            _log.info("%s %s %d %.0f ms key=%s %s", method, route, status, seconds * 1000, key_name, logged)

@@ -119,7 +119,7 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
         wrong.append("COSMO_ENDPOINT is missing: set it to the Cosmos DB account's address")
     if not workload and not key:
         wrong.append("COSMO_KEY is missing: set it to the account's key, or TOSIA_IDENTITY to workload")
-    elif not workload and not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", key):
+    elif not workload and not _is_base64(key):
         wrong.append("COSMO_KEY is not a key: copy it from the Cosmos DB account")
     return AzureSettings(
         SecretStr(connection) if connection else None,
@@ -130,6 +130,13 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
         environ.get("COSMO_DATABASE", "") or "tosia",
         environ.get("COSMO_CONTAINER", "") or "calls",
     )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
 
 
 def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
@@ -143,7 +150,7 @@ def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
 def _url_of(connection: str) -> str | None:
     """The address in a connection string, as the SDK reads it; None where it can't, or where nothing to sign with is in it."""
     try:
-        url = str(BlobServiceClient.from_connection_string(connection).url)
+        url = str(BlobServiceClient.from_connection_string(connection).url).partition("?")[0]  # a SAS follows
         parts = {name.lower(): value for name, _, value in (part.partition("=") for part in connection.split(";"))}
         key = base64.b64decode(parts.get("accountkey", ""), validate=True)
     except ValueError:

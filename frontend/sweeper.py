@@ -16,7 +16,7 @@ ORPHAN_AGE_S = 900.0  # of audio whose record was never created; a request takes
 EVERY_S = 60.0
 REST = 20.0  # times as long as a sweep took: a container with millions of blobs is listed a few times a day
 OVERLAP = timedelta(seconds=60.0)  # the service's clock is not ours, and tells whole seconds
-PAGE_S = 600.0
+PAGE_S = 60.0
 CALL_S = 10.0
 # More orphans than these are more likely a wrong COSMO_CONTAINER than an accident: nothing is removed.
 SUSPICIOUS_SHARE, SUSPICIOUS_COUNT = 0.5, 20
@@ -75,7 +75,7 @@ class Sweeper:
     async def _remove_orphans(self) -> int:
         until = datetime.now(UTC) - self._orphan_age
         looked_at, orphans = 0, []
-        async for blob in self._audio.blobs(Deadline.after(PAGE_S)):
+        async for blob in self._audio.blobs(PAGE_S):
             if blob.written_at <= until and (self._from is None or blob.written_at > self._from):
                 looked_at += 1
                 if await self._is_orphan(blob):
@@ -101,4 +101,6 @@ class Sweeper:
             known = await self._records.read(call_id, Deadline.after(CALL_S))
         except CallErased:
             return True
+        except (KeyError, TypeError, ValueError):
+            return False  # a record that can't be read is one
         return known is None or known.record.audio.name != blob.name

@@ -111,11 +111,14 @@ class AsyncTritonClassifier:
         if not len(spectrograms):
             return no_scores(contract)
         try:
-            async with asyncio.timeout(timeout_s):
-                parts = [
-                    _scores(await self._client.infer(**_request(part, timeout_s)), len(part))
-                    for part in _batches(spectrograms, contract)
-                ]
+            async with asyncio.timeout(timeout_s) as timeout:
+                parts = []
+                for part in _batches(spectrograms, contract):
+                    # Each batch has what is left: Triton must not begin with one that nobody waits for any more.
+                    left_s = (timeout.when() or 0.0) - asyncio.get_running_loop().time()
+                    if left_s <= 0.0:
+                        raise TimeoutError
+                    parts.append(_scores(await self._client.infer(**_request(part, left_s)), len(part)))
         except TimeoutError as error:
             raise InferenceTimeout(_TIMEOUT) from error
         except (InferenceServerException, grpc.RpcError) as error:

@@ -33,7 +33,7 @@ class BlobAudioStore:
     def __init__(self, settings: AzureSettings, credential: TokenCredential | None) -> None:
         """credential: where the settings name an endpoint instead of a connection string."""
         options: dict[str, Any] = {
-            # At once and after a second; the SDK's own pauses begin at 15 s, longer than a request may take.
+            # Twice, after a second each; the SDK's own pauses begin at 15 s, longer than a request may take.
             "retry_policy": ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=0),
             "connection_timeout": CONNECT_S,
             "read_timeout": READ_S,
@@ -109,12 +109,11 @@ class BlobAudioStore:
             for name in names:
                 await self._delete(name)
 
-    async def blobs(self, deadline: Deadline) -> AsyncIterator[Blob]:
+    async def blobs(self, page_s: float) -> AsyncIterator[Blob]:
         pages = self._container.list_blobs("calls/").by_page()
         while True:
-            async with azure_call(
-                SERVICE, deadline
-            ):  # left before each `yield`: what the caller does is no call of ours
+            # Left before each `yield`: what the caller does is no call of ours.
+            async with azure_call(SERVICE, Deadline.after(page_s)):
                 try:
                     page = [Blob(blob.name, blob.last_modified, blob.etag) async for blob in await anext(pages)]
                 except StopAsyncIteration:

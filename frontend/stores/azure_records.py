@@ -3,7 +3,8 @@
 A call is an item whose id is the call's; a tombstone is an item whose id is `~` and the erased call's digest (no call's id begins
 so). The two lie in different
 partitions, so there is no transaction over both: who erases writes the tombstone and then removes the record, who creates
-writes the record and then looks for a tombstone. Whichever comes first, one of the two sees the other. That needs reads that see
+writes the record and then looks for a tombstone. Whichever comes first, one of the two sees the other; who takes up a call that
+waits looks again, since its creator may have been stopped in between. That needs reads that see
 what was written: the account's consistency must be Bounded Staleness or Strong where more than one replica runs (docs/azure.md).
 """
 
@@ -42,7 +43,7 @@ class CosmosRecordStore:
         self._credential = credential
         self._retention = timedelta(days=retention_days)
         self._client: CosmosClient | None = None
-        self._opening: asyncio.Task[CosmosClient] | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     async def create(self, record: CallRecord, deadline: Deadline) -> Versioned:
         async with azure_call(SERVICE, deadline):
@@ -60,6 +61,10 @@ class CosmosRecordStore:
         async with azure_call(SERVICE, deadline):
             container = await self._container()
             item = await self._item_or_none(container, call_id)
+            # Whoever created it may have been stopped before it looked for a tombstone.
+            if item is not None and item.get("state") == State.RECEIVED and await self._is_erased(container, call_id):
+                await self._delete(container, call_id)
+                item = None
             if item is not None:
                 return Versioned(record_from_dict(item), item["_etag"])
             if await self._is_erased(container, call_id):
@@ -108,7 +113,14 @@ class CosmosRecordStore:
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
         query = f"SELECT TOP {limit} * FROM c WHERE c.kind = @kind AND c.due_at <= @moment ORDER BY c.due_at"  # noqa: S608 - a number
         items = await self._query(query, {"@moment": moment}, deadline)
-        return [Versioned(one, item["_etag"]) for item in items if (one := readable_record(item)) is not None]
+        found = [(record, str(item["_etag"])) for item in items if (record := readable_record(item)) is not None]
+        async with azure_call(SERVICE, deadline):
+            container = await self._container()
+            erased = await asyncio.gather(*(self._is_erased(container, record.call_id) for record, _ in found))
+            for (record, _), gone in zip(found, erased, strict=True):
+                if gone:
+                    await self._delete(container, record.call_id)
+        return [Versioned(record, etag) for (record, etag), gone in zip(found, erased, strict=True) if not gone]
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
         async with azure_call(SERVICE, deadline):
@@ -150,11 +162,12 @@ class CosmosRecordStore:
             if self._opening is None or self._opening.done():
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-            self._client = await asyncio.shield(self._opening)  # many may wait for it, each until its own deadline
+            await asyncio.shield(self._opening)  # many may wait for it, each until its own deadline
+        assert self._client is not None  # noqa: S101 - opened just now
         database = self._client.get_database_client(self._settings.cosmos_database)
         return database.get_container_client(self._settings.cosmos_container)
 
-    async def _open(self) -> CosmosClient:
+    async def _open(self) -> None:
         key = self._settings.cosmos_key
         credential: Any = key.get_secret_value() if key is not None else self._credential
         # An emulator names addresses of its own as the account's, and has no certificate.
@@ -177,7 +190,7 @@ class CosmosRecordStore:
         except BaseException:
             await client.close()
             raise
-        return client
+        self._client = client
 
     async def _query(self, query: str, values: dict[str, Any], deadline: Deadline) -> list[dict[str, Any]]:
         parameters: list[dict[str, object]] = [{"name": "@kind", "value": _CALL}]

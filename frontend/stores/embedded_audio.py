@@ -44,8 +44,8 @@ class FolderAudioStore:
     async def erase(self, call_id: str, deadline: Deadline) -> None:
         await self._run(lambda: self._erase(call_id), deadline)
 
-    async def blobs(self, deadline: Deadline) -> AsyncIterator[Blob]:
-        for blob in await self._run(self._list, deadline):
+    async def blobs(self, page_s: float) -> AsyncIterator[Blob]:
+        for blob in await self._run(self._list, Deadline.after(page_s)):
             yield blob
 
     async def remove(self, blob: Blob, deadline: Deadline) -> bool:

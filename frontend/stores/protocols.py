@@ -1,7 +1,8 @@
 """What the front end needs of its stores, whichever they are.
 
-Every method takes the deadline of what it is done for, and raises StoreUnavailable when the store can't be reached, can't write,
-or has not answered by then; what has returned is durable. After StoreUnavailable a write may have happened or not.
+Every method takes the deadline of what it is done for (a listing: a time for each of its parts), and raises StoreUnavailable
+when the store can't be reached, can't write, or has not answered by then; what has returned is durable. After StoreUnavailable
+a write may have happened or not.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class AudioStore(Protocol):
         """Everything of one call; safe to repeat."""
         ...
 
-    def blobs(self, deadline: Deadline) -> AsyncIterator[Blob]:
-        """Every blob under `calls/`."""
+    def blobs(self, page_s: float) -> AsyncIterator[Blob]:
+        """Every blob under `calls/`; page_s: how long the store may take for each part of the list."""
         ...
 
     async def remove(self, blob: Blob, deadline: Deadline) -> bool:

@@ -4,6 +4,7 @@ is the diagnosis itself, so that it can fail and take its time as a test wants."
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from frontend.attempts import MAX_ATTEMPTS, WRITE_S, Attempts, sha256_of
+from frontend.attempts import MAX_ATTEMPTS, WRITE_S, Attempts
 from frontend.calls import Calls
 from frontend.deadline import Deadline
 from frontend.errors import CallErased, NotReady, StoreUnavailable
@@ -25,7 +26,8 @@ from tests.frontend.settings import embedded_settings
 
 _, LIMITS = load_limits()
 AUDIO = b"a recording"
-STORED = StoredAudio(f"calls/a/{sha256_of(AUDIO)}", sha256_of(AUDIO), len(AUDIO), "audio/ogg")
+SHA256 = hashlib.sha256(AUDIO).hexdigest()
+STORED = StoredAudio(f"calls/a/{SHA256}", SHA256, len(AUDIO), "audio/ogg")
 
 
 class Result:
@@ -42,6 +44,7 @@ class Diagnosing:
     error: Exception | None = None
     until: asyncio.Event | None = None
     count: int = 0
+    available: bool = True
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def diagnose(self, audio: bytes, deadline: Deadline) -> Result:
@@ -189,7 +192,7 @@ def test_a_request_does_not_wait_beyond_its_deadline(tmp_path: Path) -> None:
     ("error", "code"),
     [
         (InferenceError("away"), "inference_unavailable"),
-        (NotReady("away"), "store_unavailable"),
+        (NotReady("another model"), "not_ready"),
         (StoreUnavailable("away"), "store_unavailable"),
     ],
 )
@@ -347,13 +350,14 @@ def test_a_call_that_is_erased_while_it_is_in_work_stays_erased(tmp_path: Path) 
         await calls.erase("a", soon())
         assert diagnosing.until is not None
         diagnosing.until.set()
-        await asyncio.wait({sending})
+        with pytest.raises(CallErased):
+            await sending
         with pytest.raises(CallErased):
             await calls.read("a", soon())
-        assert [blob async for blob in stores.audio.blobs(soon())] == []
+        assert [blob async for blob in stores.audio.blobs(30.0)] == []
         with pytest.raises(CallErased):
             await calls.submit("a", AUDIO, "audio/ogg", soon())
-        assert [blob async for blob in stores.audio.blobs(soon())] == []
+        assert [blob async for blob in stores.audio.blobs(30.0)] == []
 
     on_stores(tmp_path, check)
 
@@ -387,5 +391,66 @@ def test_the_same_call_twice_at_once_in_one_process_is_worked_on_once(tmp_path: 
         assert [outcome.created for outcome in outcomes] == [True, False]
         assert {outcome.record.state for outcome in outcomes} == {State.DIAGNOSED}
         assert (diagnosing.count, (await stored(stores)).attempts) == (1, 1)
+
+    on_stores(tmp_path, check)
+
+
+def test_who_sends_again_during_an_outage_does_not_use_up_the_attempts(tmp_path: Path) -> None:
+    """Neither while Triton is known to be away, nor in the pause after an attempt that failed."""
+
+    async def check(stores: Stores) -> None:
+        diagnosing = Diagnosing(InferenceError("away"))
+        calls = Calls(stores.audio, stores.records, attempts_on(stores, diagnosing), LIMITS)
+        first = await calls.submit("a", AUDIO, "audio/ogg", soon())
+        assert (first.record.state, first.record.attempts) == (State.RECEIVED, 1)
+        diagnosing.available = False
+        for _ in range(2 * MAX_ATTEMPTS):
+            assert (await calls.submit("a", AUDIO, "audio/ogg", soon())).record.state is State.RECEIVED
+        assert diagnosing.count == 1
+        diagnosing.available = True
+        for _ in range(2 * MAX_ATTEMPTS):
+            await calls.submit("a", AUDIO, "audio/ogg", soon(0.02))
+        assert diagnosing.count <= 4  # in these four seconds or so; pauses of 1, 2, 4 s
+        diagnosing.error = None
+        assert (await calls.submit("a", AUDIO, "audio/ogg", soon())).record.state is State.DIAGNOSED
+
+    on_stores(tmp_path, check)
+
+
+class SlowClaims(Slow):
+    """A record store that tells late that a lease was taken."""
+
+    async def replace(self, record: CallRecord, etag: str, deadline: Deadline) -> Versioned:
+        known: Versioned = await self._records.replace(record, etag, deadline)
+        if record.state is State.RECEIVED:
+            await asyncio.sleep(0.3)
+        return known
+
+
+def test_a_call_that_is_just_being_claimed_is_not_claimed_by_a_request_of_the_same_process(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        slow = Stores(stores.audio, SlowClaims(stores.records))
+        diagnosing = Diagnosing()
+        attempts = attempts_on(slow, diagnosing)
+        claiming = asyncio.create_task(attempts.take_up(await received(stores), soon()))
+        await asyncio.sleep(0.1)
+        known = await stores.records.read("a", soon())
+        assert known is not None
+        attempted = await attempts.finish(known, soon())
+        assert attempted.known is not None
+        assert attempted.known.record.state is State.DIAGNOSED
+        assert await claiming is not None
+        assert (diagnosing.count, (await stored(stores)).attempts, attempts.running) == (1, 2, 0)
+
+    on_stores(tmp_path, check)
+
+
+def test_a_call_whose_audio_is_gone_is_told_and_not_asked_for_again(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        failed = Failure("audio_missing", retryable=False)
+        await received(stores, state=State.FAILED, failure=failed, due_at=None)
+        calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS)
+        outcome = await calls.submit("a", AUDIO, "audio/ogg", soon())
+        assert (outcome.created, outcome.record.failure) == (False, failed)
 
     on_stores(tmp_path, check)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from frontend.deadline import Deadline
-from frontend.errors import BodyTooLarge, StoreUnavailable
+from frontend.errors import BodyTooLarge, CallErased, StoreUnavailable
 from frontend.records import State
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import CallExists, RecordTooLarge, StaleRecord
@@ -82,7 +82,7 @@ def test_a_throttled_write_is_sent_again_after_the_time_that_cosmos_names(proxie
     on_stores(proxied, check)
 
 
-def test_throttling_without_end_is_told_with_the_time_that_cosmos_names(proxied: Proxied) -> None:
+def test_throttling_without_end_is_given_up_at_the_deadline(proxied: Proxied) -> None:
     async def check(stores: Stores) -> None:
         proxied.cosmos.rule = lambda _: THROTTLED_LONG
         started = time.monotonic()
@@ -229,7 +229,7 @@ def test_a_download_that_is_cut_half_way_is_made_again_and_never_half(proxied: P
 def test_an_error_of_the_blob_service_is_unavailable_and_nothing_else(proxied: Proxied, fault: Any) -> None:
     async def check(stores: Stores) -> None:
         await stores.audio.write("calls/a/ff", b"abc", soon())
-        blobs = [blob async for blob in stores.audio.blobs(soon())]
+        blobs = [blob async for blob in stores.audio.blobs(30.0)]
         proxied.blob.rule = lambda _: fault
         operations: list[Callable[[], Awaitable[Any]]] = [
             lambda: stores.audio.write("calls/b/ff", b"abc", soon(1.0)),
@@ -293,3 +293,51 @@ def test_the_log_has_the_status_and_no_address(proxied: Proxied, caplog: pytest.
         on_stores(proxied, check)
     ours = [one.getMessage() for one in caplog.records if one.name.startswith("tosia")]
     assert ours == ["The record store answered 503", "The audio store answered 503"]
+
+
+def test_a_call_that_was_erased_while_it_was_created_does_not_come_back(proxied: Proxied) -> None:
+    """Its creator saw no tombstone before, and is cut off before it looks again; whoever reads or takes up the call does."""
+
+    async def check(stores: Stores) -> None:
+        for taken_up in (False, True):
+            await stores.records.erase("a", without_record=True, deadline=soon())
+            created = asyncio.Event()
+
+            def rule(seen: Seen, created: asyncio.Event = created) -> Refuse | None:
+                if is_write(seen):
+                    created.set()
+                    return None
+                return Refuse() if created.is_set() else None
+
+            proxied.cosmos.rule = rule
+            with pytest.raises(StoreUnavailable):
+                await stores.records.create(replace(record("a"), due_at="2026-01-01"), soon(1.0))
+            proxied.cosmos.rule = lambda _: None
+            assert any(item["id"] == "a" for item in proxied.azure.items(proxied.account))
+            if taken_up:
+                assert await stores.records.due("9", 9, soon()) == []
+            with pytest.raises(CallErased):
+                await stores.records.read("a", soon())
+            assert not any(item["id"] == "a" for item in proxied.azure.items(proxied.account))
+
+    on_stores(proxied, check)
+
+
+def test_one_client_is_opened_however_long_it_takes(proxied: Proxied) -> None:
+    """Whoever waits for it gives up at his deadline; the client that comes later is used, and closed at the end."""
+
+    async def run(account: Account) -> None:
+        proxied.cosmos.rule = first(1, Slow(1.0))
+        stores = open_stores(azure_settings(account), 30)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await stores.records.read("a", soon(0.1))
+        await asyncio.sleep(1.5)
+        assert await stores.records.read("a", soon()) is None
+        assert [seen.path for seen in proxied.cosmos.seen].count(
+            "/"
+        ) <= 2  # what one client asks for; three ask for more
+        await stores.close()
+
+    with proxied.running() as account:
+        asyncio.run(run(account))

@@ -66,8 +66,8 @@ def start_writer(folder: Path, most_bytes_a_file: int = 0) -> subprocess.Popen[s
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def assert_whole(folder: Path) -> set[str]:
-    """Every record parses and has its audio, every blob has its own digest; returns the ids."""
+def assert_whole(folder: Path) -> dict[str, str]:
+    """Every record parses and has its audio, every blob has its own digest; returns states by id."""
     with closing(sqlite3.connect(folder / "calls.sqlite")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = connection.execute("SELECT id, state, document FROM calls").fetchall()
@@ -79,7 +79,7 @@ def assert_whole(folder: Path) -> set[str]:
     blobs = [path for path in (folder / "audio" / "calls").glob("*/*") if not path.name.startswith(".")]
     for path in blobs:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    return {row[0] for row in rows}
+    return {call_id: state for call_id, state, _ in rows}
 
 
 def test_killed_while_writing(tmp_path: Path) -> None:
@@ -91,7 +91,8 @@ def test_killed_while_writing(tmp_path: Path) -> None:
         writers.stdin.write(f"{0.2 + 0.03 * round_}\n")
         writers.stdin.flush()
         acknowledged |= {line.strip() for line in iter(writers.stdout.readline, "killed\n")}
-        assert acknowledged <= assert_whole(tmp_path)
+        states = assert_whole(tmp_path)
+        assert {states.get(call_id) for call_id in acknowledged} <= {"diagnosed"}
     writers.communicate()
     assert len(acknowledged) >= 12
 
@@ -104,7 +105,8 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
     assert writer.returncode == 0
     assert last == "unavailable: The record store can't be used now: try again."
     assert acknowledged
-    assert set(acknowledged) <= assert_whole(tmp_path)
+    states = assert_whole(tmp_path)
+    assert {states.get(call_id) for call_id in acknowledged} == {"diagnosed"}
 
 
 def test_audio_on_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:

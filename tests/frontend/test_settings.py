@@ -81,6 +81,13 @@ def test_either_may_have_an_identity_alone() -> None:
     assert (cosmos.blob_connection, cosmos.cosmos_key) == (SecretStr(CONNECTION), None)
 
 
+def test_a_signature_may_stand_for_the_account_key() -> None:
+    text = f"BlobEndpoint=https://tosia.blob.core.windows.net;SharedAccessSignature=sv=2024&sig={SECRET}"
+    azure = read_settings({**AZURE, "BLOB_CONNECTION": text}).azure
+    assert azure is not None
+    assert azure.blob_connection == SecretStr(text)
+
+
 def test_secrets_do_not_show() -> None:
     for environment in (GOOD, AZURE):
         shown = repr(read_settings(environment)) + str(read_settings(environment))
@@ -104,6 +111,7 @@ def test_secrets_do_not_show() -> None:
         ("COSMO_ENDPOINT", f"https://user:{SECRET}@tosia.documents.azure.com"),
         ("COSMO_KEY", ""),
         ("COSMO_KEY", "not a key!"),
+        ("COSMO_KEY", "AAAAA"),
         ("TOSIA_IDENTITY", "managed"),
         ("ALLOW_UNVALIDATED", "yes"),
     ],

@@ -251,7 +251,7 @@ def test_audio_that_the_telephone_system_put_there(run: Callable[[Check], None])
 
 
 async def listed(pair: Pair) -> dict[str, Blob]:
-    return {blob.name: blob async for blob in pair.audio.blobs()}
+    return {blob.name: blob async for blob in pair.stores.audio.blobs(30.0)}
 
 
 def test_blobs_are_listed_and_removed_unless_they_were_written_again(run: Callable[[Check], None]) -> None:
@@ -446,7 +446,7 @@ def test_two_processes_on_one_folder_neither_lose_nor_remove_audio(tmp_path: Pat
         name, soon = "calls/a/ff", Deadline.after(30.0)
         for _ in range(200):
             await one.write(name, b"abc", soon)
-            (blob,) = [blob async for blob in one.blobs(soon)]
+            (blob,) = [blob async for blob in one.blobs(30.0)]
             await asyncio.gather(one.remove(blob, soon), other.write(name, b"abc", soon))
             assert await one.read(name, soon) == b"abc"
             await one.erase("a", soon)

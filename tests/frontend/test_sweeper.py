@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from frontend.deadline import Deadline
 from frontend.errors import CallErased
 from frontend.records import CallRecord, StoredAudio, from_now, now
 from frontend.stores.opening import open_stores
@@ -32,7 +35,7 @@ def sweeper(pair: Pair, orphan_age_s: float = 0.0) -> Sweeper:
 
 
 async def names(pair: Pair) -> set[str]:
-    return {blob.name async for blob in pair.audio.blobs()}
+    return {blob.name async for blob in pair.stores.audio.blobs(30.0)}
 
 
 def test_audio_without_a_record_is_removed(run: Callable[[Check], None]) -> None:
@@ -121,6 +124,22 @@ def test_calls_older_than_the_retention_period_are_removed_with_their_audio(
     with caplog.at_level(logging.INFO, "tosia.audit"):
         run(check)
     assert len([one for one in caplog.records if "expire key=retention call=" in one.getMessage()]) == 2
+
+
+def test_a_record_that_can_not_be_read_keeps_its_audio_and_stops_no_sweep(tmp_path: Path) -> None:
+    async def check() -> None:
+        stores = open_stores(embedded_settings(tmp_path), 30)
+        soon = Deadline.after(30.0)
+        for name in ("calls/broken/ff", "calls/orphan/ff"):
+            await stores.audio.write(name, b"abc", soon)
+        await stores.records.create(record("broken"), soon)
+        with closing(sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None)) as store:
+            store.execute("UPDATE calls SET document = '{}'")
+        assert await Sweeper(stores.audio, stores.records, 0.0).sweep() == Swept(orphans=1, expired=0)
+        assert [blob.name async for blob in stores.audio.blobs(30.0)] == ["calls/broken/ff"]
+        await stores.close()
+
+    asyncio.run(check())
 
 
 def test_half_written_files_are_removed(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """`python -m tests.reliability.front_end`: the front end, ended or frozen at one point of a call's life.
 
 The real stores and the real classifier, with a signal to the own process just before or after one of their operations: every step
-of a call is one of these. TOSIA_TEST_AT: `operation:before` or `operation:after`; TOSIA_TEST_SIGNAL: KILL (default) or STOP.
+of a call is one of these. TOSIA_TEST_AT: `operation:before` or `operation:after`, with `:n` for the nth time;
+TOSIA_TEST_SIGNAL: KILL (default) or STOP.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from frontend.__main__ import main
 from frontend.app import create_app
 from frontend.records import CallRecord, State
 from frontend.settings import Settings
+from frontend.stores.azure_records import CosmosRecordStore
 from frontend.stores.opening import Stores, open_stores
 from runtime.config import load_limits
 from runtime.errors import InferenceError
@@ -31,19 +33,35 @@ from runtime.triton_classifier import AsyncTritonClassifier
 
 # In the order in which a call goes through them; `claim`, `release` and `result` are all replacements of the record.
 POINTS = (
-    "records.read:before", "audio.write:before", "audio.write:after", "records.create:before", "records.create:after",
-    "classify:before", "classify:after", "result:before", "result:after",
-    "release:before", "release:after", "claim:before", "claim:after",
-    "audio.find:after", "audio.read:after",
-    "records.erase:before", "records.erase:after", "audio.erase:before", "audio.erase:after",
-)  # fmt: skip
+    "records.read:before",
+    "audio.write:before",
+    "audio.write:after",
+    "records.create:before",
+    "records.create:after",
+    "classify:before",
+    "classify:after",
+    "result:before",
+    "result:after",
+    "release:before",
+    "release:after",
+    "claim:before",
+    "claim:after",
+    "audio.find:after",
+    "audio.read:after",
+    "records.erase:after",
+    "audio.erase:after",
+)
+# Inside of what Cosmos needs several requests for: after the record was created and before the tombstone is looked for (it was
+# looked for once before, when the record was not there), and after the tombstone was written and before the record is removed.
+POINTS_OF_COSMOS = ("records._is_erased:before:2", "records._delete:before")  # fmt: skip
 
 
 class Point:
     """Where the signal falls: once."""
 
     def __init__(self, where: str, number: signal.Signals) -> None:
-        self._where = where
+        operation, moment, *count = where.split(":")
+        self._where, self._left = f"{operation}:{moment}", int(count[0]) if count else 1
         self._number = number
 
     async def around(self, operation: str, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -58,8 +76,9 @@ class Point:
 
     def _at(self, place: str) -> None:
         if place == self._where:
-            self._where = ""
-            os.kill(os.getpid(), self._number)
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), self._number)
 
 
 class Watched:
@@ -80,6 +99,13 @@ class Watched:
             return await self._point.around(operation, lambda: attribute(*args, **more))
 
         return passing
+
+
+def _passing(method: Callable[..., Awaitable[Any]], operation: str, point: Point) -> Callable[..., Awaitable[Any]]:
+    async def passing(*args: Any) -> Any:
+        return await point.around(operation, lambda: method(*args))
+
+    return passing
 
 
 class WatchedClassifier:
@@ -108,6 +134,9 @@ def create(settings: Settings, *, worker_count: int) -> FastAPI:
     """`create_app` around watched parts."""
     point = Point(os.environ["TOSIA_TEST_AT"], signal.Signals[f"SIG{os.environ.get('TOSIA_TEST_SIGNAL', 'KILL')}"])
     real = open_stores(settings, load_limits()[1].retention_days)
+    if isinstance(real.records, CosmosRecordStore):
+        for method in ("_is_erased", "_delete"):
+            setattr(real.records, method, _passing(getattr(real.records, method), f"records.{method}", point))
     stores = Stores(Watched(real.audio, "audio", point), Watched(real.records, "records", point), real.credential)
     classifier = WatchedClassifier(_Lazy(settings.triton_url), point)
     return create_app(settings, worker_count=worker_count, classifier=classifier, stores=stores)

@@ -10,7 +10,7 @@ from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from tests.reliability import scenarios
 from tests.reliability.backends import AzureBackend, EmbeddedBackend
-from tests.reliability.front_end import POINTS
+from tests.reliability.front_end import POINTS, POINTS_OF_COSMOS
 from tests.reliability.ledger import Counts
 from tests.reliability.scenarios import World
 from tests.services.azure import Azure
@@ -39,7 +39,7 @@ def world(azure: Azure, benchmark: bytes, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_each_point_is_visited() -> None:
-    assert len(POINTS) <= KILLS
+    assert len(POINTS + POINTS_OF_COSMOS) <= KILLS
 
 
 @pytest.mark.timeout(400)
