@@ -54,6 +54,7 @@ if most:
 for line in sys.stdin:  # seconds until the writer is killed
     if not (writer := os.fork()):
         asyncio.run(main(folder, 0))
+        os._exit(1)
     time.sleep(float(line))
     os.kill(writer, signal.SIGKILL)
     os.waitpid(writer, 0)
@@ -64,6 +65,19 @@ for line in sys.stdin:  # seconds until the writer is killed
 def start_writer(folder: Path, most_bytes_a_file: int = 0) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WRITER, str(folder), str(most_bytes_a_file)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def kill_after(writers: subprocess.Popen[str], seconds: float) -> set[str]:
+    """Start a writer and kill it so much later; what it has acknowledged until then."""
+    assert writers.stdin is not None
+    assert writers.stdout is not None
+    writers.stdin.write(f"{seconds}\n")
+    writers.stdin.flush()
+    acknowledged = set()
+    while not (line := writers.stdout.readline()).endswith("killed\n"):
+        assert line.endswith("\n"), "the process that starts the writers has ended"
+        acknowledged.add(line.strip())
+    return acknowledged
 
 
 def assert_whole(folder: Path) -> dict[str, str]:
@@ -85,12 +99,8 @@ def assert_whole(folder: Path) -> dict[str, str]:
 def test_killed_while_writing(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     writers = start_writer(tmp_path)
-    assert writers.stdin is not None
-    assert writers.stdout is not None
     for round_ in range(12):
-        writers.stdin.write(f"{0.2 + 0.03 * round_}\n")
-        writers.stdin.flush()
-        acknowledged |= {line.strip() for line in iter(writers.stdout.readline, "killed\n")}
+        acknowledged |= kill_after(writers, 0.2 + 0.03 * round_)
         states = assert_whole(tmp_path)
         assert {states.get(call_id) for call_id in acknowledged} <= {"diagnosed"}
     writers.communicate()

@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -23,7 +24,7 @@ from pathlib import Path
 from frontend.deadline import Deadline
 from frontend.records import CallRecord, State, StoredAudio, from_now, now
 from local_triton import TritonServer
-from tests.frontend.test_crash_safety import assert_whole, start_writer
+from tests.frontend.test_crash_safety import assert_whole, kill_after, start_writer
 from tests.integration.processes import FrontEnd, descendants, front_end, wait_for
 from tests.reliability.backends import AzureBackend, Backend, EmbeddedBackend
 from tests.reliability.front_end import POINTS, POINTS_OF_COSMOS
@@ -33,6 +34,7 @@ from tests.services.http_proxy import Answer, Cut, Fault, HttpProxy, Refuse, See
 
 SENDERS = 3
 PATIENT_SENDERS = 12  # who mostly wait
+KILLS_A_FOLDER = 20  # every blob of it is read after each of them
 FAULTY = "tests.reliability.front_end"
 
 
@@ -342,24 +344,22 @@ def disk_full(world: World, calls: int) -> Counts:
 def sqlite_killed(world: World, rounds: int) -> Counts:
     """The stores' own writer (no front end) is killed in the middle of writing, again and again."""
     started = time.monotonic()
-    folder = world.folder / "sqlite"
-    folder.mkdir()
-    acknowledged: set[str] = set()
-    writers = start_writer(folder)
-    assert writers.stdin is not None
-    assert writers.stdout is not None
-    whole: dict[str, str] = {}
-    for n in range(rounds):
-        writers.stdin.write(f"{0.2 + 0.03 * (n % 12)}\n")
-        writers.stdin.flush()
-        acknowledged |= {line.strip() for line in iter(writers.stdout.readline, "killed\n")}
-        whole = assert_whole(folder)
-        assert acknowledged <= whole.keys()
-    writers.communicate()
     counts = Counts("SQLite (WAL) killed in a loop of writes", "embedded", f"{rounds} kills")
-    counts.sent, counts.accepted = len(whole), len(acknowledged)
-    # Acknowledged after its result; `assert_whole` has compared every blob with its digest.
-    counts.one_result = sum(whole.get(call_id) == "diagnosed" for call_id in acknowledged)
-    counts.identical = len(acknowledged & whole.keys())
+    for first in range(0, rounds, KILLS_A_FOLDER):
+        folder = world.folder / f"sqlite-{first}"
+        folder.mkdir()
+        acknowledged: set[str] = set()
+        whole: dict[str, str] = {}
+        writers = start_writer(folder)
+        for n in range(first, min(first + KILLS_A_FOLDER, rounds)):
+            acknowledged |= kill_after(writers, 0.2 + 0.03 * (n % 12))
+            whole = assert_whole(folder)
+        writers.communicate()
+        counts.sent += len(whole)
+        counts.accepted += len(acknowledged)
+        # Acknowledged after its result; `assert_whole` has compared every blob with its digest.
+        counts.one_result += sum(whole.get(call_id) == "diagnosed" for call_id in acknowledged)
+        counts.identical += len(acknowledged & whole.keys())
+        shutil.rmtree(folder)
     counts.seconds = time.monotonic() - started
     return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from local_triton.ports import free_ports
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / ".venv-node" / "node_modules"
 START_S = 20.0  # about 1 s is usual
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class NodeServer:
@@ -49,6 +51,7 @@ class NodeServer:
             env={**os.environ, "NODE_PATH": str(MODULES), **self.environment()},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent,  # also where the tests are killed
         )
         deadline = time.monotonic() + START_S
         while True:
@@ -67,6 +70,10 @@ class NodeServer:
         self._process.kill()
         self._process.wait(10.0)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def require_node(package: str) -> None:
