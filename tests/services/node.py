@@ -51,7 +51,7 @@ class NodeServer:
             env={**os.environ, "NODE_PATH": str(MODULES), **self.environment()},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_end_with_parent,  # also where the tests are killed
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - also where the tests are killed
         )
         deadline = time.monotonic() + START_S
         while True:
