@@ -105,9 +105,8 @@ class Attempts:
         if known.record.call_id in self._running or self._beginning[known.record.call_id]:
             return None
         if known.record.attempts >= MAX_ATTEMPTS and known.record.state is State.RECEIVED:
-            await self._write(
-                _failed(known.record, "internal_error", retryable=True), known
-            )  # its attempts never came to an end
+            # Its last attempt never came to an end, or it would have been given up there.
+            await self._write(_failed(known.record, "internal_error", retryable=True), known)
             return None
         with self._beginning_of(known.record.call_id):
             try:
