@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.integration.processes import descendants, is_running, wait_for
 from tests.laptop.checkouts import copy_checkout, laptop, run_arguments
+from tests.local_triton.leftovers import leftovers
 
 SECRET = "a-key-of-my-own"
 
@@ -27,18 +28,6 @@ def start(checkout: Path, **environment: str) -> tuple[subprocess.Popen[str], st
         printed += (line := process.stdout.readline())
         assert line, process.communicate()[1]
     return process, printed
-
-
-def left_shared_memory() -> set[str]:
-    """Of Tritons that run no more; other tests may run theirs at the same time."""
-    names = {path.name for path in Path("/dev/shm").iterdir() if path.name.startswith("tosia_triton_")}  # noqa: S108
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        try:
-            mapped = maps.read_text()
-        except OSError:
-            continue
-        names = {name for name in names if name not in mapped}
-    return names
 
 
 def paste_curl_line(printed: str, elsewhere: Path, **environment: str) -> dict[str, object]:
@@ -59,12 +48,12 @@ def assert_nothing_left(process: subprocess.Popen[str], started: list[int], befo
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output, errors) == (0, "", "")
     wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
-    wait_for(lambda: left_shared_memory() <= before, "no shared memory stays")
+    wait_for(lambda: leftovers() <= before, "no shared memory and no scratch folder stays")
 
 
 def test_run_until_ctrl_c(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path / "a folder with 'quotes'")
-    before = left_shared_memory()
+    before = leftovers()
     process, printed = start(checkout)
     started = descendants(process.pid)
     assert len(started) >= 5  # front end, workers, warden, tritonserver, stub
@@ -84,7 +73,7 @@ def test_run_until_ctrl_c(tmp_path: Path) -> None:
 
 def test_run_with_a_key_of_one_s_own_until_sigterm(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path)
-    before = left_shared_memory()
+    before = leftovers()
     process, printed = start(checkout, API_KEY=f"first:old-key,second:{SECRET}")
     started = descendants(process.pid)
     assert SECRET not in printed
@@ -98,7 +87,7 @@ def test_run_with_a_key_of_one_s_own_until_sigterm(tmp_path: Path) -> None:
 
 
 def test_the_terminal_is_closed_while_it_starts(tmp_path: Path) -> None:
-    before = left_shared_memory()
+    before = leftovers()
     process = laptop(copy_checkout(tmp_path), *run_arguments())
     wait_for(lambda: len(descendants(process.pid)) >= 3, "it has begun to start others")
     started = descendants(process.pid)
@@ -127,7 +116,7 @@ def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
 
 def test_demo(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path)
-    before = left_shared_memory()
+    before = leftovers()
     process = laptop(checkout, "demo")
     output, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "The figure is in build/demo.png.\n")
@@ -138,7 +127,7 @@ def test_demo(tmp_path: Path) -> None:
         figure.load()
         assert figure.format == "PNG"
     assert not (checkout / "var").exists()
-    wait_for(lambda: left_shared_memory() <= before, "no shared memory stays")
+    wait_for(lambda: leftovers() <= before, "no shared memory and no scratch folder stays")
 
 
 def test_a_second_run_in_one_checkout_is_refused(tmp_path: Path) -> None:
