@@ -114,3 +114,14 @@ class _SkipsAreFailuresInCI:
             terminalreporter.section("skipped, which is a failure with CI=true", red=True)
             for nodeid in self._skipped:
                 terminalreporter.write_line(nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The counts of the fault tests, whether these passed or not."""
+    reports = [one for outcome in ("passed", "failed") for one in terminalreporter.stats.get(outcome, [])]
+    rows = [value for report in reports for key, value in getattr(report, "user_properties", []) if key == "counts"]
+    if rows:
+        from tests.reliability.ledger import table
+
+        terminalreporter.section("faults")
+        terminalreporter.write_line(table(rows))
