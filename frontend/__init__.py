@@ -2,7 +2,7 @@
 
 __main__.py, commands.py   the command line: serve, --check (check.py), backfill (backfill.py)
 settings.py      the environment, checked
-app.py           the only place where things are wired
+app.py           where the server is wired
 routes_*.py      thin endpoints
 upload.py        multipart, within limits
 server.py        uvicorn, with a pause for draining

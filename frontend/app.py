@@ -1,4 +1,4 @@
-"""The only place where things are wired; nothing is opened at import."""
+"""Where the server is wired (backfill.py wires its own command); nothing is opened at import."""
 
 from __future__ import annotations
 

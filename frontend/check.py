@@ -10,12 +10,10 @@ import os
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from azure.storage.blob import BlobServiceClient
-
 from frontend.app import check_contract
 from frontend.deadline import Deadline
 from frontend.errors import StoreUnavailable
-from frontend.settings import AzureSettings, Settings
+from frontend.settings import AzureSettings, Settings, url_of_connection
 from frontend.stores.azure_records import CosmosRecordStore
 from frontend.stores.opening import open_stores
 from runtime.config import load_config, load_limits
@@ -101,5 +99,5 @@ async def _cosmos(records: CosmosRecordStore) -> str:
 def _blob_host(azure: AzureSettings) -> str:
     if azure.blob_connection is None:
         return urlsplit(azure.blob_endpoint).netloc
-    service = BlobServiceClient.from_connection_string(azure.blob_connection.get_secret_value())
-    return urlsplit(str(service.url)).netloc
+    url = url_of_connection(azure.blob_connection.get_secret_value())
+    return urlsplit(url or "").netloc  # it was read before, when the settings were checked

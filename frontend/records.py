@@ -78,6 +78,11 @@ class CallRecord:
         """Listings page by it."""
         return f"{self.received_at}|{self.call_id}"
 
+    @property
+    def status(self) -> str | None:
+        """The diagnosis' status, which listings filter by."""
+        return self.diagnosis["status"] if self.diagnosis else None
+
     def to_dict(self) -> dict[str, Any]:
         """As it is stored: only JSON's own types."""
         return dataclasses.asdict(self)

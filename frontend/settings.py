@@ -103,7 +103,7 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
     elif not connection:
         wrong.append("BLOB_CONNECTION is missing: set it to the storage account's connection string, or BLOB_ENDPOINT")
     else:
-        url = _url_of(connection)
+        url = url_of_connection(connection)
         if url is None:
             wrong.append("BLOB_CONNECTION can't be read: copy the connection string from the storage account")
         else:
@@ -147,7 +147,7 @@ def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
         wrong.append(f"{name} is not https: keys and recordings must not travel in clear")
 
 
-def _url_of(connection: str) -> str | None:
+def url_of_connection(connection: str) -> str | None:
     """The address in a connection string, as the SDK reads it; None where it can't, or where nothing to sign with is in it."""
     try:
         url = str(BlobServiceClient.from_connection_string(connection).url).partition("?")[0]  # a SAS follows

@@ -26,7 +26,7 @@ from frontend.records import CallRecord, State, id_sha256, now, readable_record,
 from frontend.settings import AzureSettings
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
 from frontend.stores.azure_identity import TokenCredential
-from frontend.stores.protocols import CallExists, Page, RecordTooLarge, StaleRecord, Versioned
+from frontend.stores.protocols import ERASED, CallExists, Page, RecordTooLarge, StaleRecord, Versioned
 
 SERVICE = "The record store"
 _TOO_LARGE = 413
@@ -54,7 +54,7 @@ class CosmosRecordStore:
                 raise CallExists(record.call_id) from error
             if await self._is_erased(container, record.call_id):
                 await self._delete(container, record.call_id)
-                raise CallErased(_ERASED)
+                raise CallErased(ERASED)
         return Versioned(record, item["_etag"])
 
     async def read(self, call_id: str, deadline: Deadline) -> Versioned | None:
@@ -68,7 +68,7 @@ class CosmosRecordStore:
             if item is not None:
                 return Versioned(record_from_dict(item), item["_etag"])
             if await self._is_erased(container, call_id):
-                raise CallErased(_ERASED)
+                raise CallErased(ERASED)
         return None
 
     async def replace(self, record: CallRecord, etag: str, deadline: Deadline) -> Versioned:
@@ -223,13 +223,10 @@ class CosmosRecordStore:
             "id": record.call_id,
             "kind": _CALL,
             "sort_key": record.sort_key,
-            "status": record.diagnosis["status"] if record.diagnosis else None,
+            "status": record.status,
             "ttl": max(1, math.ceil((end - datetime.now(UTC)).total_seconds())),
         }
 
 
 def _tombstone(call_id: str) -> str:
     return "~" + id_sha256(call_id)
-
-
-_ERASED = "This call was erased and its id can't be used again: choose another call_id."

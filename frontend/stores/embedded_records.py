@@ -16,7 +16,7 @@ from typing import TypeVar
 from frontend.deadline import Deadline
 from frontend.errors import CallErased, StoreUnavailable
 from frontend.records import CallRecord, State, from_now, id_sha256, now, readable_record, record_from_dict
-from frontend.stores.protocols import CallExists, Page, StaleRecord, Versioned
+from frontend.stores.protocols import ERASED, CallExists, Page, StaleRecord, Versioned
 
 Answer = TypeVar("Answer")
 
@@ -93,7 +93,7 @@ class SqliteRecordStore:
                 self._connection.execute(
                     "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, 1, ?, ?)",
                     (
-                        *(record.call_id, record.sort_key, record.state, _status(record)),
+                        *(record.call_id, record.sort_key, record.state, record.status),
                         *(json.dumps(record.to_dict()), record.due_at),
                     ),
                 )
@@ -115,7 +115,7 @@ class SqliteRecordStore:
             changed = self._connection.execute(
                 "UPDATE calls SET state = ?, status = ?, version = ?, document = ?, due_at = ? WHERE id = ? AND version = ?",
                 (
-                    *(record.state, _status(record), version, json.dumps(record.to_dict()), record.due_at),
+                    *(record.state, record.status, version, json.dumps(record.to_dict()), record.due_at),
                     *(record.call_id, int(etag)),
                 ),
             ).rowcount
@@ -164,7 +164,7 @@ class SqliteRecordStore:
 
     def _refuse_erased(self, call_id: str) -> None:
         if self._is_erased(call_id):
-            raise CallErased("This call was erased and its id can't be used again: choose another call_id.")
+            raise CallErased(ERASED)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -181,7 +181,3 @@ def _open(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"The record store {path.name} can't be opened: check {path.parent.name}/.") from error
     return connection
-
-
-def _status(record: CallRecord) -> str | None:
-    return record.diagnosis["status"] if record.diagnosis else None

@@ -15,6 +15,8 @@ from typing import Protocol
 from frontend.deadline import Deadline
 from frontend.records import CallRecord, State
 
+ERASED = "This call was erased and its id can't be used again: choose another call_id."  # with CallErased
+
 
 class CallExists(Exception):
     """A record with this id was there first."""

@@ -100,7 +100,7 @@ class Ledger:
         return call_id
 
     def submit_until_accepted(self, api: httpx.Client, call_id: str | None = None) -> str:
-        """As a patient sender does: again after what `Retry-After` says, with the same id."""
+        """As an impatient sender does: again and again with the same id, sooner than `Retry-After` says."""
         deadline = time.monotonic() + SETTLE_S
         call_id = self.submit(api, call_id)
         while call_id not in self.accepted:

@@ -145,9 +145,8 @@ def killed_at_every_gap(world: World, backend: Backend, kills: int) -> Counts:
                 wait_for(lambda call_id=call_id: _diagnose(ledger, one, call_id), "it is diagnosed", 60.0)
             else:
                 ledger.submit_until_accepted(one.api, call_id)
-        for (
-            call_id
-        ) in ledger.sent:  # what the telephone system has put there, and nobody asked about, is not ours to sweep
+        # What the telephone system has put there, and nobody asked about, is not ours to sweep.
+        for call_id in ledger.sent:
             if call_id.startswith("phone") and call_id not in ledger.accepted:
                 wait_for(lambda call_id=call_id: _erase(ledger, one, call_id), "the call is erased", 60.0)
         counts = Counts(
