@@ -22,6 +22,7 @@ class Container:
 
 
 _OGG = Container("ogg", True, "ogg")
+_OGG_OPUS = Container("ogg", False, "ogg")  # libsndfile's own libopus costs twice the CPU of FFmpeg's (0013)
 _WAV = Container("wav", True, "wav")
 _W64 = Container("w64", True, "w64")
 _FLAC = Container("flac", True, "flac", declares_frames=True)
@@ -43,6 +44,8 @@ _ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 def sniff(data: bytes) -> Container | None:
     """The container that the first bytes name, or None."""
     head = data[:16]
+    if head.startswith(b"OggS") and data[28:36] == b"OpusHead":  # alone on the first page (RFC 7845, section 3)
+        return _OGG_OPUS
     for signature, container in (
         (b"OggS", _OGG),
         (b"fLaC", _FLAC),
@@ -85,6 +88,12 @@ def _id3_bytes(data: bytes) -> int:
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     return 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
+
+
+def opus_input_rate_hz(opus_head: bytes) -> int | None:
+    """The rate that the encoder was given, as an OpusHead names it (RFC 7845, section 5.1); None where it names none."""
+    rate = struct.unpack_from("<I", opus_head, 12)[0] if opus_head[:8] == b"OpusHead" and len(opus_head) >= 16 else 0
+    return rate if 8_000 <= rate <= 192_000 else None
 
 
 def ends_early(data: bytes, container: Container) -> bool:

@@ -1,7 +1,7 @@
 """Stage 1, decode: the bytes of a recording -> float32 samples per channel.
 
-libsndfile (soundfile) decodes OGG Opus and Vorbis, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF, AU, CAF;
-FFmpeg (PyAV) what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of the former libsndfile
+libsndfile (soundfile) decodes OGG Vorbis, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF, AU, CAF; FFmpeg
+(PyAV) Opus and what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of the former libsndfile
 refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other things that are no
 recordings, so it is only ever given one container by name.
 """
@@ -11,14 +11,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from preprocess.container import Container, ends_early, sniff
+from preprocess.container import Container, ends_early, opus_input_rate_hz, sniff
 from preprocess.errors import (
     AudioError,
     AudioTooLong,
@@ -45,13 +45,15 @@ class Recording:
     """Decoded audio.
 
     samples: float32 [shape=(channels, n)], n >= 1, in [-1, 1], finite
-    sample_rate_hz: of `samples`. For Opus this may differ from the rate that the encoder was given.
+    sample_rate_hz: of `samples`; Opus is decoded at 48 kHz, its own clock
+    source_rate_hz: what the file says that it was recorded at; for Opus the rate that the encoder was given
     codec: lower case, e.g. `opus`, `vorbis`, `pcm_16`, `ulaw`, `gsm610`, `aac`
     truncated: the file ends before its own headers say that it does, or breaks off, or a part can't be decoded
     """
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
+    source_rate_hz: int
     codec: str
     truncated: bool
 
@@ -111,7 +113,7 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
     if samples.shape[1] >= wanted:
         raise _too_long(limits)
     short_of_header = samples.shape[1] < declared and (broke_off or container.declares_frames)
-    return Recording(samples, rate, codec, short_of_header or ends_early(data, container))
+    return Recording(samples, rate, rate, codec, short_of_header or ends_early(data, container))
 
 
 class _Buffer(io.BytesIO):
@@ -158,6 +160,7 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
             if stream.codec_context is None:
                 raise UnsupportedMedia("No decoder knows the codec in this file: send Opus, AAC, MP3, FLAC or WAV.")
             codec = stream.codec_context.name
+            encoder_rate = opus_input_rate_hz(stream.codec_context.extradata or b"")
             if stream.channels and stream.sample_rate:
                 _check_header(stream.channels, stream.sample_rate, limits)
             declared_s = float((stream.duration or 0) * (stream.time_base or 0))
@@ -175,7 +178,8 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
         raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
     samples = np.concatenate(blocks, axis=1)
     short_of_header = declared is not None and samples.shape[1] < declared
-    return Recording(samples, rate, codec, missing or short_of_header or ends_early(data, container))
+    truncated = missing or short_of_header or ends_early(data, container)
+    return Recording(samples, rate, encoder_rate or rate, codec, truncated)
 
 
 def _ffmpeg_blocks(
@@ -206,8 +210,7 @@ def _ffmpeg_blocks(
         if (frame.layout, frame.sample_rate) != (layout, rate):
             missing = True
             continue
-        for converted in resampler.resample(frame):
-            block = np.asarray(converted.to_ndarray(), dtype=np.float32)
+        for block in _samples(frame, resampler):
             blocks.append(block)
             decoded += block.shape[1]
     if decoded > limits.max_duration_s * rate:
@@ -215,13 +218,19 @@ def _ffmpeg_blocks(
     return blocks, rate, missing
 
 
+def _samples(frame: av.AudioFrame, resampler: av.AudioResampler) -> Iterator[NDArray[np.float32]]:
+    """A frame as float32 [shape=(channels, n)]."""
+    if frame.layout.nb_channels == 1 and frame.format.name in ("flt", "fltp"):
+        # What it would be converted to, without the copies: a 10 s Opus note has 500 frames.
+        yield np.frombuffer(memoryview(frame.planes[0]), dtype=np.float32, count=frame.samples)[None]
+        return
+    for converted in resampler.resample(frame):
+        yield np.asarray(converted.to_ndarray(), dtype=np.float32)
+
+
 def _frames(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | float]:
     """Decoded frames in order; for a packet that can't be decoded its duration in s, and 0 as the last if the file breaks off."""
-    decoder = stream.codec_context
-    if decoder.name == "amrnb":
-        # FFmpeg's own decoder refuses the silence descriptors that phones send between words (DTX).
-        decoder = av.CodecContext.create("libopencore_amrnb", "r")
-        decoder.sample_rate, decoder.layout = 8000, "mono"
+    decoder = _decoder(stream)
     yielded = False
     packets = file.demux(stream)
     for _ in range(_MOST_PACKETS):
@@ -243,6 +252,22 @@ def _frames(file: av.container.InputContainer, stream: av.AudioStream) -> Iterat
         yielded = yielded or bool(frames)
         yield from frames
     yield 0.0
+
+
+def _decoder(stream: av.AudioStream) -> av.AudioCodecContext:
+    """The stream's own, or a better one than FFmpeg chooses."""
+    own = stream.codec_context
+    if own.name == "amrnb":
+        # FFmpeg's own decoder refuses the silence descriptors that phones send between words (DTX).
+        decoder = av.AudioCodecContext.create("libopencore_amrnb", "r")
+        decoder.sample_rate, decoder.layout = 8000, "mono"
+        return decoder
+    if own.name == "opus":
+        # The codec's reference decoder, in float: FFmpeg's own gives other samples.
+        decoder = av.AudioCodecContext.create("libopus", "r")
+        decoder.extradata, decoder.options = own.extradata, {"request_sample_fmt": "flt"}
+        return decoder
+    return own
 
 
 def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> None:
@@ -273,7 +298,7 @@ def _checked(recording: Recording) -> Recording:
     if peak <= 1.0:
         return recording
     scaled = recording.samples / np.float32(peak)
-    return Recording(scaled, recording.sample_rate_hz, recording.codec, recording.truncated)
+    return replace(recording, samples=scaled)
 
 
 _BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one read

@@ -13,6 +13,7 @@ from functools import lru_cache
 import librosa
 import numpy as np
 import scipy.fft
+import scipy.sparse
 from numpy.typing import NDArray
 
 from preprocess.segment import Segment
@@ -65,7 +66,8 @@ def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArr
     frames = np.lib.stride_tricks.sliding_window_view(levelled, params.n_fft, axis=1)[:, :: params.hop_length]
     spectra = scipy.fft.rfft(frames * _window(params.n_fft), axis=-1)
     power = spectra.real**2 + spectra.imag**2
-    mel = np.matmul(power, _filter_bank(params).T).transpose(0, 2, 1)
+    mel = (_filter_bank(params) @ power.reshape(-1, power.shape[-1]).T).reshape(params.n_mels, len(clips), -1)
+    mel = mel.transpose(1, 0, 2)
     reference = np.maximum(mel.max(axis=(1, 2), keepdims=True), _FLOOR)
     decibels = 10.0 * np.log10(np.maximum(mel, _FLOOR) / reference)
     decibels[peaks[:, 0] == 0.0] = 10.0 * np.log10(_FLOOR)
@@ -80,12 +82,16 @@ def _window(n_fft: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=4)
-def _filter_bank(params: MelSpecParams) -> NDArray[np.float32]:
-    """Slaney's mel filter bank as librosa builds it, float32 [shape=(n_mels, 1 + n_fft // 2)]."""
+def _filter_bank(params: MelSpecParams) -> scipy.sparse.csr_array:
+    """Slaney's mel filter bank as librosa builds it, float32 [shape=(n_mels, 1 + n_fft // 2)].
+
+    Sparse, since a bin lies in two filters at most. A dense product would also wake BLAS's threads, which spin for longer
+    than the product takes (docs/decisions/0013-speed.md).
+    """
     bank = librosa.filters.mel(
         sr=params.sample_rate_hz, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.fmin_hz, fmax=params.fmax_hz
     )
-    return np.asarray(bank, dtype=np.float32)
+    return scipy.sparse.csr_array(bank.astype(np.float32))
 
 
 _FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here

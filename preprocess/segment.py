@@ -42,15 +42,21 @@ class Segment:
     end: int
 
 
-def segment(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> list[Segment]:
+def segment(
+    samples: NDArray[np.float32],
+    sample_rate_hz: int,
+    params: SegmentationParams,
+    envelope: NDArray[np.float32] | None = None,
+) -> list[Segment]:
     """Propose segments in one channel, in order of time and without overlap.
 
     samples: float32 [shape=(n,)], n >= 0; too few for the shortest segment give none
+    envelope: `rms_envelope` of the samples, from a caller that has it already
     """
     if len(samples) * 1000 < params.min_duration_ms * sample_rate_hz:
         return []
     hop = round(params.hop_ms * sample_rate_hz / 1000)
-    envelope = rms_envelope(samples, sample_rate_hz, params)
+    envelope = rms_envelope(samples, sample_rate_hz, params) if envelope is None else envelope
     overall = float(np.sqrt(np.mean(np.square(envelope, dtype=np.float64))))
     if overall == 0.0:
         return []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +77,9 @@ def prepare(
     channels, spectrograms = [], []
     for name, raw, low in zip(names, source, samples, strict=True):
         with _timed(timings, "segment"):
-            segments = segment(low, rate, segmentation)
-        with _timed(timings, "quality"):
             envelope = rms_envelope(low, rate, segmentation)
+            segments = segment(low, rate, segmentation, envelope)
+        with _timed(timings, "quality"):
             quality = measure_quality(raw, recording.sample_rate_hz, envelope, rate, segments, segmentation)
             levels = segment_rms(envelope, rate, segments, segmentation)
         with _timed(timings, "mel"):
@@ -96,15 +97,20 @@ def prepare(
     return Prepared(
         audio_sha256=hashlib.sha256(data).hexdigest(),
         duration_s=recording.duration_s,
-        sample_rate_hz=recording.sample_rate_hz,
+        sample_rate_hz=recording.source_rate_hz,
         codec=recording.codec,
         n_channels=len(recording.samples),
         truncated=recording.truncated,
         channels=tuple(channels),
         spectrograms=np.concatenate(spectrograms),
-        preprocess_sha256=digest(preprocess_parameters(segmentation, mel_spec, color_spec)),
+        preprocess_sha256=_parameters_sha256(segmentation, mel_spec, color_spec),
         timings_ms=timings,
     )
+
+
+@lru_cache(maxsize=4)
+def _parameters_sha256(segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams) -> str:
+    return digest(preprocess_parameters(segmentation, mel_spec, color_spec))
 
 
 def check_media(data: bytes) -> None:

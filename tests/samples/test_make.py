@@ -64,16 +64,15 @@ def test_formats(name: str) -> None:
 def test_making_them_again_gives_the_same_samples(name: str, remade: Path) -> None:
     was, now = decode(committed(name)), decode(remade / name)
     assert was.shape == now.shape
-    codec = FORMATS[name][1]
-    if codec == "OPUS":
-        # Byte for byte with the locked encoder; another version of it may code the same sound differently.
-        error = np.sum((was - now) ** 2)
-        assert error <= 1e-3 * np.sum(was**2)
-    elif codec == "ULAW":
-        # A last bit that rounds differently may move a sample by one step: up to 1/16 of it, 8 near zero (ITU-T G.711).
-        assert np.all(np.abs(was - now) <= np.abs(was) / 16 + 16)
+    if not was.any():
+        assert not now.any()
+    elif FORMATS[name][1] == "OPUS":
+        # libopus decides by floats how it codes, and those differ between processors: 0.944 was seen between two.
+        assert np.corrcoef(was[:, 0], now[:, 0])[0, 1] >= 0.9
     else:
-        assert np.abs(was - now).max() <= 1  # sine and exponential differ in the last bit between processors
+        # Sine and exponential differ in the last bit between processors, which feedback in the models makes more of: 1e-7 was
+        # seen. A last bit that rounds differently moves a sample of G.711 by a whole step, too.
+        assert np.sum((was - now) ** 2) <= 1e-6 * np.sum(was**2)
 
 
 @pytest.mark.parametrize("name", COUGHING)
