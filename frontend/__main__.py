@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     """create: instead of `frontend.app.create_app`, to give it other stores or another classifier."""
     options = _parse(arguments)
     os.umask(0o077)  # recordings and records are nobody else's
+    # Processes are what uses the cores here; BLAS's threads in each of them would only spin beside them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not options.check:
         start_preloading()
     from frontend.commands import run  # noqa: PLC0415 - seconds of imports, beside those of the preloading

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from frontend import routes_calls, routes_health
+from frontend.admission import Admission, AdmissionGate
 from frontend.attempts import Attempts
 from frontend.authenticate import Authenticator
 from frontend.calls import Calls
 from frontend.diagnoser import Diagnoser
 from frontend.finisher import Finisher
+from frontend.loop_lag import watch_lag
 from frontend.metrics import Metrics
 from frontend.problems import add_problem_handlers
 from frontend.request_log import RequestLog
@@ -58,19 +61,25 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asked = classifier or AsyncTritonClassifier(settings.triton_url)
         model = ServingModel(asked, check)
-        workers = Workers(worker_count, params, limits)
-        diagnoser = Diagnoser(workers, asked, model, quality_limits, limits)
-        attempts = Attempts(opened.audio, opened.records, diagnoser, limits)
-        calls = Calls(opened.audio, opened.records, attempts, limits)
-        metrics.in_work.set_function(lambda: calls.in_work)
+        workers = Workers(worker_count, params, limits, metrics)
+        diagnoser = Diagnoser(workers, asked, model, quality_limits, limits, metrics)
+        attempts = Attempts(opened.audio, opened.records, diagnoser, limits, metrics)
+        calls = Calls(opened.audio, opened.records, attempts, limits, metrics)
+        admission = Admission(limits, metrics, lambda: attempts.running, workers.wait_s)
+        metrics.in_work.set_function(lambda: admission.in_work)
+        metrics.body_bytes.set_function(lambda: admission.body_bytes)
+        metrics.waiting.set_function(lambda: workers.waiting)
         metrics.degraded.labels("inference").set_function(lambda: not model.available)
+        metrics.build.labels(SOFTWARE_VERSION).set(1)
         app.state.calls, app.state.workers, app.state.serving_model = calls, workers, model
-        app.state.stores = opened
+        app.state.admission, app.state.stores = admission, opened
         await asyncio.gather(workers.start(), model.look())
+        gc.freeze()  # what is here now stays: collections need not look at it again and again
         background = [
             asyncio.create_task(model.watch()),
-            asyncio.create_task(Finisher(attempts, opened.records, model, limits).run()),
-            asyncio.create_task(Sweeper(opened.audio, opened.records).run()),
+            asyncio.create_task(Finisher(attempts, opened.records, model, limits, metrics).run()),
+            asyncio.create_task(Sweeper(opened.audio, opened.records).run(metrics.swept)),
+            asyncio.create_task(watch_lag(metrics.loop_lag)),
         ]
         try:
             yield
@@ -98,6 +107,7 @@ def create_app(
     app.include_router(routes_health.router)
     app.include_router(routes_calls.router)
     add_problem_handlers(app)
+    app.add_middleware(AdmissionGate, max_body_bytes=limits.max_body_bytes)
     app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(UnreadBody)
     return app

@@ -18,6 +18,7 @@ from frontend.deadline import Deadline
 from frontend.diagnoser import Diagnoser
 from frontend.digest import sha256_of
 from frontend.errors import CallErased, FrontendError, StoreUnavailable, http_error
+from frontend.metrics import Metrics
 from frontend.records import CallRecord, Failure, State, from_now, now
 from frontend.stores.protocols import AudioStore, RecordStore, RecordTooLarge, StaleRecord, Versioned
 from frontend.workers import WorkersClosed, WorkTimeout
@@ -47,11 +48,14 @@ class Attempted:
 class Attempts:
     """Those of this process."""
 
-    def __init__(self, audio: AudioStore, records: RecordStore, diagnoser: Diagnoser, limits: Limits) -> None:
+    def __init__(
+        self, audio: AudioStore, records: RecordStore, diagnoser: Diagnoser, limits: Limits, metrics: Metrics
+    ) -> None:
         self._audio = audio
         self._records = records
         self._diagnoser = diagnoser
         self._limits = limits
+        self._metrics = metrics
         self._owner = uuid.uuid4().hex
         self._running: dict[str, asyncio.Task[Attempted]] = {}
         self._beginning: Counter[str] = Counter()
@@ -66,7 +70,8 @@ class Attempts:
     ) -> tuple[Versioned, asyncio.Task[Attempted]]:
         """Create the record, leased to us, and start its first attempt. Raises: CallExists, CallErased, StoreUnavailable."""
         with self._beginning_of(record.call_id):
-            known = await self._records.create(self._leased(record, deadline), deadline)
+            with self._metrics.timed("create_record"):
+                known = await self._records.create(self._leased(record, deadline), deadline)
             return known, self._start(known, audio, deadline)
 
     @contextmanager
@@ -182,8 +187,10 @@ class Attempts:
         except Exception:  # noqa: BLE001 - a defect of ours: the call must neither be lost nor tried for ever
             _log.exception("a call could not be diagnosed")
             result = _failed(record, "internal_error", retryable=True)
+        self._metrics.attempts.labels(_outcome(result)).inc()
         try:
-            return Attempted(await self._write(result, leased), refused)
+            with self._metrics.timed("replace_record"):
+                return Attempted(await self._write(result, leased), refused)
         except CallErased:
             return Attempted(None, None, erased=True)
 
@@ -201,6 +208,7 @@ class Attempts:
                     _log.error("a result was larger than the record store takes")
                 except StaleRecord:
                     _log.info("a call was erased or finished elsewhere meanwhile")
+                    self._metrics.stale_results.inc()
                     return await self._records.read(result.call_id, deadline)
         except StoreUnavailable:
             _log.warning("a result could not be stored; the call is taken up again when its lease ends")
@@ -223,6 +231,13 @@ def _is_free(record: CallRecord, owner: str) -> bool:
 def _is_pausing_beyond(record: CallRecord, deadline: Deadline) -> bool:
     """Whether it is in the pause after a failed attempt until after the deadline, so that waiting is of no use."""
     return record.owner is None and record.due_at is not None and record.due_at > from_now(deadline.remaining_s)
+
+
+def _outcome(result: CallRecord) -> str:
+    """`diagnosed`, `unfinished` (tried again later), or the code of what has failed."""
+    if result.failure is not None:
+        return result.failure.code
+    return "diagnosed" if result.state is State.DIAGNOSED else "unfinished"
 
 
 def _ended(record: CallRecord) -> CallRecord:

@@ -19,6 +19,7 @@ from frontend.attempts import is_whole
 from frontend.deadline import Deadline
 from frontend.diagnoser import Diagnoser
 from frontend.errors import CallErased, FrontendError
+from frontend.metrics import Metrics
 from frontend.records import CallRecord, State, moment, now
 from frontend.serving_model import ServingModel
 from frontend.settings import Settings, SettingsError
@@ -42,10 +43,11 @@ async def backfill(settings: Settings, since: str, limit: int | None, worker_cou
     stores = open_stores(settings, limits.retention_days)
     classifier = AsyncTritonClassifier(settings.triton_url)
     model = ServingModel(classifier, lambda contract: check_contract(contract, params, settings))
-    workers = Workers(worker_count, params, limits)
+    metrics = Metrics()  # nobody asks for them
+    workers = Workers(worker_count, params, limits, metrics)
     try:
         await asyncio.gather(workers.start(), model.look())
-        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
+        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits, metrics)
         work = _Backfill(stores, diagnoser, model.contract(), limits)
         return await work.run(from_moment, limit, at_once=2 * worker_count)
     finally:

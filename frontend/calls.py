@@ -9,8 +9,6 @@ What was accepted is finished, whether the caller waits or not: `finisher.py` ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from frontend.attempts import Attempted, Attempts, is_whole
@@ -24,9 +22,9 @@ from frontend.errors import (
     CallNotFound,
     NotDiagnosed,
     NotReady,
-    Overloaded,
     StoreUnavailable,
 )
+from frontend.metrics import Metrics
 from frontend.records import CallRecord, State, StoredAudio, now
 from frontend.stores.protocols import AudioStore, CallExists, Page, RecordStore, Versioned
 from runtime.config import Limits
@@ -43,40 +41,29 @@ class Outcome:
 class Calls:
     """What the routes call."""
 
-    def __init__(self, audio: AudioStore, records: RecordStore, attempts: Attempts, limits: Limits) -> None:
+    def __init__(
+        self, audio: AudioStore, records: RecordStore, attempts: Attempts, limits: Limits, metrics: Metrics
+    ) -> None:
         self._audio = audio
         self._records = records
         self._attempts = attempts
         self._limits = limits
-        self._requests = 0
+        self._metrics = metrics
 
-    @property
-    def in_work(self) -> int:
-        """Recordings in work: those of requests, and those that are finished after their request was answered."""
-        return max(self._requests, self._attempts.running)
-
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Held around a request that brings work, from before its body is read. Raises: Overloaded."""
-        if self.in_work >= self._limits.max_in_flight:
-            raise Overloaded("As many recordings are in work as this service takes at once: try again in a moment.")
-        self._requests += 1
-        try:
-            yield
-        finally:
-            self._requests -= 1
-
-    async def submit(self, call_id: str, audio: bytes, content_type: str, deadline: Deadline) -> Outcome:
-        """Store a recording and diagnose it, until the deadline at most.
+    async def submit(
+        self, call_id: str, audio: bytes, content_type: str, deadline: Deadline, *, new: bool = False
+    ) -> Outcome:
+        """Store a recording and diagnose it, until the deadline at most; new: the id was just made, so nothing can be stored yet.
 
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where it was stored and can't be
         diagnosed.
         """
         sha256 = await sha256_of(audio)
-        known, begun = await self._records.read(call_id, deadline), None
+        known, begun = None if new else await self._records.read(call_id, deadline), None
         if known is None:
             stored = StoredAudio(f"calls/{call_id}/{sha256}", sha256, len(audio), content_type)
-            await self._audio.write(stored.name, audio, deadline)
+            with self._metrics.timed("store_audio"):
+                await self._audio.write(stored.name, audio, deadline)
             try:
                 known, begun = await self._create(call_id, stored, audio, deadline)
             except CallErased:

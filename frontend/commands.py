@@ -18,6 +18,7 @@ from frontend.app import create_app
 from frontend.backfill import backfill
 from frontend.check import check
 from frontend.errors import ServiceError
+from frontend.http_protocol import BoundedHead
 from frontend.logs import set_up_logs
 from frontend.server import DrainingServer
 from frontend.settings import Settings, SettingsError, read_settings
@@ -57,6 +58,10 @@ def _serve(options: argparse.Namespace, settings: Settings, create: Callable[...
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the caller is
+        ws="none",
+        loop="uvloop",
+        http=BoundedHead,
         timeout_graceful_shutdown=GRACE_S,
     )
     server = DrainingServer(

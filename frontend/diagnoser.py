@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from frontend.deadline import Deadline
+from frontend.metrics import Metrics
 from frontend.serving_model import ServingModel
 from frontend.workers import Workers
 from runtime.classify import AsyncClassifier
@@ -24,12 +25,14 @@ class Diagnoser:
         model: ServingModel,
         quality_limits: QualityLimits,
         limits: Limits,
+        metrics: Metrics,
     ) -> None:
         self._workers = workers
         self._classifier = classifier
         self._model = model
         self._quality_limits = quality_limits
         self._limits = limits
+        self._metrics = metrics
 
     @property
     def available(self) -> bool:
@@ -45,4 +48,6 @@ class Diagnoser:
         started = time.perf_counter()
         scores = await self._classifier.classify(prepared.spectrograms, contract, deadline.remaining_s)
         infer_ms = (time.perf_counter() - started) * 1000.0
-        return conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)
+        diagnosis = conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)
+        self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))
+        return diagnosis

@@ -9,6 +9,7 @@ import random
 from frontend.attempts import Attempted, Attempts
 from frontend.deadline import Deadline
 from frontend.errors import CallErased, StoreUnavailable
+from frontend.metrics import Metrics
 from frontend.records import now
 from frontend.serving_model import ServingModel
 from frontend.stores.protocols import RecordStore
@@ -23,11 +24,14 @@ _log = logging.getLogger("tosia.finisher")
 class Finisher:
     """The reconciler of this replica."""
 
-    def __init__(self, attempts: Attempts, records: RecordStore, model: ServingModel, limits: Limits) -> None:
+    def __init__(
+        self, attempts: Attempts, records: RecordStore, model: ServingModel, limits: Limits, metrics: Metrics
+    ) -> None:
         self._attempts = attempts
         self._records = records
         self._model = model
         self._limits = limits
+        self._metrics = metrics
         self._running: set[asyncio.Task[Attempted]] = set()
 
     async def run(self) -> None:
@@ -61,6 +65,7 @@ class Finisher:
             except CallErased:
                 continue
             if task is not None:
+                self._metrics.taken_up.inc()
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
         return len(due)

@@ -1,4 +1,4 @@
-"""Logs of the process: one format, and nothing in them that a caller or a service has said.
+"""Logs of the process: one JSON object a line, and nothing in them that a caller or a service has said.
 
 Ids of calls, addresses and signatures travel in the messages of exceptions and in the Azure SDK's own log. So a trace shows
 where something was raised and its type, not its message, and the libraries' logs are kept out.
@@ -6,34 +6,57 @@ where something was raised and its type, not its message, and the libraries' log
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
-from types import TracebackType
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+from runtime.trace_context import CURRENT
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""As the log may have it, of the request that the running task works for; tasks inherit it from those that start them."""
+
 _QUIET = ("azure", "aiohttp", "asyncio", "grpc", "urllib3", "msal")
 
 
-class FramesOnly(logging.Formatter):
-    """A trace without messages."""
+class JsonLines(logging.Formatter):
+    """`time`, `level`, `logger`, `message`; `request_id` and `trace_id` inside a request; an exception's `trace`, without messages.
 
-    def formatException(  # noqa: N802 - logging's name
-        self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
-    ) -> str:
-        lines: list[str] = []
-        error = ei[1]
-        while error is not None:
-            frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-            lines.append(f"{frames}\n{type(error).__module__}.{type(error).__qualname__}")
-            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        return "\nbecause of\n".join(lines)
+    A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        context = CURRENT.get()
+        if context is not None:
+            line |= {"request_id": REQUEST_ID.get(), "trace_id": context.trace_id}
+        line |= getattr(record, "fields", {})
+        if record.exc_info and record.exc_info[1]:
+            line["trace"] = _frames_only(record.exc_info[1])
+        return json.dumps(line)
+
+
+def _frames_only(raised: BaseException) -> str:
+    lines: list[str] = []
+    error: BaseException | None = raised
+    while error is not None:
+        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        lines.append(f"{frames}\n{type(error).__module__}.{type(error).__qualname__}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nbecause of\n".join(lines)
 
 
 def set_up_logs(level: int = logging.INFO) -> None:
     """Of this process."""
     handler = logging.StreamHandler()
-    handler.setFormatter(FramesOnly(_FORMAT))
+    handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -46,18 +46,23 @@ def problem_response(
     request: Request, error: HttpError, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """The problem document of one error."""
-    document: dict[str, Any] = {
+    document = problem_document(error, detail, getattr(request.state, "request_id", None))
+    call_id = getattr(request.state, "call_id", None)
+    if call_id is not None and error in _OF_STORED_CALLS:  # so its sender can ask for it, or erase it
+        headers = {**(headers or {}), "Location": f"/v1/calls/{call_id}"}
+    return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
+
+
+def problem_document(error: HttpError, detail: str, request_id: str | None) -> dict[str, Any]:
+    """What a problem answers with."""
+    return {
         "type": f"urn:tosia:problem:{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": detail,
         "code": error.code,
-        "request_id": getattr(request.state, "request_id", None),
+        "request_id": request_id,
     }
-    call_id = getattr(request.state, "call_id", None)
-    if call_id is not None and error in _OF_STORED_CALLS:  # so its sender can ask for it, or erase it
-        headers = {**(headers or {}), "Location": f"/v1/calls/{call_id}"}
-    return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:

@@ -84,8 +84,11 @@ class CallRecord:
         return self.diagnosis["status"] if self.diagnosis else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is stored: only JSON's own types."""
-        return dataclasses.asdict(self)
+        """As it is stored: only JSON's own types. Shares the diagnosis and the history with the record."""
+        document = {name: getattr(self, name) for name in _FIELDS}
+        document["failure"] = dataclasses.asdict(self.failure) if self.failure else None
+        document["audio"] = dataclasses.asdict(self.audio)
+        return document
 
     def to_answer(self) -> dict[str, Any]:
         """As callers see it: without the audio's name in the store and who works on it; with its history where it has one."""
@@ -94,6 +97,9 @@ class CallRecord:
         if not self.history:
             del document["history"]
         return document
+
+
+_FIELDS = tuple(one.name for one in dataclasses.fields(CallRecord))
 
 
 def record_from_dict(document: dict[str, Any]) -> CallRecord:
@@ -105,7 +111,7 @@ def record_from_dict(document: dict[str, Any]) -> CallRecord:
     failure, state = document["failure"], State(document["state"])
     return CallRecord(
         **{
-            **{one.name: document[one.name] for one in dataclasses.fields(CallRecord) if one.name not in _ADDED},
+            **{name: document[name] for name in _FIELDS if name not in _ADDED},
             "state": state,
             "failure": Failure(**failure) if failure else None,
             "audio": StoredAudio(**document["audio"]),

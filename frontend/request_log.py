@@ -1,4 +1,6 @@
-"""Around every request: an id, one log line, one count. Logs carry route templates only, never ids of calls."""
+"""Around every request: an id, its place in a trace, one log line, one count.
+
+Logs carry route templates only, never ids of calls."""
 
 from __future__ import annotations
 
@@ -9,8 +11,10 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.logs import REQUEST_ID
 from frontend.metrics import Metrics
 from frontend.records import id_sha256
+from runtime.trace_context import CURRENT, begin
 
 _log = logging.getLogger("tosia.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,12 +33,16 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
         theirs = _REQUEST_ID.fullmatch(given) is not None
         request_id = given if theirs else uuid.uuid4().hex
         # A caller's own id may be the call's, which no log may hold.
         logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(logged)
+        traceparent, tracestate = (headers.get(name, b"").decode("latin-1") for name in (b"traceparent", b"tracestate"))
+        CURRENT.set(begin(traceparent, tracestate))
         started = time.perf_counter()
         status = 500
 
@@ -55,4 +63,11 @@ class RequestLog:
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.seconds.labels(method, route).observe(seconds)
             key_name = scope["state"].get("key_name", "-")
-            _log.info("%s %s %d %.0f ms key=%s %s", method, route, status, seconds * 1000, key_name, logged)
+            fields = {
+                "method": method,
+                "route": route,
+                "status": status,
+                "duration_s": round(seconds, 4),
+                "key": key_name,
+            }
+            _log.info("%s %s %d", method, route, status, extra={"fields": fields})

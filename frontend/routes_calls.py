@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Security
 from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator
 
+from frontend.admission import Admission
 from frontend.audit import audit
 from frontend.authenticate import api_key_header, require_key
 from frontend.byte_range import parse_range
@@ -68,12 +69,12 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     """Stores a recording, records the call, and diagnoses it."""
     calls, limits = _calls(request), _limits(request)
     _serving_model(request).contract()
-    with calls.admitted():
-        upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
-        request.state.call_id = upload.call_id
-        # From here on: how long the body took was the sender's doing.
-        outcome = await calls.submit(upload.call_id, upload.audio, upload.content_type, _deadline(request))
-    return _answer(outcome)
+    upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
+    request.state.ticket.body_is_read()  # of `admission.AdmissionGate`, which this route is behind
+    request.state.call_id = upload.call_id
+    # From here on: how long the body took was the sender's doing.
+    deadline = _deadline(request)
+    return _answer(await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id))
 
 
 @router.post(
@@ -83,7 +84,8 @@ async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     """Diagnoses a call whose audio already lies in the store."""
     calls, deadline = _calls(request), _deadline(request)
     _serving_model(request).contract()
-    with calls.admitted():
+    with _admission(request).admitted() as ticket:
+        ticket.body_is_read()
         outcome = await calls.diagnose_stored(checked_call_id(call_id), deadline)
     return _answer(outcome)
 
@@ -149,7 +151,8 @@ async def get_audio(call_id: str, request: Request) -> Response:
 async def get_figure(call_id: str, request: Request) -> Response:
     """The waveform with the coughs marked, their spectrograms in colour, and scores."""
     calls, deadline = _calls(request), _deadline(request)
-    with calls.admitted():
+    with _admission(request).admitted() as ticket:
+        ticket.body_is_read()
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read figure", request.state.key_name, call_id)
         return _png(await _workers(request).draw_figure(data, record.diagnosis or {}, deadline))
@@ -163,7 +166,8 @@ async def get_figure(call_id: str, request: Request) -> Response:
 async def get_segment(call_id: str, n: int, request: Request) -> Response:
     """One candidate's colour spectrogram; n counts `segments` from 0."""
     calls, deadline = _calls(request), _deadline(request)
-    with calls.admitted():
+    with _admission(request).admitted() as ticket:
+        ticket.body_is_read()
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read segment", request.state.key_name, call_id)
         try:
@@ -212,6 +216,11 @@ def _decoded_token(token: str | None) -> str | None:
 def _calls(request: Request) -> Calls:
     calls: Calls = request.app.state.calls
     return calls
+
+
+def _admission(request: Request) -> Admission:
+    admission: Admission = request.app.state.admission
+    return admission
 
 
 def _workers(request: Request) -> Workers:

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from prometheus_client import Counter
+
 from frontend.audit import audit
 from frontend.deadline import Deadline
 from frontend.errors import CallErased, StoreUnavailable
@@ -42,13 +44,15 @@ class Sweeper:
         lookback_s = audio.lookback_s
         self._from = None if lookback_s is None else datetime.now(UTC) - timedelta(seconds=lookback_s)
 
-    async def run(self) -> None:
-        """Sweep again and again until cancelled."""
+    async def run(self, removed: Counter) -> None:
+        """Sweep again and again until cancelled; removed: counts what was removed, by `what`."""
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
             try:
                 swept = await self.sweep()
+                removed.labels("orphans").inc(swept.orphans)
+                removed.labels("expired").inc(swept.expired)
                 if swept != Swept(0, 0):
                     _log.info("swept %d recordings without a record and %d expired calls", swept.orphans, swept.expired)
             except StoreUnavailable:

@@ -22,9 +22,10 @@ _FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """call_id: checked, or new where none was sent; content_type: one that is safe to serve back."""
+    """call_id: checked, or made here where none was sent (new_id); content_type: one that is safe to serve back."""
 
     call_id: str
+    new_id: bool
     audio: bytes
     content_type: str
 
@@ -66,7 +67,7 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
         if len(data) > max_body_bytes:
             raise _too_large(max_body_bytes)
         check_media(data)
-        return Upload(checked, data, _safe_content_type(audio.content_type))
+        return Upload(checked, call_id is None, data, _safe_content_type(audio.content_type))
     finally:
         await form.close()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -15,6 +16,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from frontend.deadline import Deadline
 from frontend.errors import NotReady
+from frontend.metrics import Metrics
 from frontend.preloading import forking_context
 from runtime.config import Limits
 from runtime.errors import InferenceTimeout, UndecodableAudio
@@ -40,14 +42,26 @@ class _WorkerDied(Exception):
 class Workers:
     """A pool of processes that work with the parameters that were checked against the model, whatever config.yml says later."""
 
-    def __init__(self, count: int, params: Parameters, limits: Limits) -> None:
+    def __init__(self, count: int, params: Parameters, limits: Limits, metrics: Metrics) -> None:
         self._count = count
+        self._metrics = metrics
+        self._mean_s = 0.0  # of a worker's time for one recording, lately
+        self._waiting = 0
         self._params = params
         self._limits = limits
         self._pool = self._new_pool()
         self._slots = asyncio.Semaphore(2 * count)  # one in work and one at hand for each worker
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many recordings and figures wait for a worker."""
+        return self._waiting
+
+    def wait_s(self, n: int) -> float:
+        """How long n recordings keep all workers busy, going by those that were prepared lately."""
+        return n * self._mean_s / self._count
 
     async def start(self) -> None:
         """Returns when every worker has imported what it needs."""
@@ -60,6 +74,8 @@ class Workers:
             answer: Prepared = await self._run(_prepare, data, deadline=deadline)
         except _WorkerDied as error:
             raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
+        worked_s = sum(answer.timings_ms.values()) / 1000.0
+        self._mean_s += (worked_s - self._mean_s) * (_LATELY if self._mean_s else 1.0)
         return answer
 
     async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
@@ -103,9 +119,11 @@ class Workers:
                 continue
             except ProcessExpired:
                 _log.warning("a worker died")
+                self._metrics.worker_restarts.labels("died").inc()
                 died = True
             except TimeoutError as error:
                 _log.warning("a worker took too long and was ended")
+                self._metrics.worker_restarts.labels("timeout").inc()
                 raise WorkTimeout from error
             except asyncio.CancelledError as error:  # of this task, or of the work because the pool was stopped
                 if not self._closed:
@@ -120,11 +138,15 @@ class Workers:
 
         Raises: InferenceTimeout at the deadline.
         """
+        self._waiting += 1
         try:
-            async with asyncio.timeout_at(deadline.at):
-                await self._slots.acquire()
+            with self._metrics.timed("wait_for_worker"):
+                async with asyncio.timeout_at(deadline.at):
+                    await self._slots.acquire()
         except TimeoutError as error:
             raise InferenceTimeout(_TOO_LATE) from error
+        finally:
+            self._waiting -= 1
 
     async def _result_by(self, future: ProcessFuture[Any], deadline: Deadline) -> Any:
         """Raises: InferenceTimeout at the deadline, and whatever the work raises.
@@ -152,6 +174,7 @@ class Workers:
             raise WorkersClosed("The service is shutting down.")
         if not self._pool.active:
             _log.warning("the pool of workers broke and is replaced")
+            self._metrics.worker_restarts.labels("pool").inc()
             task = asyncio.create_task(_end(self._pool))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
@@ -159,15 +182,21 @@ class Workers:
         return self._pool
 
     def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self._count, context=forking_context())
+        return ProcessPool(self._count, initializer=_give_way, context=forking_context())
 
 
+_LATELY = 0.1  # the weight of the latest recording in the mean
+_WORKERS_NICE = 0  # the event loop, which all wait for, has the cores first; its share is small
 _TOO_LATE = "The deadline passed before the recording was prepared."
 
 
 async def _end(pool: ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]
     await asyncio.to_thread(pool.join)
+
+
+def _give_way() -> None:
+    os.nice(_WORKERS_NICE)
 
 
 def _wait_a_moment() -> None:

@@ -50,6 +50,8 @@ class Limits:
     request_deadline_s: float
     worker_timeout_s: float
     max_in_flight: int
+    max_in_flight_bytes: int
+    max_wait_s: float
     retention_days: int
 
     @property
@@ -85,6 +87,10 @@ def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
     if limits.retention_days < 1:
         raise ConfigError(
             f"{Path(path).name}: limits.retention_days is {limits.retention_days}: keep calls for a day or more."
+        )
+    if limits.max_in_flight_bytes < limits.max_body_bytes:
+        raise ConfigError(
+            f"{Path(path).name}: limits.max_in_flight_bytes is below limits.max_body_bytes, and the largest could never be taken."
         )
     return _section(document, "quality", QualityLimits, Path(path)), limits
 

@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException
 from runtime.classify import Scores, checked_scores, join_scores, no_scores
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME, ModelContract, contract_of
 from runtime.errors import InferenceError, InferenceTimeout
+from runtime.trace_context import next_step
 
 Answer = TypeVar("Answer")
 
@@ -145,12 +146,14 @@ def _request(batch: NDArray[np.uint8], timeout_s: float) -> dict[str, Any]:
     tensor.set_data_from_numpy(np.ascontiguousarray(batch))
     outputs = [triton.InferRequestedOutput(name) for name in (COUGH_OUTPUT, CLASS_OUTPUT)]
     # `timeout` (µs) bounds the wait in Triton's queue, `client_timeout` (s) the call.
+    step = next_step()
     return {
         "model_name": MODEL_NAME,
         "inputs": [tensor],
         "outputs": outputs,
         "timeout": int(timeout_s * 1e6),
         "client_timeout": timeout_s,
+        "headers": step.headers() if step else None,
     }
 
 

@@ -18,6 +18,7 @@ from frontend.attempts import MAX_ATTEMPTS, WRITE_S, Attempts
 from frontend.calls import Calls
 from frontend.deadline import Deadline
 from frontend.errors import CallErased, NotReady, StoreUnavailable
+from frontend.metrics import Metrics
 from frontend.records import CallRecord, Failure, State, StoredAudio, from_now, now
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
@@ -61,7 +62,7 @@ class Diagnosing:
 
 
 def attempts_on(stores: Stores, diagnosing: Diagnosing) -> Attempts:
-    return Attempts(stores.audio, stores.records, diagnosing, LIMITS)
+    return Attempts(stores.audio, stores.records, diagnosing, LIMITS, Metrics())
 
 
 def soon(seconds: float = 10.0) -> Deadline:
@@ -306,7 +307,7 @@ def test_audio_that_is_gone_or_altered(tmp_path: Path) -> None:
 def test_altered_audio_is_not_served(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         await received(stores)
-        calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS)
+        calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS, Metrics())
         assert (await calls.read_audio("a", soon()))[1] == AUDIO
         (tmp_path / "audio" / STORED.name).write_bytes(b"something else")
         with pytest.raises(StoreUnavailable):
@@ -346,7 +347,7 @@ def test_a_call_that_is_erased_while_it_is_in_work_stays_erased(tmp_path: Path) 
     async def check(stores: Stores) -> None:
         diagnosing = Diagnosing(until=asyncio.Event())
         attempts = attempts_on(stores, diagnosing)
-        calls = Calls(stores.audio, stores.records, attempts, LIMITS)
+        calls = Calls(stores.audio, stores.records, attempts, LIMITS, Metrics())
         sending = asyncio.create_task(calls.submit("a", AUDIO, "audio/ogg", soon()))
         await diagnosing.begun.wait()
         await calls.erase("a", soon())
@@ -385,7 +386,7 @@ def test_the_same_call_twice_at_once_in_one_process_is_worked_on_once(tmp_path: 
     async def check(stores: Stores) -> None:
         slow = Stores(stores.audio, Slow(stores.records))
         diagnosing = Diagnosing()
-        calls = Calls(slow.audio, slow.records, attempts_on(slow, diagnosing), LIMITS)
+        calls = Calls(slow.audio, slow.records, attempts_on(slow, diagnosing), LIMITS, Metrics())
         first = asyncio.create_task(calls.submit("a", AUDIO, "audio/ogg", soon()))
         await asyncio.sleep(0.1)
         second = await calls.submit("a", AUDIO, "audio/ogg", soon())
@@ -402,7 +403,7 @@ def test_who_sends_again_during_an_outage_does_not_use_up_the_attempts(tmp_path:
 
     async def check(stores: Stores) -> None:
         diagnosing = Diagnosing(InferenceError("away"))
-        calls = Calls(stores.audio, stores.records, attempts_on(stores, diagnosing), LIMITS)
+        calls = Calls(stores.audio, stores.records, attempts_on(stores, diagnosing), LIMITS, Metrics())
         first = await calls.submit("a", AUDIO, "audio/ogg", soon())
         assert (first.record.state, first.record.attempts) == (State.RECEIVED, 1)
         diagnosing.available = False
@@ -453,7 +454,7 @@ def test_a_call_whose_audio_is_gone_is_told_and_not_asked_for_again(tmp_path: Pa
     async def check(stores: Stores) -> None:
         failed = Failure("audio_missing", retryable=False)
         await received(stores, state=State.FAILED, failure=failed, due_at=None)
-        calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS)
+        calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS, Metrics())
         outcome = await calls.submit("a", AUDIO, "audio/ogg", soon())
         assert (outcome.created, outcome.record.failure) == (False, failed)
 

@@ -259,7 +259,9 @@ def test_logs_hold_no_secret_no_audio_and_no_call(
     logs = "\n".join((replica.var / "frontend.log").read_text() for replica in replicas)
     digest = id_sha256(call_id)
     for action in ("read audio", "read figure", "read segment", "erase"):
-        assert re.search(rf"tosia.audit {action} key=default call={digest} at=\d{{4}}-\d\d-\d\dT[\d:.]+Z$", logs, re.M)
+        assert re.search(
+            rf'"tosia.audit", "message": "{action} key=default call={digest} at=\d{{4}}-\d\d-\d\dT[\d:.]+Z"', logs
+        )
     assert "GET /v1/calls/{call_id}/audio 200" in logs
     key = re.search("AccountKey=([^;]+)", account.blob_connection)
     assert key is not None

@@ -190,7 +190,7 @@ def test_unknown_routes(api: httpx.Client, path: str) -> None:
     assert_problem(api.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND"])
 def test_unknown_methods(api: httpx.Client, method: str) -> None:
     answer = api.request(method, "/v1/diagnoses")
     assert answer.headers["allow"] == "POST"
@@ -201,10 +201,10 @@ def test_unknown_methods(api: httpx.Client, method: str) -> None:
 
 
 def test_invented_methods_do_not_grow_the_metrics(api: httpx.Client, service: Service) -> None:
-    for number in range(3):
-        api.request(f"BREW{number}", "/v1/diagnoses")
+    for method in ("PROPFIND", "LINK", "MKCOL"):
+        api.request(method, "/v1/diagnoses")
     text = httpx.get(f"http://127.0.0.1:{service.metrics_port}/metrics", trust_env=False).text
-    assert "BREW" not in text
+    assert "PROPFIND" not in text
     assert 'method="other"' in text
 
 
@@ -236,14 +236,30 @@ def test_segments_that_are_no_number(api: httpx.Client, n: str) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    [b"\0\0\0\0\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+    [b"\0\0\0\0\r\n\r\n", b"BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+     b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
      b"POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
      b"POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
      b"POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"],
-    ids=["nulls", "long header", "negative length", "endless length", "two lengths"],
+    ids=["nulls", "invented method", "long header", "negative length", "endless length", "two lengths"],
 )  # fmt: skip
 def test_what_is_not_http(api: httpx.Client, service: Service, benchmark: bytes, head: bytes) -> None:
     with connect(service) as connection:
         connection.sendall(head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+    assert_still_works(api, benchmark)
+
+
+def test_a_head_that_never_ends_is_given_up(api: httpx.Client, service: Service, benchmark: bytes) -> None:
+    """A hundred times the bound of a single line: what the service holds of it must not grow with it."""
+    with connect(service) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+        for _ in range(100):
+            try:
+                connection.sendall(b"a" * 65536)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            time.sleep(0.005)
+        else:
+            raise AssertionError("the service still reads")
     assert_still_works(api, benchmark)

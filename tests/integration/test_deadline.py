@@ -9,6 +9,7 @@ import pytest
 
 from frontend.deadline import Deadline
 from frontend.diagnoser import Diagnoser
+from frontend.metrics import Metrics
 from frontend.serving_model import ServingModel
 from frontend.workers import Workers
 from laptop.service import Service
@@ -44,8 +45,8 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
     async def check() -> None:
         classifier = Recorded(AsyncTritonClassifier(service.triton_url))
         model = ServingModel(classifier, lambda _: None)
-        workers = Workers(1, params, limits)
-        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits)
+        workers = Workers(1, params, limits, metrics := Metrics())
+        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits, metrics)
         try:
             await asyncio.gather(workers.start(), model.look())
             (pid,) = workers._pool._pool_manager.worker_manager.workers

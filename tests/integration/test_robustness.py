@@ -124,7 +124,7 @@ def test_the_log_names_the_key_and_the_route_but_no_call(one: FrontEnd, benchmar
     one.api.get("/v1/calls/secret-call-id")
     log = (one.var / "frontend.log").read_text()
     assert "GET /v1/calls/{call_id} 200" in log
-    assert "key=default" in log
+    assert '"key": "default"' in log
     assert "secret-call-id" not in log
     assert KEY not in log
 

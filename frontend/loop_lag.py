@@ -1,0 +1,18 @@
+"""How late the event loop is: whatever holds it holds every request."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client import Histogram
+
+EVERY_S = 0.025
+
+
+async def watch_lag(lag: Histogram) -> None:
+    """Observe until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + EVERY_S
+        await asyncio.sleep(EVERY_S)
+        lag.observe(max(0.0, loop.time() - due))
