@@ -166,7 +166,7 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
             declared_s = float((stream.duration or 0) * (stream.time_base or 0))
             if declared_s > limits.max_duration_s + 1.0:
                 raise _too_long(limits)
-            blocks, rate, missing = _ffmpeg_blocks(file, stream, limits)
+            found, missing = _decode_stream(file, stream, limits)
             declared = stream.duration if container.declares_frames else None
     except AudioError:
         raise
@@ -174,58 +174,77 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
         raise UndecodableAudio(
             "The file is broken and can't be decoded: record again and send the whole file."
         ) from error
-    if not blocks:
+    if found is None or not found.count:
         raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
-    samples = np.concatenate(blocks, axis=1)
-    short_of_header = declared is not None and samples.shape[1] < declared
+    short_of_header = declared is not None and found.count < declared
     truncated = missing or short_of_header or ends_early(data, container)
-    return Recording(samples, rate, encoder_rate or rate, codec, truncated)
+    return Recording(found.samples, found.rate, encoder_rate or found.rate, codec, truncated)
 
 
-def _ffmpeg_blocks(
+class _Decoded:
+    """Samples as they come out of FFmpeg's decoder, of one layout and one rate.
+
+    In one buffer from the beginning: hundreds of frames kept until the end would keep the garbage collector busy.
+    """
+
+    def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
+        # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
+        self.layout, self.rate, self.count = first.layout, first.sample_rate, 0
+        channels = len(self.layout.channels)
+        _check_header(channels, self.rate, limits)
+        self._limits = limits
+        self._most = int(limits.max_duration_s * self.rate)
+        self._resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
+        self._plain = channels == 1  # one channel of floats is what it would be converted to
+        self._buffer = np.empty((channels, self._most), dtype=np.float32)  # what is not written costs nothing
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """float32 [shape=(channels, count)]."""
+        return self._buffer[:, : self.count].copy()
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """Raises: AudioTooLong."""
+        if self._plain and frame.format.name in ("flt", "fltp"):
+            block = np.frombuffer(memoryview(frame.planes[0]), dtype=np.float32, count=frame.samples)
+            self._room(frame.samples)[0] = block
+            return
+        for converted in self._resampler.resample(frame):
+            self._room(converted.samples)[:] = converted.to_ndarray()
+
+    def add_silence(self, duration_s: float) -> None:
+        """Raises: AudioTooLong."""
+        self._room(round(duration_s * self.rate))[:] = 0.0
+
+    def _room(self, samples: int) -> NDArray[np.float32]:
+        start, self.count = self.count, self.count + samples
+        if self.count > self._most:
+            raise _too_long(self._limits)
+        return self._buffer[:, start : self.count]
+
+
+def _decode_stream(
     file: av.container.InputContainer, stream: av.AudioStream, limits: DecodeLimits
-) -> tuple[list[NDArray[np.float32]], int, bool]:
-    """Decoded blocks, float32 [shape=(channels, n)] each, their rate, and whether any is missing.
+) -> tuple[_Decoded | None, bool]:
+    """What could be decoded, None without a frame; and whether any is missing.
 
     A packet that can't be decoded becomes as much silence, so that what follows stays in its place. A damaged frame may
     claim another rate or layout than the first; it is left out.
     """
-    blocks: list[NDArray[np.float32]] = []
-    resampler: av.AudioResampler | None = None
-    layout, rate, decoded, missing = None, 0, 0, False
+    found, missing = None, False
     for frame in _frames(file, stream):
-        if decoded > limits.max_duration_s * rate > 0:
-            raise _too_long(limits)
         if isinstance(frame, float):
             missing = True
-            if layout is not None:
-                blocks.append(np.zeros((len(layout.channels), round(frame * rate)), dtype=np.float32))
-                decoded += blocks[-1].shape[1]
+            if found is not None:
+                found.add_silence(frame)
             continue
-        if resampler is None:
-            # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
-            layout, rate = frame.layout, frame.sample_rate
-            _check_header(len(layout.channels), rate, limits)
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-        if (frame.layout, frame.sample_rate) != (layout, rate):
+        if found is None:
+            found = _Decoded(frame, limits)
+        if frame.sample_rate != found.rate or frame.layout != found.layout:
             missing = True
-            continue
-        for block in _samples(frame, resampler):
-            blocks.append(block)
-            decoded += block.shape[1]
-    if decoded > limits.max_duration_s * rate:
-        raise _too_long(limits)
-    return blocks, rate, missing
-
-
-def _samples(frame: av.AudioFrame, resampler: av.AudioResampler) -> Iterator[NDArray[np.float32]]:
-    """A frame as float32 [shape=(channels, n)]."""
-    if frame.layout.nb_channels == 1 and frame.format.name in ("flt", "fltp"):
-        # What it would be converted to, without the copies: a 10 s Opus note has 500 frames.
-        yield np.frombuffer(memoryview(frame.planes[0]), dtype=np.float32, count=frame.samples)[None]
-        return
-    for converted in resampler.resample(frame):
-        yield np.asarray(converted.to_ndarray(), dtype=np.float32)
+        else:
+            found.add(frame)
+    return found, missing
 
 
 def _frames(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | float]:
