@@ -15,8 +15,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from frontend.app import create_app
-from frontend.backfill import backfill
-from frontend.check import check
 from frontend.errors import ServiceError
 from frontend.http_protocol import BoundedHead
 from frontend.logs import set_up_logs
@@ -33,8 +31,12 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
     try:
         settings = read_settings(os.environ)
         if options.check:
+            from frontend.check import check  # noqa: PLC0415 - the Azure SDK, which a server need not have
+
             return asyncio.run(check(settings))
         if options.command == "backfill":
+            from frontend.backfill import backfill  # noqa: PLC0415
+
             return asyncio.run(backfill(settings, options.since, options.limit, options.workers))
         return _serve(options, settings, create or create_app)
     except (SettingsError, RuntimeFailure, ServiceError) as error:

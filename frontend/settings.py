@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from azure.storage.blob import BlobServiceClient
 from pydantic import SecretStr
 
 from runtime.config import ROOT
@@ -149,6 +148,8 @@ def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
 
 def url_of_connection(connection: str) -> str | None:
     """The address in a connection string, as the SDK reads it; None where it can't, or where nothing to sign with is in it."""
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - half a second of imports, only where it is needed
+
     try:
         url = str(BlobServiceClient.from_connection_string(connection).url).partition("?")[0]  # a SAS follows
         parts = {name.lower(): value for name, _, value in (part.partition("=") for part in connection.split(";"))}

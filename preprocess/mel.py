@@ -12,8 +12,7 @@ from functools import lru_cache
 
 import librosa
 import numpy as np
-import scipy.fft
-import scipy.sparse
+import scipy  # its parts load when they are used: only who computes spectra should wait for them
 from numpy.typing import NDArray
 
 from preprocess.segment import Segment
@@ -76,7 +75,7 @@ def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArr
 
 @lru_cache(maxsize=4)
 def _window(n_fft: int) -> NDArray[np.float32]:
-    from scipy.signal import get_window  # noqa: PLC0415 - 1.4 s of imports that only who computes spectra should pay
+    from scipy.signal import get_window  # noqa: PLC0415 - it brings scipy.stats, a second of imports
 
     return np.asarray(get_window("hann", n_fft, fftbins=True), dtype=np.float32)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from frontend.settings import Settings
-from frontend.stores.azure_audio import BlobAudioStore
-from frontend.stores.azure_identity import TokenCredential, workload_credential
-from frontend.stores.azure_records import CosmosRecordStore
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from frontend.stores.protocols import AudioStore, RecordStore
+
+if TYPE_CHECKING:
+    from frontend.stores.azure_identity import TokenCredential
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ def open_stores(settings: Settings, retention_days: int) -> Stores:
     if settings.azure is None:
         records = SqliteRecordStore(settings.var / "calls.sqlite", retention_days)
         return Stores(FolderAudioStore(settings.var / "audio"), records)
+    # Half a second of imports, only where they are needed.
+    from frontend.stores.azure_audio import BlobAudioStore  # noqa: PLC0415
+    from frontend.stores.azure_identity import workload_credential  # noqa: PLC0415
+    from frontend.stores.azure_records import CosmosRecordStore  # noqa: PLC0415
+
     credential = workload_credential() if settings.azure.needs_identity else None
     audio = BlobAudioStore(settings.azure, credential)
     return Stores(audio, CosmosRecordStore(settings.azure, credential, retention_days), credential)
