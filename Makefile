@@ -16,13 +16,15 @@ DEV := .venv/.dev
 TRITON := .venv-triton/.installed
 TRAINING := .venv-training/.installed
 NODE := .venv-node/.installed
+BENCH := .venv-bench/.installed
+PERF := .venv-perf/.installed
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
 # Once and on all cores, instead of at every start where Python is told not to write what it compiles (PYTHONDONTWRITEBYTECODE).
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test soak test-training check train crossval evaluate export releases rollback verify publish samples lock
+.PHONY: help run demo test soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish samples lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +40,14 @@ test: $(DEV) $(TRITON) $(NODE) ## the test suite, the real Triton included, with
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
+
+bench: $(SERVING) $(TRITON) $(PERF) ## measure against every bar -> build/bench.json, docs/performance.md (TRITON_URL=host:port: perf_analyzer there, alone)
+	@if [ -n "$(TRITON_URL)" ]; then .venv/bin/python -m bench.perf_analyzer --url $(TRITON_URL); \
+	else $(MAKE) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
+
+bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; without a GPU it says so
+	@if $(PYTHON) -m bench.gpu --check; then \
+	  $(MAKE) $(TRAINING) $(TRITON) $(PERF) && .venv-training/bin/python -m bench.gpu --json build/bench-gpu.json; fi
 
 test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
 	@.venv-training/bin/python -m pytest -m training tests/training tests/export
@@ -78,7 +88,7 @@ samples: $(SERVING) ## make the recordings in samples/ again
 lock: ## resolve requirements/*.in again
 	@requirements/lock.sh
 
-.venv/bin/python .venv-triton/bin/python .venv-training/bin/python:
+.venv/bin/python .venv-triton/bin/python .venv-training/bin/python .venv-bench/bin/python .venv-perf/bin/python:
 	@$(PYTHON) requirements/check_machine.py
 	@$(call INSTALL, $(PYTHON) -m venv $(@:/bin/python=) )
 
@@ -101,6 +111,19 @@ $(TRAINING): requirements/training.txt requirements/torch.txt | .venv-training/b
 	@echo "Setting up .venv-training (once; torch is large) ..." >&2
 	@$(call INSTALL, .venv-training/bin/python -m pip install $(PIP_FLAGS) -r requirements/training.txt )
 	@$(call INSTALL, .venv-training/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements/torch.txt )
+	@touch $@
+
+# What else one could pick, for `make bench` alone.
+$(BENCH): requirements/bench.txt requirements/torch.txt | .venv-bench/bin/python
+	@echo "Setting up .venv-bench (once; torch is large) ..." >&2
+	@$(call INSTALL, .venv-bench/bin/python -m pip install $(PIP_FLAGS) -r requirements/bench.txt )
+	@$(call INSTALL, .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements/torch.txt ; $(call COMPILE,.venv-bench) )
+	@touch $@
+
+# perf_analyzer, from the last wheel that brings it.
+$(PERF): requirements/perf.txt | .venv-perf/bin/python
+	@echo "Setting up .venv-perf (once) ..." >&2
+	@$(call INSTALL, .venv-perf/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/perf.txt )
 	@touch $@
 
 # Azurite, for the tests. Without npm or its registry nothing is made, and the tests that need it skip (which fails CI).

@@ -20,7 +20,7 @@ def test_every_package_is_pinned_by_hash_and_no_address_is_named(lock) -> None:
     text = lock.read_text()
     assert "://" not in text
     requirements = [one for one in re.split(r"\n(?=\S)", text) if one.strip() and not one.startswith("#")]
-    assert len(requirements) >= 3
+    assert requirements
     for requirement in requirements:
         assert re.match(r"[a-z0-9-]+==\S+", requirement), requirement.splitlines()[0]
         assert "--hash=sha256:" in requirement, requirement.splitlines()[0]

@@ -12,10 +12,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from bench.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.release import HALF_FILE
 from export.triton_config import ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
 from laptop.service import CHECKOUT
 from runtime.config import load_limits
+from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
 
 K8S = CHECKOUT / "k8s"
@@ -113,6 +115,61 @@ def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() ->
         "build",
         "triton",
     ]
+
+
+def test_the_benchmark_asks_the_triton_that_is_deployed() -> None:
+    spec = one("perf-analyzer", "Job")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["image"] == f"{TRITON}-sdk"
+    service = one("base/triton", "Service")
+    (port,) = [port["port"] for port in service["spec"]["ports"] if port["name"] == "grpc"]
+    (script,) = container["args"]
+    assert f"-m {MODEL_NAME} -i grpc -u {service['metadata']['name']}:{port} " in script
+    assert f"for clients in {' '.join(map(str, CONCURRENCIES))}; do" in script
+
+
+def test_the_benchmark_may_do_nothing_else() -> None:
+    job = one("perf-analyzer", "Job")["spec"]
+    assert job["template"]["metadata"]["labels"]["tosia/bench"] == "true"
+    assert job["backoffLimit"] == 0
+    assert job["activeDeadlineSeconds"] > 0
+    spec = job["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_benchmark_sends_the_spectrograms_that_the_one_on_a_laptop_sends() -> None:
+    config = one("perf-analyzer", "ConfigMap")
+    spec = one("perf-analyzer", "Job")["spec"]["template"]["spec"]
+    assert config["data"] == {SPECTROGRAMS.name: SPECTROGRAMS.read_text()}
+    # `kubectl apply` keeps all of it in an annotation once more, whose limit is lower than the ConfigMap's own.
+    assert len(json.dumps(config)) < 256 * 1024
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    mounts = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert volumes[mounts["/spectrograms"]]["configMap"]["name"] == config["metadata"]["name"]
+    assert f"--input-data /spectrograms/{SPECTROGRAMS.name}" in spec["containers"][0]["args"][0]
+
+
+def test_the_benchmark_prints_a_line_for_each_number_of_clients(tmp_path: Path) -> None:
+    """A stand-in for perf_analyzer writes the file that `-f` names; one that fails ends the Job."""
+    (script,) = one("perf-analyzer", "Job")["spec"]["template"]["spec"]["containers"][0]["args"]
+    tool = tmp_path / "perf_analyzer"
+    tool.write_text(
+        "#!/bin/bash\nwhile [ $# -gt 1 ]; do [ $1 = --concurrency-range ] && n=$2; [ $1 = -f ] && file=$2; shift; done\n"
+        '[ "$n" = "$FAIL" ] && exit 99\nprintf "Concurrency,Inferences/Second\\n$n,5\\n" > "$file"\n'
+    )
+    tool.chmod(0o755)
+    command = ["bash", "-euo", "pipefail", "-c", script.replace("cd /tmp", f"cd {tmp_path}")]
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "FAIL": "none"}
+    run = subprocess.run(command, check=True, env=environ, capture_output=True, text=True)
+    assert run.stdout.splitlines() == ["Concurrency,Inferences/Second", *(f"{n},5" for n in CONCURRENCIES)]
+    assert subprocess.run(command, check=False, env={**environ, "FAIL": "8"}, capture_output=True).returncode == 99
 
 
 def test_the_lifecycle_policy_forgets_calls_when_the_front_end_does() -> None:

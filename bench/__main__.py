@@ -1,0 +1,108 @@
+"""`python -m bench`: every figure, a table on stdout, build/bench.json, charts, and docs/performance.md made of them.
+
+Exits 0 when everything was measured, whether the bars are met or not; 1 when something could not be; 2 for what is missing here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tritonclient.utils import InferenceServerException
+
+from bench import perf_analyzer, preparation, steadiness, throughput, wire
+from bench.charts import draw_charts
+from bench.generator import BUILD, GeneratorError
+from bench.machine import machine
+from bench.page import page, table
+from bench.perf_binary import PerfToolError
+from bench.rows import ROUNDS, Row
+from bench.served import PeerError, our_service
+from laptop.errors import LaptopError
+from local_triton import TritonError, TritonServer
+from runtime.config import MODEL_REPOSITORY, ROOT
+
+REPORT = BUILD / "bench.json"
+PAGE = ROOT / "docs" / "performance.md"
+COMMITTED = ROOT / "docs" / "performance.json"
+PARTS = ("preparation", "triton", "rest")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=str(__doc__).split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"interleaved rounds (default: {ROUNDS})")
+    parser.add_argument("--only", choices=PARTS, help="a part of it; docs/performance.md then stays as it is")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    report: dict[str, Any] = {"machine": machine(), "rows": [], "levels": []}
+    measured: dict[str, Callable[[dict[str, Any], int], None]] = {
+        "preparation": _preparation,
+        "triton": _triton,
+        "rest": _rest,
+    }
+    try:
+        for part in PARTS:
+            if options.only in (None, part):
+                measured[part](report, options.rounds)
+    except (GeneratorError, PeerError, PerfToolError, TritonError, LaptopError, InferenceServerException) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    report["machine"]["minutes"] = round((time.monotonic() - started) / 60, 1)
+    BUILD.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    draw_charts(report, BUILD)
+    print(table(report))
+    if options.only is None:
+        shutil.copy(REPORT, COMMITTED)
+        PAGE.write_text(page(report), encoding="utf-8")
+    return 0
+
+
+def _preparation(report: dict[str, Any], rounds: int) -> None:
+    _add(report, preparation.preparation(rounds))
+    with _triton_alone() as server:
+        _add(report, preparation.stages(server.grpc_url, rounds))
+        _add(report, wire.wire(server.grpc_url))
+        _add(report, steadiness.start(server.grpc_url, rounds))
+
+
+def _triton(report: dict[str, Any], rounds: int) -> None:
+    with _triton_alone() as server:
+        report["levels"] = [one.to_dict() for one in perf_analyzer.measure(server.grpc_url)]
+    _add(report, perf_analyzer.dynamic_batching(rounds))
+
+
+def _rest(report: dict[str, Any], rounds: int) -> None:
+    with our_service() as (service, ours):
+        rows, capacity = throughput.throughput(ours, rounds)
+        _add(report, rows)
+        rows, p99_at_90_s = steadiness.below_capacity(ours, capacity, rounds)
+        _add(report, rows)
+        _add(report, steadiness.overload(ours, steadiness.metrics_url(service), capacity, p99_at_90_s))
+        _add(report, steadiness.memory(ours))
+
+
+def _add(report: dict[str, Any], rows: list[Row]) -> None:
+    for row in rows:
+        report["rows"].append(row.to_dict())
+        value = "-" if row.value is None else f"{row.value:.4g}"
+        print(
+            f"{row.name} {value} {row.unit} {'' if row.met is None else 'met' if row.met else 'NOT MET'}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _triton_alone() -> TritonServer:
+    return TritonServer(MODEL_REPOSITORY, log=Path(tempfile.mkdtemp(prefix="tosia-bench-")) / "triton.log")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

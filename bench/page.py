@@ -1,0 +1,75 @@
+"""docs/performance.md, made of the JSON alone. `python -m bench.page` makes it again from docs/performance.json."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bench.perf_analyzer import Level, markdown
+from runtime.config import ROOT
+
+_HEAD = """# Performance
+
+Made by `make bench` from what it measured (docs/performance.json); not edited by hand. Ratios are taken within a round, a figure is
+the median of its rounds, and the spread beside it is their lowest and highest. Clocks of shared machines are noisy: a bar that
+is met by less than the spread is met by luck. What the figures led to is in [decision 0013](decisions/0013-speed.md).
+"""
+
+
+def page(report: dict[str, Any]) -> str:
+    """Markdown."""
+    bars = [row for row in report["rows"] if row["op"]]
+    stages = [row for row in report["rows"] if row["name"].startswith("stage_")]
+    others = [row for row in report["rows"] if not row["op"] and row not in stages]
+    missed = [f"`{row['name']}`" for row in bars if not row["met"]]
+    machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
+    parts = [
+        _HEAD,
+        f"Machine: {machine}.",
+        f"\n{len(bars) - len(missed)} of {len(bars)} bars are met{'; not met: ' + ', '.join(missed) if missed else ''}.\n",
+        "## Bars\n",
+        _markdown(bars, with_bar=True),
+        "\n## What each stage costs\n",
+        "CPU milliseconds for one second of audio (the 10 s note with 6 coughs), next to two limits: decoding and the FFT alone.\n",
+        _markdown(stages, with_bar=False),
+        "\n## Triton by perf_analyzer\n",
+        "Real spectrograms, one cough a request, over gRPC; the tool runs on the same cores.\n",
+        markdown([Level(**one) for one in report["levels"]]),
+        "\n## Reports\n",
+        _markdown(others, with_bar=False),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def table(report: dict[str, Any]) -> str:
+    """For a terminal."""
+    lines = [f"{'figure':45} {'value':>10} {'spread':>20} {'bar':>10}"]
+    for row in report["rows"]:
+        bar = f"{row['op']} {row['bar']:.4g}" if row["op"] else ""
+        met = "" if row["met"] is None else "met" if row["met"] else "NOT MET"
+        lines.append(f"{row['name']:45} {_number(row['value']):>10} {_spread(row):>20} {bar:>10} {met}")
+    return "\n".join(lines)
+
+
+def _markdown(rows: list[dict[str, Any]], *, with_bar: bool) -> str:
+    heads = ["figure", "value", "spread", *(["bar", "met"] if with_bar else []), "what"]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for row in rows:
+        bar = [f"{row['op']} {_number(row['bar'])}", "yes" if row["met"] else "**no**"] if with_bar else []
+        cells = [f"`{row['name']}`", f"{_number(row['value'])} {row['unit']}".strip(), _spread(row), *bar, row["note"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread(row: dict[str, Any]) -> str:
+    rounds = row["rounds"]
+    return f"{_number(min(rounds))} to {_number(max(rounds))}" if rounds else ""
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+if __name__ == "__main__":
+    found = json.loads((ROOT / "docs" / "performance.json").read_text())
+    (ROOT / "docs" / "performance.md").write_text(page(found), encoding="utf-8")

@@ -1,0 +1,102 @@
+"""REST throughput against a bare loop of the same work, and against what else one could pick."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+from bench.audio import mixed_notes, note
+from bench.bars import bar_of
+from bench.generator import Generator, Load
+from bench.rows import Row, median_row, ratios
+from bench.served import API_KEY, Running, peer
+from laptop.service import CHECKOUT
+
+Answer = TypeVar("Answer")
+
+SECONDS = 10.0
+WARM_UP_S = 3.0
+SETTLE_S = 2.5  # after a stop every service finds that its own clocks have jumped, and asks again for what was late
+CONNECTIONS = 8
+
+# A name and the path that answers 200 when it is ready; not read from the modules, which import what only they have.
+PEERS = {
+    "usual": "/health",
+    "litserve_ours": "/health",
+    "litserve_librosa": "/health",
+    "bentoml_ours": "/readyz",
+    "bentoml_librosa": "/readyz",
+}
+
+
+def bare(seconds: float, mixed: bool) -> float:
+    """Recordings/s of a process a core that decodes, prepares, runs the network and concludes: no server, no storage."""
+    command = [sys.executable, "-m", "bench.bare", str(seconds), "mixed" if mixed else "note"]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    loops = [
+        subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in os.sched_getaffinity(0)
+    ]
+    return sum(float(one.communicate()[0]) for one in loops)
+
+
+def throughput(ours: Running, rounds: int) -> tuple[list[Row], float]:
+    """Rows, and the highest rate of 10 s notes that was sustained. Raises: PeerError, GeneratorError."""
+    mixed, what = mixed_notes()
+    figures: dict[str, list[Load]] = {name: [] for name in ("rest", *PEERS)}
+    bare_mixed: list[float] = []
+    bare_note: list[float] = []
+    rest_note: list[float] = []
+    with ExitStack() as stack:
+        generator = stack.enter_context(Generator(mixed, API_KEY))
+        notes = stack.enter_context(Generator([note()], API_KEY))
+        running = [ours]
+        for name, ready_path in PEERS.items():
+            running.append(stack.enter_context(peer(name, ready_path)))
+        for one in running:
+            _alone(one, running, lambda one=one: generator.closed(one.port, WARM_UP_S, CONNECTIONS))  # type: ignore[misc]
+        for number in range(rounds):
+            for one in running:
+                run = lambda one=one: generator.closed(one.port, SECONDS, CONNECTIONS, number)  # noqa: B023, E731
+                figures[one.name].append(_alone(one, running, run))
+            bare_mixed.append(_alone(None, running, lambda: bare(SECONDS, mixed=True)))
+            bare_note.append(_alone(None, running, lambda: bare(SECONDS, mixed=False)))
+            rest_note.append(
+                _alone(ours, running, lambda: notes.closed(ours.port, SECONDS, CONNECTIONS, number)).accepted_per_s  # noqa: B023
+            )
+    rest = [one.accepted_per_s for one in figures["rest"]]
+    rows = [
+        median_row("rest_throughput", rest, "recordings/s", note=f"{what}; {CONNECTIONS} connections in a closed loop"),
+        median_row("bare_throughput", bare_mixed, "recordings/s", note="the same recordings, one process a core"),
+        _ratio("rest_to_bare_throughput", rest, bare_mixed, what),
+        median_row("rest_throughput_10_s_notes", rest_note, "recordings/s"),
+        _ratio("rest_to_bare_throughput_10_s_notes", rest_note, bare_note, "a report: the 10 s note throughout"),
+    ]
+    for name in PEERS:
+        theirs = figures[name]
+        bad = sum(one.other.count + one.refused.count + one.lost for one in theirs)
+        rates = [one.accepted_per_s for one in theirs]
+        said = f"{name}: {min(rates):.1f} to {max(rates):.1f} recordings/s, {bad} bad answers"
+        rows.append(_ratio(f"rest_to_{name}_throughput", rest, rates, said))
+        p99 = ratios([one.accepted.p99 for one in figures["rest"]], [one.accepted.p99 for one in theirs])
+        rows.append(median_row(f"rest_to_{name}_p99", p99, "", bar_of(f"rest_to_{name}_p99"), "in the same runs"))
+    return rows, sorted(rest_note)[len(rest_note) // 2]
+
+
+def _ratio(name: str, of: Sequence[float], to: Sequence[float], note: str) -> Row:
+    return median_row(name, ratios(of, to), "", bar_of(name), note)
+
+
+def _alone(one: Running | None, running: Sequence[Running], work: Callable[[], Answer]) -> Answer:
+    """The work, while every service but the one that it is about stands still."""
+    with ExitStack() as stack:
+        for other in running:
+            if other is not one:
+                stack.enter_context(other.stopped())
+        time.sleep(SETTLE_S)
+        return work()

@@ -1,0 +1,46 @@
+"""A row is met by its value, its operator and its bar, and by nothing else; the page is made of the JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.bars import BARS
+from bench.page import page
+from bench.rows import Bar, Row, interleaved, median_row, ratios
+from runtime.config import ROOT
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "met"),
+    [("<=", 1.0, True), ("<=", 1.01, False), (">=", 1.0, True), (">=", 0.99, False), (">=", None, False), (None, 5.0, None)],
+)  # fmt: skip
+def test_met(op: str | None, value: float | None, met: bool | None) -> None:
+    assert Row("x", value, "", Bar(op, 1.0 if op else None)).met is met
+
+
+def test_the_median_is_of_the_rounds_and_rounds_are_interleaved() -> None:
+    order: list[str] = []
+
+    def measure(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    found = interleaved(3, {"a": lambda: measure("a"), "b": lambda: measure("b")})
+    assert order == ["a", "b"] * 3
+    assert median_row("a", found["a"], "s").value == 3.0
+    assert ratios(found["b"], found["a"]) == [2.0, 4 / 3, 6 / 5]
+
+
+def test_the_committed_page_is_made_of_the_committed_figures() -> None:
+    report = json.loads((ROOT / "docs" / "performance.json").read_text())
+    assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == page(report)
+    rows = {row["name"]: row for row in report["rows"]}
+    assert len(rows) == len(report["rows"])
+    for name, bar in BARS.items():  # every bar has a figure, and `met` was not written by hand
+        row = rows[name]
+        assert (row["op"], row["bar"]) == (bar.op, bar.bar)
+        assert row["met"] is Row(name, row["value"], row["unit"], bar).met
+        if row["rounds"]:
+            assert row["value"] == median_row(name, row["rounds"], "").value
