@@ -1,8 +1,8 @@
 """Stage 1, decode: the bytes of a recording -> float32 samples per channel.
 
-libsndfile (soundfile) decodes OGG Vorbis, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF, AU, CAF; FFmpeg
-(PyAV) Opus and what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of the former libsndfile
-refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other things that are no
+libsndfile (soundfile) decodes OGG Vorbis and narrow Opus, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF, AU,
+CAF; FFmpeg (PyAV) wide Opus and what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of the former
+libsndfile refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other things that are no
 recordings, so it is only ever given one container by name.
 """
 
@@ -45,7 +45,7 @@ class Recording:
     """Decoded audio.
 
     samples: float32 [shape=(channels, n)], n >= 1, in [-1, 1], finite
-    sample_rate_hz: of `samples`; Opus is decoded at 48 kHz, its own clock
+    sample_rate_hz: of `samples`; Opus from above 16 kHz is decoded at 48 kHz, its own clock
     source_rate_hz: what the file says that it was recorded at; for Opus the rate that the encoder was given
     codec: lower case, e.g. `opus`, `vorbis`, `pcm_16`, `ulaw`, `gsm610`, `aac`
     truncated: the file ends before its own headers say that it does, or breaks off, or a part can't be decoded
@@ -94,7 +94,7 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
     FLAC and WAV that were written to a pipe don't say how long they are; libsndfile then reports errors or nothing.
     """
     try:
-        file = soundfile.SoundFile(_Buffer(data))
+        file = _Forward(_Buffer(data))
     except soundfile.LibsndfileError:
         return None
     with file:
@@ -114,6 +114,13 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
         raise _too_long(limits)
     short_of_header = samples.shape[1] < declared and (broke_off or container.declares_frames)
     return Recording(samples, rate, rate, codec, short_of_header or ends_early(data, container))
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """Read from the beginning to the end. soundfile sets the position anew after each read, for which Opus decodes again."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 class _Buffer(io.BytesIO):
@@ -137,9 +144,9 @@ def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.flo
         except soundfile.LibsndfileError:
             broke_off = True
             read = min(max(0, _position(file) - decoded), len(rest))
-        if not read:
-            break
         decoded += read
+        if read < len(rest):
+            break
     return np.ascontiguousarray(frames[:decoded].T), broke_off
 
 
