@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -25,19 +26,54 @@ def note() -> bytes:
 
 
 def mixed_notes() -> tuple[list[bytes], str]:
-    """Notes of mixed length, and what they are.
+    """Notes of mixed length, and what they are: the recordings of `real`, one half as notes from 16 kHz, one from 48 kHz.
 
-    The validation recordings of coughseg, with and without coughs (0.7 to 10 s), encoded as Opus; without the labelled audio
-    those of samples/, which are made.
+    Phones write both, and they cost a decoder differently: from 16 kHz Opus codes speech with SILK, from 48 kHz with CELT as well.
+    """
+    recordings, what = real()
+    notes = [
+        as_note(samples, rate)
+        if number % 2
+        else as_note(np.clip(soxr.resample(samples, rate, 48_000), -1.0, 1.0), 48_000)
+        for number, (samples, rate) in enumerate(recordings)
+    ]
+    return notes, f"{what} as Opus notes at 24 kbit/s, half of them from 48 kHz and half from 16 kHz"
+
+
+def sets() -> dict[str, list[bytes]]:
+    """The same recordings, all in one form each: notes from 16 kHz, notes from 48 kHz, and telephone calls (µ-law WAV, 8 kHz)."""
+    recordings, _ = real()
+    at_48_khz = [np.clip(soxr.resample(samples, rate, 48_000), -1.0, 1.0) for samples, rate in recordings]
+    return {
+        "16_khz_notes": [as_note(samples, rate) for samples, rate in recordings],
+        "48_khz_notes": [as_note(samples, 48_000) for samples in at_48_khz],
+        "telephone": [as_call(np.clip(soxr.resample(samples, rate, 8_000), -1.0, 1.0)) for samples, rate in recordings],
+    }
+
+
+def real() -> tuple[list[tuple[NDArray[np.float32], int]], str]:
+    """The validation recordings of coughseg, with and without coughs (0.7 to 10 s), mono at 16 kHz, and what they are.
+
+    Without the labelled audio those of samples/, which are made.
     """
     if not (REAL / "manifest.csv").is_file():
         files = sorted((CHECKOUT / "samples" / "preprocessing").glob("*/raw.*"))
-        return [one.read_bytes() for one in files], f"{len(files)} made recordings of samples/ (no labelled audio here)"
+        found = [soundfile.read(one, dtype="float32", always_2d=True) for one in files]
+        made = [(soxr.resample(samples[:, 0], rate, 16_000), 16_000) for samples, rate in found]
+        return made, f"{len(files)} made recordings of samples/ (no labelled audio here)"
     with (REAL / "manifest.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "val" and "coughseg/" in row["path"]]
     paths = sorted({row["path"] for row in rows})[:MOST]
-    notes = [as_note(*soundfile.read(REAL / path, dtype="float32")) for path in paths]
-    return notes, f"{len(notes)} recordings of coughseg's validation split as Opus notes"
+    return [
+        soundfile.read(REAL / path, dtype="float32") for path in paths
+    ], f"{len(paths)} recordings of coughseg's validation split"
+
+
+def as_call(samples: NDArray[np.float32]) -> bytes:
+    """samples: float32 [shape=(n,)], mono at 8 kHz -> WAV with µ-law, as telephone systems record."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 8_000, format="WAV", subtype="ULAW")
+    return buffer.getvalue()
 
 
 def short_notes(count: int = 8) -> list[bytes]:

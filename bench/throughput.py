@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TypeVar
 
-from bench.audio import mixed_notes, note
+from bench.audio import mixed_notes, note, sets
 from bench.bars import bar_of
 from bench.generator import Generator, Load
 from bench.rows import Row, median_row, ratios
@@ -69,6 +70,7 @@ def throughput(ours: Running, rounds: int) -> tuple[list[Row], float]:
             rest_note.append(
                 _alone(ours, running, lambda: notes.closed(ours.port, SECONDS, CONNECTIONS, number)).accepted_per_s  # noqa: B023
             )
+        forms = _by_form(running)
     rest = [one.accepted_per_s for one in figures["rest"]]
     rows = [
         median_row("rest_throughput", rest, "recordings/s", note=f"{what}; {CONNECTIONS} connections in a closed loop"),
@@ -85,7 +87,22 @@ def throughput(ours: Running, rounds: int) -> tuple[list[Row], float]:
         rows.append(_ratio(f"rest_to_{name}_throughput", rest, rates, said))
         p99 = ratios([one.accepted.p99 for one in figures["rest"]], [one.accepted.p99 for one in theirs])
         rows.append(median_row(f"rest_to_{name}_p99", p99, "", bar_of(f"rest_to_{name}_p99"), "in the same runs"))
+    rows += forms
     return rows, sorted(rest_note)[len(rest_note) // 2]
+
+
+def _by_form(running: Sequence[Running]) -> list[Row]:
+    """The same recordings in one form after the other, one round each: where the figures of the mixture come from."""
+    rows = []
+    for form, recordings in sets().items():
+        rates: dict[str, float] = {}
+        with Generator(recordings, API_KEY) as generator:
+            for one in running:
+                run = partial(generator.closed, one.port, SECONDS, CONNECTIONS)
+                rates[one.name] = _alone(one, running, run).accepted_per_s
+        rows.append(Row(f"rest_throughput_{form}", rates["rest"], "recordings/s"))
+        rows += [Row(f"rest_to_{name}_throughput_{form}", rates["rest"] / rates[name], "") for name in PEERS]
+    return rows
 
 
 def _ratio(name: str, of: Sequence[float], to: Sequence[float], note: str) -> Row:

@@ -104,6 +104,7 @@ class AdmissionGate:
                 scope["state"]["ticket"] = ticket
                 await self._app(scope, receive, send)
         except Overloaded as error:
+            scope["state"]["refused"] = True
             await _refuse(error, scope, send)
 
 

@@ -70,4 +70,7 @@ class RequestLog:
                 "duration_s": round(seconds, 4),
                 "key": key_name,
             }
-            _log.info("%s %s %d", method, route, status, extra={"fields": fields})
+            # Thousands of lines a second that say no more than the metric would cost those that are let in.
+            level = logging.DEBUG if scope["state"].get("refused") else logging.INFO
+            if _log.isEnabledFor(level):
+                _log.log(level, "%s %s %d", method, route, status, extra={"fields": fields})

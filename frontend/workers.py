@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -182,21 +181,16 @@ class Workers:
         return self._pool
 
     def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self._count, initializer=_give_way, context=forking_context())
+        return ProcessPool(self._count, context=forking_context())
 
 
 _LATELY = 0.1  # the weight of the latest recording in the mean
-_WORKERS_NICE = 0  # the event loop, which all wait for, has the cores first; its share is small
 _TOO_LATE = "The deadline passed before the recording was prepared."
 
 
 async def _end(pool: ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]
     await asyncio.to_thread(pool.join)
-
-
-def _give_way() -> None:
-    os.nice(_WORKERS_NICE)
 
 
 def _wait_a_moment() -> None:
