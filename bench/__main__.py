@@ -83,9 +83,7 @@ def _rest(report: dict[str, Any], rounds: int) -> None:
     with our_service() as (service, ours):
         rows, capacity = throughput.throughput(ours, rounds)
         _add(report, rows)
-        rows, p99_at_90_s = steadiness.below_capacity(ours, capacity, rounds)
-        _add(report, rows)
-        _add(report, steadiness.overload(ours, steadiness.metrics_url(service), capacity, p99_at_90_s))
+        _add(report, steadiness.loads(ours, steadiness.metrics_url(service), capacity, rounds))
         _add(report, steadiness.memory(ours))
 
 

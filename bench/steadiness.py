@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.audio import note, short_notes
@@ -22,79 +23,86 @@ from local_triton.ports import free_ports
 BELOW_S = 30.0  # a round at 70 and at 90 % of the capacity
 OVERLOAD_S = 60.0
 TIMES = 10.0
+FULL_CONNECTIONS = 16
 REQUESTS = 20_000
 FIRST_REQUESTS = 2_000  # before growth is counted: caches and arenas fill
 _LAG = re.compile(r'^tosia_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)', re.M)
 
 
-def below_capacity(ours: Running, capacity: float, rounds: int) -> tuple[list[Row], float]:
-    """Rows, and the p99 at 90 % of the capacity in s."""
-    at_70: list[Load] = []
-    at_90: list[Load] = []
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One after the other: at 70 and at 90 % of the capacity, with every connection busy, and at ten times the capacity.
+
+    lag_s, overload_lag_s: the event loop's p99 with every connection busy, and under overload
+    """
+
+    at_70: Load
+    at_90: Load
+    full: Load
+    lag_s: float
+    overload: Load
+    overload_lag_s: float
+
+
+def loads(ours: Running, metrics_url: str, capacity: float, rounds: int) -> list[Row]:
+    """Latency below the capacity and beyond it; capacity: 10 s notes/s."""
     with Generator([note()], API_KEY) as generator:
-        for number in range(rounds):
-            at_70.append(generator.open(ours.port, BELOW_S, 0.7 * capacity, 2 * number))
-            at_90.append(generator.open(ours.port, BELOW_S, 0.9 * capacity, 2 * number + 1))
-    said = f"{0.7 * capacity:.1f} of {capacity:.1f} notes/s, Poisson, {BELOW_S:.0f} s a round; not 2xx: {_not_accepted(at_70)}"
-    rows = [
-        median_row(
-            "rest_p99_to_p50_at_70_percent",
-            [one.accepted.p99 / one.accepted.p50 for one in at_70],
+        found = [_round(generator, ours.port, metrics_url, capacity, number) for number in range(rounds)]
+    below = f"{0.7 * capacity:.1f} of {capacity:.1f} notes/s, Poisson, {BELOW_S:.0f} s a round; without a result: "
+    lost_at_90 = f"without a result: {_without_result([one.at_90 for one in found])}"
+    over = [one.overload for one in found]
+    counts = ", ".join(f"{one.accepted.count}/{one.refused.count}/{one.other.count + one.lost}" for one in over)
+    offered = f"{TIMES * capacity:.0f} notes/s offered for {OVERLOAD_S:.0f} s; done/refused/other: {counts}"
+    latest_ms = max(one.latest_s for one in over) * 1e3
+    figures: dict[str, tuple[list[float], str, str]] = {
+        "rest_p99_to_p50_at_70_percent": (
+            [one.at_70.accepted.p99 / one.at_70.accepted.p50 for one in found],
             "",
-            bar_of("rest_p99_to_p50_at_70_percent"),
-            said,
+            f"{below}{_without_result([one.at_70 for one in found])}",
         ),
-        median_row("rest_p50_at_70_percent_ms", [one.accepted.p50 * 1e3 for one in at_70], "ms"),
-        median_row("rest_p99_at_70_percent_ms", [one.accepted.p99 * 1e3 for one in at_70], "ms"),
-    ]
-    p99 = median_row(
-        "rest_p99_at_90_percent_ms",
-        [one.accepted.p99 * 1e3 for one in at_90],
-        "ms",
-        note=f"not 2xx: {_not_accepted(at_90)}",
-    )
-    assert p99.value is not None  # noqa: S101 - it has rounds
-    return [*rows, p99], p99.value / 1e3
-
-
-def overload(ours: Running, metrics_url: str, capacity: float, p99_at_90_s: float) -> list[Row]:
-    """Ten times the capacity, and how late the event loop was meanwhile and under full load."""
-    with Generator([note()], API_KEY) as generator:
-        before = lag_counts(metrics_url)
-        full = generator.closed(ours.port, BELOW_S, 16)
-        lag_full = lag_p99_s(before, after := lag_counts(metrics_url))
-        load = generator.open(ours.port, OVERLOAD_S, TIMES * capacity)
-    lag_over = lag_p99_s(after, lag_counts(metrics_url))
-    said = f"{TIMES * capacity:.0f} notes/s offered for {OVERLOAD_S:.0f} s: {load.accepted.count} done, "
-    said += f"{load.refused.count} refused, others {load.other.count}, lost {load.lost}; "
-    said += f"sent at most {load.latest_s * 1e3:.0f} ms late"
-    done = load.accepted_per_s / capacity
-    figures = {
-        "overload_completed_to_capacity": (done, "", said),
+        "rest_p50_at_70_percent_ms": ([one.at_70.accepted.p50 * 1e3 for one in found], "ms", ""),
+        "rest_p99_at_70_percent_ms": ([one.at_70.accepted.p99 * 1e3 for one in found], "ms", ""),
+        "rest_p99_at_90_percent_ms": ([one.at_90.accepted.p99 * 1e3 for one in found], "ms", lost_at_90),
+        "overload_completed_to_capacity": ([one.accepted_per_s / capacity for one in over], "", offered),
         "overload_refused_max_s": (
-            load.refused.max,
+            [one.refused.max for one in over],
             "s",
-            f"p50 {load.refused.p50 * 1e3:.0f} ms, p99 {load.refused.p99 * 1e3:.0f} ms",
+            f"p99 at most {max(one.refused.p99 for one in over) * 1e3:.0f} ms",
         ),
-        "overload_refused_without_retry_after": (float(load.without_retry_after), "answers", ""),
+        "overload_refused_without_retry_after": ([float(one.without_retry_after) for one in over], "answers", ""),
         "overload_p99_to_p99_at_90_percent": (
-            load.accepted.p99 / p99_at_90_s,
+            [one.overload.accepted.p99 / one.at_90.accepted.p99 for one in found],
             "",
-            f"p50 {load.accepted.p50:.2f} s, p99 {load.accepted.p99:.2f} s; at 90 % p99 {p99_at_90_s:.2f} s",
+            f"p99 of the accepted {min(one.accepted.p99 for one in over):.2f} to {max(one.accepted.p99 for one in over):.2f} s",
         ),
         "overload_generator_cpu": (
-            load.cpu_s / load.seconds,
+            [one.cpu_s / one.seconds for one in over],
             "cores",
-            "what the load itself took away from the service",
+            f"what the load itself takes from the service; it sent at most {latest_ms:.0f} ms late",
         ),
         "event_loop_lag_p99_ms": (
-            lag_full * 1e3,
+            [one.lag_s * 1e3 for one in found],
             "ms",
-            f"closed loop of 16, {full.accepted_per_s:.1f} notes/s; upper end of the bucket",
+            f"{FULL_CONNECTIONS} connections in a closed loop; the upper end of the bucket",
         ),
-        "event_loop_lag_p99_overload_ms": (lag_over * 1e3, "ms", "at ten times the capacity, a report"),
+        "event_loop_lag_p99_overload_ms": (
+            [one.overload_lag_s * 1e3 for one in found],
+            "ms",
+            "at ten times the capacity",
+        ),
     }
-    return [Row(name, value, unit, bar_of(name), (), said) for name, (value, unit, said) in figures.items()]
+    return [median_row(name, values, unit, bar_of(name), said) for name, (values, unit, said) in figures.items()]
+
+
+def _round(generator: Generator, port: int, metrics_url: str, capacity: float, number: int) -> Round:
+    at_70 = generator.open(port, BELOW_S, 0.7 * capacity, 2 * number)
+    at_90 = generator.open(port, BELOW_S, 0.9 * capacity, 2 * number + 1)
+    before = lag_counts(metrics_url)
+    full = generator.closed(port, BELOW_S, FULL_CONNECTIONS, number)
+    between = lag_counts(metrics_url)
+    overload = generator.open(port, OVERLOAD_S, TIMES * capacity, number)
+    after = lag_counts(metrics_url)
+    return Round(at_70, at_90, full, lag_p99_s(before, between), overload, lag_p99_s(between, after))
 
 
 def memory(ours: Running) -> list[Row]:
@@ -152,8 +160,8 @@ def _send(generator: Generator, port: int, requests: int) -> int:
     return sent
 
 
-def _not_accepted(loads: list[Load]) -> int:
-    return sum(one.refused.count + one.other.count + one.lost for one in loads)
+def _without_result(found: list[Load]) -> int:
+    return sum(one.refused.count + one.other.count + one.lost for one in found)
 
 
 def _front_end() -> list[int]:
