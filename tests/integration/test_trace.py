@@ -1,0 +1,80 @@
+"""A caller's trace goes on towards Triton: a gRPC relay before the real server keeps what came with each request."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from laptop.service import Service
+from tests.integration.problems import post
+from tests.integration.processes import FrontEnd, front_end, wait_for
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Passes on what the front end asks for, and keeps the headers of inference."""
+
+    def __init__(self, url: str) -> None:
+        self._triton = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(url))
+        self.headers: list[dict[str, str]] = []
+
+    def ModelInfer(self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        self.headers.append({key: str(value) for key, value in context.invocation_metadata()})
+        return self._triton.ModelInfer(request)
+
+    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        return self._triton.ModelConfig(request)
+
+    def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        return self._triton.ModelMetadata(request)
+
+    def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        return self._triton.ModelReady(request)
+
+
+@pytest.fixture
+def relayed(service: Service, tmp_path: Path) -> Iterator[tuple[FrontEnd, Relay]]:
+    relay = Relay(service.triton_url)
+    server = grpc.server(ThreadPoolExecutor(4))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(relay, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with front_end(tmp_path, f"127.0.0.1:{port}") as running:
+            running.start()
+            wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
+            yield running, relay
+    finally:
+        server.stop(None).wait()
+
+
+def test_the_callers_trace_goes_on_and_is_in_our_log(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
+    running, relay = relayed
+    headers = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1", "X-Request-ID": "theirs"}
+    assert post(running.api, benchmark, headers=headers).status_code == 201
+    (sent,) = relay.headers
+    step = re.fullmatch(rf"00-{TRACE}-([0-9a-f]{{16}})-01", sent["traceparent"])
+    assert step is not None
+    assert step.group(1) != SPAN  # it is our step that asks
+    assert sent["tracestate"] == "vendor=1"
+    lines = [json.loads(line) for line in (running.var / "frontend.log").read_text().splitlines()]
+    (line,) = [one for one in lines if one.get("route") == "/v1/diagnoses"]
+    assert (line["trace_id"], line["status"], line["key"]) == (TRACE, 201, "default")
+    assert line["request_id"].startswith("sha256:")  # theirs may be the call's id
+
+
+def test_without_one_a_trace_begins_here(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
+    running, relay = relayed
+    for _ in range(2):
+        assert post(running.api, benchmark).status_code == 201
+    first, second = (one["traceparent"].split("-")[1] for one in relay.headers)
+    assert first != second
