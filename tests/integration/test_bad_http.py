@@ -174,6 +174,11 @@ def test_more_requests_at_once_than_allowed(
         assert_problem(api.get("/v1/calls/refused-when-full"), 404, "call_not_found")
         assert not (service.var / "audio" / "calls" / "refused-when-full").exists()
         assert api.get("/healthz").status_code == 200
+        with connect(service) as late:  # from its head alone: the body is never sent
+            late.sendall(request_head(api_key, "Content-Length: 1000000"))
+            answer = read_answer(late)
+            assert_problem(answer, 503, "overloaded")
+            assert int(answer.headers["retry-after"]) > 0
     finally:
         for sender in senders:
             sender.close()
