@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.errors import Overloaded, http_error
 from frontend.metrics import Metrics
@@ -23,17 +23,27 @@ _GATED = frozenset({"/v1/diagnoses"})
 
 
 class Ticket:
-    """A request that was let in. `body_is_read`: to be called then, since only from there on its recording waits for a worker."""
+    """A place for one request. `body_is_read`: to be called then, since only from there on its recording waits for a worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission, body_bytes: int) -> None:
+        self._admission = admission
+        self.body_bytes = body_bytes
         self.reading = True
 
     def body_is_read(self) -> None:
         self.reading = False
 
+    def release(self) -> None:
+        """Give the place back; once more does nothing."""
+        self._admission.tickets.discard(self)
+
 
 class Admission:
-    """running: how many calls are in work, those included whose request was answered; wait_s: how long so many would wait."""
+    """What is in work, and whether more may come.
+
+    running: how many calls are in work, those included whose request was answered
+    wait_s: how long a recording would wait for a worker behind those that wait already and so many more
+    """
 
     def __init__(
         self, limits: Limits, metrics: Metrics, running: Callable[[], int], wait_s: Callable[[int], float]
@@ -42,45 +52,46 @@ class Admission:
         self._metrics = metrics
         self._running = running
         self._wait_s = wait_s
-        self._tickets: set[Ticket] = set()
-        self._bytes = 0
+        self.tickets: set[Ticket] = set()
 
     @property
     def in_work(self) -> int:
         """Recordings in work: those of requests, and those that are finished after their request was answered."""
-        return max(len(self._tickets), self._running())
+        return max(len(self.tickets), self._running())
 
     @property
     def body_bytes(self) -> int:
         """Of the requests in work, as they have declared."""
-        return self._bytes
+        return sum(one.body_bytes for one in self.tickets)
+
+    def admit(self, body_bytes: int) -> Ticket:
+        """A place, to be released. Raises: Overloaded."""
+        limit = self._limit_reached(body_bytes)
+        if limit is not None:
+            self._metrics.refusals.labels(limit).inc()
+            raise Overloaded("As many recordings are in work as this service takes at once: try again in a moment.")
+        ticket = Ticket(self, body_bytes)
+        self.tickets.add(ticket)
+        return ticket
 
     @contextmanager
-    def admitted(self, body_bytes: int = 0) -> Iterator[Ticket]:
-        """Held around a request that brings work, from before its body is read. Raises: Overloaded."""
-        self._refuse_beyond_limits(body_bytes)
-        ticket = Ticket()
-        self._tickets.add(ticket)
-        self._bytes += body_bytes
+    def admitted(self) -> Iterator[None]:
+        """Held around a request without a body that brings work all the same. Raises: Overloaded."""
+        ticket = self.admit(0)
+        ticket.body_is_read()
         try:
-            yield ticket
+            yield
         finally:
-            self._tickets.remove(ticket)
-            self._bytes -= body_bytes
+            ticket.release()
 
-    def _refuse_beyond_limits(self, body_bytes: int) -> None:
-        reading = sum(one.reading for one in self._tickets)
-        wait_s = self._wait_s(self.in_work - reading)
+    def _limit_reached(self, body_bytes: int) -> str | None:
         if self.in_work >= self._limits.max_in_flight:
-            limit = "recordings"
-        elif self._bytes + body_bytes > self._limits.max_in_flight_bytes:
-            limit = "bytes"
-        elif wait_s > self._limits.max_wait_s:
-            limit = "wait"
-        else:
-            return
-        self._metrics.refusals.labels(limit).inc()
-        raise Overloaded("As many recordings are in work as this service takes at once: try again in a moment.")
+            return "recordings"
+        if self.body_bytes + body_bytes > self._limits.max_in_flight_bytes:
+            return "bytes"
+        # Those that were read and are just being stored come to the workers next; the others that run are known to them.
+        on_their_way = max(0, sum(not one.reading for one in self.tickets) - self._running())
+        return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None
 
 
 class AdmissionGate:
@@ -91,7 +102,8 @@ class AdmissionGate:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in _GATED:
+        # Routes match a path that ends in a line feed, too.
+        if scope["type"] != "http" or scope["method"] != "POST" or (path := scope["path"].rstrip("\n")) not in _GATED:
             await self._app(scope, receive, send)
             return
         admission: Admission = scope["app"].state.admission
@@ -100,12 +112,22 @@ class AdmissionGate:
         told = declared.isdecimal() and len(declared) < 16
         claim = min(int(declared), self._max_body_bytes) if told else self._max_body_bytes
         try:
-            with admission.admitted(claim) as ticket:
-                scope["state"]["ticket"] = ticket
-                await self._app(scope, receive, send)
+            ticket = admission.admit(claim)
         except Overloaded as error:
-            scope["state"]["refused"] = True
+            scope["state"]["refused"] = path
             await _refuse(error, scope, send)
+            return
+
+        async def send_and_release(message: Message) -> None:
+            # With the answer, not after it: who is told 401 may leave a body half sent, and unread_body.py waits for the rest.
+            ticket.release()
+            await send(message)
+
+        scope["state"]["ticket"] = ticket
+        try:
+            await self._app(scope, receive, send_and_release)
+        finally:
+            ticket.release()
 
 
 async def _refuse(error: Overloaded, scope: Scope, send: Send) -> None:

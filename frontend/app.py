@@ -65,6 +65,7 @@ def create_app(
         diagnoser = Diagnoser(workers, asked, model, quality_limits, limits, metrics)
         attempts = Attempts(opened.audio, opened.records, diagnoser, limits, metrics)
         calls = Calls(opened.audio, opened.records, attempts, limits, metrics)
+        finisher = Finisher(attempts, opened.records, model, limits, metrics, at_once=2 * worker_count)
         admission = Admission(limits, metrics, lambda: attempts.running, workers.wait_s)
         metrics.in_work.set_function(lambda: admission.in_work)
         metrics.body_bytes.set_function(lambda: admission.body_bytes)
@@ -74,10 +75,11 @@ def create_app(
         app.state.calls, app.state.workers, app.state.serving_model = calls, workers, model
         app.state.admission, app.state.stores = admission, opened
         await asyncio.gather(workers.start(), model.look())
+        gc.collect()
         gc.freeze()  # what is here now stays: collections need not look at it again and again
         background = [
             asyncio.create_task(model.watch()),
-            asyncio.create_task(Finisher(attempts, opened.records, model, limits, metrics).run()),
+            asyncio.create_task(finisher.run()),
             asyncio.create_task(Sweeper(opened.audio, opened.records).run(metrics.swept)),
             asyncio.create_task(watch_lag(metrics.loop_lag)),
         ]

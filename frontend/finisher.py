@@ -16,7 +16,6 @@ from frontend.stores.protocols import RecordStore
 from runtime.config import Limits
 
 LOOK_S = 1.0
-AT_ONCE = 8  # of a backlog; requests keep the rest of the workers
 
 _log = logging.getLogger("tosia.finisher")
 
@@ -25,8 +24,17 @@ class Finisher:
     """The reconciler of this replica."""
 
     def __init__(
-        self, attempts: Attempts, records: RecordStore, model: ServingModel, limits: Limits, metrics: Metrics
+        self,
+        attempts: Attempts,
+        records: RecordStore,
+        model: ServingModel,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        at_once: int,
     ) -> None:
+        """at_once: how many calls of a backlog; what requests bring waits behind them."""
+        self._at_once = at_once
         self._attempts = attempts
         self._records = records
         self._model = model
@@ -51,11 +59,11 @@ class Finisher:
                 await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't go in step
 
     async def _take_up_due(self) -> int:
-        free = AT_ONCE - len(self._running)
+        free = self._at_once - len(self._running)
         if free <= 0:
             return 1
         # More than we take, in an order of our own: other replicas look at the same list.
-        due = await self._records.due(now(), 4 * AT_ONCE, Deadline.after(self._limits.request_deadline_s))
+        due = await self._records.due(now(), 4 * self._at_once, Deadline.after(self._limits.request_deadline_s))
         random.shuffle(due)
         for known in due[:free]:
             # Long enough that a recording which hangs a worker is found out, and not tried for ever.

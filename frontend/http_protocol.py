@@ -8,30 +8,32 @@ MAX_HEAD_BYTES = 64 * 1024  # as uvicorn's pure Python parser has it
 
 
 class BoundedHead(HttpToolsProtocol):
-    """A head that goes on beyond the bound is answered 400, and its connection ends."""
+    """A head, or trailers, that go on beyond the bound are answered 400, and the connection ends."""
 
-    _in_head = False
-    _head_bytes = 0
-    _unfinished_bytes = 0
+    _head_bytes = 0  # of the lines that ended, of one message
+    _unseen_bytes = 0  # of a line that goes on and on, which the parser keeps to itself until it ends
 
     def data_received(self, data: bytes) -> None:
-        began_before = self._in_head
+        self._unseen_bytes += len(data)
         super().data_received(data)
-        if began_before and self._in_head and not self.transport.is_closing():
-            self._unfinished_bytes += len(data)  # of lines that go on and on, which `on_header` sees only at their end
-            if self._unfinished_bytes > MAX_HEAD_BYTES:
-                self.send_400_response("The request's head is too long.")
+        if self._unseen_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The request's head is too long.")
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes, self._unfinished_bytes = True, 0, 0
+        self._head_bytes = self._unseen_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._unseen_bytes = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise ValueError("The request's head is too long.")  # the parser ends, and uvicorn answers 400
         super().on_header(name, value)
 
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
+    def on_body(self, body: bytes) -> None:
+        self._unseen_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unseen_bytes = 0
+        super().on_message_complete()

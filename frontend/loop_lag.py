@@ -15,4 +15,7 @@ async def watch_lag(lag: Histogram) -> None:
     while True:
         due = loop.time() + EVERY_S
         await asyncio.sleep(EVERY_S)
-        lag.observe(max(0.0, loop.time() - due))
+        late_s = max(0.0, loop.time() - due)
+        while late_s >= 0.0:  # a long stall counts as often as it would have been seen
+            lag.observe(late_s)
+            late_s -= EVERY_S

@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.logs import REQUEST_ID
@@ -33,32 +34,35 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         theirs = _REQUEST_ID.fullmatch(given) is not None
         request_id = given if theirs else uuid.uuid4().hex
         # A caller's own id may be the call's, which no log may hold.
         logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(logged)
-        traceparent, tracestate = (headers.get(name, b"").decode("latin-1") for name in (b"traceparent", b"tracestate"))
-        CURRENT.set(begin(traceparent, tracestate))
+        # Two parents are none (section 3.2 of the recommendation), several states are one list.
+        CURRENT.set(begin(",".join(headers.getlist("traceparent")), ",".join(headers.getlist("tracestate"))))
         started = time.perf_counter()
-        status = 500
+        status, seconds = 500, None
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
                 extra = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
                 message["headers"] = [*message["headers"], *extra]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                seconds = time.perf_counter() - started  # what is still read of the body is no part of it
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unmatched")
+            seconds = time.perf_counter() - started if seconds is None else seconds
+            refused = scope["state"].get("refused")  # before there was a route
+            route = refused or getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.seconds.labels(method, route).observe(seconds)
@@ -71,6 +75,6 @@ class RequestLog:
                 "key": key_name,
             }
             # Thousands of lines a second that say no more than the metric would cost those that are let in.
-            level = logging.DEBUG if scope["state"].get("refused") else logging.INFO
+            level = logging.DEBUG if refused else logging.INFO
             if _log.isEnabledFor(level):
                 _log.log(level, "%s %s %d", method, route, status, extra={"fields": fields})

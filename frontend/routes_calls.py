@@ -84,8 +84,7 @@ async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     """Diagnoses a call whose audio already lies in the store."""
     calls, deadline = _calls(request), _deadline(request)
     _serving_model(request).contract()
-    with _admission(request).admitted() as ticket:
-        ticket.body_is_read()
+    with _admission(request).admitted():
         outcome = await calls.diagnose_stored(checked_call_id(call_id), deadline)
     return _answer(outcome)
 
@@ -151,8 +150,7 @@ async def get_audio(call_id: str, request: Request) -> Response:
 async def get_figure(call_id: str, request: Request) -> Response:
     """The waveform with the coughs marked, their spectrograms in colour, and scores."""
     calls, deadline = _calls(request), _deadline(request)
-    with _admission(request).admitted() as ticket:
-        ticket.body_is_read()
+    with _admission(request).admitted():
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read figure", request.state.key_name, call_id)
         return _png(await _workers(request).draw_figure(data, record.diagnosis or {}, deadline))
@@ -166,8 +164,7 @@ async def get_figure(call_id: str, request: Request) -> Response:
 async def get_segment(call_id: str, n: int, request: Request) -> Response:
     """One candidate's colour spectrogram; n counts `segments` from 0."""
     calls, deadline = _calls(request), _deadline(request)
-    with _admission(request).admitted() as ticket:
-        ticket.body_is_read()
+    with _admission(request).admitted():
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read segment", request.state.key_name, call_id)
         try:

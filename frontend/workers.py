@@ -46,6 +46,7 @@ class Workers:
         self._metrics = metrics
         self._mean_s = 0.0  # of a worker's time for one recording, lately
         self._waiting = 0
+        self._in_work = 0
         self._params = params
         self._limits = limits
         self._pool = self._new_pool()
@@ -59,8 +60,9 @@ class Workers:
         return self._waiting
 
     def wait_s(self, n: int) -> float:
-        """How long n recordings keep all workers busy, going by those that were prepared lately."""
-        return n * self._mean_s / self._count
+        """How long a recording would wait behind those in work and n more, going by those that were prepared lately."""
+        before = self._in_work + self._waiting + n
+        return max(0, before - self._count + 1) * self._mean_s / self._count
 
     async def start(self) -> None:
         """Returns when every worker has imported what it needs."""
@@ -74,7 +76,7 @@ class Workers:
         except _WorkerDied as error:
             raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
         worked_s = sum(answer.timings_ms.values()) / 1000.0
-        self._mean_s += (worked_s - self._mean_s) * (_LATELY if self._mean_s else 1.0)
+        self._mean_s += (worked_s - self._mean_s) * _LATELY
         return answer
 
     async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
@@ -117,12 +119,8 @@ class Workers:
             except BrokenProcessPool:
                 continue
             except ProcessExpired:
-                _log.warning("a worker died")
-                self._metrics.worker_restarts.labels("died").inc()
                 died = True
             except TimeoutError as error:
-                _log.warning("a worker took too long and was ended")
-                self._metrics.worker_restarts.labels("timeout").inc()
                 raise WorkTimeout from error
             except asyncio.CancelledError as error:  # of this task, or of the work because the pool was stopped
                 if not self._closed:
@@ -152,6 +150,7 @@ class Workers:
 
         Work that has begun by then goes on to its end or its timeout, and its result is dropped: to stop it would cost the worker.
         """
+        self._in_work += 1
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(self._done)
         done, _ = await asyncio.wait({waiting}, timeout=deadline.remaining_s)
@@ -160,9 +159,16 @@ class Workers:
         return waiting.result()
 
     def _done(self, future: asyncio.Future[Any]) -> None:
+        """Also where nobody waits for it any more."""
+        self._in_work -= 1
         self._slots.release()
-        if not future.cancelled():
-            future.exception()  # where nobody waits for it any more
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, ProcessExpired):
+            _log.warning("a worker died")
+            self._metrics.worker_restarts.labels("died").inc()
+        elif isinstance(error, TimeoutError):
+            _log.warning("a worker took too long and was ended")
+            self._metrics.worker_restarts.labels("timeout").inc()
 
     def _usable_pool(self) -> ProcessPool:
         """The pool, or a new one: pebble gives up for good when a worker is killed while none has work.

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_KNOWN_FLAGS = 0x01  # sampled; of version 00 the others must be sent as zero
 _TRACESTATE_CHARACTERS = 512  # what a receiver has to pass on at least (section 3.3.1.5)
 
 
@@ -42,7 +43,7 @@ def begin(traceparent: str | None, tracestate: str | None) -> TraceContext:
         if known and trace_id.strip("0") and parent_id.strip("0"):
             state = tracestate or ""
             state = state if len(state) <= _TRACESTATE_CHARACTERS and state.isascii() and state.isprintable() else ""
-            return TraceContext(trace_id, _span_id(), flags, state)
+            return TraceContext(trace_id, _span_id(), f"{int(flags, 16) & _KNOWN_FLAGS:02x}", state)
     return TraceContext(secrets.token_hex(16), _span_id(), "00")
 
 

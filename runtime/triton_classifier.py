@@ -172,7 +172,7 @@ def _translated(call: Callable[[], Answer]) -> Answer:
 
 
 def _inference_error(error: Exception) -> InferenceError:
-    """gRPC's own words may hold addresses and stay in the cause; a full queue and an expired one are UNAVAILABLE."""
+    """gRPC's own words may hold addresses and stay in the cause."""
     status = str(error.status()) if isinstance(error, InferenceServerException) else str(getattr(error, "code", str)())
     if "DEADLINE_EXCEEDED" in status:
         return InferenceTimeout(_TIMEOUT)

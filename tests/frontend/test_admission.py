@@ -30,15 +30,15 @@ def make(running: int = 0, seconds_each: float = 0.0) -> tuple[Admission, Metric
 
 def test_as_many_as_may_be_in_work_and_no_more() -> None:
     admission, metrics = make()
-    held = [admission.admitted() for _ in range(4)]
-    for one in held:
-        one.__enter__()
+    held = [admission.admit(0) for _ in range(4)]
     with pytest.raises(Overloaded), admission.admitted():
         pass
     assert refusals(metrics, "recordings") == 1.0
-    held[0].__exit__(None, None, None)
+    held[0].release()
+    held[0].release()
     with admission.admitted():
         assert admission.in_work == 4
+    assert admission.in_work == 3
 
 
 def test_calls_that_go_on_after_their_request_count() -> None:
@@ -49,28 +49,35 @@ def test_calls_that_go_on_after_their_request_count() -> None:
 
 def test_bodies_that_would_not_fit_into_memory_are_refused_and_given_back() -> None:
     admission, metrics = make()
-    with admission.admitted(60):
-        with pytest.raises(Overloaded), admission.admitted(41):
-            pass
-        with admission.admitted(40):
-            assert admission.body_bytes == 100
+    first = admission.admit(60)
+    with pytest.raises(Overloaded):
+        admission.admit(41)
+    second = admission.admit(40)
+    assert admission.body_bytes == 100
     assert refusals(metrics, "bytes") == 1.0
-    assert admission.body_bytes == 0
-    with pytest.raises(ZeroDivisionError), admission.admitted(60):
+    first.release()
+    second.release()
+    with pytest.raises(ZeroDivisionError), admission.admitted():
         raise ZeroDivisionError
     assert (admission.body_bytes, admission.in_work) == (0, 0)
 
 
 def test_who_would_wait_too_long_is_refused_but_slow_senders_keep_nobody_waiting() -> None:
     admission, metrics = make(seconds_each=0.4)
-    with admission.admitted() as first, admission.admitted() as second, admission.admitted() as third:
-        with admission.admitted():  # those three still send, so no worker has any of them
-            pass
-        for one in (first, second, third):
-            one.body_is_read()
-        with pytest.raises(Overloaded), admission.admitted():  # 3 times 0.4 s
-            pass
-        assert refusals(metrics, "wait") == 1.0
+    held = [admission.admit(0) for _ in range(3)]
+    admission.admit(0).release()  # those three still send, so no worker has any of them
+    for one in held:
+        one.body_is_read()
+    with pytest.raises(Overloaded):  # 3 times 0.4 s
+        admission.admit(0)
+    assert refusals(metrics, "wait") == 1.0
+
+
+def test_what_has_begun_waits_where_the_workers_know_of_it() -> None:
+    admission, _ = make(running=3, seconds_each=0.4)
+    for _ in range(3):
+        admission.admit(0).body_is_read()
+    admission.admit(0)  # the three are the ones that run
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,32 @@ def test_what_a_body_may_hold_is_counted_as_its_length_or_else_as_the_most(heade
 
     ask(app, admission, headers)
     assert seen == [claim]
+    assert admission.in_work == 0
+
+
+def test_the_place_is_free_with_the_answer_though_the_rest_of_the_body_is_still_awaited() -> None:
+    """As for a 401 to a sender that stops in the middle."""
+    admission, _ = make()
+    seen: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(admission.in_work)
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        seen.append(admission.in_work)
+
+    ask(app, admission, [(b"content-length", b"7")])
+    assert seen == [1, 0]
+
+
+def test_a_request_that_fails_gives_its_place_back() -> None:
+    admission, _ = make()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask(app, admission, [])
+    assert admission.in_work == 0
 
 
 def test_a_refusal_reads_nothing_and_says_when_to_come_again() -> None:
@@ -94,14 +127,15 @@ def test_a_refusal_reads_nothing_and_says_when_to_come_again() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("the application was asked")
 
-    start, body = ask(app, admission, [(b"content-length", b"7")])
-    assert start["status"] == 503
-    assert (b"retry-after", b"2") in start["headers"]
-    assert json.loads(body["body"])["code"] == "overloaded"
-    assert json.loads(body["body"])["request_id"] == "r"
+    for path in ("/v1/diagnoses", "/v1/diagnoses\n"):
+        start, body = ask(app, admission, [(b"content-length", b"7")], path)
+        assert start["status"] == 503
+        assert (b"retry-after", b"2") in start["headers"]
+        assert json.loads(body["body"])["code"] == "overloaded"
+        assert json.loads(body["body"])["request_id"] == "r"
 
 
-def ask(app: Any, admission: Admission, headers: list[Any]) -> list[Message]:
+def ask(app: Any, admission: Admission, headers: list[Any], path: str = "/v1/diagnoses") -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -112,7 +146,7 @@ def ask(app: Any, admission: Admission, headers: list[Any]) -> list[Message]:
 
     owner = Starlette()
     owner.state.admission = admission
-    scope = {"type": "http", "method": "POST", "path": "/v1/diagnoses", "headers": headers, "app": owner}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": owner}
     scope["state"] = {"request_id": "r"}
     asyncio.run(AdmissionGate(app, max_body_bytes=LIMITS.max_body_bytes)(scope, receive, send))
     return sent

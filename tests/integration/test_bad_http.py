@@ -255,10 +255,18 @@ def test_what_is_not_http(api: httpx.Client, service: Service, benchmark: bytes,
     assert_still_works(api, benchmark)
 
 
-def test_a_head_that_never_ends_is_given_up(api: httpx.Client, service: Service, benchmark: bytes) -> None:
+@pytest.mark.parametrize(
+    "beginning",
+    [b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ", b"GET /healthz?",
+     b"POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "],
+    ids=["header", "path", "trailer"],
+)  # fmt: skip
+def test_a_line_that_never_ends_is_given_up(
+    api: httpx.Client, service: Service, benchmark: bytes, beginning: bytes
+) -> None:
     """A hundred times the bound of a single line: what the service holds of it must not grow with it."""
     with connect(service) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+        connection.sendall(beginning)
         for _ in range(100):
             try:
                 connection.sendall(b"a" * 65536)
@@ -268,3 +276,22 @@ def test_a_head_that_never_ends_is_given_up(api: httpx.Client, service: Service,
         else:
             raise AssertionError("the service still reads")
     assert_still_works(api, benchmark)
+
+
+def test_a_path_that_ends_in_a_line_feed_is_the_same_route(api: httpx.Client, benchmark: bytes) -> None:
+    """The router takes it for the route, so what is in front of the route must, too."""
+    answer = api.post("/v1/diagnoses%0A", files={"audio": ("a.ogg", benchmark)})
+    assert answer.status_code == 201
+
+
+def test_senders_without_a_key_take_nobodys_place(api: httpx.Client, service: Service, benchmark: bytes) -> None:
+    senders = [connect(service) for _ in range(70)]  # more than max_in_flight in config.yml
+    try:
+        for sender in senders:
+            sender.sendall(request_head("wrong", "Content-Length: 100000") + HEAD)
+        for sender in senders:
+            assert_problem(read_answer(sender), 401, "unauthorized")
+        assert post(api, benchmark).status_code == 201  # while the bodies of all of them are still awaited
+    finally:
+        for sender in senders:
+            sender.close()

@@ -31,6 +31,11 @@ def test_what_can_not_be_read_begins_a_trace_of_its_own(traceparent: str | None)
     assert context.headers().keys() == {"traceparent"}  # a state belongs to a trace
 
 
+@pytest.mark.parametrize(("given", "passed_on"), [("00", "00"), ("01", "01"), ("03", "01"), ("fe", "00")])
+def test_only_flags_that_are_known_are_passed_on(given: str, passed_on: str) -> None:
+    assert begin(f"00-{TRACE}-{PARENT}-{given}", None).flags == passed_on
+
+
 def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert begin(f"01-{TRACE}-{PARENT}-01-more", None).trace_id == TRACE
 
