@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from bench.charts import draw_charts
 from bench.generator import BUILD, GeneratorError
 from bench.machine import machine
 from bench.page import page, table
-from bench.perf_binary import PerfToolError
+from bench.perf_binary import MissingToolError, PerfToolError
 from bench.rows import ROUNDS, Row
 from bench.served import PeerError, our_service
 from laptop.errors import LaptopError
@@ -47,18 +48,26 @@ def main(arguments: list[str] | None = None) -> int:
         "triton": _triton,
         "rest": _rest,
     }
+    failed: Exception | None = None
+    # So that what was started is stopped, too, when this is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         for part in PARTS:
             if options.only in (None, part):
                 measured[part](report, options.rounds)
-    except (GeneratorError, PeerError, PerfToolError, TritonError, LaptopError, InferenceServerException) as error:
+    except MissingToolError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except (GeneratorError, PeerError, PerfToolError, TritonError, LaptopError, InferenceServerException) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        failed = error
     report["machine"]["minutes"] = round((time.monotonic() - started) / 60, 1)
     BUILD.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    REPORT.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     draw_charts(report, BUILD)
     print(table(report))
+    if failed is not None:
+        return 1
     if options.only is None:
         shutil.copy(REPORT, COMMITTED)
         PAGE.write_text(page(report), encoding="utf-8")
@@ -81,9 +90,8 @@ def _triton(report: dict[str, Any], rounds: int) -> None:
 
 def _rest(report: dict[str, Any], rounds: int) -> None:
     with our_service() as (service, ours):
-        rows, capacity = throughput.throughput(ours, rounds)
-        _add(report, rows)
-        _add(report, steadiness.loads(ours, steadiness.metrics_url(service), capacity, rounds))
+        _add(report, throughput.throughput(ours, rounds))
+        _add(report, steadiness.loads(ours, steadiness.metrics_url(service), rounds))
         _add(report, steadiness.memory(ours))
 
 

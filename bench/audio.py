@@ -37,7 +37,7 @@ def mixed_notes() -> tuple[list[bytes], str]:
         else as_note(np.clip(soxr.resample(samples, rate, 48_000), -1.0, 1.0), 48_000)
         for number, (samples, rate) in enumerate(recordings)
     ]
-    return notes, f"{what} as Opus notes at 24 kbit/s, half of them from 48 kHz and half from 16 kHz"
+    return notes, f"{what} as Opus notes at 24 kbit/s, half of them from 16 kHz and half resampled to 48 kHz before"
 
 
 def sets() -> dict[str, list[bytes]]:

@@ -16,7 +16,7 @@ def draw_charts(report: dict[str, Any], folder: Path) -> None:
     peers = {
         name.removeprefix("rest_to_").removesuffix("_throughput"): row
         for name, row in values.items()
-        if name.startswith("rest_to_") and name.endswith("_throughput")
+        if name.startswith("rest_to_") and name.endswith("_throughput") and row["value"] is not None
     }
     if peers:
         _bars(peers, "REST throughput / theirs").savefig(folder / "bench-rest.png", dpi=120)

@@ -24,8 +24,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
+from bench.bars import bar_of
 from bench.perf_binary import MissingToolError, PerfBinary, PerfToolError, perf_binary
-from bench.rows import ROUNDS, Bar, Row, median_row
+from bench.rows import ROUNDS, Row, median_row
 from local_triton import ConfigurationError, TritonError, TritonServer
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import MODEL_NAME
@@ -34,8 +35,6 @@ SPECTROGRAMS = ROOT / "k8s" / "perf-analyzer" / "spectrograms.json"  # written b
 CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64)
 WINDOW_MS = 1000
 CROWD = 32  # clients with one cough each, for what dynamic batching is worth
-RATIO_BAR = 1.15
-BATCH_BAR = 6.0
 
 # The tool measures until three windows in a row differ by less than this percentage. We want three and no more, whatever
 # they show: a benchmark that repeats itself until it looks steady takes minutes, and hides what is not steady.
@@ -153,12 +152,12 @@ def batching_rows(batched: Sequence[Level], single: Sequence[Level]) -> list[Row
     )
     note = f"{CROWD} clients, one cough a request; coughs/s with and without: {speeds}"
     return [
-        median_row("triton_dynamic_batching_ratio", ratios, "ratio", Bar(">=", RATIO_BAR), note),
+        median_row("triton_dynamic_batching_ratio", ratios, "", bar_of("triton_dynamic_batching_ratio"), note),
         median_row(
             "triton_average_batch",
             [one.average_batch for one in batched],
             "coughs",
-            Bar(">=", BATCH_BAR),
+            bar_of("triton_average_batch"),
             f"{CROWD} clients, one cough a request; nv_inference_count / nv_inference_exec_count",
         ),
     ]
@@ -197,7 +196,7 @@ def _level(binary: PerfBinary, url: str, clients: int, input_data: Path, window_
                 str(input_data),
             ),
             # A thread for each core that serves many clients; a synchronous run would start one for each client.
-            *("--async", "--max-threads", str(os.cpu_count() or 1), "--concurrency-range", str(clients)),
+            *("--async", "--max-threads", str(len(os.sched_getaffinity(0))), "--concurrency-range", str(clients)),
             *("-p", str(window_ms), "-r", str(_WINDOWS), "-s", str(_ANY_SPREAD), "-f", str(report), "--verbose-csv"),
         ]
         before = _executions(url)

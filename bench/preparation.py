@@ -54,7 +54,7 @@ def preparation(rounds: int) -> list[Row]:
     samples, rate = soundfile.read(io.BytesIO(note()), dtype="float32")
     at_16_khz = resample(samples[None], rate, 16_000)[0]
     for name, data, what in (
-        ("preparation_cpu_ratio", note(), "10 s, 6 coughs, Opus at 28 kbit/s from 48 kHz"),
+        ("preparation_cpu_ratio", note(), "10 s, 6 coughs, Opus at 28 kbit/s from 48 kHz; from 16 kHz see the reports"),
         ("preparation_cpu_ratio_16_khz", as_note(at_16_khz, 16_000), "the same from 16 kHz at 24 kbit/s, a report"),
         ("preparation_cpu_ratio_16_khz_16_kbit", as_note(at_16_khz, 16_000, 16_000), "and at 16 kbit/s, a report"),
     ):

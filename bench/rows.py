@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,9 @@ class Row:
 
 
 def median_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> Row:
-    """The median of the rounds."""
+    """The median of the rounds; no value where a round has none (NaN), so that a bar is then not met."""
+    if any(math.isnan(one) for one in rounds):
+        return Row(name, None, unit, bar or Bar(), (), f"{note}; a round gave no figure".lstrip("; "))
     return Row(name, statistics.median(rounds), unit, bar or Bar(), tuple(rounds), note)
 
 
@@ -61,5 +64,5 @@ def interleaved(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dic
 
 
 def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
-    """Round by round."""
-    return [one / other for one, other in zip(of, to, strict=True)]
+    """Round by round; NaN where there is nothing to divide by."""
+    return [one / other if other else math.nan for one, other in zip(of, to, strict=True)]
