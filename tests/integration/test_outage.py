@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -114,6 +115,8 @@ def test_a_killed_worker_costs_no_request(running: FrontEnd, benchmark: bytes) -
     assert answers[0].status_code == 201, answers[0].text
     for _ in range(4):
         assert post(running.api, benchmark).status_code == 201
+    metrics = httpx.get(f"http://127.0.0.1:{running.metrics_port}/metrics", trust_env=False).text
+    assert re.search(r'^tosia_worker_restarts_total\{cause="(died|pool)"\} [1-9]', metrics, re.M)
 
 
 @pytest.mark.parametrize("killed", ["one", "all"])
