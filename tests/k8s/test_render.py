@@ -165,10 +165,20 @@ def test_the_benchmark_prints_a_line_for_each_number_of_clients(tmp_path: Path) 
         '[ "$n" = "$FAIL" ] && exit 99\nprintf "Concurrency,Inferences/Second\\n$n,5\\n" > "$file"\n'
     )
     tool.chmod(0o755)
+    counters = tmp_path / "curl"
+    counters.write_text(
+        "#!/bin/bash\necho '# HELP nv_inference_count'\n"
+        'for one in count exec_count request_success; do echo "nv_inference_$one{model=\\"cough_cnn\\"} 7"; done\n'
+    )
+    counters.chmod(0o755)
     command = ["bash", "-euo", "pipefail", "-c", script.replace("cd /tmp", f"cd {tmp_path}")]
     environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "FAIL": "none"}
     run = subprocess.run(command, check=True, env=environ, capture_output=True, text=True)
-    assert run.stdout.splitlines() == ["Concurrency,Inferences/Second", *(f"{n},5" for n in CONCURRENCIES)]
+    lines = run.stdout.splitlines()
+    assert lines[-1 - len(CONCURRENCIES) :] == ["Concurrency,Inferences/Second", *(f"{n},5" for n in CONCURRENCIES)]
+    for name in ("count", "exec_count"):  # before the first, and after each
+        assert lines.count(f'nv_inference_{name}{{model="cough_cnn"}} 7') == 1 + len(CONCURRENCIES)
+    assert not any("request_success" in line for line in lines)
     assert subprocess.run(command, check=False, env={**environ, "FAIL": "8"}, capture_output=True).returncode == 99
 
 
