@@ -33,16 +33,22 @@ from runtime.config import MODEL_REPOSITORY, ROOT
 REPORT = BUILD / "bench.json"
 PAGE = ROOT / "docs" / "performance.md"
 COMMITTED = ROOT / "docs" / "performance.json"
-PARTS = ("preparation", "triton", "rest")
+PARTS = {  # and how the names of their rows begin
+    "preparation": ("preparation_", "stage_", "wire_", "start_"),
+    "triton": ("triton_",),
+    "rest": ("rest_", "bare_", "overload_", "event_loop_", "worker_", "memory_"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"interleaved rounds (default: {ROUNDS})")
-    parser.add_argument("--only", choices=PARTS, help="a part of it; docs/performance.md then stays as it is")
+    parser.add_argument("--only", choices=PARTS, help="a part again: its rows replace those in docs/performance.json")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     report: dict[str, Any] = {"machine": machine(), "rows": [], "levels": []}
+    if options.only is not None:
+        report = _without(options.only, json.loads(COMMITTED.read_text()))
     measured: dict[str, Callable[[dict[str, Any], int], None]] = {
         "preparation": _preparation,
         "triton": _triton,
@@ -61,17 +67,26 @@ def main(arguments: list[str] | None = None) -> int:
     except (GeneratorError, PeerError, PerfToolError, TritonError, LaptopError, InferenceServerException) as error:
         print(f"bench: {error}", file=sys.stderr)
         failed = error
-    report["machine"]["minutes"] = round((time.monotonic() - started) / 60, 1)
+    minutes = round((time.monotonic() - started) / 60, 1)
+    report["machine"][f"minutes of {options.only}, measured apart" if options.only else "minutes"] = minutes
     BUILD.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     draw_charts(report, BUILD)
     print(table(report))
     if failed is not None:
         return 1
-    if options.only is None:
-        shutil.copy(REPORT, COMMITTED)
-        PAGE.write_text(page(report), encoding="utf-8")
+    shutil.copy(REPORT, COMMITTED)
+    PAGE.write_text(page(report), encoding="utf-8")
     return 0
+
+
+def _without(part: str, report: dict[str, Any]) -> dict[str, Any]:
+    """A report that lacks what a part measures. A ratio never spans parts, so each is still taken within one run."""
+    return {
+        "machine": report["machine"],
+        "rows": [row for row in report["rows"] if not row["name"].startswith(PARTS[part])],
+        "levels": [] if part == "triton" else report["levels"],
+    }
 
 
 def _preparation(report: dict[str, Any], rounds: int) -> None:

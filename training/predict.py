@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from training.network import CoughCNN
 
@@ -25,4 +26,4 @@ def predict(network: CoughCNN, levels: NDArray[np.uint8]) -> tuple[NDArray[np.fl
     """The same with calibrated cough probabilities, as serving gives them."""
     logits, classes = predict_logits(network, levels)
     scale, bias = (float(value) for value in network.calibration)
-    return np.asarray(1.0 / (1.0 + np.exp(-(scale * logits + bias))), dtype=np.float32), classes
+    return np.asarray(expit(scale * logits + bias), dtype=np.float32), classes
