@@ -1,6 +1,7 @@
 """Around every request: an id, its place in a trace, one log line, one count.
 
-Logs carry route templates only, never ids of calls."""
+Logs carry route templates only, never ids of calls.
+"""
 
 from __future__ import annotations
 

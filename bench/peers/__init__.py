@@ -16,5 +16,6 @@ what our service keeps (storing.py), and ends on SIGTERM with all its processes.
     ours.py              our code in one process
     usual_code.py        the usual librosa code
     litserve_api.py      what both LitServe peers share
-    bentoml_start.py     what both BentoML peers share
+    bentoml_service.py   the service of both BentoML peers
+    bentoml_start.py     its arguments, what it does with an upload, and how it is started
 """

@@ -1,4 +1,4 @@
-"""What both BentoML peers share: their arguments, what an API does with an upload, and how the server is started.
+"""Around the service of both BentoML peers: its arguments, what an API does with an upload, and how the server is started.
 
 As BentoML's documentation has it: a file arrives as a `pathlib.Path` and makes the request multipart ("Define input and output
 types"); models and stores are made in `__init__`, once a worker; the number of workers is the service's, one process for each
@@ -25,14 +25,16 @@ from frontend.errors import HTTP_ERRORS, http_error
 
 READY_PATH = "/readyz"  # BentoML's own
 
+SERVICE = "bench.peers.bentoml_service:Diagnoses"
 ACCESS_LOG_OFF = {"access": {"enabled": False}}
 
 
 class TemplateArguments(BaseModel):
-    """Of both services; the defaults are for importing the modules only."""
+    """Of the service; the defaults are for importing its module only. make_diagnose: `module:function`, what its workers run."""
 
     workers: int = 1
     var: str = "var"
+    make_diagnose: str = ""
 
 
 class Diagnosing:
@@ -54,14 +56,14 @@ class Diagnosing:
         self._storing.close()
 
 
-def serve(service: str, description: str | None) -> None:
-    """This process becomes `bentoml serve`, so that its signals reach it. service: `module:Class`."""
+def serve(make_diagnose: str, description: str | None) -> None:
+    """This process becomes `bentoml serve`, so that its signals reach it. make_diagnose: `module:function`."""
     arguments = read_arguments(description)
     make_stores(arguments.var)
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     os.environ["BENTOML_HOME"] = str(arguments.var / "bentoml")  # instead of a folder in the user's home
-    given = {"workers": str(arguments.workers), "var": str(arguments.var)}
+    given = {"workers": str(arguments.workers), "var": str(arguments.var), "make_diagnose": make_diagnose}
     options = [part for name, value in given.items() for part in ("--arg", f"{name}={value}")]
     listen = ["--host", HOST, "--port", str(arguments.port)]
-    command = [sys.executable, "-m", "bentoml", "serve", service, *listen, *options]
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, *listen, *options]
     os.execv(sys.executable, command)  # noqa: S606 - from a list of our own
