@@ -19,6 +19,8 @@ from frontend.metrics import Metrics
 from frontend.problems import PROBLEM_TYPE, problem_document
 from runtime.config import Limits
 
+# Recordings in work: where a machine is slow all of a sudden, the expected wait alone would refuse the next caller.
+ALWAYS_A_WORKER = 5
 _GATED = frozenset({"/v1/diagnoses"})
 
 
@@ -42,16 +44,23 @@ class Admission:
     """What is in work, and whether more may come.
 
     running: how many calls are in work, those included whose request was answered
-    wait_s: how long a recording would wait for a worker behind those that wait already and so many more
+    wait_s: how long a recording would wait for a worker behind those that wait already and so many more; it is asked where
+        ALWAYS_A_WORKER of each of the workers are in work
     """
 
     def __init__(
-        self, limits: Limits, metrics: Metrics, running: Callable[[], int], wait_s: Callable[[int], float]
+        self,
+        limits: Limits,
+        metrics: Metrics,
+        running: Callable[[], int],
+        wait_s: Callable[[int], float],
+        worker_count: int,
     ) -> None:
         self._limits = limits
         self._metrics = metrics
         self._running = running
         self._wait_s = wait_s
+        self._always = ALWAYS_A_WORKER * worker_count
         self.tickets: set[Ticket] = set()
 
     @property
@@ -89,6 +98,8 @@ class Admission:
             return "recordings"
         if self.body_bytes + body_bytes > self._limits.max_in_flight_bytes:
             return "bytes"
+        if self.in_work < self._always:
+            return None
         # Those that were read and are just being stored come to the workers next; the others that run are known to them.
         on_their_way = max(0, sum(not one.reading for one in self.tickets) - self._running())
         return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None

@@ -66,7 +66,7 @@ def create_app(
         attempts = Attempts(opened.audio, opened.records, diagnoser, limits, metrics)
         calls = Calls(opened.audio, opened.records, attempts, limits, metrics)
         finisher = Finisher(attempts, opened.records, model, limits, metrics, at_once=2 * worker_count)
-        admission = Admission(limits, metrics, lambda: attempts.running, workers.wait_s)
+        admission = Admission(limits, metrics, lambda: attempts.running, workers.wait_s, worker_count)
         metrics.in_work.set_function(lambda: admission.in_work)
         metrics.body_bytes.set_function(lambda: admission.body_bytes)
         metrics.waiting.set_function(lambda: workers.waiting)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import av
@@ -185,99 +184,101 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
         raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
     short_of_header = declared is not None and found.count < declared
     truncated = missing or short_of_header or ends_early(data, container)
-    return Recording(found.samples, found.rate, encoder_rate or found.rate, codec, truncated)
+    return Recording(found.samples(), found.rate, encoder_rate or found.rate, codec, truncated)
 
 
 class _Decoded:
     """Samples as they come out of FFmpeg's decoder, of one layout and one rate.
 
-    In one buffer from the beginning: hundreds of frames kept until the end would keep the garbage collector busy.
+    Frames are gathered in FFmpeg's own queue and become an array a block at a time: they come fifty a second, and Python takes
+    as long for each as the codec for a tenth of it.
     """
 
     def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
         # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
-        self.layout, self.rate, self.count = first.layout, first.sample_rate, 0
-        channels = len(self.layout.channels)
-        _check_header(channels, self.rate, limits)
+        self.rate, self.count = first.sample_rate, 0
+        self._layout, self._channels = first.layout, first.layout.nb_channels
+        _check_header(self._channels, self.rate, limits)
         self._limits = limits
         self._most = int(limits.max_duration_s * self.rate)
-        self._resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
-        self._plain = channels == 1  # one channel of floats is what it would be converted to
-        self._buffer = np.empty((channels, self._most), dtype=np.float32)  # what is not written costs nothing
+        self._queue = av.AudioFifo()
+        self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
+        self._blocks: list[NDArray[np.float32]] = []
 
-    @property
     def samples(self) -> NDArray[np.float32]:
         """float32 [shape=(channels, count)]."""
-        return self._buffer[:, : self.count].copy()
+        self._empty_queue()
+        return np.concatenate(self._blocks, axis=1) if len(self._blocks) != 1 else self._blocks[0]
 
-    def add(self, frame: av.AudioFrame) -> None:
-        """Raises: AudioTooLong."""
-        if self._plain and frame.format.name in ("flt", "fltp"):
-            block = np.frombuffer(memoryview(frame.planes[0]), dtype=np.float32, count=frame.samples)
-            self._room(frame.samples)[0] = block
-            return
-        for converted in self._resampler.resample(frame):
-            self._room(converted.samples)[:] = converted.to_ndarray()
+    def add(self, frame: av.AudioFrame) -> bool:
+        """Whether the frame is like the first one; others are left out. Raises: AudioTooLong."""
+        if frame.layout != self._layout:  # the queue looks at rate and sample format only
+            return False
+        frame.pts = None  # the queue would refuse gaps
+        try:
+            self._queue.write(frame)
+        except ValueError:
+            return False
+        self._count(frame.samples)
+        if self._queue.samples >= _BLOCK_FRAMES:
+            self._empty_queue()
+        return True
 
     def add_silence(self, duration_s: float) -> None:
         """Raises: AudioTooLong."""
-        self._room(round(duration_s * self.rate))[:] = 0.0
+        n = round(duration_s * self.rate)
+        self._count(n)
+        self._empty_queue()
+        self._blocks.append(np.zeros((self._channels, n), dtype=np.float32))
 
-    def _room(self, samples: int) -> NDArray[np.float32]:
-        start, self.count = self.count, self.count + samples
+    def _empty_queue(self) -> None:
+        frame = self._queue.read()  # all of it
+        if frame is None:
+            return
+        plain = self._channels == 1 and frame.format.name in ("flt", "fltp")  # is what it would be converted to
+        for one in [frame] if plain else self._resampler.resample(frame):
+            self._blocks.append(np.asarray(one.to_ndarray(), dtype=np.float32))
+
+    def _count(self, samples: int) -> None:
+        self.count += samples
         if self.count > self._most:
             raise _too_long(self._limits)
-        return self._buffer[:, start : self.count]
 
 
 def _decode_stream(
     file: av.container.InputContainer, stream: av.AudioStream, limits: DecodeLimits
 ) -> tuple[_Decoded | None, bool]:
-    """What could be decoded, None without a frame; and whether any is missing.
+    """What could be decoded, None without a frame; and whether any is missing, because the file breaks off or a part is damaged.
 
     A packet that can't be decoded becomes as much silence, so that what follows stays in its place. A damaged frame may
     claim another rate or layout than the first; it is left out.
     """
     found, missing = None, False
-    for frame in _frames(file, stream):
-        if isinstance(frame, float):
-            missing = True
-            if found is not None:
-                found.add_silence(frame)
-            continue
-        if found is None:
-            found = _Decoded(frame, limits)
-        if frame.sample_rate != found.rate or frame.layout != found.layout:
-            missing = True
-        else:
-            found.add(frame)
-    return found, missing
-
-
-def _frames(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | float]:
-    """Decoded frames in order; for a packet that can't be decoded its duration in s, and 0 as the last if the file breaks off."""
-    decoder = _decoder(stream)
-    yielded = False
+    decode_packet = _decoder(stream).decode
     packets = file.demux(stream)
     for _ in range(_MOST_PACKETS):
         try:
             packet = next(packets, None)
         except (av.FFmpegError, ValueError):
-            if not yielded:
+            if found is None:
                 raise
-            yield 0.0
-            return
+            return found, True
         if packet is None:
-            return
+            return found, missing
         try:
-            frames = decoder.decode(packet)
+            frames = decode_packet(packet)
         except (av.FFmpegError, ValueError):
-            duration_s = float((packet.duration or 0) * (packet.time_base or 0))
-            yield min(max(duration_s, 0.0), _LONGEST_PACKET_S)
+            missing = True
+            if found is not None:
+                duration_s = float((packet.duration or 0) * (packet.time_base or 0))
+                found.add_silence(min(max(duration_s, 0.0), _LONGEST_PACKET_S))
             continue
-        yielded = yielded or bool(frames)
-        yield from frames
-    yield 0.0
+        for frame in frames:
+            if found is None:
+                found = _Decoded(frame, limits)
+            if not found.add(frame):
+                missing = True
+    return found, True
 
 
 def _decoder(stream: av.AudioStream) -> av.AudioCodecContext:

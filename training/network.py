@@ -50,10 +50,11 @@ class CoughCNN(nn.Module):
         By way of float32, because TensorRT converts uint8 to floats only.
         """
         index = spectrogram.to(torch.float32).to(torch.int64)
-        colors = nn.functional.embedding(index, self.color_table)
         if self.in_color:
-            return colors.permute(0, 3, 1, 2)
-        return (colors @ self.brightness[:3] + self.brightness[3])[:, None]
+            return nn.functional.embedding(index, self.color_table).permute(0, 3, 1, 2)
+        # Of the 256 colours, not of every pixel's: that took more time than all convolutions (docs/decisions/0013-speed.md).
+        levels = self.color_table @ self.brightness[:3, None] + self.brightness[3]
+        return nn.functional.embedding(index, levels).permute(0, 3, 1, 2)
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [shape=(batch, n_mels, n_frames)] -> cough_probability [batch, 1], class_probabilities [batch, classes]."""

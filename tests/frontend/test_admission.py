@@ -11,10 +11,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
-from frontend.admission import Admission, AdmissionGate
+from frontend.admission import ALWAYS_A_WORKER, Admission, AdmissionGate
 from frontend.errors import Overloaded
 from frontend.metrics import Metrics
-from runtime.config import load_limits
+from runtime.config import Limits, load_limits
 
 LIMITS = replace(load_limits()[1], max_in_flight=4, max_in_flight_bytes=100, max_body_bytes=60, max_wait_s=1.0)
 
@@ -23,9 +23,12 @@ def refusals(metrics: Metrics, limit: str) -> float:
     return metrics.registry.get_sample_value("tosia_refusals_total", {"limit": limit}) or 0.0
 
 
-def make(running: int = 0, seconds_each: float = 0.0) -> tuple[Admission, Metrics]:
+def make(
+    running: int = 0, seconds_each: float = 0.0, workers: int = 0, limits: Limits = LIMITS
+) -> tuple[Admission, Metrics]:
+    """workers: 0 so that the wait alone decides."""
     metrics = Metrics()
-    return Admission(LIMITS, metrics, lambda: running, lambda n: n * seconds_each), metrics
+    return Admission(limits, metrics, lambda: running, lambda n: n * seconds_each, workers), metrics
 
 
 def test_as_many_as_may_be_in_work_and_no_more() -> None:
@@ -69,6 +72,15 @@ def test_who_would_wait_too_long_is_refused_but_slow_senders_keep_nobody_waiting
     for one in held:
         one.body_is_read()
     with pytest.raises(Overloaded):  # 3 times 0.4 s
+        admission.admit(0)
+    assert refusals(metrics, "wait") == 1.0
+
+
+def test_a_few_for_each_worker_are_taken_however_slow_the_machine_is() -> None:
+    admission, metrics = make(seconds_each=100.0, workers=2, limits=replace(LIMITS, max_in_flight=64))
+    for _ in range(2 * ALWAYS_A_WORKER):
+        admission.admit(0).body_is_read()
+    with pytest.raises(Overloaded):
         admission.admit(0)
     assert refusals(metrics, "wait") == 1.0
 

@@ -57,6 +57,12 @@ def relayed(service: Service, tmp_path: Path) -> Iterator[tuple[FrontEnd, Relay]
         server.stop(None).wait()
 
 
+def logged(running: FrontEnd) -> list[dict[str, Any]]:
+    """Whole log lines of diagnoses."""
+    *whole, _ = (running.var / "frontend.log").read_text().split("\n")
+    return [one for one in map(json.loads, whole) if one.get("route") == "/v1/diagnoses"]
+
+
 def test_the_callers_trace_goes_on_and_is_in_our_log(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
     running, relay = relayed
     headers = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1", "X-Request-ID": "theirs"}
@@ -66,8 +72,8 @@ def test_the_callers_trace_goes_on_and_is_in_our_log(relayed: tuple[FrontEnd, Re
     assert step is not None
     assert step.group(1) != SPAN  # it is our step that asks
     assert sent["tracestate"] == "vendor=1"
-    lines = [json.loads(line) for line in (running.var / "frontend.log").read_text().splitlines()]
-    (line,) = [one for one in lines if one.get("route") == "/v1/diagnoses"]
+    wait_for(lambda: bool(logged(running)), "the request is logged")  # after its answer has gone out
+    (line,) = logged(running)
     assert (line["trace_id"], line["status"], line["key"]) == (TRACE, 201, "default")
     assert line["request_id"].startswith("sha256:")  # theirs may be the call's id
 
