@@ -50,14 +50,18 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
         try:
             await asyncio.gather(workers.start(), model.look())
             (pid,) = workers._pool._pool_manager.worker_manager.workers
-            begun = asyncio.get_running_loop().time()
-            await diagnoser.diagnose(long, Deadline.after(30.0))
+            times = []
+            for _ in range(3):
+                begun = asyncio.get_running_loop().time()
+                await diagnoser.diagnose(long, Deadline.after(30.0))
+                times.append(asyncio.get_running_loop().time() - begun)
             classifier.begun.clear()
-            deadline = Deadline.after(2.5 * (asyncio.get_running_loop().time() - begun))
-            done = await asyncio.gather(*(diagnoser.diagnose(long, deadline) for _ in range(8)), return_exceptions=True)
+            # Time for 3 of 24, so that a machine that is shared with others changes nothing.
+            deadline = Deadline.after(3.0 * max(times))
+            done = await asyncio.gather(*(diagnoser.diagnose(long, deadline) for _ in range(24)), return_exceptions=True)
             late = [one for one in done if isinstance(one, InferenceTimeout)]
-            assert 1 <= len(late) < 8
-            assert len(classifier.begun) == 8 - len(late)
+            assert 1 <= len(late) < 24
+            assert len(classifier.begun) == 24 - len(late)
             assert all(
                 moment < deadline.at and moment + timeout_s <= deadline.at + 0.01
                 for moment, timeout_s in classifier.begun
