@@ -58,7 +58,9 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
             classifier.begun.clear()
             # Time for 3 of 24, so that a machine that is shared with others changes nothing.
             deadline = Deadline.after(3.0 * max(times))
-            done = await asyncio.gather(*(diagnoser.diagnose(long, deadline) for _ in range(24)), return_exceptions=True)
+            done = await asyncio.gather(
+                *(diagnoser.diagnose(long, deadline) for _ in range(24)), return_exceptions=True
+            )
             late = [one for one in done if isinstance(one, InferenceTimeout)]
             assert 1 <= len(late) < 24
             assert len(classifier.begun) == 24 - len(late)
