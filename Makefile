@@ -41,8 +41,8 @@ test: $(DEV) $(TRITON) $(NODE) ## the test suite, the real Triton included, with
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
 
-bench: $(SERVING) $(TRITON) $(PERF) ## measure against every bar -> build/bench.json, docs/performance.md (TRITON_URL=host:port: perf_analyzer there, alone)
-	@if [ -n "$(TRITON_URL)" ]; then .venv/bin/python -m bench.perf_analyzer --url $(TRITON_URL); \
+bench: $(SERVING) $(TRITON) $(PERF) ## measure against every bar -> build/bench.json, docs/performance.md (PERF_URL=host:port: perf_analyzer there, alone)
+	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.perf_analyzer --url $(PERF_URL); \
 	else $(MAKE) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
 
 bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; without a GPU it says so

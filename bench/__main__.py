@@ -21,7 +21,7 @@ from tritonclient.utils import InferenceServerException
 from bench import perf_analyzer, preparation, steadiness, throughput, wire
 from bench.charts import draw_charts
 from bench.generator import BUILD, GeneratorError
-from bench.machine import machine
+from bench.machine import differs, machine
 from bench.page import page, table
 from bench.perf_binary import MissingToolError, PerfToolError
 from bench.rows import ROUNDS, Row
@@ -48,7 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     report: dict[str, Any] = {"machine": machine(), "rows": [], "levels": []}
     if options.only is not None:
-        report = _without(options.only, json.loads(COMMITTED.read_text()))
+        known = json.loads(COMMITTED.read_text())
+        if changed := differs(known["machine"], report["machine"]):
+            print(
+                f"bench: docs/performance.json was measured with another {', '.join(changed)}: measure all.",
+                file=sys.stderr,
+            )
+            return 2
+        report = _without(options.only, known)
     measured: dict[str, Callable[[dict[str, Any], int], None]] = {
         "preparation": _preparation,
         "triton": _triton,

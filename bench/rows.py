@@ -1,4 +1,4 @@
-"""What a figure is: a fixed name, the median of its rounds with their spread, and the bar that it is held to."""
+"""What a figure is: a fixed name, the median (or the worst) of its rounds with their spread, and the bar that it is held to."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ def median_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = 
     if any(math.isnan(one) for one in rounds):
         return Row(name, None, unit, bar or Bar(), (), f"{note}; a round gave no figure".lstrip("; "))
     return Row(name, statistics.median(rounds), unit, bar or Bar(), tuple(rounds), note)
+
+
+def worst_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> Row:
+    """The largest of the rounds, for what must not happen in any of them."""
+    return Row(name, max(rounds), unit, bar or Bar(), tuple(rounds), f"the worst round; {note}".rstrip("; "))
 
 
 def interleaved(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:

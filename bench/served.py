@@ -20,6 +20,10 @@ from local_triton.ports import free_ports
 API_KEY = "bench"
 PEERS_PYTHON = CHECKOUT / ".venv-bench" / "bin" / "python"
 READY_S = 120.0
+# Two a core: no worse than one a core for any peer, and a tenth better for some (docs/decisions/0013-speed.md).
+PEERS_PROCESSES = 2 * len(os.sched_getaffinity(0))
+# Enough to keep every core busy; at 12 on 2 cores admission refuses some, who in a closed loop ask again at once: overload.
+CONNECTIONS = 4 * len(os.sched_getaffinity(0))
 
 
 class PeerError(Exception):
@@ -74,7 +78,7 @@ def peer(name: str, ready_path: str) -> Iterator[Running]:
     (port,) = free_ports(1)
     with folder() as var:
         command = [str(PEERS_PYTHON), "-m", f"bench.peers.{name}", "--port", str(port), "--var", str(var / "stores")]
-        command += ["--workers", str(len(os.sched_getaffinity(0)))]
+        command += ["--workers", str(PEERS_PROCESSES)]
         with (var / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True)
         try:

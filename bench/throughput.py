@@ -16,7 +16,7 @@ from bench.audio import mixed_notes, note, sets
 from bench.bars import bar_of
 from bench.generator import Generator, Load
 from bench.rows import Row, median_row, ratios
-from bench.served import API_KEY, Running, peer
+from bench.served import API_KEY, CONNECTIONS, Running, peer
 from laptop.service import CHECKOUT
 
 Answer = TypeVar("Answer")
@@ -24,7 +24,6 @@ Answer = TypeVar("Answer")
 SECONDS = 8.0
 WARM_UP_S = 3.0
 SETTLE_S = 2.5  # after a stop every service finds that its own clocks have jumped, and asks again for what was late
-CONNECTIONS = 8
 
 # A name and the path that answers 200 when it is ready; not read from the modules, which import what only they have.
 PEERS = {

@@ -7,7 +7,9 @@ import logging
 import warnings
 
 import onnx
+import onnxscript.optimizer
 import torch
+from onnxscript import ir
 
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
 from training.network import CoughCNN
@@ -31,17 +33,24 @@ def to_onnx(network: CoughCNN, n_mels: int, n_frames: int) -> bytes:
             input_names=[INPUT],
             output_names=[COUGH_OUTPUT, CLASS_OUTPUT],
             dynamic_shapes={"spectrogram": {0: torch.export.Dim("batch", min=1, max=1024)}},
-            optimize=True,
+            optimize=False,
             verbose=False,
         )
         if program is None:
             raise RuntimeError("torch.onnx.export gave no program: check the torch version in requirements/torch.txt.")
+        onnxscript.optimizer.optimize_ir(program.model, should_fold=_unless_colors)
         program.save(buffer)
     model = onnx.load_model_from_string(buffer.getvalue())
     model.ir_version = min(model.ir_version, IR_VERSION)
     _strip_metadata(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _unless_colors(node: ir.Node) -> bool | None:
+    """What is made of the colour table alone is left to the runtime to fold, so that the file holds the table itself."""
+    shapes = [list(one.shape) for one in node.inputs if one is not None and one.shape is not None]
+    return False if [256, 3] in shapes else None  # None: as it decides by itself
 
 
 def _strip_metadata(model: onnx.ModelProto) -> None:

@@ -2,7 +2,8 @@
 
 Three limits: recordings in work, bytes of bodies in memory, and how long a recording would wait for a worker. The last one keeps
 the answers of those that are taken quick when many times as many come: a queue that is as long as it may be makes every answer
-as late as it may be, and completes no more (docs/decisions/0013-speed.md).
+as late as it may be, and completes no more (docs/decisions/0013-speed.md). It holds from a few recordings a worker on: where a
+machine is slow all of a sudden, the expected wait alone would refuse everybody but the first.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from frontend.metrics import Metrics
 from frontend.problems import PROBLEM_TYPE, problem_document
 from runtime.config import Limits
 
-# Recordings in work: where a machine is slow all of a sudden, the expected wait alone would refuse the next caller.
-ALWAYS_A_WORKER = 5
 _GATED = frozenset({"/v1/diagnoses"})
 
 
@@ -44,8 +43,7 @@ class Admission:
     """What is in work, and whether more may come.
 
     running: how many calls are in work, those included whose request was answered
-    wait_s: how long a recording would wait for a worker behind those that wait already and so many more; it is asked where
-        ALWAYS_A_WORKER of each of the workers are in work
+    wait_s: how long a recording would wait for a worker behind those that wait already and so many more
     """
 
     def __init__(
@@ -60,7 +58,8 @@ class Admission:
         self._metrics = metrics
         self._running = running
         self._wait_s = wait_s
-        self._always = ALWAYS_A_WORKER * worker_count
+        # Not all that may be in work at all, or many workers would leave the wait without effect.
+        self._always = min(limits.always_per_worker * worker_count, limits.max_in_flight // 2)
         self.tickets: set[Ticket] = set()
 
     @property

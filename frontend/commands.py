@@ -65,6 +65,8 @@ def _serve(options: argparse.Namespace, settings: Settings, create: Callable[...
         loop="uvloop",
         http=BoundedHead,
         timeout_graceful_shutdown=GRACE_S,
+        # Longer than whoever is in front of us keeps idle connections (nginx: 60 s), or a request meets one that we just closed.
+        timeout_keep_alive=75,
     )
     server = DrainingServer(
         config, drain_s=options.drain_seconds, on_drain=lambda: setattr(app.state, "draining", True)

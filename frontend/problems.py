@@ -92,7 +92,10 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """The caller hung up in the middle of its body: nobody reads this, but logs and metrics must not call it our defect."""
+    """The caller hung up, in the middle of its body or before its figure was drawn.
+
+    Nobody reads this, but logs and metrics must not call it our defect.
+    """
     return Response(status_code=499)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Security
 from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator
+from starlette.requests import ClientDisconnect
 
 from frontend.admission import Admission
 from frontend.audit import audit
@@ -153,7 +156,8 @@ async def get_figure(call_id: str, request: Request) -> Response:
     with _admission(request).admitted():
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read figure", request.state.key_name, call_id)
-        return _png(await _workers(request).draw_figure(data, record.diagnosis or {}, deadline))
+        drawing = _workers(request).draw_figure(data, record.diagnosis or {}, deadline)
+        return _png(await _unless_gone(request, drawing))
 
 
 @router.get(
@@ -168,7 +172,8 @@ async def get_segment(call_id: str, n: int, request: Request) -> Response:
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read segment", request.state.key_name, call_id)
         try:
-            return _png(await _workers(request).draw_segment(data, record.diagnosis or {}, n, deadline))
+            drawing = _workers(request).draw_segment(data, record.diagnosis or {}, n, deadline)
+            return _png(await _unless_gone(request, drawing))
         except IndexError:
             count = len((record.diagnosis or {}).get("segments", ()))
             raise CallNotFound(f"The diagnosis has {count} segments, counted from 0: ask for one of them.") from None
@@ -187,6 +192,25 @@ def _answer(outcome: Outcome) -> JSONResponse:
         return JSONResponse(record.to_answer(), 202, headers=headers)
     headers = {"Location": f"/v1/calls/{record.call_id}"}
     return JSONResponse(record.to_answer(), 201 if outcome.created else 200, headers=headers)
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:
+    """What the work brings; it ends when the client goes away. Raises: ClientDisconnect."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_leaving(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _leaving(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _png(image: bytes) -> Response:

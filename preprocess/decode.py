@@ -173,6 +173,7 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
             if declared_s > limits.max_duration_s + 1.0:
                 raise _too_long(limits)
             found, missing = _decode_stream(file, stream, limits)
+            samples = found.samples() if found is not None and found.count else None
             declared = stream.duration if container.declares_frames else None
     except AudioError:
         raise
@@ -180,18 +181,18 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
         raise UndecodableAudio(
             "The file is broken and can't be decoded: record again and send the whole file."
         ) from error
-    if found is None or not found.count:
+    if found is None or samples is None or not samples.shape[1]:
         raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
     short_of_header = declared is not None and found.count < declared
     truncated = missing or short_of_header or ends_early(data, container)
-    return Recording(found.samples(), found.rate, encoder_rate or found.rate, codec, truncated)
+    return Recording(samples, found.rate, encoder_rate or found.rate, codec, truncated)
 
 
 class _Decoded:
     """Samples as they come out of FFmpeg's decoder, of one layout and one rate.
 
-    Frames are gathered in FFmpeg's own queue and become an array a block at a time: they come fifty a second, and Python takes
-    as long for each as the codec for a tenth of it.
+    Frames are gathered in FFmpeg's own queue and become an array a block at a time: there are fifty a second, and to look into
+    each of them from Python took a sixth of the time that decoding takes.
     """
 
     def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
@@ -212,7 +213,7 @@ class _Decoded:
 
     def add(self, frame: av.AudioFrame) -> bool:
         """Whether the frame is like the first one; others are left out. Raises: AudioTooLong."""
-        if frame.layout != self._layout:  # the queue looks at rate and sample format only
+        if frame.layout != self._layout or frame.sample_rate != self.rate:  # the queue looks at the sample format
             return False
         frame.pts = None  # the queue would refuse gaps
         try:

@@ -52,6 +52,7 @@ class Limits:
     max_in_flight: int
     max_in_flight_bytes: int
     max_wait_s: float
+    always_per_worker: int
     retention_days: int
 
     @property

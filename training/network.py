@@ -52,7 +52,7 @@ class CoughCNN(nn.Module):
         index = spectrogram.to(torch.float32).to(torch.int64)
         if self.in_color:
             return nn.functional.embedding(index, self.color_table).permute(0, 3, 1, 2)
-        # Of the 256 colours, not of every pixel's: that took more time than all convolutions (docs/decisions/0013-speed.md).
+        # Of the 256 colours, once, not of every pixel's: that took more time than all convolutions (docs/decisions/0013-speed.md).
         levels = self.color_table @ self.brightness[:3, None] + self.brightness[3]
         return nn.functional.embedding(index, levels).permute(0, 3, 1, 2)
 

@@ -60,7 +60,7 @@ def server(statuses: list[int], pause_s: float = 0.0, chunked: bool = False) -> 
 
 def test_it_sends_the_recordings_as_forms_and_counts_the_answers() -> None:
     with server([201, 503, 202]) as (port, bodies), Generator([b"first" * 50_000, b"second"]) as generator:
-        load = generator.closed(port, 0.5, 2)
+        load = generator.closed(port, 2.0, 2)
     assert load.accepted.count + load.refused.count + load.other.count == len(bodies)
     assert load.statuses == {
         "201": load.accepted.count,
@@ -74,7 +74,7 @@ def test_it_sends_the_recordings_as_forms_and_counts_the_answers() -> None:
 
 def test_chunked_answers_end_too() -> None:
     with server([200], chunked=True) as (port, bodies), Generator([b"x"]) as generator:
-        load = generator.closed(port, 0.3, 2)
+        load = generator.closed(port, 2.0, 2)
     assert load.accepted.count == len(bodies) > 1
 
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from bench.bars import BARS
+from bench.machine import differs, machine
 from bench.page import page
-from bench.rows import Bar, Row, interleaved, median_row, ratios
+from bench.rows import Bar, Row, interleaved, median_row, ratios, worst_row
 from runtime.config import ROOT
 
 
@@ -31,6 +32,17 @@ def test_the_median_is_of_the_rounds_and_rounds_are_interleaved() -> None:
     assert order == ["a", "b"] * 3
     assert median_row("a", found["a"], "s").value == 3.0
     assert ratios(found["b"], found["a"]) == [2.0, 4 / 3, 6 / 5]
+
+
+def test_what_must_never_happen_is_judged_by_the_worst_round() -> None:
+    row = worst_row("x", [0.0, 0.0, 2.0], "requests", Bar("<=", 0.0))
+    assert (row.value, row.met) == (2.0, False)
+
+
+def test_figures_of_another_machine_are_not_mixed_with_these() -> None:
+    here = machine()
+    assert differs({**here, "date": "2000-01-01", "load_before": 9.0, "minutes": 30.0}, here) == []
+    assert differs({**here, "cores": 64, "model": 1}, here) == ["cores", "model"]
 
 
 def test_the_committed_page_is_made_of_the_committed_figures() -> None:

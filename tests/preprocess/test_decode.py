@@ -211,8 +211,41 @@ def test_frames_of_another_layout_are_left_out_and_said_to_be_missing():
     assert recording.samples.shape[1] == pytest.approx(whole.samples.shape[1], abs=2 * 1024)
 
 
-def test_a_damaged_packet_becomes_silence_in_its_place():
+def test_frames_of_another_rate_are_left_out_and_said_to_be_missing():
+    slow = by_ffmpeg(warble(16_000), 16_000, "adts", "aac")
+    fast = by_ffmpeg(warble(44_100, seconds=0.5), 44_100, "adts", "aac")
+    whole = decode(slow + slow, LIMITS)
+    recording = decode(slow + fast + slow, LIMITS)
+    assert recording.truncated
+    assert recording.sample_rate_hz == 16_000
+    assert recording.samples.shape[1] == pytest.approx(whole.samples.shape[1], abs=2 * 1024)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("container", "codec", "rate_hz"), [("ogg", "libopus", 48_000), ("adts", "aac", 44_100)])
+def test_it_makes_no_difference_in_how_many_blocks_frames_become_samples(
+    monkeypatch, container, codec, rate_hz, channels
+):
+    data = by_ffmpeg(warble(rate_hz, channels=channels), rate_hz, container, codec)
+    whole = decode(data, LIMITS)
+    monkeypatch.setattr("preprocess.decode._BLOCK_FRAMES", 3000)
+    recording = decode(data, LIMITS)
+    assert not recording.truncated
+    np.testing.assert_array_equal(recording.samples, whole.samples)
+
+
+def test_amr_in_many_blocks(monkeypatch):
+    """Integers, which are converted to floats on the way."""
+    data = by_ffmpeg(warble(8000), 8000, "amr", "libopencore_amrnb", 12_200)
+    whole = decode(data, LIMITS)
+    monkeypatch.setattr("preprocess.decode._BLOCK_FRAMES", 3000)
+    np.testing.assert_array_equal(decode(data, LIMITS).samples, whole.samples)
+
+
+@pytest.mark.parametrize("block", [1000, 1 << 18])
+def test_a_damaged_packet_becomes_silence_in_its_place(monkeypatch, block):
     """300 bytes in the middle of the audio: what follows stays where it was, to the sample."""
+    monkeypatch.setattr("preprocess.decode._BLOCK_FRAMES", block)
     data = by_ffmpeg(warble(16_000), 16_000, "mp4", "aac", movflags="faststart")
     middle = (data.index(b"mdat") + len(data)) // 2
     whole, recording = decode(data, LIMITS), decode(data[:middle] + b"\xff" * 300 + data[middle + 300 :], LIMITS)

@@ -1,19 +1,23 @@
-"""A caller's trace goes on towards Triton: a gRPC relay before the real server keeps what came with each request."""
+"""gRPC relays before the real Triton keep what came with each request: the caller's trace goes on, and every pod gets requests."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from laptop.service import Service
+from runtime.triton_classifier import AsyncTritonClassifier
 from tests.integration.problems import post
 from tests.integration.processes import FrontEnd, front_end, wait_for
 
@@ -41,20 +45,26 @@ class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
         return self._triton.ModelReady(request)
 
 
-@pytest.fixture
-def relayed(service: Service, tmp_path: Path) -> Iterator[tuple[FrontEnd, Relay]]:
+@contextmanager
+def relay_of(service: Service) -> Iterator[tuple[Relay, int]]:
+    """A relay and its port."""
     relay = Relay(service.triton_url)
     server = grpc.server(ThreadPoolExecutor(4))
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(relay, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with front_end(tmp_path, f"127.0.0.1:{port}") as running:
-            running.start()
-            wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
-            yield running, relay
+        yield relay, port
     finally:
         server.stop(None).wait()
+
+
+@pytest.fixture
+def relayed(service: Service, tmp_path: Path) -> Iterator[tuple[FrontEnd, Relay]]:
+    with relay_of(service) as (relay, port), front_end(tmp_path, f"127.0.0.1:{port}") as running:
+        running.start()
+        wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
+        yield running, relay
 
 
 def logged(running: FrontEnd) -> list[dict[str, Any]]:
@@ -84,3 +94,23 @@ def test_without_one_a_trace_begins_here(relayed: tuple[FrontEnd, Relay], benchm
         assert post(running.api, benchmark).status_code == 201
     first, second = (one["traceparent"].split("-")[1] for one in relay.headers)
     assert first != second
+
+
+def test_two_pods_get_requests_in_turn(service: Service) -> None:
+    """Two addresses of one target, as a headless Service has them."""
+    spectrograms = np.zeros((1, 64, 96), dtype=np.uint8)
+
+    async def ask(ports: list[int]) -> None:
+        classifier = AsyncTritonClassifier("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports))
+        try:
+            contract = await classifier.contract()
+            for _ in range(20):
+                await classifier.classify(spectrograms, contract, 10.0)
+        finally:
+            await classifier.close()
+
+    with relay_of(service) as (first, one), relay_of(service) as (second, other):
+        asyncio.run(ask([one, other]))
+    assert len(first.headers) + len(second.headers) == 20
+    # In turn once both connections stand; the first few may all go to the one that stands first.
+    assert min(len(first.headers), len(second.headers)) >= 5
