@@ -30,6 +30,17 @@ BARS = {
 }
 
 
+# One in any of the rounds is one too many.
+BY_WORST_ROUND = frozenset(
+    {
+        "rest_without_result_at_70_percent",
+        "overload_neither_done_nor_refused",
+        "overload_refused_max_s",
+        "overload_refused_without_retry_after",
+    }
+)
+
+
 def bar_of(name: str) -> Bar:
     """Without op and bar for a row that is only reported."""
     return BARS.get(name, Bar())

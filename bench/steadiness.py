@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.audio import note, short_notes
-from bench.bars import bar_of
+from bench.bars import BY_WORST_ROUND, bar_of
 from bench.generator import Generator, Load
 from bench.rows import Row, interleaved, median_row, worst_row
 from bench.served import API_KEY, CONNECTIONS, Running, children, folder, memory_mb, session
@@ -26,15 +26,6 @@ OVERLOAD_S = 60.0
 TIMES = 10.0
 REQUESTS = 20_000
 FIRST_REQUESTS = 2_000  # before growth is counted: caches and arenas fill
-# One in any of the rounds is one too many.
-_NONE_MAY = frozenset(
-    {
-        "rest_without_result_at_70_percent",
-        "overload_neither_done_nor_refused",
-        "overload_refused_max_s",
-        "overload_refused_without_retry_after",
-    }
-)
 _LAG = re.compile(r'^tosia_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)', re.M)
 
 
@@ -124,7 +115,7 @@ def loads(ours: Running, metrics_url: str, rounds: int) -> list[Row]:
         ),
     }
     return [
-        (worst_row if name in _NONE_MAY else median_row)(name, values, unit, bar_of(name), said)
+        (worst_row if name in BY_WORST_ROUND else median_row)(name, values, unit, bar_of(name), said)
         for name, (values, unit, said) in figures.items()
     ]
 
