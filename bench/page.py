@@ -11,8 +11,9 @@ from runtime.config import ROOT
 _HEAD = """# Performance
 
 Made by `make bench` from what it measured (docs/performance.json); not edited by hand. Ratios are taken within a round, a figure is
-the median of its rounds (the worst where one would be too many), and the spread beside it is their lowest and highest. Clocks of shared
-machines are noisy: a bar that is met by less than the spread is met by luck. What the figures led to is in [decision 0013](decisions/0013-speed.md).
+the median of its rounds (the worst where one would be too many), and the spread beside it is their lowest and highest. Clocks of
+shared machines are noisy: a bar that is met by less than the spread is met by luck. What the figures led to is in
+[decision 0013](decisions/0013-speed.md).
 """
 
 
