@@ -49,14 +49,20 @@ class Row:
 
 def median_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> Row:
     """The median of the rounds; no value where a round has none (NaN), so that a bar is then not met."""
-    if any(math.isnan(one) for one in rounds):
-        return Row(name, None, unit, bar or Bar(), (), f"{note}; a round gave no figure".lstrip("; "))
-    return Row(name, statistics.median(rounds), unit, bar or Bar(), tuple(rounds), note)
+    return _judged(statistics.median, name, rounds, unit, bar, note)
 
 
 def worst_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> Row:
-    """The largest of the rounds, for what must not happen in any of them."""
-    return Row(name, max(rounds), unit, bar or Bar(), tuple(rounds), f"the worst round; {note}".rstrip("; "))
+    """The largest of the rounds, for what must not happen in any of them; no value as in `median_row`."""
+    return _judged(max, name, rounds, unit, bar, f"the worst round; {note}".rstrip("; "))
+
+
+def _judged(
+    judge: Callable[[Sequence[float]], float], name: str, rounds: Sequence[float], unit: str, bar: Bar | None, note: str
+) -> Row:
+    if any(math.isnan(one) for one in rounds):
+        return Row(name, None, unit, bar or Bar(), (), f"{note}; a round gave no figure".lstrip("; "))
+    return Row(name, judge(rounds), unit, bar or Bar(), tuple(rounds), note)
 
 
 def interleaved(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ from local_triton.ports import free_ports
 API_KEY = "bench"
 PEERS_PYTHON = CHECKOUT / ".venv-bench" / "bin" / "python"
 READY_S = 120.0
-# Two a core: no worse than one a core for any peer, and a tenth better for some (docs/decisions/0013-speed.md).
+# Two a core: no worse than one a core for any peer, and a fifth better for one (docs/decisions/0013-speed.md).
 PEERS_PROCESSES = 2 * len(os.sched_getaffinity(0))
 # Enough to keep every core busy; at 12 on 2 cores admission refuses some, who in a closed loop ask again at once: overload.
 CONNECTIONS = 4 * len(os.sched_getaffinity(0))

@@ -2,8 +2,9 @@
 
 As BentoML's documentation has it: a file arrives as a `pathlib.Path` and makes the request multipart ("Define input and output
 types"); models and stores are made in `__init__`, once a worker; the number of workers is the service's, one process for each
-core where the CPU is what is short ("Parallelize requests handling"); what differs between starts is a template argument
-("Configure template arguments"); errors that the caller may see are `BentoMLException`s ("Customize error responses").
+core and more where trying shows that it helps, see served.py ("Parallelize requests handling"); what differs between starts is a
+template argument ("Configure template arguments"); errors that the caller may see are `BentoMLException`s ("Customize error
+responses").
 """
 
 from __future__ import annotations

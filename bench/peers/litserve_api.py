@@ -2,8 +2,9 @@
 
 As LitServe's documentation has it: models and stores are made in `setup`, once a worker ("LitAPI"); a multipart form arrives in
 `decode_request` where its parameter is a `Request` ("Request, response format"); work that is bound to the CPU gets a worker
-process for each core ("Types of parallelism", `workers_per_device` in "LitServer"). There is no batching: nearly all of the
-time goes to preparing each recording, which a batch would do one after the other in one worker.
+process for each core and more where trying shows that it helps, see served.py ("Types of parallelism", `workers_per_device` in
+"LitServer"). There is no batching: nearly all of the time goes to preparing each recording, which a batch would do one after the
+other in one worker.
 """
 
 # No `from __future__ import annotations` here: LitServe compares the annotation of `request` with the class itself.

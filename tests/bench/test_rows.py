@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 
 import pytest
 
@@ -37,6 +39,12 @@ def test_the_median_is_of_the_rounds_and_rounds_are_interleaved() -> None:
 def test_what_must_never_happen_is_judged_by_the_worst_round() -> None:
     row = worst_row("x", [0.0, 0.0, 2.0], "requests", Bar("<=", 0.0))
     assert (row.value, row.met) == (2.0, False)
+
+
+@pytest.mark.parametrize("judged", [median_row, worst_row])
+def test_a_round_without_a_figure_leaves_none(judged: Callable[..., Row]) -> None:
+    row = judged("x", [0.0, math.nan, 1.0], "s", Bar("<=", 5.0))
+    assert (row.value, row.met, row.rounds) == (None, False, ())
 
 
 def test_figures_of_another_machine_are_not_mixed_with_these() -> None:

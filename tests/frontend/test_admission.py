@@ -76,18 +76,16 @@ def test_who_would_wait_too_long_is_refused_but_slow_senders_keep_nobody_waiting
     assert refusals(metrics, "wait") == 1.0
 
 
-def test_a_few_for_each_worker_are_taken_however_slow_the_machine_is() -> None:
-    admission, metrics = make(seconds_each=100.0, workers=2, limits=replace(LIMITS, max_in_flight=64))
-    for _ in range(2 * LIMITS.always_per_worker):
-        admission.admit(0).body_is_read()
-    with pytest.raises(Overloaded):
-        admission.admit(0)
-    assert refusals(metrics, "wait") == 1.0
-
-
-def test_many_workers_leave_the_wait_its_effect() -> None:
-    admission, metrics = make(seconds_each=100.0, workers=1000)
-    for _ in range(LIMITS.max_in_flight // 2):
+@pytest.mark.parametrize(
+    ("workers", "taken"),
+    [
+        (2, 2 * LIMITS.always_per_worker),
+        (1000, 32),
+    ],  # half of what may be in work: many workers leave the wait its effect
+)
+def test_a_few_for_each_worker_are_taken_however_slow_the_machine_is(workers: int, taken: int) -> None:
+    admission, metrics = make(seconds_each=100.0, workers=workers, limits=replace(LIMITS, max_in_flight=64))
+    for _ in range(taken):
         admission.admit(0).body_is_read()
     with pytest.raises(Overloaded):
         admission.admit(0)
