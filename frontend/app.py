@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -28,8 +28,8 @@ from frontend.sweeper import Sweeper
 from frontend.unread_body import UnreadBody
 from frontend.workers import Parameters, Workers
 from runtime.classify import AsyncClassifier
-from runtime.config import load_config, load_limits
-from runtime.contract import ModelContract
+from runtime.config import MODEL_REPOSITORY, load_config, load_limits
+from runtime.contract import ModelContract, read_released_contract
 from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
@@ -47,7 +47,7 @@ def create_app(
     classifier: by default Triton at the settings' address. The application closes it.
     stores: for tests and other implementations; by default those that the settings name, opened here, so that a store
     that can't be opened ends the start like any other wrong setting. The application closes them.
-    Raises: ConfigError, StoreUnavailable.
+    Raises: ConfigError, StoreUnavailable; ModelContractError where Triton may sleep and our release is not one to serve.
     """
     params = load_config()
     quality_limits, limits = load_limits()
@@ -57,10 +57,12 @@ def create_app(
     def check(contract: ModelContract) -> None:
         check_contract(contract, params, settings)
 
+    expected = _released(check) if settings.triton_may_sleep else None
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asked = classifier or AsyncTritonClassifier(settings.triton_url)
-        model = ServingModel(asked, check)
+        model = ServingModel(asked, check, expected=expected)
         workers = Workers(worker_count, params, limits, metrics)
         diagnoser = Diagnoser(workers, asked, model, quality_limits, limits, metrics)
         attempts = Attempts(opened.audio, opened.records, diagnoser, limits, metrics)
@@ -113,6 +115,12 @@ def create_app(
     app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(UnreadBody)
     return app
+
+
+def _released(check: Callable[[ModelContract], None]) -> ModelContract:
+    contract = read_released_contract(MODEL_REPOSITORY)
+    check(contract)
+    return contract
 
 
 def check_contract(contract: ModelContract, params: Parameters, settings: Settings) -> None:

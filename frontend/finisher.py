@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 
 from frontend.attempts import Attempted, Attempts
 from frontend.deadline import Deadline
@@ -12,10 +13,11 @@ from frontend.errors import CallErased, StoreUnavailable
 from frontend.metrics import Metrics
 from frontend.records import now
 from frontend.serving_model import ServingModel
-from frontend.stores.protocols import RecordStore
+from frontend.stores.protocols import RecordStore, Versioned
 from runtime.config import Limits
 
 LOOK_S = 1.0
+COUNT_S = 10.0  # while Triton is away nothing is attempted, but what waits is counted: it may be what wakes Triton
 
 _log = logging.getLogger("tosia.finisher")
 
@@ -44,11 +46,15 @@ class Finisher:
 
     async def run(self) -> None:
         """Look for calls that are due until cancelled; while Triton is away nothing is attempted."""
+        next_count = 0.0
         while True:
             found = 0
             try:
                 if self._model.available:
                     found = await self._take_up_due()
+                elif time.monotonic() >= next_count:
+                    next_count = time.monotonic() + COUNT_S
+                    self._metrics.due.set(len(await self._due()))
             except StoreUnavailable:
                 _log.warning("the record store is away")
             except Exception:  # noqa: BLE001 - a defect of ours must not end the loop that keeps "nothing is lost"
@@ -63,7 +69,8 @@ class Finisher:
         if free <= 0:
             return 1
         # More than we take, in an order of our own: other replicas look at the same list.
-        due = await self._records.due(now(), 4 * self._at_once, Deadline.after(self._limits.request_deadline_s))
+        due = await self._due()
+        self._metrics.due.set(len(due))
         random.shuffle(due)
         for known in due[:free]:
             # Long enough that a recording which hangs a worker is found out, and not tried for ever.
@@ -77,3 +84,6 @@ class Finisher:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
         return len(due)
+
+    async def _due(self) -> list[Versioned]:
+        return await self._records.due(now(), 4 * self._at_once, Deadline.after(self._limits.request_deadline_s))

@@ -67,6 +67,11 @@ class Metrics:
             "Calls that the reconciler took up after a restart, an outage or an expired lease",
             registry=registry,
         )
+        self.due = Gauge(
+            "tosia_calls_due",
+            "Accepted calls that wait for their diagnosis and are due, as last seen; those beyond a page of the store's answer not",
+            registry=registry,
+        )
         self.stale_results = Counter(
             "tosia_stale_results_total",
             "Results dropped because the call was erased or taken over meanwhile",

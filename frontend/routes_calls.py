@@ -71,7 +71,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 async def post_diagnosis(request: Request) -> JSONResponse:
     """Stores a recording, records the call, and diagnoses it."""
     calls, limits = _calls(request), _limits(request)
-    _serving_model(request).contract()
+    _serving_model(request).known()
     upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
     request.state.ticket.body_is_read()  # of `admission.AdmissionGate`, which this route is behind
     request.state.call_id = upload.call_id
@@ -86,7 +86,7 @@ async def post_diagnosis(request: Request) -> JSONResponse:
 async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     """Diagnoses a call whose audio already lies in the store."""
     calls, deadline = _calls(request), _deadline(request)
-    _serving_model(request).contract()
+    _serving_model(request).known()
     with _admission(request).admitted():
         outcome = await calls.diagnose_stored(checked_call_id(call_id), deadline)
     return _answer(outcome)
@@ -182,7 +182,7 @@ async def get_segment(call_id: str, n: int, request: Request) -> Response:
 @router.get("/model", response_model=None, responses=problems(401, 503))
 async def get_model(request: Request) -> JSONResponse:
     """The model that is serving, its labels, thresholds and digests."""
-    return JSONResponse(_serving_model(request).contract().to_dict())
+    return JSONResponse(_serving_model(request).known().to_dict())
 
 
 def _answer(outcome: Outcome) -> JSONResponse:

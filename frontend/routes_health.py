@@ -28,7 +28,7 @@ async def readyz(request: Request) -> JSONResponse:
     state = request.app.state
     if state.draining:
         raise NotReady("The service is shutting down: ask another replica.")
-    state.serving_model.contract()
+    state.serving_model.known()
     inference = "ok" if state.serving_model.available else "degraded"
     deadline = Deadline.after(PING_S)
     try:

@@ -21,22 +21,42 @@ class ServingModel:
     """Watches the model behind Triton.
 
     Before its contract was seen, and whenever a contract that differs is seen, calls are refused. A Triton that only
-    goes away leaves the last contract standing: calls are then stored and finished later.
+    goes away leaves the last contract standing: calls are then stored and finished later. So does one that may sleep (be
+    scaled to zero) and was not seen yet: then the release's own contract stands, but nothing is scored by it.
     """
 
-    def __init__(self, classifier: AsyncClassifier, check: Callable[[ModelContract], None]) -> None:
-        """check: raises ModelContractError where a contract can't be served with our parameters."""
+    def __init__(
+        self,
+        classifier: AsyncClassifier,
+        check: Callable[[ModelContract], None],
+        *,
+        expected: ModelContract | None = None,
+    ) -> None:
+        """check: raises ModelContractError where a contract can't be served with our parameters.
+
+        expected: where Triton may sleep, the contract of the release that it will serve; already checked.
+        """
         self._classifier = classifier
         self._check = check
+        self._expected = expected
+        self._differs = False
         self._contract: ModelContract | None = None
         self._why_not = "Triton has not answered yet: wait, or check that it runs at TRITON_URL."
         self.available = False
 
+    def known(self) -> ModelContract:
+        """What serves or, while it sleeps, will serve: enough to take calls in. Raises: NotReady saying why."""
+        if self._contract is None and self._expected is not None and not self._differs:
+            return self._expected
+        return self.contract()
+
     def contract(self) -> ModelContract:
-        """Raises: NotReady saying why."""
-        if self._contract is None:
-            raise NotReady(self._why_not)
-        return self._contract
+        """What serves, as Triton itself said. Raises: NotReady saying why; InferenceError while it sleeps."""
+        if self._contract is not None:
+            return self._contract
+        if self._expected is not None and not self._differs:
+            raise InferenceError("Triton has not been seen yet: it may be asleep.")
+        raise NotReady(self._why_not)
 
     async def look(self) -> None:
         """Ask Triton once, and take the answer over."""
@@ -44,12 +64,13 @@ class ServingModel:
             contract = await self._classifier.contract(timeout_s=2.0)
             self._check(contract)
         except InferenceError:
+            self._differs = False  # what differed is gone, and whoever comes back may be another
             self._set_available(False)
         except ModelContractError as error:
-            self._contract, self._why_not = None, str(error)
+            self._contract, self._why_not, self._differs = None, str(error), True
             self._set_available(False)
         else:
-            self._contract = contract
+            self._contract, self._differs = contract, False
             self._set_available(await self._classifier.is_ready())
 
     async def watch(self) -> None:

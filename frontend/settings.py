@@ -13,6 +13,21 @@ from pydantic import SecretStr
 
 from runtime.config import ROOT
 
+VARIABLES = frozenset(
+    {
+        *(
+            "API_KEY",
+            "TRITON_URL",
+            "TRITON_MAY_SLEEP",
+            "ALLOW_UNVALIDATED",
+            "TOSIA_STORES",
+            "TOSIA_VAR",
+            "TOSIA_IDENTITY",
+        ),
+        *("BLOB_CONNECTION", "BLOB_CONTAINER", "BLOB_ENDPOINT"),
+        *("COSMO_ENDPOINT", "COSMO_KEY", "COSMO_DATABASE", "COSMO_CONTAINER"),
+    }
+)  # all that is read below; a test holds them together
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -58,6 +73,7 @@ class Settings:
 
     azure: None: the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
     allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
+    triton_may_sleep: whether Triton may be scaled to zero, so that being away when we start is nothing unusual
     """
 
     api_keys: tuple[ApiKey, ...]
@@ -65,6 +81,7 @@ class Settings:
     var: Path
     triton_url: str
     allow_unvalidated: bool
+    triton_may_sleep: bool = False
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -82,12 +99,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         wrong.append("TRITON_URL is missing: set it to Triton's gRPC address, host:port or dns:///name:port")
     elif not re.fullmatch(r"(dns:///)?[^\s/:]+:\d{1,5}", triton_url):
         wrong.append("TRITON_URL is not host:port or dns:///name:port")
-    allow = environ.get("ALLOW_UNVALIDATED", "")
-    if allow not in ("", "0", "1"):
-        wrong.append(f"ALLOW_UNVALIDATED is {allow!r}: set it to 1, or leave it out")
+    allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
     if wrong:
         raise SettingsError("; ".join(wrong) + ".")
-    return Settings(api_keys, azure, Path(environ.get("TOSIA_VAR", ROOT / "var")), triton_url, allow == "1")
+    return Settings(api_keys, azure, Path(environ.get("TOSIA_VAR", ROOT / "var")), triton_url, allow, may_sleep)
+
+
+def _switch(environ: Mapping[str, str], name: str, wrong: list[str]) -> bool:
+    value = environ.get(name, "")
+    if value not in ("", "0", "1"):
+        wrong.append(f"{name} is {value!r}: set it to 1, or leave it out")
+    return value == "1"
 
 
 def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:

@@ -5,6 +5,7 @@ All of it travels in the Triton config's `parameters` (written by export), so th
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +100,26 @@ def read_contract(repository: Path) -> ModelContract:
             f"{repository.name}/{MODEL_NAME}/config.pbtxt can't be read: run `make export` or restore it from git."
         ) from error
     return contract_of(config, str(newest_version(repository)))
+
+
+def read_released_contract(repository: Path) -> ModelContract:
+    """As `read_contract`, of a config.pbtxt that is the one which the release's manifest.json names.
+
+    Raises: ModelContractError.
+    """
+    config = f"{MODEL_NAME}/config.pbtxt"
+    try:
+        manifest = json.loads((repository / "manifest.json").read_text(encoding="utf-8"))
+        known = manifest["files"][config] == hashlib.sha256((repository / config).read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelContractError(
+            f"{repository.name}/ is no release: run `make export` or restore it from git."
+        ) from error
+    if not known:
+        raise ModelContractError(
+            f"{repository.name}/{config} is not the file that manifest.json names: restore it from git."
+        )
+    return read_contract(repository)
 
 
 def newest_version(repository: Path) -> int:

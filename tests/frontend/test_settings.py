@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from frontend.authenticate import Authenticator
 from frontend.errors import Unauthorized
-from frontend.settings import ApiKey, Settings, SettingsError, read_settings
+from frontend.settings import VARIABLES, ApiKey, Settings, SettingsError, read_settings
 from runtime.config import ROOT
 
 GOOD = {"API_KEY": "secret", "TOSIA_STORES": "embedded", "TRITON_URL": "localhost:8001"}
@@ -200,3 +200,27 @@ def test_other_keys_are_refused(given: str | None) -> None:
     authenticator = Authenticator(read_settings({**GOOD, "API_KEY": "old:k1,new:k2"}).api_keys)
     with pytest.raises(Unauthorized):
         authenticator.key_name(given)
+
+
+def test_every_variable_that_is_read_is_listed() -> None:
+    """`make manifests` refuses what is not in the list, so the list must be what `read_settings` asks for."""
+
+    class Recording(dict[str, str]):
+        def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+            asked.add(key)
+            return super().get(key, default)  # type: ignore[arg-type]
+
+    asked: set[str] = set()
+    read_settings(Recording(AZURE))
+    read_settings(Recording(GOOD))
+    assert asked == VARIABLES
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", False), ("0", False), ("1", True)])
+def test_triton_may_sleep(value: str, expected: bool) -> None:
+    assert read_settings({**GOOD, "TRITON_MAY_SLEEP": value}).triton_may_sleep is expected
+
+
+def test_a_switch_is_on_or_off() -> None:
+    with pytest.raises(SettingsError, match=r"^TRITON_MAY_SLEEP is 'yes': set it to 1"):
+        read_settings({**GOOD, "TRITON_MAY_SLEEP": "yes"})

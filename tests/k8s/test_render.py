@@ -1,62 +1,32 @@
-"""What `kubectl apply -k` would send: it renders, fits Kubernetes' own schemas, and agrees with what export writes."""
+"""What is deployed says what the issue wants said, and agrees with what export and the benchmark write."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
-import kubernetes_validate
 import pytest
-import yaml
 
 from bench.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.release import HALF_FILE
 from export.triton_config import ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
-from laptop.service import CHECKOUT
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
+from tests.k8s.rendering import K8S, bundle, one
 
-K8S = CHECKOUT / "k8s"
-FOLDERS = sorted(one.parent.relative_to(K8S).as_posix() for one in K8S.rglob("kustomization.yaml"))
-KUBERNETES = "1.33"  # restartable init containers are stable from there on
 TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
 
 
-def rendered(folder: str) -> list[dict[str, Any]]:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl renders the manifests")
-    run = subprocess.run(
-        ["kubectl", "kustomize", str(K8S / folder)], capture_output=True, text=True, check=False, cwd=Path("/")
-    )
-    assert run.returncode == 0, run.stderr
-    return list(yaml.safe_load_all(run.stdout))
-
-
-def one(folder: str, kind: str) -> dict[str, Any]:
-    (found,) = [document for document in rendered(folder) if document["kind"] == kind]
-    return found
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_fits_the_schemas(folder: str) -> None:
-    documents = rendered(folder)
-    assert documents
-    for document in documents:
-        kubernetes_validate.validate(document, KUBERNETES, strict=True)
-
-
 def test_the_default_is_plain_cuda() -> None:
-    (container,) = one("base/triton", "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = one("overlays/azure", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == TRITON
     assert not any("model-config-name" in argument for argument in container["args"])
 
 
 def test_the_provider_overlay_reads_its_config_and_keeps_its_engines() -> None:
-    spec = one("overlays/tensorrt-provider", "Deployment")["spec"]["template"]["spec"]
+    spec = one("overlays/tensorrt-provider", "Deployment", "triton")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert f"--model-config-name={PROVIDER_CONFIG}" in container["args"]
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
@@ -66,13 +36,94 @@ def test_the_provider_overlay_reads_its_config_and_keeps_its_engines() -> None:
 
 
 def test_another_release_rolls_the_pods() -> None:
-    name = one("base/triton", "ConfigMap")["metadata"]["name"]
+    name = one("overlays/azure", "ConfigMap", "triton")["metadata"]["name"]
     assert name.startswith("triton-")  # a digest of what it holds
-    (container,) = one("base/triton", "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = one("overlays/azure", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
     used = {
-        variable["valueFrom"]["configMapKeyRef"]["name"] for variable in container["env"] if "valueFrom" in variable
+        variable["valueFrom"]["configMapKeyRef"]["name"]
+        for variable in container["env"]
+        if "configMapKeyRef" in variable.get("valueFrom", {})
     }
     assert used == {name}
+
+
+def test_no_replica_of_triton_takes_keys_or_writes_its_root() -> None:
+    spec = one("overlays/azure", "Deployment", "triton")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert environment["AZURE_STORAGE_AUTH_TYPE"] == "default"
+    assert not {"AZURE_STORAGE_KEY", "AZURE_STORAGE_CONNECTION_STRING"} & environment.keys()
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    volumes = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    (shm,) = [volume for volume in spec["volumes"] if volume["name"] == volumes["/dev/shm"]]  # noqa: S108
+    assert shm["emptyDir"]["medium"] == "Memory"
+
+
+def test_the_gpu_nodes_are_on_demand_first_and_spot_for_the_rest() -> None:
+    pools = {pool["metadata"]["name"]: pool["spec"] for pool in bundle("gpu-nodepool").of("NodePool")}
+    demand, spot = pools["tosia-gpu-on-demand"], pools["tosia-gpu-spot"]
+    assert demand["weight"] > spot["weight"]
+    for pool, kind in ((demand, "on-demand"), (spot, "spot")):
+        wanted = {one["key"]: one["values"] for one in pool["template"]["spec"]["requirements"]}
+        assert wanted["karpenter.sh/capacity-type"] == [kind]
+        assert wanted["karpenter.azure.com/sku-gpu-count"] == ["1"]
+        assert wanted["karpenter.azure.com/sku-gpu-name"]
+        assert pool["template"]["spec"]["expireAfter"]
+        assert pool["disruption"]["consolidateAfter"]
+    taints = {taint["key"] for taint in spot["template"]["spec"]["taints"]}
+    assert taints == {"nvidia.com/gpu", "kubernetes.azure.com/scalesetpriority"}
+
+
+def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay_in_the_cluster() -> None:
+    cpu = bundle("overlays/cpu")
+    own = {"Namespace", "Deployment", "Service", "ServiceAccount", "ConfigMap", "NetworkPolicy"}
+    assert {one["kind"] for one in cpu.objects} == own | {"PodDisruptionBudget", "PersistentVolumeClaim"}
+    triton = one("overlays/cpu", "Deployment", "triton")["spec"]
+    (container,) = triton["template"]["spec"]["containers"]
+    assert container["image"] == TRITON
+    assert "nvidia.com/gpu" not in container["resources"]["limits"]
+    assert {variable["name"] for variable in container["env"]} == {"POD_UID", "REPOSITORY"}
+    front_end = one("overlays/cpu", "Deployment", "frontend")["spec"]
+    assert (triton["replicas"], front_end["replicas"], front_end["strategy"]) == (1, 1, {"type": "Recreate"})
+    assert one("overlays/cpu", "ConfigMap", "frontend")["data"]["TOSIA_STORES"] == "embedded"
+
+
+def test_scaled_to_zero_the_front_end_expects_that() -> None:
+    assert one("overlays/azure", "ScaledObject")["spec"]["minReplicaCount"] == 1
+    assert "TRITON_MAY_SLEEP" not in one("overlays/azure", "ConfigMap", "frontend")["data"]
+    scaler = one("overlays/scale-to-zero", "ScaledObject")["spec"]
+    assert scaler["minReplicaCount"] == 0
+    assert [trigger["metadata"]["query"] for trigger in scaler["triggers"]][-1] == "tosia:triton_is_wanted"
+    assert one("overlays/scale-to-zero", "ConfigMap", "frontend")["data"]["TRITON_MAY_SLEEP"] == "1"
+
+
+def test_by_name_there_is_no_way_out_to_every_address() -> None:
+    for folder, expected in (("overlays/azure", True), ("overlays/fqdn-egress", False)):
+        rules = [rule for policy in bundle(folder).of("NetworkPolicy") for rule in policy["spec"].get("egress", [])]
+        blocks = [peer["ipBlock"]["cidr"] for rule in rules for peer in rule["to"] if "ipBlock" in peer]
+        assert ("0.0.0.0/0" in blocks) is expected
+    names = one("overlays/fqdn-egress", "CiliumNetworkPolicy")["spec"]["egress"][1]["toFQDNs"]
+    assert [next(iter(name.values())) for name in names] == [
+        "*.blob.core.windows.net",
+        "*.documents.azure.com",
+        "login.microsoftonline.com",
+    ]
+
+
+def test_who_may_reach_whom() -> None:
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in bundle("overlays/azure").of("NetworkPolicy")}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    ports = {
+        name: [[port["port"] for port in rule["ports"]] for rule in policies[name]["ingress"]]
+        for name in ("frontend", "triton")
+    }
+    assert ports == {"frontend": [["http"], ["metrics"]], "triton": [["grpc"], ["metrics"], ["grpc", "metrics"]]}
+    assert policies["triton"]["ingress"][2]["from"] == [{"podSelector": {"matchLabels": {"tosia/bench": "true"}}}]
+    out = {
+        name: [[port["port"] for port in rule["ports"]] for rule in policies[name]["egress"]]
+        for name in ("frontend", "triton", "dns")
+    }
+    assert out == {"frontend": [[8001], [443]], "triton": [[443]], "dns": [[53, 53]]}
 
 
 @pytest.mark.parametrize("knows_the_flag", [True, False])  # TensorRT 10, TensorRT 11
@@ -99,7 +150,7 @@ def test_the_jobs_script_builds_with_either_tensorrt(tmp_path: Path, knows_the_f
 def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() -> None:
     spec = one("tensorrt-plan", "Job")["spec"]["template"]["spec"]
     steps = {step["name"]: step for step in (*spec["initContainers"], *spec["containers"])}
-    assert spec["serviceAccountName"] != one("base/triton", "ServiceAccount")["metadata"]["name"]
+    assert spec["serviceAccountName"] != one("overlays/azure", "ServiceAccount", "triton")["metadata"]["name"]
     assert list(steps) == ["fetch", "build", "trial", "triton", "finish"]
     assert steps["build"]["image"] == steps["triton"]["image"] == TRITON
     script = steps["build"]["args"][0]
@@ -121,7 +172,7 @@ def test_the_benchmark_asks_the_triton_that_is_deployed() -> None:
     spec = one("perf-analyzer", "Job")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert container["image"] == f"{TRITON}-sdk"
-    service = one("base/triton", "Service")
+    service = one("overlays/azure", "Service", "triton")
     (port,) = [port["port"] for port in service["spec"]["ports"] if port["name"] == "grpc"]
     (script,) = container["args"]
     assert f"-m {MODEL_NAME} -i grpc -u {service['metadata']['name']}:{port} " in script

@@ -1,0 +1,12 @@
+"""What a cluster would refuse, or accept and then not work: judged from the rendered manifests, without a cluster.
+
+files.py        what kustomize passes over in silence
+objects.py      what is rendered, and how to look into it
+schemas.py      Kubernetes' own kinds (strictly, two versions), custom kinds, Karpenter's labels
+references.py   selectors, ports and names that must exist
+safety.py       images, secrets, resources, security, disruption
+agreement.py    with config.yml, the front end's settings, the rules, the nodes
+__main__.py     `make manifests`
+
+Each check takes all folders (a Job of one folder may ask a Service of another) and yields findings, a line each.
+"""

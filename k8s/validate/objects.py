@@ -1,0 +1,132 @@
+"""What is rendered, and how to look into it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Object = dict[str, Any]
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+CLUSTER_WIDE = (
+    "Namespace",
+    "NodePool",
+    "AKSNodeClass",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "PriorityClass",
+    "StorageClass",
+    "CustomResourceDefinition",
+    "IngressClass",
+    "PersistentVolume",
+    "ClusterIssuer",
+)
+
+
+class RenderError(Exception):
+    """kubectl could not render a folder; what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that some workload makes."""
+
+    owner: Object
+    labels: Mapping[str, str]
+    spec: Object
+
+    @property
+    def containers(self) -> list[Object]:
+        """Those that start first, too."""
+        return [*self.spec.get("initContainers", []), *self.spec.get("containers", [])]
+
+    def port(self, wanted: int | str) -> bool:
+        """Whether some container has that port, by number or name."""
+        ports = [port for one in self.containers for port in one.get("ports", [])]
+        return any(wanted in (port.get("containerPort"), port.get("name")) for port in ports)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one folder renders to. name: the folder, relative to k8s/"""
+
+    name: str
+    objects: list[Object] = field(default_factory=list)
+
+    def of(self, *kinds: str) -> list[Object]:
+        return [one for one in self.objects if one.get("kind") in kinds]
+
+    def named(self, kind: str, name: str) -> Object | None:
+        return next((one for one in self.of(kind) if one["metadata"]["name"] == name), None)
+
+    def pods(self) -> list[Pod]:
+        found = []
+        for owner in self.of(*WORKLOADS, "Pod"):
+            template = owner
+            if owner["kind"] == "CronJob":
+                template = owner["spec"]["jobTemplate"]["spec"]["template"]
+            elif owner["kind"] != "Pod":
+                template = owner["spec"]["template"]
+            labels = template.get("metadata", {}).get("labels", {})
+            found.append(Pod(owner, labels, template.get("spec", {})))
+        return found
+
+    def says(self, one: Object, text: str) -> str:
+        """A finding."""
+        return f"{self.name}: {title(one)}: {text}"
+
+
+def title(one: Object) -> str:
+    return f"{one.get('kind')}/{one.get('metadata', {}).get('name')}"
+
+
+def folders(root: Path) -> list[str]:
+    """Of k8s/: what somebody applies. The rest (bases, components) is rendered as a part of these."""
+    applied = ("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer")
+    found = [one for pattern in applied for one in root.glob(f"{pattern}/kustomization.yaml")]
+    return sorted(one.parent.relative_to(root).as_posix() for one in found)
+
+
+def render(kubectl: str, root: Path, name: str) -> Bundle:
+    """Raises: RenderError."""
+    run = subprocess.run([kubectl, "kustomize", str(root / name)], capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RenderError(f"{name}: {run.stderr.strip()}")
+    return Bundle(name, [one for one in yaml.safe_load_all(run.stdout) if one])
+
+
+def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
+    """As Kubernetes reads a LabelSelector; an empty one matches everything, none matches nothing."""
+    if selector is None:
+        return False
+    wanted = selector.get("matchLabels", {}) or {}
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        _holds(one, labels) for one in selector.get("matchExpressions", []) or []
+    )
+
+
+def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
+    key, operator, values = expression["key"], expression["operator"], expression.get("values", [])
+    return {
+        "In": labels.get(key) in values,
+        "NotIn": labels.get(key) not in values,
+        "Exists": key in labels,
+        "DoesNotExist": key not in labels,
+    }[operator]
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in it, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from strings(key)
+            yield from strings(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from strings(one)

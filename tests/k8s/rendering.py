@@ -1,0 +1,56 @@
+"""The folders of k8s/ as they are rendered, once for each test process."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k8s.validate.objects import Bundle, folders, render
+from laptop.service import CHECKOUT
+
+K8S = CHECKOUT / "k8s"
+CRDS = CHECKOUT.parent / "shared" / "crds"
+TOOL = CHECKOUT / ".venv-kubectl" / "bin" / "kubectl"
+FOLDERS = folders(K8S)
+
+
+def kubectl() -> str:
+    """`make test` brings one."""
+    if not TOOL.exists():
+        pytest.skip("kubectl is missing: make .venv-kubectl/bin/kubectl")
+    return str(TOOL)
+
+
+def definitions() -> Path:
+    if not CRDS.is_dir():
+        pytest.skip("the definitions of custom kinds (../shared/crds) are missing")
+    return CRDS
+
+
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is missing: apt-get install prometheus")
+    return found
+
+
+@functools.cache
+def bundle(name: str) -> Bundle:
+    return render(kubectl(), K8S, name)
+
+
+def bundles() -> list[Bundle]:
+    return [bundle(name) for name in FOLDERS]
+
+
+def one(folder: str, kind: str, name: str | None = None) -> dict[str, Any]:
+    (found,) = [
+        document
+        for document in bundle(folder).of(kind)
+        if name is None or document["metadata"]["name"] == name or document["metadata"]["name"].startswith(f"{name}-")
+    ]
+    return found

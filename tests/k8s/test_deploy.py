@@ -1,0 +1,438 @@
+"""`make -C k8s ...` with a stub kubectl: it records what it is given, renders with the real one, and answers as a cluster would."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from export.publish import path_of
+from export.repository import read_release
+from frontend.settings import VARIABLES, read_settings
+from k8s.deploy.release import release_path
+from laptop.service import CHECKOUT
+from tests.k8s.rendering import kubectl
+
+KEY = base64.b64encode(b"not a key of anybody's, but as long as one is, so that it looks alike..").decode()
+CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=tosiastore;AccountKey={KEY};EndpointSuffix=core.windows.net"
+SEED = {
+    "API_KEY": "clinic:a-secret-of-the-clinic",
+    "BLOB_CONNECTION": CONNECTION,
+    "BLOB_CONTAINER": "calls",
+    "COSMO_ENDPOINT": "https://tosia.documents.azure.com:443/",
+    "COSMO_KEY": KEY,
+    "BUILD_NUMBER": "42",
+}
+WORKLOAD = {
+    "API_KEY": SEED["API_KEY"],
+    "TOSIA_IDENTITY": "workload",
+    "BLOB_ENDPOINT": "https://tosiastore.blob.core.windows.net",
+    "BLOB_CONTAINER": "calls",
+    "COSMO_ENDPOINT": SEED["COSMO_ENDPOINT"],
+    "BUILD_NUMBER": "42",
+}
+SECRETS = (SEED["API_KEY"], KEY, CONNECTION)
+CLIENT_ID = "11111111-2222-3333-4444-555555555555"
+
+STUB = """#!/bin/bash
+# A stub: records arguments and stdin, renders with the real kubectl, answers `get` from files and fails where it is told to.
+if [ "$1" = kustomize ]; then exec "$REAL" "$@"; fi
+n=$(ls "$RECORD" | wc -l)
+printf '%s\\n' "$@" > "$RECORD/$(printf %03d $n).arguments"
+case " $* " in *" -f - "*) cat > "$RECORD/$(printf %03d $n).stdin";; esac
+for word in "$@"; do case "$word" in -*) ;; *) words="$words $word";; esac; done
+[ -n "$FAIL" ] && [[ "$words" == *"$FAIL"* ]] && { echo "stub: refused" >&2; exit 1; }
+while IFS='|' read -r pattern answer; do
+  [ -n "$pattern" ] && [[ "$*" == *$pattern* ]] && { printf '%s' "$answer"; exit 0; }
+done < "$ANSWERS"
+exit 0
+"""
+
+
+@dataclass
+class Call:
+    arguments: list[str]
+    stdin: str
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.arguments)
+
+    @property
+    def objects(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(self.stdin) if one}
+
+
+class Cluster:
+    """`make -C k8s VERB` against the stub."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record, self.temporary = folder / "record", folder / "temporary"
+        (folder / "bin").mkdir()
+        self.temporary.mkdir()
+        stub = folder / "bin" / "kubectl"
+        stub.write_text(STUB)
+        stub.chmod(0o755)
+        self.answers: dict[str, str] = {}
+
+    def make(self, verb: str, environ: Mapping[str, str], fail: str = "") -> subprocess.CompletedProcess[str]:
+        self.record.mkdir(exist_ok=True)
+        for file in self.record.iterdir():
+            file.unlink()
+        (self.folder / "answers").write_text("".join(f"{key}|{value}\n" for key, value in self.answers.items()))
+        own = {"REAL": kubectl(), "RECORD": str(self.record), "ANSWERS": str(self.folder / "answers"), "FAIL": fail}
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["make", "-C", str(CHECKOUT / "k8s"), verb],
+            env={"PATH": path, "TMPDIR": str(self.temporary), "HOME": str(self.folder), **own, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def calls(self, word: str = "") -> list[Call]:
+        found = []
+        for file in sorted(self.record.glob("*.arguments")):
+            stdin = file.with_suffix(".stdin")
+            found.append(Call(file.read_text().splitlines(), stdin.read_text() if stdin.exists() else ""))
+        return [call for call in found if not word or word in call.arguments]
+
+    def applied(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {key: one for call in self.calls("apply") for key, one in call.objects.items()}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path)
+
+
+def test_all_deploys_with_the_variables_of_the_seed(cluster: Cluster) -> None:
+    run = cluster.make("all", SEED)
+    assert run.returncode == 0, run.stderr
+    applied = cluster.applied()
+    front_end = applied["Deployment", "frontend"]["spec"]["template"]["spec"]["containers"][0]
+    assert front_end["image"] == "tosia.azurecr.io/frontend:42"
+    (name,) = [name for kind, name in applied if kind == "ConfigMap" and name.startswith("triton-")]
+    assert applied["ConfigMap", name]["data"] == {
+        "repository": f"as://tosiastore/calls/{release_path(CHECKOUT / 'model_repository')}",
+        "account": "tosiastore",
+    }
+    assert {
+        ("NodePool", "tosia-gpu-on-demand"),
+        ("NodePool", "tosia-gpu-spot"),
+        ("AKSNodeClass", "tosia-gpu"),
+    } <= applied.keys()
+    assert ("DaemonSet", "nvidia-device-plugin") in applied
+    order = [key for call in cluster.calls("apply") for key in call.objects]
+    assert order[0] == ("Namespace", "tosia")
+    assert order.index(("Secret", "tosia")) < order.index(("Deployment", "frontend"))
+    assert [call.arguments[2:5] for call in cluster.calls("status")] == [
+        ["rollout", "status", "deployment/frontend"],
+        ["rollout", "status", "deployment/triton"],
+    ]
+    assert all(call.arguments[0] == "--context=tosia" for call in cluster.calls())
+
+
+def test_what_is_applied_is_what_the_front_end_reads(cluster: Cluster) -> None:
+    for environ, keys in ((SEED, True), (WORKLOAD, False)):
+        assert cluster.make("all", environ).returncode == 0
+        applied = cluster.applied()
+        (name,) = [name for kind, name in applied if kind == "ConfigMap" and name.startswith("frontend-")]
+        variables = {**applied["ConfigMap", name]["data"], **applied["Secret", "tosia"]["stringData"]}
+        assert variables.keys() <= VARIABLES
+        settings = read_settings(variables)
+        assert settings.azure is not None
+        assert (settings.azure.cosmos_key is not None, settings.azure.needs_identity) == (keys, not keys)
+        assert settings.triton_url == "dns:///triton:8001"
+        assert settings.azure.blob_container == "calls"
+
+
+def test_secrets_go_to_stdin_alone(cluster: Cluster) -> None:
+    run = cluster.make("all", SEED)
+    holders = [call for call in cluster.calls() if any(secret in call.stdin for secret in SECRETS)]
+    assert len(holders) == 1
+    assert list(holders[0].objects) == [("Secret", "tosia")]
+    assert holders[0].objects["Secret", "tosia"]["stringData"] == {
+        name: SEED[name] for name in ("API_KEY", "BLOB_CONNECTION", "COSMO_KEY")
+    }
+    for call in cluster.calls():
+        assert not any(secret in call.text for secret in SECRETS)
+        if call.stdin:
+            assert "--server-side" in call.arguments, "apply by the client repeats what it is sent in an annotation"
+    assert not any(secret in run.stdout + run.stderr for secret in SECRETS)
+    assert list(cluster.temporary.iterdir()) == []
+
+
+def test_no_file_ever_holds_a_secret(cluster: Cluster) -> None:
+    """While kubectl renders: what lies in the folder that it is given, and in every other temporary one."""
+    spy = cluster.folder / "spy"
+    spy.write_text(
+        '#!/bin/bash\ncp -r "$TMPDIR" "$RECORD/../seen.$$"\ncp -r "$2" "$RECORD/../rendered.$$"\nexec "$REALLY" "$@"\n'
+    )
+    spy.chmod(0o755)
+    really = kubectl()
+    cluster.record.mkdir()
+    text = (cluster.folder / "bin" / "kubectl").read_text().replace('exec "$REAL"', f'REALLY={really} exec "{spy}"')
+    (cluster.folder / "bin" / "kubectl").write_text(text)
+    assert cluster.make("all", SEED).returncode == 0
+    copies = [*cluster.folder.glob("seen.*"), *cluster.folder.glob("rendered.*")]
+    files = [file for copy in copies for file in copy.rglob("*") if file.is_file()]
+    assert any("tosiastore" in file.read_text() for file in files), "the values of this deployment were there"
+    assert not any(secret in file.read_text() for file in files for secret in SECRETS)
+
+
+def test_without_keys_by_workload_identity(cluster: Cluster) -> None:
+    run = cluster.make("all", {**WORKLOAD, "TRITON_CLIENT_ID": CLIENT_ID, "FRONTEND_CLIENT_ID": CLIENT_ID})
+    assert run.returncode == 0, run.stderr
+    applied = cluster.applied()
+    assert applied["Secret", "tosia"]["stringData"] == {"API_KEY": SEED["API_KEY"]}
+    for account in ("frontend", "triton"):
+        annotations = applied["ServiceAccount", account]["metadata"]["annotations"]
+        assert annotations == {"azure.workload.identity/client-id": CLIENT_ID}
+    assert "identity" not in run.stderr
+
+
+def test_everything_that_is_missing_is_named_in_one_line_and_nothing_is_applied(cluster: Cluster) -> None:
+    run = cluster.make("all", {})
+    assert run.returncode == 2
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("deploy:")]
+    for name in SEED:
+        assert f"{name} is missing" in line
+    assert cluster.calls() == []
+    run = cluster.make("all", {"TOSIA_IDENTITY": "workload"})
+    assert "COSMO_KEY" not in run.stderr
+    assert "BLOB_CONNECTION" not in run.stderr
+    assert cluster.calls() == []
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_each_one_is_missed(cluster: Cluster, name: str) -> None:
+    run = cluster.make("all", {key: value for key, value in SEED.items() if key != name})
+    assert (run.returncode, cluster.calls()) == (2, [])
+    assert f"{name} is missing" in run.stderr
+    assert run.stderr.count("is missing") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BUILD_NUMBER", "latest", "not a number"),
+        ("BLOB_CONNECTION", "AccountKey=a==", "names no storage account"),
+        ("BLOB_CONTAINER", "Calls", "not a container's name"),
+        ("COSMO_ENDPOINT", "http://tosia.documents.azure.com", "not an address"),
+        ("TOSIA_IDENTITY", "managed", "TOSIA_IDENTITY is 'managed'"),
+        ("RELEASE", "releases/3", "not a path"),
+        ("HOST", "https://tosia.org", "not a host's name"),
+        ("TRITON_CLIENT_ID", "triton", "not a client id"),
+        ("OVERLAY", "gcp", "one of azure"),
+        ("COMPONENTS", "scale-to-one", "scale-to-zero"),
+        ("NODEPOOL", "yes", "auto or none"),
+        ("API_KEY", "a\nb", "line break"),
+        ("ALLOW_UNVALIDATED", "yes", "set it to 1"),
+    ],
+)
+def test_what_is_wrong_is_named_before_anything_is_applied(cluster: Cluster, name: str, value: str, said: str) -> None:
+    run = cluster.make("all", {**SEED, name: value})
+    assert (run.returncode, cluster.calls()) == (2, [])
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+    assert KEY not in run.stderr
+
+
+def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_secrets_change(
+    cluster: Cluster,
+) -> None:
+    cluster.answers = {
+        "serviceaccount triton": CLIENT_ID,
+        "ingress frontend": "api.tosia.org",
+        "secret tosia": "1234",
+    }
+    assert cluster.make("all", SEED).returncode == 0
+    applied = cluster.applied()
+    assert (
+        applied["ServiceAccount", "triton"]["metadata"]["annotations"]["azure.workload.identity/client-id"] == CLIENT_ID
+    )
+    assert "annotations" not in applied["ServiceAccount", "frontend"]["metadata"]
+    ingress = applied["Ingress", "frontend"]["spec"]
+    assert (ingress["rules"][0]["host"], ingress["tls"][0]["hosts"]) == ("api.tosia.org", ["api.tosia.org"])
+    template = applied["Deployment", "frontend"]["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"tosia/secrets-version": "1234"}
+
+
+def test_what_the_shell_should_say_once_is_asked_for(cluster: Cluster) -> None:
+    said = cluster.make("all", WORKLOAD).stderr
+    for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "HOST", "ALLOW_UNVALIDATED"):
+        assert name in said
+
+
+def test_a_release_that_is_named_is_taken_as_it_is(cluster: Cluster) -> None:
+    release = "as://otherstore/models/releases/3-0123456789ab"
+    assert cluster.make("all", {**SEED, "RELEASE": release}).returncode == 0
+    (data,) = [
+        one["data"]
+        for (kind, name), one in cluster.applied().items()
+        if kind == "ConfigMap" and name.startswith("triton-")
+    ]
+    assert data == {"repository": release, "account": "otherstore"}
+
+
+def test_the_path_is_the_one_that_publish_prints() -> None:
+    repository = CHECKOUT / "model_repository"
+    assert release_path(repository) == path_of(read_release(repository))
+
+
+def test_components_and_other_overlays(cluster: Cluster) -> None:
+    assert cluster.make("apply", {**SEED, "COMPONENTS": "scale-to-zero fqdn-egress"}).returncode == 0
+    applied = cluster.applied()
+    assert applied["ScaledObject", "triton"]["spec"]["minReplicaCount"] == 0
+    assert ("CiliumNetworkPolicy", "egress-by-name") in applied
+    run = cluster.make("all", {"OVERLAY": "cpu", "API_KEY": "k", "BUILD_NUMBER": "7"})
+    assert run.returncode == 0, run.stderr
+    applied = cluster.applied()
+    assert applied["Deployment", "frontend"]["spec"]["template"]["spec"]["containers"][0]["image"] == "tosia-frontend:7"
+    assert not any(kind in ("NodePool", "ScaledObject", "PodMonitor", "DaemonSet") for kind, _ in applied)
+    assert not any(argument.startswith("--context") for call in cluster.calls() for argument in call.arguments)
+
+
+def test_without_auto_provisioning_the_device_plugin_comes_alone(cluster: Cluster) -> None:
+    assert cluster.make("all", {**SEED, "NODEPOOL": "none"}).returncode == 0
+    kinds = {kind for kind, _ in cluster.applied()}
+    assert "DaemonSet" in kinds
+    assert not {"NodePool", "AKSNodeClass"} & kinds
+
+
+def test_it_is_safe_to_repeat(cluster: Cluster) -> None:
+    assert cluster.make("all", SEED).returncode == 0
+    first = [(call.arguments, call.stdin) for call in cluster.calls()]
+    assert cluster.make("all", SEED).returncode == 0
+    assert [(call.arguments, call.stdin) for call in cluster.calls()] == first
+    assert not any(verb in arguments for arguments, _ in first for verb in ("create", "replace", "delete"))
+
+
+def test_what_the_cluster_refuses_ends_it_with_what_to_do(cluster: Cluster) -> None:
+    run = cluster.make("all", SEED, fail="apply")
+    assert run.returncode != 0
+    assert "stub: refused" in run.stderr
+    assert len(cluster.calls("apply")) == 1, "nothing after the step that failed"
+    assert "Traceback" not in run.stderr
+    run = cluster.make("all", SEED, fail="rollout status deployment/triton")
+    assert run.returncode != 0
+    assert "make -C k8s rollback" in run.stderr
+
+
+def test_diff_sends_the_same_and_changes_nothing(cluster: Cluster) -> None:
+    no_keys = {name: value for name, value in SEED.items() if name not in ("API_KEY", "COSMO_KEY")}
+    assert cluster.make("diff", no_keys).returncode == 0
+    (call,) = cluster.calls("diff")
+    assert ("Deployment", "frontend") in call.objects
+    assert ("Secret", "tosia") not in call.objects
+    assert cluster.calls("apply") == []
+    sent = call.stdin
+    assert cluster.make("apply", no_keys).returncode == 0
+    assert cluster.calls("apply")[0].stdin == sent
+
+
+def test_rollback_undoes_what_the_last_apply_has_changed(cluster: Cluster) -> None:
+    cluster.answers = {
+        r"deployment frontend --ignore-not-found -o=jsonpath={.metadata.annotations": "7",
+        r"deployment triton --ignore-not-found -o=jsonpath={.metadata.annotations": "3",
+        "deployment triton --ignore-not-found -o=jsonpath={.metadata.generation": "5",
+    }
+    # The front end's generation goes from 9 to 10; Triton's stays.
+    counter = cluster.folder / "generation"
+    stub = cluster.folder / "bin" / "kubectl"
+    once = f"[ -e {counter} ] && echo 10 || echo 9; touch {counter}; exit 0"
+    rule = f'[[ "$*" == *"deployment frontend"*generation* ]] && {{ {once}; }}\n'
+    stub.write_text(STUB.replace("while IFS", rule + "while IFS"))
+    assert cluster.make("apply", SEED).returncode == 0
+    (remembered,) = [one for (_, name), one in cluster.applied().items() if name == "last-deployment"]
+    assert remembered["data"] == {"frontend": "7"}
+
+    stub.write_text(STUB)
+    cluster.answers = {"configmap last-deployment --ignore-not-found -o=jsonpath={.data.frontend}": "7"}
+    assert cluster.make("rollback", {}).returncode == 0
+    assert [call.arguments[2:] for call in cluster.calls("undo")] == [
+        ["rollout", "undo", "deployment/frontend", "--to-revision=7"]
+    ]
+    assert cluster.applied()["ConfigMap", "last-deployment"]["data"] == {"undone": "yes"}
+
+    cluster.answers = {"configmap last-deployment --ignore-not-found -o=jsonpath={.data.undone}": "yes"}
+    run = cluster.make("rollback", {})
+    assert (run.returncode, cluster.calls("undo")) == (0, [])
+    assert "undone already" in run.stderr
+
+
+def test_rollback_of_what_is_asked_for(cluster: Cluster) -> None:
+    for what, expected in (("triton", ["triton"]), ("frontend triton", ["frontend", "triton"]), ("", ["frontend"])):
+        assert cluster.make("rollback", {"WHAT": what}).returncode == 0
+        assert [call.arguments[-1] for call in cluster.calls("undo")] == [f"deployment/{name}" for name in expected]
+    assert cluster.make("rollback", {"WHAT": "ingress"}).returncode == 2
+
+
+def test_status_and_doctor(cluster: Cluster) -> None:
+    cluster.answers = {"get deployment frontend -o=jsonpath": "tosia.azurecr.io/frontend:42"}
+    run = cluster.make("status", {})
+    assert run.returncode == 0, run.stderr
+    assert "frontend: tosia.azurecr.io/frontend:42" in run.stdout
+
+    run = cluster.make("doctor", {})
+    assert run.returncode != 0
+    assert "az aks get-credentials" in run.stdout
+    cluster.answers = {"version": json.dumps({"serverVersion": {"major": "1", "minor": "36"}}), "apiservice": "found"}
+    run = cluster.make("doctor", {})
+    assert run.returncode != 0
+    for what in (
+        "KEDA",
+        "Prometheus operator",
+        "ingress controller",
+        "cert-manager",
+        "workload identity",
+        "node auto-provisioning",
+    ):
+        assert f"missing  {what}" in run.stdout
+    assert "ok       metrics server" in run.stdout
+    cluster.answers["get"] = "found"
+    run = cluster.make("doctor", {"COMPONENTS": "fqdn-egress"})
+    assert run.returncode == 0, run.stdout
+    assert "Cilium" in run.stdout
+
+
+def test_jobs_are_run_anew_and_their_failure_is_ours(cluster: Cluster) -> None:
+    cluster.answers = {"status.conditions": "SuccessCriteriaMet Complete"}
+    assert cluster.make("perf", {}).returncode == 0
+    assert ("Job", "perf-analyzer") in cluster.applied()
+    assert cluster.calls()[0].arguments[2:4] == ["delete", "job"]
+    assert cluster.calls("logs")
+    cluster.answers = {"status.conditions": "FailureTarget Failed"}
+    assert cluster.make("tensorrt-plan", SEED).returncode != 0
+    applied = cluster.applied()
+    (name,) = [name for kind, name in applied if kind == "ConfigMap"]
+    assert applied["ConfigMap", name]["data"] == {
+        "source": release_path(CHECKOUT / "model_repository"),
+        "container": "calls",
+        "endpoint": "https://tosiastore.blob.core.windows.net",
+    }
+    images = {one["image"] for one in applied["Job", "tensorrt-plan"]["spec"]["template"]["spec"]["initContainers"]}
+    assert "tosia.azurecr.io/frontend:42" in images
+    assert cluster.calls("logs")
+
+
+def test_whoever_deploys_needs_no_environment_of_ours() -> None:
+    """Standard library only, which a Python without site packages shows."""
+    command = [
+        "python3",
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import k8s.deploy.__main__",
+    ]
+    subprocess.run(command, check=True, capture_output=True)

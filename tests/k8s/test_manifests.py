@@ -1,0 +1,228 @@
+"""Nothing is found in what is committed, and each deliberate mistake is found."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k8s.validate.__main__ import findings
+from k8s.validate.objects import Bundle
+from laptop.service import CHECKOUT
+from tests.k8s.rendering import FOLDERS, K8S, bundles, definitions, kubectl
+
+
+def judged(changed: list[Bundle]) -> list[str]:
+    return list(findings(changed, definitions()))
+
+
+def test_every_overlay_is_rendered_and_nothing_is_found() -> None:
+    assert {f"overlays/{one.name}" for one in (K8S / "overlays").iterdir()} <= set(FOLDERS)
+    assert {"overlays/azure", "overlays/cpu", "gpu-nodepool", "perf-analyzer", "tensorrt-plan"} <= set(FOLDERS)
+    assert judged(bundles()) == []
+
+
+GONE = object()
+AZURE, POOL, PERF, CPU = "overlays/azure", "gpu-nodepool", "perf-analyzer", "overlays/cpu"
+POD = "spec|template|spec"
+ONE = f"{POD}|containers|0"
+LABELS = "matchLabels|app.kubernetes.io/name"
+PEER = "from|0|podSelector|matchLabels|app.kubernetes.io/name"
+NAMESPACE = "from|0|namespaceSelector|matchLabels|kubernetes.io/metadata.name"
+FRONT, TRITON, SCALER = "Deployment/frontend", "Deployment/triton", "ScaledObject/triton"
+SPOT, NODES, PLUGIN = "NodePool/tosia-gpu-spot", "AKSNodeClass/tosia-gpu", "DaemonSet/nvidia-device-plugin"
+POLICY, INGRESS, RULES = "NetworkPolicy/triton", "Ingress/frontend", "PrometheusRule/tosia"
+REQUIREMENT = {"key": "karpenter.azure.com/sku-gpu", "operator": "In", "values": ["T4"]}
+CLAIM = {"name": "calls", "persistentVolumeClaim": {"claimName": "call"}}
+
+# what is wrong: folder, object, path in it, value there (GONE: nothing; a path that ends in + adds to a list), what must be said
+MISTAKES: dict[str, tuple[str, str, str, Any, str]] = {
+    # what the API server refuses
+    "misspelt field": (AZURE, FRONT, "spec|replica", 2, "replica"),
+    "number for text": (AZURE, FRONT, f"{ONE}|env|+", {"name": "TOSIA_VAR", "value": 1}, "string"),
+    "old version": (
+        AZURE,
+        "HorizontalPodAutoscaler/frontend",
+        "apiVersion",
+        "autoscaling/v2beta2",
+        "no autoscaling/v2beta2",
+    ),
+    "custom: misspelt field": (AZURE, SCALER, "spec|minReplicas", 1, "minReplicas"),
+    "custom: missing field": (POOL, SPOT, "spec|disruption|consolidateAfter", GONE, "consolidateAfter"),
+    "custom: unknown version": (POOL, NODES, "apiVersion", "karpenter.azure.com/v1", "not among the definitions"),
+    "custom: no such value": (POOL, NODES, "spec|imageFamily", "Debian", "Debian"),
+    "label that Karpenter refuses": (POOL, SPOT, f"{POD}|requirements|+", REQUIREMENT, "sku-gpu is not a label"),
+    "no namespace": (AZURE, "Service/triton", "metadata|namespace", GONE, "has no namespace"),
+    # what it takes, and what then does not work
+    "selector not its pods'": (AZURE, TRITON, f"spec|selector|{LABELS}", "tritons", "does not match its own"),
+    "Service of nothing": (AZURE, "Service/frontend", "spec|selector|app.kubernetes.io/name", "web", "matches no pod"),
+    "budget of nothing": (AZURE, "PodDisruptionBudget/triton", f"spec|selector|{LABELS}", "web", "matches no pod"),
+    "monitor of nothing": (AZURE, "PodMonitor/triton", f"spec|selector|{LABELS}", "web", "matches no pod"),
+    "monitor's port": (
+        AZURE,
+        "PodMonitor/frontend",
+        "spec|podMetricsEndpoints|0|port",
+        "prometheus",
+        "port prometheus",
+    ),
+    "policy of nothing": (AZURE, POLICY, f"spec|podSelector|{LABELS}", "web", "podSelector matches no pod"),
+    "policy for nobody": (AZURE, POLICY, f"spec|ingress|0|{PEER}", "web", "matches no pod of ours"),
+    "policy: port in": (AZURE, POLICY, "spec|ingress|0|ports|0|port", 8011, "lets in port 8011"),
+    "policy: port out": (AZURE, "NetworkPolicy/frontend", "spec|egress|0|ports|0|port", 8011, "lets out to port 8011"),
+    "policy: namespace": (AZURE, POLICY, f"spec|ingress|1|{NAMESPACE}", "monitorin", "monitorin"),
+    "Service's port": (AZURE, "Service/frontend", "spec|ports|0|targetPort", 8081, "targetPort 8081"),
+    "probe's port": (AZURE, FRONT, f"{ONE}|readinessProbe|httpGet|port", "web", "asks port web"),
+    "probe's path": (AZURE, TRITON, f"{ONE}|readinessProbe|httpGet|path", "/health", "no health endpoint"),
+    "liveness as readiness": (AZURE, FRONT, f"{ONE}|livenessProbe|httpGet|path", "/readyz", "an outage restarts it"),
+    "no readiness probe": (AZURE, TRITON, f"{ONE}|readinessProbe", GONE, "has no readinessProbe"),
+    "ingress to no Service": (
+        AZURE,
+        INGRESS,
+        "spec|rules|0|http|paths|0|backend|service|name",
+        "web",
+        "no Service web",
+    ),
+    "ingress without TLS": (AZURE, INGRESS, "spec|tls", GONE, "has no TLS"),
+    "ingress: body limit": (
+        *(AZURE, INGRESS, "metadata|annotations|nginx.ingress.kubernetes.io/proxy-body-size", "10m"),
+        "limits.max_body_bytes",
+    ),
+    "ingress: time": (
+        *(AZURE, INGRESS, "metadata|annotations|nginx.ingress.kubernetes.io/proxy-read-timeout", "5"),
+        "limits.request_deadline_s",
+    ),
+    "scaler of nothing": (AZURE, SCALER, "spec|scaleTargetRef|name", "tritons", "no Deployment tritons"),
+    "second scaler": (AZURE, "HorizontalPodAutoscaler/frontend", "spec|scaleTargetRef|name", "triton", "KEDA refuses"),
+    "replicas beside a scaler": (AZURE, TRITON, "spec|replicas", 1, "undoes the scaler"),
+    "scaler: unknown series": (AZURE, SCALER, "spec|triggers|0|metadata|query", "sum(tosia_queue)", "tosia_queue"),
+    "alert: unknown series": (
+        AZURE,
+        RULES,
+        "spec|groups|3|rules|0|expr",
+        'absent(tosia_builds{a="b"})',
+        "tosia_builds",
+    ),
+    "more pods than GPUs": (AZURE, SCALER, "spec|maxReplicaCount", 7, "asks for up to 8 GPUs"),
+    "no such ConfigMap": (AZURE, FRONT, f"{ONE}|envFrom|0|configMapRef|name", "web", "no ConfigMap web"),
+    "no such key": (AZURE, TRITON, f"{ONE}|env|1|valueFrom|configMapKeyRef|key", "path", "with path"),
+    "no such Secret": (AZURE, FRONT, f"{ONE}|env|0|valueFrom|secretKeyRef|name", "keys", "no Secret keys"),
+    "no such variable": (AZURE, TRITON, f"{ONE}|args|+", "--log-format=$(FORMAT)", "$(FORMAT)"),
+    "no such setting": (AZURE, FRONT, f"{ONE}|env|+", {"name": "COSMO_URL", "value": "x"}, "COSMO_URL is no setting"),
+    "no such option": (AZURE, FRONT, f"{ONE}|args|+", "--drain-second=3", "refused"),
+    "more workers than cores": (AZURE, FRONT, f"{ONE}|args|3", "--workers=8", "at most 4 cores"),
+    "config.yml: no such key": (
+        *(AZURE, "ConfigMap/tosia-dashboard", "data|config.yml", "limits: {max_body: 1}"),
+        "limits has no max_body",
+    ),
+    "no such account": (AZURE, FRONT, f"{POD}|serviceAccountName", "web", "no ServiceAccount web"),
+    "no such claim": (CPU, FRONT, f"{POD}|volumes|0", CLAIM, "no PersistentVolumeClaim call"),
+    "no such volume": (AZURE, FRONT, f"{ONE}|volumeMounts|0|name", "web", "mounts the volume web"),
+    "no such node class": (POOL, SPOT, f"{POD}|nodeClassRef|name", "gpu", "no AKSNodeClass gpu"),
+    "taint not tolerated": (AZURE, TRITON, f"{POD}|tolerations|1", GONE, "kubernetes.azure.com/scalesetpriority"),
+    "plugin not on spot nodes": (POOL, PLUGIN, f"{POD}|tolerations|1", GONE, "does not tolerate"),
+    "nodes that no pool has": (AZURE, TRITON, f"{POD}|nodeSelector|kubernetes.io/arch", "arm64", "arm64"),
+    "no limit on GPUs": (POOL, SPOT, "spec|limits", GONE, "no limit on GPUs"),
+    "Triton behind one address": (AZURE, "Service/triton", "spec|clusterIP", GONE, "is not headless"),
+    "no such flag": (AZURE, TRITON, f"{ONE}|args|+", "--grpc-max-age=3", "--grpc-max-age"),
+    "models by anybody": (AZURE, TRITON, f"{ONE}|args|1", "--model-control-mode=explicit", "could load a model"),
+    "repository without a folder": (AZURE, TRITON, f"{ONE}|volumeMounts|0", GONE, "nothing can be written"),
+    "repository without identity": (
+        *(AZURE, TRITON, "spec|template|metadata|labels|azure.workload.identity/use", GONE),
+        "gets no identity",
+    ),
+    "no GPU": (AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", GONE, "has not one GPU"),
+    "no time to end": (AZURE, TRITON, f"{POD}|terminationGracePeriodSeconds", 60, "killed before"),
+    "budget that blocks": (AZURE, "PodDisruptionBudget/frontend", "spec|maxUnavailable", 0, "never be drained"),
+    # what is unsafe
+    "image without a tag": (AZURE, FRONT, f"{ONE}|image", "tosia.azurecr.io/frontend", "not pinned"),
+    "image that moves": (PERF, "Job/perf-analyzer", f"{ONE}|image", "nvcr.io/nvidia/tritonserver:latest", "not pinned"),
+    "Secret in a file": (AZURE, "ServiceAccount/triton", "kind", "Secret", "a Secret is rendered"),
+    "key in a ConfigMap": (AZURE, "ConfigMap/frontend", "data|COSMO_KEY", "abc", "belongs in a Secret"),
+    "key in a variable": (AZURE, FRONT, f"{ONE}|env|+", {"name": "API_KEY", "value": "abc"}, "written out"),
+    "connection string": (AZURE, INGRESS, "metadata|annotations|a", "AccountKey=bGlrZQ==", "looks like a key"),
+    "no limits": (AZURE, TRITON, f"{ONE}|resources|limits", GONE, "has no limits of memory"),
+    "no requests": (CPU, TRITON, f"{POD}|initContainers|0|resources|requests", GONE, "release has no requests of cpu"),
+    "requests beyond limits": (AZURE, FRONT, f"{ONE}|resources|requests|memory", "4Gi", "requests more memory"),
+    "root": (AZURE, FRONT, f"{POD}|securityContext|runAsNonRoot", False, "may run as root"),
+    "writable root": (AZURE, TRITON, f"{ONE}|securityContext|readOnlyRootFilesystem", False, "write to its root"),
+    "folder of the node": (
+        AZURE,
+        FRONT,
+        f"{POD}|volumes|+",
+        {"name": "a", "hostPath": {"path": "/"}},
+        "hostPath is not",
+    ),
+    "capabilities": (AZURE, FRONT, f"{ONE}|securityContext|capabilities", GONE, "keeps capabilities"),
+    "all memory shared": (AZURE, TRITON, f"{POD}|volumes|2|emptyDir|sizeLimit", "8Gi", "all the memory"),
+}
+
+
+def spoil(one: dict[str, Any], path: str, value: Any) -> None:
+    *way, last = (int(step) if step.isdecimal() else step for step in path.split("|"))
+    place: Any = one
+    for step in way:
+        place = place[step]
+    if value is GONE:
+        del place[last]
+    elif last == "+":
+        place.append(value)
+    else:
+        place[last] = value
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found(mistake: str) -> None:
+    folder, what, path, value, said = MISTAKES[mistake]
+    changed = copy.deepcopy(bundles())
+    (spoilt,) = [one for one in changed if one.name == folder]
+    kind, _, name = what.partition("/")
+    (found,) = [
+        one
+        for one in spoilt.of(kind)
+        if one["metadata"]["name"] == name or (kind == "ConfigMap" and one["metadata"]["name"].startswith(f"{name}-"))
+    ]
+    spoil(found, path, value)
+    lines = judged(changed)
+    assert any(said in line and (line.startswith(folder) or folder == POOL) for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("base/frontend/service.yaml", "targetPort: http", "targetPort: web", "targetPort web"),
+        ("overlays/azure/kustomization.yaml", 'newTag: "1"', "newTag: latest", "is not pinned"),
+        ("overlays/azure/store-secrets.yaml", "name: frontend\nspec", "name: front-end\nspec", "can't be rendered"),
+        ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
+        ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
+    ],
+)
+def test_a_mistake_in_a_file_fails_the_verb(tmp_path: Path, file: str, old: str, new: str, said: str) -> None:
+    """`make manifests` as CI would run it, on a copy."""
+    root = tmp_path / "k8s"
+    shutil.copytree(K8S, root, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (root / file).read_text()
+    assert text.count(old) == 1
+    (root / file).write_text(text.replace(old, new))
+    run = verb(root, "--crds", str(definitions()))
+    assert run.returncode == 1, run.stderr
+    assert said in run.stdout
+    assert "Traceback" not in run.stderr
+
+
+def test_without_definitions_it_says_so_and_ci_does_not_pass() -> None:
+    assert "without definitions" in verb(K8S, CI="false").stderr
+    run = verb(K8S, CI="true")
+    assert (run.returncode, "definitions of custom kinds are missing" in run.stderr) == (2, True)
+
+
+def verb(root: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "k8s.validate", "--kubectl", kubectl(), "--root", str(root), *options]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )

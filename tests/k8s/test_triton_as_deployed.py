@@ -1,0 +1,104 @@
+"""The real Triton takes the arguments of the Deployment, and keeps closed what they close."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from k8s.validate.agreement import TRITON_FLAGS, TRITON_METRICS
+from laptop.service import CHECKOUT
+from local_triton import TritonServer
+from runtime.contract import read_contract
+from runtime.triton_classifier import TritonClassifier
+from tests.k8s.rendering import one
+
+POD_UID = "5f4dcc3b-5aa7-65d6-1d83-27deb882cf99"
+REPOSITORY = CHECKOUT / "model_repository"
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """With the arguments of the Deployment that a laptop can take: all but where the repository lies."""
+    (container,) = one("overlays/azure", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    arguments = [one.replace("$(POD_UID)", POD_UID) for one in container["args"]]
+    own = ("--model-repository", "--model-control-mode", "--disable-auto-complete-config", "--exit-timeout-secs")
+    rest = [argument for argument in arguments if argument.partition("=")[0] not in own]
+    assert len(rest) == 4
+    log = tmp_path_factory.mktemp("log") / "triton.log"
+    with TritonServer(REPOSITORY, log=log, extra_args=rest) as server:
+        yield server
+
+
+def test_inference_configuration_and_statistics_are_open(triton: TritonServer) -> None:
+    contract = read_contract(REPOSITORY)
+    classifier = TritonClassifier(triton.grpc_url)
+    try:
+        assert classifier.contract() == contract
+        spectrograms = np.zeros((3, contract.n_mels, contract.n_frames), np.uint8)
+        assert len(classifier.classify(spectrograms).cough) == 3
+    finally:
+        classifier.close()
+    with InferenceServerClient(triton.grpc_url) as client:  # what perf_analyzer asks
+        assert client.get_inference_statistics("cough_cnn").model_stats[0].inference_count >= 3
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda client, headers: client.get_model_repository_index(headers=headers),
+        lambda client, headers: client.get_system_shared_memory_status(headers=headers),
+        lambda client, headers: client.register_system_shared_memory("a", "/a", 8, headers=headers),
+        lambda client, headers: client.get_cuda_shared_memory_status(headers=headers),
+        lambda client, headers: client.load_model("cough_cnn", headers=headers),
+        lambda client, headers: client.update_log_settings({"log_verbose_level": 9}, headers=headers),
+    ],
+)
+def test_control_and_shared_memory_are_closed_to_whoever_does_not_know_the_pod(triton: TritonServer, action) -> None:  # type: ignore[no-untyped-def]
+    with InferenceServerClient(triton.grpc_url) as client:
+        for headers in (None, {"triton-grpc-protocol-tosia": "guess"}):
+            with pytest.raises(InferenceServerException, match="This protocol is restricted"):
+                action(client, headers)
+
+
+def test_who_reads_the_pods_uid_may_ask_for_the_index(triton: TritonServer) -> None:
+    with InferenceServerClient(triton.grpc_url) as client:
+        index = client.get_model_repository_index(headers={"triton-grpc-protocol-tosia": POD_UID})
+    assert [model.name for model in index.models] == ["cough_cnn"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/repository/index", "/v2/systemsharedmemory/status", "/v2/cudasharedmemory/status"]
+)
+def test_the_http_port_is_closed_alike(triton: TritonServer, path: str) -> None:
+    method = "POST" if "index" in path else "GET"
+    answer = httpx.request(method, f"http://{triton.http_url}{path}", trust_env=False)
+    assert answer.status_code in (400, 403), answer.text
+    assert httpx.get(f"http://{triton.http_url}/v2/health/ready", trust_env=False).status_code == 200
+
+
+def test_the_metrics_that_rules_ask_for_are_there(triton: TritonServer) -> None:
+    text = httpx.get(f"http://127.0.0.1:{triton.metrics_port}/metrics", trust_env=False).text
+    there = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    missing = TRITON_METRICS - there
+    assert all(name.startswith("nv_gpu_") for name in missing), missing  # those need a GPU
+
+
+def test_the_flags_are_the_servers_own() -> None:
+    """24.10 here; 26.08 keeps them (docs/decisions/0014-kubernetes.md)."""
+    site = next((CHECKOUT / ".venv-triton" / "lib").glob("python3*")) / "site-packages"
+    server = site / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    run = subprocess.run(
+        [server, "--help"],
+        env={"LD_LIBRARY_PATH": str(site / "nvidia_pytriton.libs"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = run.stdout + run.stderr
+    assert [flag for flag in sorted(TRITON_FLAGS) if f"{flag} " not in said and f"{flag}\n" not in said] == []
