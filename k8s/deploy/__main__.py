@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import time
@@ -55,15 +56,10 @@ def namespace(target: Target, _: Mapping[str, str]) -> int:
 def secrets(values: Values, _: Mapping[str, str]) -> int:
     """From the environment to the API server: not in a file, not on a command line, not in an annotation."""
     metadata = {"name": "tosia", "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
-    Kubectl(values.target.context).apply_object(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "Opaque",
-            "metadata": metadata,
-            "stringData": dict(values.secrets),
-        }
-    )
+    # `data`, not `stringData`: a key that is left out the next time is then removed from the cluster, too.
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in values.secrets.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
+    Kubectl(values.target.context).apply_object(secret)
     return 0
 
 

@@ -3,8 +3,9 @@
 files.py        what kustomize passes over in silence
 objects.py      what is rendered, and how to look into it
 schemas.py      Kubernetes' own kinds (strictly, two versions), custom kinds, Karpenter's labels
+admission.py    what the API server refuses though it fits the schema
 references.py   selectors, ports and names that must exist
-safety.py       images, secrets, resources, security, disruption
+safety.py       images, secrets, resources, security, disruption, network
 agreement.py    with config.yml, the front end's settings, the rules, the nodes
 __main__.py     `make manifests`
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from k8s.validate import agreement, files, references, safety, schemas
+from k8s.validate import admission, agreement, files, references, safety, schemas
 from k8s.validate.objects import Bundle, RenderError, folders, render
 
 K8S = Path(__file__).resolve().parents[1]
@@ -26,6 +26,7 @@ def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[st
         yield from schemas.custom(bundles, schemas.read_definitions(definitions))
         yield from schemas.karpenter(bundles, definitions)
     for check in (
+        admission.admission,
         references.selectors,
         references.ports,
         references.references,
@@ -34,10 +35,13 @@ def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[st
         safety.resources,
         safety.security,
         safety.disruption,
+        safety.network,
         agreement.metrics,
         agreement.nodes,
         agreement.addresses,
         agreement.triton,
+        agreement.scaled_to_zero,
+        agreement.monitoring,
     ):
         yield from check(bundles)
     yield from agreement.configuration(bundles, K8S.parent / "config.yml")

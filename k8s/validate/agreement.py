@@ -162,6 +162,27 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
                 )
 
 
+def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """A front end whose Triton may be away when it starts must be told so, and only such a one."""
+    for bundle in bundles:
+        for scaler in bundle.of("ScaledObject"):
+            to_zero = scaler["spec"].get("minReplicaCount", 0) == 0
+            told = any((one.get("data") or {}).get("TRITON_MAY_SLEEP") == "1" for one in bundle.of("ConfigMap"))
+            if to_zero != told:
+                yield bundle.says(
+                    scaler,
+                    f"minReplicaCount is {0 if to_zero else 'above 0'}, but TRITON_MAY_SLEEP is {'' if told else 'not '}1",
+                )
+
+
+def monitoring(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """kube-prometheus-stack takes up what has its label, and nothing else."""
+    for bundle in bundles:
+        for one in bundle.of("PodMonitor", "ServiceMonitor", "PrometheusRule"):
+            if (one["metadata"].get("labels") or {}).get("release") != "kube-prometheus-stack":
+                yield bundle.says(one, "has no label release: kube-prometheus-stack, so Prometheus passes it over")
+
+
 def addresses(bundles: Sequence[Bundle]) -> Iterator[str]:
     """TRITON_URL names a headless Service of the folder, and one of its ports."""
     for bundle in bundles:
@@ -197,6 +218,10 @@ def _of_triton(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
     arguments = dict(argument.partition("=")[::2] for argument in container.get("args", []))
     for flag in sorted(arguments.keys() - TRITON_FLAGS):
         yield f"{flag} is no flag of Triton that we know"
+    for flag in ("--grpc-restricted-protocol", "--http-restricted-api"):
+        closed = arguments.get(flag, "").partition(":")[0].split(",")
+        if bundle.of("Service") and not {"model-repository", "shared-memory"} <= set(closed):
+            yield f"{flag} leaves model-repository or shared-memory open"
     if arguments.get("--model-control-mode") != "none":
         yield "--model-control-mode is not none: whoever reaches it could load a model"
     variables = {one["name"]: _value(bundle, one) for one in container.get("env", [])}

@@ -1,11 +1,11 @@
-"""Images, secrets, resources, security, disruption: what a cluster takes as it is, and what then goes wrong."""
+"""Images, secrets, resources, security, disruption, network: what a cluster takes as it is, and what then goes wrong."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 
-from k8s.validate.objects import Bundle, Object, Pod, strings
+from k8s.validate.objects import Bundle, Object, Pod, matches, strings
 
 _TAG = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*:(?P<tag>[\w][\w.-]{0,127})(@sha256:[0-9a-f]{64})?")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -96,6 +96,48 @@ def security(bundles: Sequence[Bundle]) -> Iterator[str]:
             if pod.owner["metadata"].get("namespace") in strict:
                 for problem in _against_restricted(pod):
                     yield bundle.says(pod.owner, problem)
+
+
+def network(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Our pods are closed in both directions but for what a policy names; nothing but the ingress is open to the world."""
+    closed = [
+        policy
+        for bundle in bundles
+        for policy in bundle.of("NetworkPolicy")
+        if set(policy["spec"].get("policyTypes", [])) == {"Ingress", "Egress"}
+    ]
+    ours = {
+        one["metadata"]["name"]
+        for bundle in bundles
+        for one in bundle.of("Namespace")
+        if one["metadata"]["name"] == "tosia"
+    }
+    for bundle in bundles:
+        for pod in bundle.pods():
+            namespace = pod.owner["metadata"].get("namespace")
+            if namespace in ours and not any(
+                policy["metadata"].get("namespace") == namespace
+                and matches(policy["spec"].get("podSelector"), pod.labels)
+                for policy in (
+                    closed if not bundle.of("Namespace") else [one for one in closed if one in bundle.objects]
+                )
+            ):
+                yield bundle.says(pod.owner, "no NetworkPolicy closes it in both directions")
+        for policy in bundle.of("NetworkPolicy"):
+            for rule in policy["spec"].get("ingress", []):
+                peers = rule.get("from", [])
+                if not peers or any(peer in ({}, {"podSelector": {}}, {"namespaceSelector": {}}) for peer in peers):
+                    yield bundle.says(policy, "lets everybody in")
+                if not rule.get("ports"):
+                    yield bundle.says(policy, "lets in on every port")
+            for rule in policy["spec"].get("egress", []):
+                if not rule.get("ports"):
+                    yield bundle.says(policy, "lets out on every port")
+        for service in bundle.of("Service"):
+            if service["spec"].get("type", "ClusterIP") not in ("ClusterIP", "ExternalName"):
+                yield bundle.says(
+                    service, f"is open to the world ({service['spec']['type']}): the ingress is the way in"
+                )
 
 
 def _against_restricted(pod: Pod) -> Iterator[str]:

@@ -39,7 +39,8 @@ WORKLOAD = {
     "COSMO_ENDPOINT": SEED["COSMO_ENDPOINT"],
     "BUILD_NUMBER": "42",
 }
-SECRETS = (SEED["API_KEY"], KEY, CONNECTION)
+PLAIN = (SEED["API_KEY"], KEY, CONNECTION)
+SECRETS = (*PLAIN, *(base64.b64encode(one.encode()).decode() for one in PLAIN))
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
 STUB = """#!/bin/bash
@@ -110,6 +111,10 @@ class Cluster:
         return {key: one for call in self.calls("apply") for key, one in call.objects.items()}
 
 
+def opened(secret: dict[str, Any]) -> dict[str, str]:
+    return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
     return Cluster(tmp_path)
@@ -147,7 +152,7 @@ def test_what_is_applied_is_what_the_front_end_reads(cluster: Cluster) -> None:
         assert cluster.make("all", environ).returncode == 0
         applied = cluster.applied()
         (name,) = [name for kind, name in applied if kind == "ConfigMap" and name.startswith("frontend-")]
-        variables = {**applied["ConfigMap", name]["data"], **applied["Secret", "tosia"]["stringData"]}
+        variables = {**applied["ConfigMap", name]["data"], **opened(applied["Secret", "tosia"])}
         assert variables.keys() <= VARIABLES
         settings = read_settings(variables)
         assert settings.azure is not None
@@ -161,7 +166,7 @@ def test_secrets_go_to_stdin_alone(cluster: Cluster) -> None:
     holders = [call for call in cluster.calls() if any(secret in call.stdin for secret in SECRETS)]
     assert len(holders) == 1
     assert list(holders[0].objects) == [("Secret", "tosia")]
-    assert holders[0].objects["Secret", "tosia"]["stringData"] == {
+    assert opened(holders[0].objects["Secret", "tosia"]) == {
         name: SEED[name] for name in ("API_KEY", "BLOB_CONNECTION", "COSMO_KEY")
     }
     for call in cluster.calls():
@@ -194,7 +199,7 @@ def test_without_keys_by_workload_identity(cluster: Cluster) -> None:
     run = cluster.make("all", {**WORKLOAD, "TRITON_CLIENT_ID": CLIENT_ID, "FRONTEND_CLIENT_ID": CLIENT_ID})
     assert run.returncode == 0, run.stderr
     applied = cluster.applied()
-    assert applied["Secret", "tosia"]["stringData"] == {"API_KEY": SEED["API_KEY"]}
+    assert opened(applied["Secret", "tosia"]) == {"API_KEY": SEED["API_KEY"]}
     for account in ("frontend", "triton"):
         annotations = applied["ServiceAccount", account]["metadata"]["annotations"]
         assert annotations == {"azure.workload.identity/client-id": CLIENT_ID}

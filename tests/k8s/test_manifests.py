@@ -59,6 +59,20 @@ MISTAKES: dict[str, tuple[str, str, str, Any, str]] = {
     "custom: no such value": (POOL, NODES, "spec|imageFamily", "Debian", "Debian"),
     "label that Karpenter refuses": (POOL, SPOT, f"{POD}|requirements|+", REQUIREMENT, "sku-gpu is not a label"),
     "no namespace": (AZURE, "Service/triton", "metadata|namespace", GONE, "has no namespace"),
+    "restart policy of a Job": (PERF, "Job/perf-analyzer", f"{POD}|restartPolicy", "Always", "Never or OnFailure"),
+    "restart policy": (AZURE, FRONT, f"{POD}|restartPolicy", "Never", "only be Always"),
+    "no way to roll": (AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", 0, "can't be rolled"),
+    "two kinds of budget": (AZURE, "PodDisruptionBudget/triton", "spec|minAvailable", 1, "only one of them"),
+    "variable twice": (AZURE, TRITON, f"{ONE}|env|+", {"name": "POD_UID", "value": "x"}, "POD_UID is there 2 times"),
+    "no quantity": (AZURE, FRONT, f"{ONE}|resources|limits|memory", "3GB", "is no quantity"),
+    "half a GPU": (AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", "0.5", "comes whole"),
+    "ports without names": (AZURE, "Service/triton", "spec|ports|1|name", GONE, "each needs a name"),
+    "no addresses": (AZURE, POLICY, "spec|egress|0|to|0|ipBlock|cidr", "0.0.0.0/33", "not a range of addresses"),
+    "no such profile": (
+        *(AZURE, "Namespace/tosia", "metadata|labels|pod-security.kubernetes.io/enforce", "strict"),
+        "baseline, privileged, restricted",
+    ),
+    "no such priority": (AZURE, FRONT, f"{POD}|priorityClassName", "high", "PriorityClass high"),
     # what it takes, and what then does not work
     "selector not its pods'": (AZURE, TRITON, f"spec|selector|{LABELS}", "tritons", "does not match its own"),
     "Service of nothing": (AZURE, "Service/frontend", "spec|selector|app.kubernetes.io/name", "web", "matches no pod"),
@@ -136,10 +150,15 @@ MISTAKES: dict[str, tuple[str, str, str, Any, str]] = {
         *(AZURE, TRITON, "spec|template|metadata|labels|azure.workload.identity/use", GONE),
         "gets no identity",
     ),
+    "Triton's control is open": (AZURE, TRITON, f"{ONE}|args|6", "--log-info=1", "--grpc-restricted-protocol leaves"),
+    "asleep unexpectedly": (AZURE, SCALER, "spec|minReplicaCount", 0, "TRITON_MAY_SLEEP is not 1"),
+    "rules passed over": (AZURE, RULES, "metadata|labels|release", GONE, "passes it over"),
     "no GPU": (AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", GONE, "has not one GPU"),
     "no time to end": (AZURE, TRITON, f"{POD}|terminationGracePeriodSeconds", 60, "killed before"),
     "budget that blocks": (AZURE, "PodDisruptionBudget/frontend", "spec|maxUnavailable", 0, "never be drained"),
     # what is unsafe
+    "Triton open to the world": (AZURE, "Service/triton", "spec|type", "LoadBalancer", "open to the world"),
+    "everybody let in": (AZURE, POLICY, "spec|ingress|0|from", [], "lets everybody in"),
     "image without a tag": (AZURE, FRONT, f"{ONE}|image", "tosia.azurecr.io/frontend", "not pinned"),
     "image that moves": (PERF, "Job/perf-analyzer", f"{ONE}|image", "nvcr.io/nvidia/tritonserver:latest", "not pinned"),
     "Secret in a file": (AZURE, "ServiceAccount/triton", "kind", "Secret", "a Secret is rendered"),
@@ -190,6 +209,12 @@ def test_a_mistake_is_found(mistake: str) -> None:
     spoil(found, path, value)
     lines = judged(changed)
     assert any(said in line and (line.startswith(folder) or folder == POOL) for line in lines), lines
+
+
+def test_pods_that_no_policy_closes_are_found() -> None:
+    changed = [Bundle(one.name, [part for part in one.objects if part["kind"] != "NetworkPolicy"]) for one in bundles()]
+    lines = [line for line in judged(changed) if "no NetworkPolicy closes it" in line]
+    assert {line.split(": ")[1] for line in lines} >= {"Deployment/frontend", "Deployment/triton", "Job/perf-analyzer"}
 
 
 @pytest.mark.parametrize(
