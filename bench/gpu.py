@@ -76,19 +76,24 @@ def markdown(figures: Figures) -> str:
     rows = [f"On {figures.device}, coughs/s.", "", "| batch | float32 | float16 |", "| ---: | ---: | ---: |"]
     for batch in figures.bare["float32"]:
         rows.append(f"| {batch} | {figures.bare['float32'][batch]:.0f} | {figures.bare['float16'][batch]:.0f} |")
-    clients = list(next(iter(figures.through_triton.values())))
-    rows += [
-        "",
+    rows += ["", *delay_table(figures.through_triton)]
+    return "\n".join([*rows, "", f"Best delay: {figures.best_delay_us} µs. Triton's share: {figures.share:.2f}."])
+
+
+def delay_table(through_triton: Throughputs) -> list[str]:
+    """Medians, lowest and highest, by queue delay and clients."""
+    clients = list(next(iter(through_triton.values())))
+    rows = [
         f"| queue delay µs | {' | '.join(f'{n} clients' for n in clients)} |",
         "| ---: " * (len(clients) + 1) + "|",
     ]
-    for delay, by_clients in figures.through_triton.items():
+    for delay, by_clients in through_triton.items():
         cells = [
             f"{statistics.median(by_clients[n]):.0f} ({min(by_clients[n]):.0f}-{max(by_clients[n]):.0f})"
             for n in clients
         ]
         rows.append(f"| {delay} | {' | '.join(cells)} |")
-    return "\n".join([*rows, "", f"Best delay: {figures.best_delay_us} µs. Triton's share: {figures.share:.2f}."])
+    return rows
 
 
 def has_gpu() -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sysconfig
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,17 +11,17 @@ from shutil import copyfile
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
-from bench.gpu import BATCHES, CLIENTS, DELAYS_US, Figures, best_delay
+from bench.gpu import BATCHES, Figures, best_delay
 from bench.gpu_network import load_network, throughput
-from bench.perf_analyzer import SPECTROGRAMS, Level, changed_repository, measure
+from bench.gpu_triton import by_delay, read_images
+from bench.perf_analyzer import changed_repository
 from bench.perf_binary import MissingToolError, PerfToolError
-from local_triton import ConfigurationError, TritonError, TritonServer
+from local_triton import ConfigurationError, TritonError
 from runtime.config import MODEL_REPOSITORY, ROOT
-from runtime.contract import INPUT, MODEL_NAME, newest_version, read_contract
+from runtime.contract import MODEL_NAME, newest_version, read_contract
 from training.checkpoint import CheckpointError
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
@@ -53,23 +51,11 @@ def take(device: str, seconds: float, rounds: int, batches: Sequence[int] = BATC
             batch: throughput(network, np.resize(images, (batch, *images.shape[1:])), device, seconds)
             for batch in batches
         }
-    through_triton: dict[int, dict[int, list[float]]] = {delay: {n: [] for n in CLIENTS} for delay in DELAYS_US}
-    for _ in range(rounds):
-        for delay in DELAYS_US:
-            for level in levels(device, delay, seconds):
-                through_triton[delay][level.concurrency].append(level.throughput)
+    through_triton = by_delay(partial(torch_repository, device=device), seconds, rounds)
     return Figures(device_name(device) or device, bare, through_triton, best_delay(through_triton))
 
 
-def levels(device: str, delay_us: int, seconds: float) -> list[Level]:
-    """The float32 network through Triton's Python backend, with a queue delay of so many µs, at CLIENTS."""
-    with tempfile.TemporaryDirectory(prefix="tosia-bench-") as folder:
-        repository = torch_repository(Path(folder) / "repository", device, delay_us)
-        with TritonServer(repository, log=Path(folder) / "triton.log", start_timeout_s=180.0) as server:
-            return measure(server.grpc_url, CLIENTS, window_ms=int(seconds * 1000))
-
-
-def torch_repository(into: Path, device: str, delay_us: int) -> Path:
+def torch_repository(into: Path, delay_us: int, *, device: str) -> Path:
     """The selected release, but run by gpu_model.py with another queue delay; everything else as it is deployed."""
     changed_repository(MODEL_REPOSITORY, into, partial(_run_by_torch, device=device, delay_us=delay_us))
     copyfile(MODEL, into / MODEL_NAME / str(newest_version(into)) / "model.py")
@@ -86,9 +72,3 @@ def _run_by_torch(config: pb.ModelConfig, device: str, delay_us: int) -> None:
     for key, value in (("device", device), ("checkpoint", str(CHECKPOINT)), ("half", "false")):
         config.parameters[key].string_value = value
     config.parameters["python_path"].string_value = json.dumps(paths)
-
-
-def read_images(shape: tuple[int, int], file: Path = SPECTROGRAMS) -> NDArray[np.uint8]:
-    """uint8 [shape=(n, n_mels, n_frames)]: what perf_analyzer sends."""
-    steps = json.loads(file.read_text(encoding="ascii"))["data"]
-    return np.stack([np.frombuffer(base64.b64decode(one[INPUT]["b64"]), np.uint8).reshape(shape) for one in steps])

@@ -19,7 +19,7 @@ import numpy as np
 from export.candidate import load_candidate, torch_scores
 from export.command import run_command
 from export.errors import ExportError
-from export.gate import judge_half, judge_onnx, judge_served
+from export.gate import judge_half, judge_onnx, judge_padded, judge_served
 from export.golden import Spectrograms, golden_set, sample_spectrograms
 from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
@@ -27,7 +27,9 @@ from export.release import onnx_contents, plan_contents, published_metrics, writ
 from export.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
 from export.to_half import HalfCoughCNN
 from export.to_onnx import to_onnx
+from export.to_padded import to_padded
 from export.to_tensorrt import build_plan, plan_scores, require_gpu
+from export.triton_config import CUDA_CONFIG
 from local_triton import ConfigurationError, TritonError, TritonServer
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY, ROOT
@@ -58,18 +60,24 @@ def export_onnx(checkpoint: Path, repository: Path, releases: Path) -> None:
     """Raises: ExportError, RuntimeFailure, TritonError; then nothing was written."""
     network, facts = load_candidate(checkpoint)
     model, half = to_onnx(network, *facts.image), to_onnx(HalfCoughCNN(network), *facts.image)
+    padded = to_padded(model)
     spectrograms, expected = _judged_by(network, facts)
     parity = _shown(judge_onnx(model, facts, spectrograms, expected))
+    parity += _shown(judge_padded(padded, facts, spectrograms, expected))
     parity += _shown(judge_half(half, facts, spectrograms, expected))
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "repository"
-        write_release(trial, 1, onnx_contents(model, half, facts))
+        write_release(trial, 1, onnx_contents(model, padded, half, facts))
         with TritonServer(trial, log=ROOT / "build" / "export-triton.log") as server:
             parity += _shown(judge_served(server.grpc_url, facts, spectrograms, expected))
+        # As GPU nodes serve it, on this machine's CPU: what CUDA makes of the same file only a GPU can say.
+        cuda = [f"--model-config-name={CUDA_CONFIG}"]
+        with TritonServer(trial, log=ROOT / "build" / "export-triton.log", extra_args=cuda) as server:
+            parity += _shown(judge_served(server.grpc_url, facts, spectrograms, expected, "Triton, padded"))
     metrics = published_metrics(METRICS, facts)
     with one_at_a_time(releases):
         number = next_number(releases, repository)
-        write_release(releases / str(number), number, onnx_contents(model, half, facts, metrics, parity))
+        write_release(releases / str(number), number, onnx_contents(model, padded, half, facts, metrics, parity))
         select_release(read_release(releases / str(number)), repository, releases)
     print(f"Release {number} ({len(model) / 1e6:.1f} MB) is written and selected: {repository.name}/ serves it.")
 

@@ -16,7 +16,7 @@ from export.golden import Spectrograms
 from export.model_facts import ModelFacts
 from export.onnx_runtimes import RUNTIMES, score_with
 from export.parity import Parity, compare, require_half_parity, require_parity
-from export.triton_config import onnx_config
+from export.triton_config import cuda_config, onnx_config
 from runtime.classify import Classifier, Scores, join_scores
 from runtime.contract import MODEL_NAME
 from runtime.triton_classifier import TritonClassifier
@@ -36,6 +36,14 @@ def judge_onnx(model: bytes, facts: ModelFacts, spectrograms: Spectrograms, expe
         yield require_parity(compare(expected, found, facts, f"ONNX Runtime {version}"))
 
 
+def judge_padded(padded: bytes, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores) -> Iterator[Parity]:
+    """The file for GPUs, against its configuration, and as a CPU computes it. Raises: GateError."""
+    check_config(cuda_config(facts, ""), onnx.load_model_from_string(padded))
+    for version in RUNTIMES:
+        found = score_with(version, padded, spectrograms)
+        yield require_parity(compare(expected, found, facts, f"padded, ONNX Runtime {version}"))
+
+
 def judge_half(half: bytes, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores) -> Iterator[Parity]:
     """The half-precision file, as a CPU computes it. Raises: GateError."""
     for version in RUNTIMES:
@@ -43,11 +51,13 @@ def judge_half(half: bytes, facts: ModelFacts, spectrograms: Spectrograms, expec
         yield require_half_parity(compare(expected, found, facts, f"float16, ONNX Runtime {version}"))
 
 
-def judge_served(url: str, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores) -> Iterator[Parity]:
-    """The model as Triton at `url` (host:port of its gRPC) answers. Raises: GateError, InferenceError."""
+def judge_served(
+    url: str, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores, what: str = "Triton"
+) -> Iterator[Parity]:
+    """The model as Triton at `url` (host:port of its gRPC) answers. what: as it is called. Raises: GateError, InferenceError."""
     with TritonClassifier(url) as classifier, closing(InferenceServerClient(url)) as client:
         before = _merged(client)
-        yield from judge_classifier(classifier, facts, spectrograms, expected)
+        yield from judge_classifier(classifier, facts, spectrograms, expected, what)
         requests, runs = (now - then for now, then in zip(_merged(client), before, strict=True))
     if runs >= requests:
         raise GateError(
@@ -62,21 +72,21 @@ def _merged(client: InferenceServerClient) -> tuple[int, int]:
 
 
 def judge_classifier(
-    classifier: Classifier, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores
+    classifier: Classifier, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores, what: str = "Triton"
 ) -> Iterator[Parity]:
     """In full batches, alone, and among other callers' spectrograms at any place. Raises: GateError, InferenceError."""
     found = classifier.classify(spectrograms)
-    yield require_parity(compare(expected, found, facts, "Triton, in full batches"))
+    yield require_parity(compare(expected, found, facts, f"{what}, in full batches"))
 
     n = len(spectrograms)
     chosen = np.linspace(0, n - 1, min(n, N_ALONE)).astype(int)
     alone = join_scores([classifier.classify(spectrograms[i : i + 1]) for i in chosen])
-    yield require_parity(compare(_rows(expected, chosen), alone, facts, "Triton, each spectrogram alone"))
+    yield require_parity(compare(_rows(expected, chosen), alone, facts, f"{what}, each spectrogram alone"))
 
     order, parts = _crowd(n)
     with ThreadPoolExecutor(N_CALLERS) as callers:
         crowd = join_scores(list(callers.map(lambda rows: classifier.classify(spectrograms[rows]), parts)))
-    yield require_parity(compare(_rows(expected, order), crowd, facts, "Triton, among other callers' spectrograms"))
+    yield require_parity(compare(_rows(expected, order), crowd, facts, f"{what}, among other callers' spectrograms"))
 
 
 def _crowd(n: int) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -18,7 +18,17 @@ from tritonclient.grpc import model_config_pb2 as pb
 from export.errors import ReleaseError
 from export.model_facts import ModelFacts
 from export.parity import Parity
-from export.triton_config import LABEL_FILE, PROVIDER_CONFIG, config_text, onnx_config, plan_config, provider_config
+from export.triton_config import (
+    CUDA_CONFIG,
+    LABEL_FILE,
+    PADDED_FILE,
+    PROVIDER_CONFIG,
+    config_text,
+    cuda_config,
+    onnx_config,
+    plan_config,
+    provider_config,
+)
 from runtime.contract import MODEL_NAME, read_contract
 from runtime.version import SOFTWARE_VERSION
 
@@ -30,7 +40,8 @@ HALF_FILE = "half.onnx"
 class Contents:
     """What a release is made of.
 
-    model: the file's bytes; configs: file name under `cough_cnn/` -> configuration, `config.pbtxt` among them
+    model: the file's bytes; beside: further files that some configuration serves instead
+    configs: file name under `cough_cnn/` -> configuration, `config.pbtxt` among them
     files: further files under `cough_cnn/`; metrics: figures of the checkpoint; parity: what the gate measured
     more: further fields of the manifest
     """
@@ -38,6 +49,7 @@ class Contents:
     model: bytes
     facts: ModelFacts
     configs: Mapping[str, pb.ModelConfig]
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     parity: Sequence[Parity] = ()
@@ -46,21 +58,25 @@ class Contents:
 
 def onnx_contents(
     model: bytes,
+    padded: bytes,
     half: bytes,
     facts: ModelFacts,
     metrics: Mapping[str, Any] | None = None,
     parity: Sequence[Parity] = (),
 ) -> Contents:
-    """A release of an ONNX file, with the configuration that runs it through TensorRT's provider beside the plain one.
+    """A release of an ONNX file, with the configurations that run it on CUDA and through TensorRT's provider beside the plain one.
 
+    padded: the same for CUDA (to_padded.py)
     half: the same in half precision, which Triton does not load: a plan is built from it (k8s/tensorrt-plan).
     """
     sha256 = hashlib.sha256(model).hexdigest()
     configs = {
         "config.pbtxt": onnx_config(facts, sha256),
+        f"configs/{CUDA_CONFIG}.pbtxt": cuda_config(facts, sha256),
         f"configs/{PROVIDER_CONFIG}.pbtxt": provider_config(facts, sha256),
     }
-    return Contents(model, facts, configs, {HALF_FILE: half}, metrics or {}, parity, {"format": "onnx"})
+    beside, files = {PADDED_FILE: padded}, {HALF_FILE: half}
+    return Contents(model, facts, configs, beside, files, metrics or {}, parity, {"format": "onnx"})
 
 
 def plan_contents(
@@ -69,7 +85,7 @@ def plan_contents(
     """A release of a TensorRT plan. made_of: SHA-256 of the ONNX file of the release that it was built from."""
     config = plan_config(facts, hashlib.sha256(plan).hexdigest(), gpu)
     more = {"format": "tensorrt", "gpu": gpu, "made_of": made_of}
-    return Contents(plan, facts, {"config.pbtxt": config}, {}, metrics, parity, more)
+    return Contents(plan, facts, {"config.pbtxt": config}, {}, {}, metrics, parity, more)
 
 
 def write_release(target: Path, number: int, contents: Contents) -> None:
@@ -85,6 +101,8 @@ def write_release(target: Path, number: int, contents: Contents) -> None:
     version = folder / str(number)
     version.mkdir(parents=True)
     (version / contents.configs["config.pbtxt"].default_model_filename).write_bytes(contents.model)
+    for name, data in contents.beside.items():
+        (version / name).write_bytes(data)
     for name, config in contents.configs.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(config_text(config), encoding="utf-8")

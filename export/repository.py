@@ -165,9 +165,9 @@ def problems_of(release: Release) -> Iterator[str]:
     except ModelContractError as error:
         yield str(error)
         return
-    model = [digest for name, digest in found.items() if name.startswith(f"{MODEL_NAME}/{release.number}/")]
-    if model != [contract.model.sha256]:
-        yield f"config.pbtxt names another model file than the one in {MODEL_NAME}/{release.number}/."
+    served = {digest for name, digest in found.items() if name.startswith(f"{MODEL_NAME}/{release.number}/")}
+    if contract.model.sha256 not in served:
+        yield f"config.pbtxt names another model file than what is in {MODEL_NAME}/{release.number}/."
     for name, ours in (("checkpoint_sha256", contract.checkpoint_sha256), ("data_sha256", contract.data_sha256)):
         if release.manifest.get(name) != ours:
             yield f"the manifest's {name} is not the one in config.pbtxt."

@@ -1,4 +1,4 @@
-"""The one typed source of every `config.pbtxt`: of the ONNX model, of the same through TensorRT's provider, of a TensorRT plan."""
+"""The one typed source of every `config.pbtxt`: of the ONNX model on a CPU, on CUDA, through TensorRT's provider; of a plan."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ OPTIMAL_BATCH_SIZE = 16  # what TensorRT tunes its kernels for
 QUEUE_DELAY_US = 100  # measured: docs/decisions/0011-releases.md
 LABEL_FILE = "labels.txt"
 ONNX_FILE = "model.onnx"
+PADDED_FILE = "padded.onnx"
 PLAN_FILE = "model.plan"
 
-# `tritonserver --model-config-name=tensorrt` reads cough_cnn/configs/tensorrt.pbtxt instead of config.pbtxt.
+# `tritonserver --model-config-name=cuda` reads cough_cnn/configs/cuda.pbtxt instead of config.pbtxt.
+CUDA_CONFIG = "cuda"
 PROVIDER_CONFIG = "tensorrt"
 ENGINE_CACHE = "/var/cache/tensorrt"  # a volume, k8s/overlays/tensorrt-provider
 ENGINE_WORKSPACE_BYTES = 1 << 30
@@ -31,7 +33,7 @@ HEADER = """\
 
 
 def onnx_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
-    """The configuration of the ONNX model: CUDA where there is a GPU, one CPU thread an instance elsewhere."""
+    """The configuration of the ONNX model: for CPUs, one thread an instance. It runs on a GPU, too, but see `cuda_config`."""
     config = _config(facts, model_sha256)
     config.backend = "onnxruntime"
     config.default_model_filename = ONNX_FILE
@@ -39,6 +41,17 @@ def onnx_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
     config.parameters[
         "intra_op_thread_count"
     ].string_value = "1"  # read by the backend; the rest by runtime/contract.py
+    return config
+
+
+def cuda_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
+    """The same network on a GPU, by ONNX Runtime's CUDA provider: batches of one size, and no waiting (both measured: docs/gpu.md).
+
+    model_sha256: of the plain file, which is what a record names: to_padded.py adds nothing that is learnt
+    """
+    config = onnx_config(facts, model_sha256)
+    config.default_model_filename = PADDED_FILE
+    config.dynamic_batching.max_queue_delay_microseconds = 0
     return config
 
 

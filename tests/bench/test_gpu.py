@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import gpu
+from bench import gpu, gpu_onnx
 from laptop.service import CHECKOUT
 
 BARE = {"float32": {1: 1000.0, 64: 8000.0}, "float16": {1: 1100.0, 64: 16000.0}}
@@ -80,3 +80,19 @@ def test_a_gpu_is_what_the_drivers_program_lists(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpu.has_gpu() is found
+
+
+def test_the_release_on_a_gpu_says_so_too_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu_onnx.main([]) == 0
+    assert capsys.readouterr().out == f"{gpu.NO_GPU}\n"
+
+
+def test_a_throughput_counts_the_coughs_of_whole_rounds() -> None:
+    sizes: list[int] = []
+    found = gpu_onnx.throughput(sizes.append, [1, 2, 5], seconds=0.01)
+    assert sizes[:6] == [1, 2, 5, 1, 2, 5]  # these warm up
+    assert len(sizes) % 3 == 0
+    assert 0 < found <= sum(sizes[6:]) / 0.01

@@ -14,7 +14,8 @@ from export.release import HALF_FILE, MANIFEST, published_metrics
 from export.repository import problems_of, read_release
 from export.to_half import HalfCoughCNN
 from export.to_onnx import to_onnx
-from export.triton_config import config_text, onnx_config, provider_config
+from export.to_padded import to_padded
+from export.triton_config import PADDED_FILE, config_text, cuda_config, onnx_config, provider_config
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import read_contract
 
@@ -27,9 +28,11 @@ def test_the_committed_release_is_the_committed_checkpoint() -> None:
     folder = MODEL_REPOSITORY / "cough_cnn"
     model = (folder / str(manifest["release"]) / "model.onnx").read_bytes()
     assert to_onnx(network, *facts.image) == model
+    assert to_padded(model) == (folder / str(manifest["release"]) / PADDED_FILE).read_bytes()
     assert to_onnx(HalfCoughCNN(network), *facts.image) == (folder / HALF_FILE).read_bytes()
     sha256 = hashlib.sha256(model).hexdigest()
     assert (folder / "config.pbtxt").read_text() == config_text(onnx_config(facts, sha256))
+    assert (folder / "configs" / "cuda.pbtxt").read_text() == config_text(cuda_config(facts, sha256))
     assert (folder / "configs" / "tensorrt.pbtxt").read_text() == config_text(provider_config(facts, sha256))
     assert manifest["checkpoint_sha256"] == facts.checkpoint_sha256
     assert manifest["metrics"] == published_metrics(command.METRICS, facts) != {}
@@ -51,7 +54,9 @@ def test_an_export_is_judged_written_and_selected(tmp_path: Path, capsys: pytest
         "ONNX Runtime 1.23.1",
         "ONNX Runtime 1.28.0",
     ]
-    assert sum(one.startswith("Triton") for one in judged) == 3
+    assert sum(one.startswith("padded, ONNX Runtime") for one in judged) == 3
+    assert sum(one.startswith("Triton, padded") for one in judged) == 3
+    assert sum(one.startswith("Triton") for one in judged) == 6
     assert all(one["flips"] == 0 for one in second.manifest["parity"] if not one["what"].startswith("float16"))
     # The model's own bytes do not depend on the release.
     digests = [{name: sha for name, sha in one.manifest["files"].items() if "onnx" in name} for one in (first, second)]

@@ -154,7 +154,7 @@ def test_a_plan_is_passed_over_and_never_selected(three: Path, capsys: pytest.Ca
 def test_a_release_of_other_parameters_is_not_selected(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     preprocess = {**FACTS.preprocess, "mel_spec": {**FACTS.preprocess["mel_spec"], "hop_length": 100}}
     facts = replace(FACTS, preprocess=preprocess)
-    write_release(three / "releases" / "4", 4, onnx_contents(b"model", b"half", facts))
+    write_release(three / "releases" / "4", 4, onnx_contents(b"model", b"padded", b"half", facts))
     assert manage(three, "rollback", "--to", "4") == 1
     assert "mel_spec.hop_length is 80, but the model was trained with 100" in capsys.readouterr().err
     assert serves(three) == "3"

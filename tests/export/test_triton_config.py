@@ -16,6 +16,7 @@ from export.triton_config import (
     MAX_BATCH_SIZE,
     OPTIMAL_BATCH_SIZE,
     config_text,
+    cuda_config,
     onnx_config,
     plan_config,
     provider_config,
@@ -73,6 +74,17 @@ def test_parameters_carry_what_the_front_end_asks_for(config: pb.ModelConfig) ->
     assert (contract.model.sha256, contract.checkpoint_sha256, contract.data_sha256) == ("a" * 64, "c" * 64, "d" * 64)
     assert contract.model.validated is False
     assert config.parameters["intra_op_thread_count"].string_value == "1"
+
+
+def test_on_cuda_batches_have_one_size_and_nothing_waits() -> None:
+    plain, cuda = onnx_config(FACTS, "a" * 64), cuda_config(FACTS, "a" * 64)
+    assert (cuda.default_model_filename, plain.default_model_filename) == ("padded.onnx", "model.onnx")
+    assert cuda.HasField("dynamic_batching")
+    assert cuda.dynamic_batching.max_queue_delay_microseconds == 0
+    assert contract_of(cuda, "1") == contract_of(plain, "1")  # the front end can't tell them apart
+    cuda.default_model_filename = plain.default_model_filename
+    cuda.dynamic_batching.CopyFrom(plain.dynamic_batching)
+    assert cuda == plain
 
 
 def test_the_provider_builds_one_engine_for_all_batches_and_keeps_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.release import HALF_FILE
-from export.triton_config import ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
+from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
@@ -19,10 +19,17 @@ from tests.k8s.rendering import K8S, bundle, one
 TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
 
 
-def test_the_default_is_plain_cuda() -> None:
-    (container,) = one("overlays/azure", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+@pytest.mark.parametrize(
+    ("folder", "config"),
+    [("azure", CUDA_CONFIG), ("scale-to-zero", CUDA_CONFIG), ("tensorrt-provider", PROVIDER_CONFIG), ("cpu", None)],
+)
+def test_which_configuration_is_served(folder: str, config: str | None) -> None:
+    (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == TRITON
-    assert not any("model-config-name" in argument for argument in container["args"])
+    named = [argument for argument in container["args"] if "model-config-name" in argument]
+    assert named == ([f"--model-config-name={config}"] if config else [])
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert environment.get("NVIDIA_TF32_OVERRIDE") == ("0" if config else None)
 
 
 def test_the_provider_overlay_reads_its_config_and_keeps_its_engines() -> None:

@@ -15,6 +15,7 @@ from k8s.validate.agreement import TRITON_FLAGS, TRITON_METRICS
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from runtime.contract import read_contract
+from runtime.onnx_classifier import OnnxClassifier
 from runtime.triton_classifier import TritonClassifier
 from tests.k8s.rendering import one
 
@@ -29,19 +30,23 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     arguments = [one.replace("$(POD_UID)", POD_UID) for one in container["args"]]
     own = ("--model-repository", "--model-control-mode", "--disable-auto-complete-config", "--exit-timeout-secs")
     rest = [argument for argument in arguments if argument.partition("=")[0] not in own]
-    assert len(rest) == 4
+    assert len(rest) == 5
     log = tmp_path_factory.mktemp("log") / "triton.log"
     with TritonServer(REPOSITORY, log=log, extra_args=rest) as server:
         yield server
 
 
-def test_inference_configuration_and_statistics_are_open(triton: TritonServer) -> None:
+def test_it_scores_as_the_plain_model_does_and_statistics_are_open(triton: TritonServer) -> None:
     contract = read_contract(REPOSITORY)
-    classifier = TritonClassifier(triton.grpc_url)
+    shape = contract.n_mels, contract.n_frames
+    classifier, in_process = TritonClassifier(triton.grpc_url), OnnxClassifier(REPOSITORY)
     try:
         assert classifier.contract() == contract
-        spectrograms = np.zeros((3, contract.n_mels, contract.n_frames), np.uint8)
-        assert len(classifier.classify(spectrograms).cough) == 3
+        for n in (1, 3, contract.max_batch_size + 7):  # more than one batch, so that the last is filled up, too
+            spectrograms = np.random.default_rng(n).integers(0, 256, (n, *shape), dtype=np.uint8)
+            found, expected = classifier.classify(spectrograms), in_process.classify(spectrograms)
+            assert np.abs(found.cough - expected.cough).max() < 1e-4
+            assert np.abs(found.classes - expected.classes).max() < 1e-4
     finally:
         classifier.close()
     with InferenceServerClient(triton.grpc_url) as client:  # what perf_analyzer asks
