@@ -95,7 +95,7 @@ image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/im
 	@.venv/bin/python -m tests.image.weight
 
 image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend, look at it, start it, get a diagnosis from it (root; buildah, debootstrap)
-	@.venv/bin/python -m pytest -m image --durations 12 tests/image
+	@.venv/bin/python -m pytest -m image tests/image
 
 lock: ## resolve requirements/*.in again
 	@requirements/lock.sh

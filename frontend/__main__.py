@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | None = None) -> int:
     """create: instead of `frontend.app.create_app`, to give it other stores or another classifier."""
     options = parse_arguments(arguments)
+    if not options.check and options.command is None:
+        # As process 1 of a container Python would ignore it until the server has its own handler, seconds from now.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o077)  # recordings and records are nobody else's
     # Processes are what uses the cores here; BLAS's threads in each of them would only spin beside them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

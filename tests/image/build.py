@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from laptop.service import CHECKOUT
+from tests.image.parent import end_with_parent
 from tests.image.pip_settings import lend, pip_settings
 
 BASE = "python:3.11-slim"
@@ -36,7 +37,9 @@ def missing() -> str | None:
     for program in ("buildah", "debootstrap"):
         if shutil.which(program) is None:
             return f"{program} is missing: apt-get install buildah debootstrap"
-    if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "true"], capture_output=True, check=False
+    ).returncode:
         return "this machine's root may not make namespaces (unshare --mount --pid)"
     if mirror() is None:
         return f"apt here knows no source of Debian {SUITE}, which the base is made of"
@@ -76,26 +79,23 @@ class Build:
 
     def buildah(self, *arguments: str | Path, check: bool = True) -> str:
         """What it prints on stdout."""
-        storage: list[str | Path] = [
-            "--root",
-            self.folder / "storage",
-            "--runroot",
-            self.folder / "run",
-            "--storage-driver",
-            "vfs",
-        ]
-        run = subprocess.run(["buildah", *storage, *arguments], capture_output=True, text=True, check=False)
-        assert not check or run.returncode == 0, f"buildah {arguments[0]}: {run.stdout[-2000:]}{run.stderr[-4000:]}"
-        return run.stdout.strip()
+        storage = ["--root", str(self.folder / "storage"), "--runroot", str(self.folder / "run")]
+        return self._run(["buildah", *storage, "--storage-driver", "vfs", *map(str, arguments)], check=check)
+
+    def _run(self, command: list[str], check: bool = True) -> str:
+        """In namespaces of its own: it ends with all that it started, and what it mounts is gone before anything is removed."""
+        alone = ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        run = subprocess.run(
+            [*alone, *command], capture_output=True, text=True, check=False, preexec_fn=end_with_parent
+        )
+        assert not check or run.returncode == 0, f"{command[0]}: {run.stdout[-2000:]}{run.stderr[-4000:]}"
+        return str(run.stdout).strip()
 
     def make_base(self) -> None:
         """The stand-in; `base` then tells what is in it."""
         container = self.buildah("from", "scratch")
         root = Path(self.buildah("mount", container))
-        make = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root), str(mirror())]
-        # Mounts of its own: interrupted, it leaves none behind, and nothing is removed through one.
-        run = subprocess.run(["unshare", "--mount", *make], capture_output=True, text=True, check=False)
-        assert run.returncode == 0, f"debootstrap: {run.stdout[-3000:]}{run.stderr[-1000:]}"
+        self._run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root), str(mirror())])
         for pattern in ("var/cache/apt/**/*", "var/lib/apt/lists/**/*"):
             for file in root.glob(pattern):
                 if file.is_file():

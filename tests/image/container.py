@@ -9,7 +9,6 @@ seccomp profile, no /sys.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -20,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.image.parent import end_with_parent
 from tests.integration.processes import children, wait_for
 
 PATIENCE_S = 60.0
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # $1: the root, $2: chroot, $3: uid, $4: gid, $5: working directory; then the command
 _INSIDE = """set -eu
@@ -73,7 +72,7 @@ class Container:
             env=self._environment,
             stdout=self._printed,
             stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - nothing of ours runs in another thread then
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - nothing of ours runs in another thread then
         )
         wait_for(self._has_begun, "the container's first process has begun")
         return self
@@ -136,7 +135,3 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     assert found is not None, name
     return found
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

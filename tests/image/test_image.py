@@ -27,7 +27,7 @@ from local_triton.ports import is_free
 from tests.image.build import Build, Tree, missing, tree
 from tests.image.container import Container, run
 from tests.image.pip_settings import places
-from tests.image.weight import PAGE, read_table, table, weigh
+from tests.image.weight import OURS, PAGE, read_table, weigh
 from tests.integration.processes import wait_for
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]  # the first test builds
@@ -110,12 +110,16 @@ def test_weight_above_the_base(added: Tree) -> None:
     assert sum(size for _, size in added.values()) <= MAX_BYTES
 
 
-def test_the_page_says_what_it_weighs(root: Path) -> None:
-    """Within 1 MB of each package: the base's Python may get a newer patch, and bytecode is its own."""
-    measured = read_table(f"<!-- make image: from here -->\n{table(weigh(root))}\n<!-- make image: to here -->")
+def test_the_page_says_what_its_packages_weigh(root: Path) -> None:
+    """Within 1 MB: bytecode is that of the base's Python, which may get a newer patch. What is ours grows as it likes."""
+    measured = {name: weight.mb for name, weight in weigh(root).items() if name != OURS}
     written = read_table(PAGE.read_text())
-    assert written.keys() == measured.keys(), "docs/image.md is old: make image"
-    assert written == pytest.approx(measured, abs=1.0)
+    named = {name: mb for name, mb in written.items() if name in measured}
+    assert len(named) > 20, "docs/image.md is old: make image"
+    assert named == pytest.approx({name: measured[name] for name in named}, abs=1.0), "docs/image.md is old: make image"
+    assert not [name for name, mb in measured.items() if mb > 2.0 and name not in named], (
+        "docs/image.md is old: make image"
+    )
 
 
 def test_nothing_else_of_the_base_has_changed(build: Build, added: Tree, root: Path) -> None:

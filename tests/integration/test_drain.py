@@ -68,3 +68,20 @@ def test_no_request_fails_when_a_loaded_front_end_is_ended(tmp_path: Path, bench
         wait_for(lambda: one.get("/readyz") == 200, "the next one is ready")
         for call_id in accepted:
             wait_for(lambda call_id=call_id: one.state(call_id) == "diagnosed", f"{call_id} is diagnosed")  # type: ignore[misc]
+
+
+def test_a_front_end_that_is_ended_while_it_starts_ends_in_good_order(tmp_path: Path) -> None:
+    """As process 1 it would not even hear of it: there a signal without a handler is ignored."""
+    with front_end(tmp_path, "127.0.0.1:1") as one:
+        one.launch()
+        assert one.process is not None
+        status = Path(f"/proc/{one.process.pid}/status")
+
+        def hears() -> bool:
+            caught = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
+            return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+        wait_for(hears, "the signal has a handler")
+        assert one.get("/healthz") == 0, "it is not up yet"
+        assert one.stop() == 0
+    assert "Traceback" not in (tmp_path / "frontend.log").read_text()
