@@ -17,7 +17,7 @@ from k8s.deploy.release import is_validated
 
 JOB_S, LOOK_S = 3600.0, 5.0
 ROLLOUT_S = {
-    "frontend": 600,
+    "frontend": 2400,
     "triton": 1800,
 }  # as `progressDeadlineSeconds`: a GPU node has to come, and its image is large
 
@@ -216,7 +216,7 @@ def _warn(values: Values, environ: Mapping[str, str]) -> None:
     if values.settings["TOSIA_IDENTITY"] == "workload" and values.frontend_client_id is None:
         _say("the front end has no identity and can't reach its stores: give FRONTEND_CLIENT_ID once.")
     if values.host is None:
-        _say("the ingress answers to a placeholder: give HOST once.")
+        _say("the ingress answers to a placeholder: give INGRESS_HOST once.")
     ours = not environ.get("RELEASE") and values.settings["ALLOW_UNVALIDATED"] != "1"
     if ours and not is_validated(K8S.parent / "model_repository"):
         _say(

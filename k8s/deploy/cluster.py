@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from k8s.deploy.kubectl import Kubectl
 
-DEPLOYMENTS = ("frontend", "triton")
+DEPLOYMENTS = ("triton", "frontend")  # in the order in which they get ready: the front end must have seen Triton
 LAST = "last-deployment"  # a ConfigMap: deployment -> its revision before; or UNDONE
 UNDONE = "undone"
 CLIENT_ID = "azure.workload.identity/client-id"
@@ -17,17 +17,18 @@ _REVISION = r"{.metadata.annotations.deployment\.kubernetes\.io/revision}"
 def client_id(kubectl: Kubectl, account: str) -> str | None:
     """The identity that a service account has."""
     path = "{.metadata.annotations." + CLIENT_ID.replace(".", r"\.") + "}"
-    return _matching(r"[0-9a-fA-F-]{36}", _field(kubectl, "serviceaccount", account, path))
+    return _matching(r"[0-9a-fA-F-]{36}", kubectl.field("serviceaccount", account, path))
 
 
 def host(kubectl: Kubectl) -> str | None:
-    """The ingress' name."""
-    return _matching(r"[-a-z0-9.]+", _field(kubectl, "ingress", "frontend", "{.spec.rules[0].host}"))
+    """The ingress' name; None while it is the placeholder."""
+    found = _matching(r"[-a-z0-9.]+", kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
+    return None if found is None or found.endswith(".example") else found
 
 
 def secrets_version(kubectl: Kubectl) -> str | None:
     """Changes with the secrets and says nothing of them."""
-    return _matching(r"[0-9]+", _field(kubectl, "secret", "tosia", "{.metadata.resourceVersion}"))
+    return _matching(r"[0-9]+", kubectl.field("secret", "tosia", "{.metadata.resourceVersion}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def revisions(kubectl: Kubectl) -> dict[str, Revision]:
     """Of each Deployment."""
     return {
         name: Revision(
-            _matching(r"[0-9]+", _field(kubectl, "deployment", name, _REVISION)),
-            _matching(r"[0-9]+", _field(kubectl, "deployment", name, "{.metadata.generation}")),
+            _matching(r"[0-9]+", kubectl.field("deployment", name, _REVISION)),
+            _matching(r"[0-9]+", kubectl.field("deployment", name, "{.metadata.generation}")),
         )
         for name in DEPLOYMENTS
     }
@@ -63,9 +64,7 @@ def remember(kubectl: Kubectl, before: dict[str, Revision]) -> None:
 
 def remembered(kubectl: Kubectl) -> dict[str, str]:
     """Deployment -> the revision before the last change."""
-    found = {
-        name: _matching(r"[0-9]+", _field(kubectl, "configmap", LAST, f"{{.data.{name}}}")) for name in DEPLOYMENTS
-    }
+    found = {name: _matching(r"[0-9]+", kubectl.field("configmap", LAST, f"{{.data.{name}}}")) for name in DEPLOYMENTS}
     return {name: number for name, number in found.items() if number is not None}
 
 
@@ -76,16 +75,12 @@ def remember_undone(kubectl: Kubectl) -> None:
 
 def is_undone(kubectl: Kubectl) -> bool:
     """Whether the last change was undone already."""
-    return _field(kubectl, "configmap", LAST, f"{{.data.{UNDONE}}}") == "yes"
+    return kubectl.field("configmap", LAST, f"{{.data.{UNDONE}}}") == "yes"
 
 
 def _write(kubectl: Kubectl, data: dict[str, str]) -> None:
     metadata = {"name": LAST, "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
     kubectl.apply_object({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-
-
-def _field(kubectl: Kubectl, kind: str, name: str, path: str) -> str:
-    return kubectl.ask("get", kind, name, "--ignore-not-found", f"-o=jsonpath={path}")
 
 
 def _matching(pattern: str, text: str) -> str | None:

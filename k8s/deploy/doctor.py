@@ -27,12 +27,12 @@ ALWAYS = (
     Need(
         "Prometheus operator",
         ("crd", "podmonitors.monitoring.coreos.com"),
-        "helm install kube-prometheus-stack -n monitoring",
+        "install kube-prometheus-stack (docs/deploy.md)",
     ),
     Need(
         "rules for Prometheus",
         ("crd", "prometheusrules.monitoring.coreos.com"),
-        "helm install kube-prometheus-stack -n monitoring",
+        "install kube-prometheus-stack (docs/deploy.md)",
     ),
     Need(
         "Prometheus",
@@ -41,7 +41,7 @@ ALWAYS = (
         "monitoring",
     ),
     Need("ingress controller", ("ingressclass", "nginx"), "install an NGINX ingress controller whose class is nginx"),
-    Need("cert-manager", ("crd", "clusterissuers.cert-manager.io"), "helm install cert-manager -n cert-manager"),
+    Need("cert-manager", ("crd", "clusterissuers.cert-manager.io"), "install cert-manager (docs/deploy.md)"),
     Need("issuer of certificates", ("clusterissuer", "letsencrypt"), "make a ClusterIssuer called letsencrypt"),
     Need(
         "workload identity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ OVERLAYS = tuple(sorted(one.parent.name for one in (K8S / "overlays").glob("*/ku
 COMPONENTS = tuple(sorted(one.parent.name for one in (K8S / "components").glob("*/kustomization.yaml")))
 CLUSTER = "tosia"
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_COSMOS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _RELEASE = re.compile(r"as://[a-z0-9]{3,24}/[a-z0-9-]{3,63}/[A-Za-z0-9._/-]+")
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}")
@@ -85,11 +87,13 @@ def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Val
     secrets: dict[str, str] = {}
     if with_secrets:
         secrets["API_KEY"] = _required(environ, "API_KEY", "what callers authenticate with", wrong)
+        if secrets["API_KEY"]:
+            _check_api_keys(secrets["API_KEY"], wrong)
     settings, triton = _azure(environ, secrets, wrong, with_secrets=with_secrets) if target.on_azure else ({}, None)
     host, frontend_id, triton_id = (
         _optional(environ, name, pattern, what, wrong)
         for name, pattern, what in (
-            ("HOST", _HOST, "a host's name"),
+            ("INGRESS_HOST", _HOST, "a host's name"),
             ("FRONTEND_CLIENT_ID", _UUID, "a client id"),
             ("TRITON_CLIENT_ID", _UUID, "a client id"),
         )
@@ -129,14 +133,7 @@ def _azure(
         if endpoint and not account:
             wrong.append("BLOB_ENDPOINT names no storage account: give https://ACCOUNT.blob.core.windows.net")
     else:
-        endpoint = ""
-        connection = _required(environ, "BLOB_CONNECTION", "the storage account's connection string", wrong)
-        account = _account_of_connection(connection)
-        if connection and not account:
-            wrong.append("BLOB_CONNECTION names no storage account: copy the connection string as a whole")
-        if with_secrets:
-            secrets["BLOB_CONNECTION"] = connection
-            secrets["COSMO_KEY"] = _required(environ, "COSMO_KEY", "the Cosmos DB account's key", wrong)
+        endpoint, account = "", _by_keys(environ, secrets, wrong, with_secrets=with_secrets)
     container = _required(environ, "BLOB_CONTAINER", "the container with audio and releases", wrong)
     if container and not _CONTAINER.fullmatch(container):
         wrong.append("BLOB_CONTAINER is not a container's name")
@@ -152,8 +149,8 @@ def _azure(
         "BLOB_CONTAINER": container,
         "BLOB_ENDPOINT": endpoint,
         "COSMO_ENDPOINT": cosmos,
-        "COSMO_DATABASE": environ.get("COSMO_DATABASE", "") or "tosia",
-        "COSMO_CONTAINER": environ.get("COSMO_CONTAINER", "") or "calls",
+        "COSMO_DATABASE": _optional(environ, "COSMO_DATABASE", _COSMOS_NAME, "a database's name", wrong) or "tosia",
+        "COSMO_CONTAINER": _optional(environ, "COSMO_CONTAINER", _COSMOS_NAME, "a container's name", wrong) or "calls",
         "ALLOW_UNVALIDATED": allow,
     }
     release = environ.get("RELEASE", "")
@@ -165,6 +162,55 @@ def _azure(
         repository = ""
         wrong.append(str(error))
     return settings, {"repository": repository, "account": repository.removeprefix("as://").partition("/")[0]}
+
+
+def _by_keys(environ: Mapping[str, str], secrets: dict[str, str], wrong: list[str], *, with_secrets: bool) -> str:
+    """The storage account; the keys go into `secrets`."""
+    connection = _required(environ, "BLOB_CONNECTION", "the storage account's connection string", wrong)
+    account = _account_of_connection(connection)
+    if connection and not account:
+        wrong.append("BLOB_CONNECTION names no storage account: copy the connection string as a whole")
+    elif connection and not _can_sign(connection):
+        wrong.append("BLOB_CONNECTION holds no key or signature, or is not https: copy it as a whole, without quotes")
+    if with_secrets:
+        secrets["BLOB_CONNECTION"] = connection
+        secrets["COSMO_KEY"] = _required(environ, "COSMO_KEY", "the Cosmos DB account's key", wrong)
+        if secrets["COSMO_KEY"] and not _is_base64(secrets["COSMO_KEY"]):
+            wrong.append("COSMO_KEY is not a key: copy it from the Cosmos DB account")
+    return account
+
+
+def _check_api_keys(text: str, wrong: list[str]) -> None:
+    """As frontend/settings.py reads them, which this can't import; a test holds the two together."""
+    names = []
+    for part in text.split(","):
+        name, separator, key = part.strip().partition(":")
+        name, key = (name, key) if separator else ("default", name)
+        names.append(name)
+        if not name or " " in name or not re.fullmatch(r"[!-+\--9;-~]+", key):
+            wrong.append("API_KEY can't be used: one bare key, or name:key pairs separated by commas, without blanks")
+            return
+    if len(set(names)) < len(names):
+        wrong.append("API_KEY names a key twice: give each a name of its own")
+
+
+def _can_sign(connection: str) -> bool:
+    parts = _parts(connection)
+    addresses = [value for name, value in parts.items() if name.endswith("endpoint")]
+    if parts.get("defaultendpointsprotocol", "https") != "https" or not all(_is_https(one) for one in addresses):
+        return False
+    return _is_base64(parts.get("accountkey", "")) or bool(parts.get("sharedaccesssignature"))
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
+def _parts(connection: str) -> dict[str, str]:
+    return {name.strip().lower(): value for name, _, value in (one.partition("=") for one in connection.split(";"))}
 
 
 def _required(environ: Mapping[str, str], name: str, what: str, wrong: list[str]) -> str:
@@ -186,7 +232,10 @@ def _optional(
 
 
 def _is_https(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return False
     return parts.scheme == "https" and bool(parts.hostname) and not parts.username and not parts.query
 
 
@@ -198,6 +247,6 @@ def _account_of(endpoint: str) -> str:
 
 
 def _account_of_connection(connection: str) -> str:
-    parts = {name.strip().lower(): value for name, _, value in (one.partition("=") for one in connection.split(";"))}
+    parts = _parts(connection)
     account = parts.get("accountname", "") or _account_of(parts.get("blobendpoint", ""))
     return account if _ACCOUNT.fullmatch(account) else ""

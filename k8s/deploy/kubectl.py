@@ -54,3 +54,14 @@ class Kubectl:
         """What it prints; empty where there is nothing or it can't be asked."""
         run = subprocess.run([self._program, *self._where, *arguments], capture_output=True, text=True, check=False)
         return run.stdout.strip() if run.returncode == 0 else ""
+
+    def field(self, kind: str, name: str, path: str) -> str:
+        """A field of an object, by its JSONPath; empty where the object or the field is not there.
+
+        Raises: KubectlError where the cluster can't be asked: to take that for "not there" would undo what is there.
+        """
+        arguments = ("get", kind, name, "--ignore-not-found", f"-o=jsonpath={path}")
+        run = subprocess.run([self._program, *self._where, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+        if run.returncode:
+            raise KubectlError(f"{kind} {name} can't be asked for; what kubectl said is above.")
+        return run.stdout.strip()

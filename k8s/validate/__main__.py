@@ -9,42 +9,61 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from k8s.validate import admission, agreement, files, references, safety, schemas
+from k8s.validate import admission, agreement, files, references, rules, safety, schemas, serving, values
 from k8s.validate.objects import Bundle, RenderError, folders, render
 
 K8S = Path(__file__).resolve().parents[1]
 
 
+CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
+    schemas.names,
+    schemas.built_in,
+    values.values,
+    admission.admission,
+    references.selectors,
+    references.ports,
+    references.references,
+    safety.images,
+    safety.secrets,
+    safety.resources,
+    safety.security,
+    safety.disruption,
+    safety.network,
+    agreement.metrics,
+    agreement.nodes,
+    agreement.addresses,
+    agreement.triton,
+    agreement.scaled_to_zero,
+    agreement.monitoring,
+    serving.reach,
+    serving.front_end,
+    serving.triton,
+    serving.scaling,
+    serving.way_in,
+)
+
+
 def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[str]:
     """definitions: the folder with those of custom kinds; None: custom kinds are not held against any."""
-    yield from schemas.names(bundles)
-    yield from schemas.built_in(bundles)
+    checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(one.__name__, partial(one, bundles)) for one in CHECKS]
     if definitions is not None:
-        yield from schemas.custom(bundles, schemas.read_definitions(definitions))
-        yield from schemas.karpenter(bundles, definitions)
-    for check in (
-        admission.admission,
-        references.selectors,
-        references.ports,
-        references.references,
-        safety.images,
-        safety.secrets,
-        safety.resources,
-        safety.security,
-        safety.disruption,
-        safety.network,
-        agreement.metrics,
-        agreement.nodes,
-        agreement.addresses,
-        agreement.triton,
-        agreement.scaled_to_zero,
-        agreement.monitoring,
-    ):
-        yield from check(bundles)
-    yield from agreement.configuration(bundles, K8S.parent / "config.yml")
+        checks.insert(2, ("karpenter", partial(schemas.karpenter, bundles, definitions)))
+        checks.insert(2, ("custom", lambda: schemas.custom(bundles, schemas.read_definitions(definitions))))
+    checks.append(("configuration", partial(agreement.configuration, bundles, K8S.parent / "config.yml")))
+    for name, check in checks:
+        yield from judged(name, check)
+
+
+def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """What a check finds; that it can't read what is there is a finding, too: the schemas say what is wrong with that."""
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - a manifest may be made in any way
+        yield f"the check {name} could not read all of it ({type(error).__name__}: {error}): mend what is named above first"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +89,10 @@ def main(arguments: list[str] | None = None) -> int:
             bundles.append(render(kubectl, options.root, name))
         except RenderError as error:
             found.append(f"{name}: can't be rendered: {error}")
-    found += [*files.files(options.root, bundles), *findings(bundles, definitions)]
+    found += judged("files", lambda: files.files(options.root, bundles))
+    found += findings(bundles, definitions)
+    found += judged("retention", lambda: serving.retention(options.root))
+    found += judged("rules", lambda: rules.rules(options.root))
     for line in dict.fromkeys(found):
         print(line)
     objects = sum(len(bundle.objects) for bundle in bundles)

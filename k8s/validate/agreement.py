@@ -62,6 +62,7 @@ CLUSTER_METRICS = {  # of kube-state-metrics and of Prometheus itself, as far as
     "kube_pod_status_ready",
     "kube_pod_status_phase",
     "kube_deployment_status_replicas_available",
+    "kube_deployment_spec_replicas",
 }
 _FUNCTIONS = {
     *(

@@ -9,6 +9,9 @@ from typing import Any
 from k8s.validate.objects import CLUSTER_WIDE, Bundle, Object, Pod, matches
 
 SECRETS = {"tosia": {"API_KEY", "BLOB_CONNECTION", "COSMO_KEY"}}  # made by k8s/deploy
+SOLVER = {
+    "matchLabels": {"acme.cert-manager.io/http01-solver": "true"}
+}  # cert-manager makes them while it proves the host
 SYSTEM_NAMESPACES = {"kube-system", "monitoring", "ingress-nginx", "nginx-ingress", "app-routing-system"}
 
 
@@ -37,7 +40,8 @@ def selectors(bundles: Sequence[Bundle]) -> Iterator[str]:
             if not any(matches(one["spec"].get("selector"), known) for known in labels):
                 yield bundle.says(one, "its selector matches no Service")
         for policy in bundle.of("NetworkPolicy"):
-            if not _selected(policy["spec"].get("podSelector"), everywhere):
+            selector = policy["spec"].get("podSelector")
+            if not _selected(selector, everywhere) and selector != SOLVER:
                 yield bundle.says(policy, "its podSelector matches no pod")
             for peer, _ in _peers(policy):
                 ours = "podSelector" in peer and "namespaceSelector" not in peer
@@ -85,7 +89,8 @@ def ports(bundles: Sequence[Bundle]) -> Iterator[str]:
             inside = _selected(policy["spec"].get("podSelector"), everywhere)
             for rule in policy["spec"].get("ingress", []):
                 for port in rule.get("ports", []):
-                    if not any(pod.port(port.get("port")) for pod in inside):
+                    known = any(pod.port(port.get("port")) for pod in inside)
+                    if not known and policy["spec"].get("podSelector") != SOLVER:
                         yield bundle.says(policy, f"lets in port {port.get('port')}, which its pods have not")
             for rule in policy["spec"].get("egress", []):
                 for peer in rule.get("to", []):

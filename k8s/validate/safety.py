@@ -19,6 +19,7 @@ _SECRET_VALUE = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."),  # a JWT
 )
+LEVELS = {"tosia": "restricted", "gpu-resources": "privileged"}
 _PLAIN_VOLUMES = {
     "configMap",
     "emptyDir",
@@ -85,7 +86,16 @@ def resources(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 def security(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Kubernetes' profile `restricted` wherever the namespace asks for it, and a root that is read-only."""
-    strict = {
+    for bundle in bundles:
+        for one in bundle.of("Namespace"):
+            wanted = LEVELS.get(one["metadata"]["name"])
+            found = (one["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce")
+            if found != wanted:
+                yield bundle.says(one, f"enforces the profile {found}, not {wanted}")
+            version = (one["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce-version", "latest")
+            if not re.fullmatch(r"latest|v1\.\d+", version):
+                yield bundle.says(one, f"enforces the version {version}: latest, or v1.N")
+    strict = {name for name, level in LEVELS.items() if level == "restricted"} | {
         one["metadata"]["name"]
         for bundle in bundles
         for one in bundle.of("Namespace")
@@ -155,6 +165,15 @@ def _against_restricted(pod: Pod) -> Iterator[str]:
             yield f"{name} may run as root (runAsNonRoot)"
         if own.get("runAsUser", whole.get("runAsUser")) == 0:
             yield f"{name} runs as root"
+        for field in ("procMount", "seLinuxOptions", "sysctls", "windowsOptions"):
+            if field in own or field in whole:
+                yield f"{name} sets {field}, which is not allowed here"
+        profile = own.get("appArmorProfile", whole.get("appArmorProfile", {})).get("type", "RuntimeDefault")
+        if profile not in ("RuntimeDefault", "Localhost"):
+            yield f"{name} has the appArmorProfile {profile}"
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if "host" in container.get(probe, {}).get("httpGet", {}):
+                yield f"the {probe} of {name} names a host, which is not allowed here"
         if own.get("privileged"):
             yield f"{name} is privileged"
         if own.get("allowPrivilegeEscalation") is not False:

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import yaml
 
 from export.publish import path_of
 from export.repository import read_release
-from frontend.settings import VARIABLES, read_settings
+from frontend.settings import VARIABLES, SettingsError, read_settings
+from k8s.deploy.environment import EnvironmentProblem, read_values
 from k8s.deploy.release import release_path
 from laptop.service import CHECKOUT
 from tests.k8s.rendering import kubectl
@@ -141,8 +142,8 @@ def test_all_deploys_with_the_variables_of_the_seed(cluster: Cluster) -> None:
     assert order[0] == ("Namespace", "tosia")
     assert order.index(("Secret", "tosia")) < order.index(("Deployment", "frontend"))
     assert [call.arguments[2:5] for call in cluster.calls("status")] == [
-        ["rollout", "status", "deployment/frontend"],
         ["rollout", "status", "deployment/triton"],
+        ["rollout", "status", "deployment/frontend"],
     ]
     assert all(call.arguments[0] == "--context=tosia" for call in cluster.calls())
 
@@ -232,11 +233,18 @@ def test_each_one_is_missed(cluster: Cluster, name: str) -> None:
     [
         ("BUILD_NUMBER", "latest", "not a number"),
         ("BLOB_CONNECTION", "AccountKey=a==", "names no storage account"),
+        ("BLOB_CONNECTION", "AccountName=tosiastore;AccountKey=", "holds no key"),
+        ("BLOB_CONNECTION", f"DefaultEndpointsProtocol=http;AccountName=tosiastore;AccountKey={KEY}", "not https"),
+        ("COSMO_KEY", "not base64!", "COSMO_KEY is not a key"),
+        ("COSMO_ENDPOINT", "https://[::1", "not an address"),
+        ("COSMO_DATABASE", "a\nb", "not a database's name"),
+        ("API_KEY", "a b", "API_KEY can't be used"),
+        ("API_KEY", "x:1,x:2", "names a key twice"),
         ("BLOB_CONTAINER", "Calls", "not a container's name"),
         ("COSMO_ENDPOINT", "http://tosia.documents.azure.com", "not an address"),
         ("TOSIA_IDENTITY", "managed", "TOSIA_IDENTITY is 'managed'"),
         ("RELEASE", "releases/3", "not a path"),
-        ("HOST", "https://tosia.org", "not a host's name"),
+        ("INGRESS_HOST", "https://tosia.org", "not a host's name"),
         ("TRITON_CLIENT_ID", "triton", "not a client id"),
         ("OVERLAY", "gcp", "one of azure"),
         ("COMPONENTS", "scale-to-one", "scale-to-zero"),
@@ -275,7 +283,7 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
 
 def test_what_the_shell_should_say_once_is_asked_for(cluster: Cluster) -> None:
     said = cluster.make("all", WORKLOAD).stderr
-    for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "HOST", "ALLOW_UNVALIDATED"):
+    for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "INGRESS_HOST", "ALLOW_UNVALIDATED"):
         assert name in said
 
 
@@ -332,6 +340,37 @@ def test_what_the_cluster_refuses_ends_it_with_what_to_do(cluster: Cluster) -> N
     run = cluster.make("all", SEED, fail="rollout status deployment/triton")
     assert run.returncode != 0
     assert "make -C k8s rollback" in run.stderr
+
+
+def test_what_the_cluster_can_not_be_asked_is_not_taken_for_absent(cluster: Cluster) -> None:
+    """Or the host and the identities that it has would be overwritten."""
+    run = cluster.make("apply", SEED, fail="get")
+    assert run.returncode != 0
+    assert cluster.calls("apply") == []
+    assert "can't be asked for" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_placeholder_is_no_host_to_remember(cluster: Cluster) -> None:
+    cluster.answers = {"ingress frontend": "api.tosia.example"}
+    assert "INGRESS_HOST" in cluster.make("apply", SEED).stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["k", "a:k", "a:k,b:k2", "a:k=$%'\"", "a b", "x:", ",", ":k", "a:k,", "x:1,x:2", "Schl\u00fcssel"]
+)
+def test_keys_are_judged_as_the_front_end_judges_them(text: str) -> None:
+    def accepted(read: Callable[[], object], refusal: type[Exception]) -> bool:
+        try:
+            read()
+        except refusal:
+            return False
+        return True
+
+    own = {"TOSIA_STORES": "embedded", "TRITON_URL": "triton:8001", "API_KEY": text}
+    assert accepted(lambda: read_values({**SEED, "API_KEY": text}), EnvironmentProblem) is accepted(
+        lambda: read_settings(own), SettingsError
+    )
 
 
 def test_diff_sends_the_same_and_changes_nothing(cluster: Cluster) -> None:

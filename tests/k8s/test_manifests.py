@@ -15,7 +15,7 @@ import pytest
 from k8s.validate.__main__ import findings
 from k8s.validate.objects import Bundle
 from laptop.service import CHECKOUT
-from tests.k8s.rendering import FOLDERS, K8S, bundles, definitions, kubectl
+from tests.k8s.rendering import FOLDERS, K8S, bundles, definitions, kubectl, promtool
 
 
 def judged(changed: list[Bundle]) -> list[str]:
@@ -30,6 +30,7 @@ def test_every_overlay_is_rendered_and_nothing_is_found() -> None:
 
 GONE = object()
 AZURE, POOL, PERF, CPU = "overlays/azure", "gpu-nodepool", "perf-analyzer", "overlays/cpu"
+CONCERNED = {AZURE, POOL, PERF, CPU, "overlays/fqdn-egress"}  # the others hold the same objects once more
 POD = "spec|template|spec"
 ONE = f"{POD}|containers|0"
 LABELS = "matchLabels|app.kubernetes.io/name"
@@ -73,7 +74,62 @@ MISTAKES: dict[str, tuple[str, str, str, Any, str]] = {
         "baseline, privileged, restricted",
     ),
     "no such priority": (AZURE, FRONT, f"{POD}|priorityClassName", "high", "PriorityClass high"),
+    "no such pull policy": (AZURE, FRONT, f"{ONE}|imagePullPolicy", "ifNotPresent", "imagePullPolicy is"),
+    "no such protocol": (AZURE, "Service/triton", "spec|ports|0|protocol", "tcp", "protocol is 'tcp'"),
+    "no such access": (CPU, "PersistentVolumeClaim/calls", "spec|accessModes|0", "ReadWriteOnes", "ReadWriteOnes"),
+    "no such operator": (
+        *(AZURE, "NetworkPolicy/frontend", "spec|ingress|0|from|0|namespaceSelector|matchExpressions|0|operator", "in"),
+        "operator 'in'",
+    ),
+    "skew of none": (AZURE, TRITON, f"{POD}|topologySpreadConstraints|0|maxSkew", 0, "maxSkew is 0"),
+    "port beyond all": (AZURE, "Service/frontend", "spec|ports|0|port", 80000, "from 1 to 65535"),
+    "liveness twice": (AZURE, FRONT, f"{ONE}|livenessProbe|successThreshold", 2, "can only be 1"),
+    "part of a pod": (AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", "1", "a number, or a percentage"),
+    "label's value": (AZURE, FRONT, "spec|template|metadata|labels|team", "a b!", "no value of a label"),
+    "field of the pod": (AZURE, TRITON, f"{ONE}|env|0|valueFrom|fieldRef|fieldPath", "metadata.uuid", "metadata.uuid"),
+    "thousandths of bytes": (AZURE, FRONT, f"{ONE}|resources|requests|memory", "1536m", "thousandths of a byte"),
+    "tolerates all": (AZURE, FRONT, f"{POD}|tolerations", [{"operator": "Exists"}], "tolerates every taint"),
+    "custom: trigger": (AZURE, SCALER, "spec|triggers|0|type", "prometeus", "no trigger prometeus"),
+    "custom: threshold": (AZURE, SCALER, "spec|triggers|0|metadata|threshold", "lots", "no number"),
+    "custom: capacity": (POOL, SPOT, f"{POD}|requirements|2|values|0", "spott", "no capacity-type spott"),
+    "cilium: number for text": (
+        *("overlays/fqdn-egress", "CiliumNetworkPolicy/egress-by-name", "spec|egress|1|toPorts|0|ports|0|port", 443),
+        "is not of type 'string'",
+    ),
     # what it takes, and what then does not work
+    "Prometheus elsewhere": (
+        AZURE,
+        SCALER,
+        "spec|triggers|0|metadata|serverAddress",
+        "http://prometheus:9090",
+        "not where",
+    ),
+    "setting it can't start with": (AZURE, "ConfigMap/frontend", "data|TOSIA_STORES", "azur", "would not start"),
+    "no drain": (AZURE, FRONT, f"{ONE}|args|4", "--drain-seconds=0", "does not drain"),
+    "no /tmp": (AZURE, FRONT, f"{ONE}|volumeMounts|0|mountPath", "/scratch", "no /tmp"),
+    "two processes, one file": (CPU, FRONT, "spec|replicas", 2, "one process at a time"),
+    "another Triton": (AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:24.10-py3", "judged for"),
+    "no leave": (AZURE, TRITON, f"{ONE}|lifecycle", GONE, "has no preStop"),
+    "connections for ever": (AZURE, TRITON, f"{ONE}|args|5", "--log-info=1", "lacks --grpc-max-connection-age"),
+    "way to another port": (
+        AZURE,
+        "NetworkPolicy/frontend",
+        "spec|egress|0|ports|0|port",
+        8002,
+        "to Triton's port 8001",
+    ),
+    "DNS by TCP alone": (AZURE, "NetworkPolicy/dns", "spec|egress|0|ports|0", GONE, "DNS needs UDP and TCP"),
+    "rules that do nothing": (AZURE, POLICY, "spec|policyTypes", ["Egress"], "policyTypes lacks Ingress"),
+    "class of the ingress": (AZURE, INGRESS, "spec|ingressClassName", "ngnix", "not nginx"),
+    "half the paths": (AZURE, INGRESS, "spec|rules|0|http|paths|0|path", "/api", "not / alone"),
+    "nodes for ever": (POOL, SPOT, f"{POD}|expireAfter", GONE, "has no expireAfter"),
+    "scaled as another kind": (
+        AZURE,
+        "HorizontalPodAutoscaler/frontend",
+        "spec|scaleTargetRef|apiVersion",
+        "v1",
+        "scales v1",
+    ),
     "selector not its pods'": (AZURE, TRITON, f"spec|selector|{LABELS}", "tritons", "does not match its own"),
     "Service of nothing": (AZURE, "Service/frontend", "spec|selector|app.kubernetes.io/name", "web", "matches no pod"),
     "budget of nothing": (AZURE, "PodDisruptionBudget/triton", f"spec|selector|{LABELS}", "web", "matches no pod"),
@@ -157,6 +213,20 @@ MISTAKES: dict[str, tuple[str, str, str, Any, str]] = {
     "no time to end": (AZURE, TRITON, f"{POD}|terminationGracePeriodSeconds", 60, "killed before"),
     "budget that blocks": (AZURE, "PodDisruptionBudget/frontend", "spec|maxUnavailable", 0, "never be drained"),
     # what is unsafe
+    "profile not enforced": (
+        *(AZURE, "Namespace/tosia", "metadata|labels|pod-security.kubernetes.io/enforce", GONE),
+        "enforces the profile None",
+    ),
+    "everybody by address": (
+        AZURE,
+        POLICY,
+        "spec|ingress|0|from|+",
+        {"ipBlock": {"cidr": "0.0.0.0/0"}},
+        "none of those",
+    ),
+    "all of monitoring": (AZURE, POLICY, "spec|ingress|1|from|0|podSelector", GONE, "none of those"),
+    "probe of another host": (AZURE, FRONT, f"{ONE}|readinessProbe|httpGet|host", "example.org", "names a host"),
+    "not validated, by file": (AZURE, "ConfigMap/frontend", "data|ALLOW_UNVALIDATED", "1", "not in a file"),
     "Triton open to the world": (AZURE, "Service/triton", "spec|type", "LoadBalancer", "open to the world"),
     "everybody let in": (AZURE, POLICY, "spec|ingress|0|from", [], "lets everybody in"),
     "image without a tag": (AZURE, FRONT, f"{ONE}|image", "tosia.azurecr.io/frontend", "not pinned"),
@@ -198,7 +268,7 @@ def spoil(one: dict[str, Any], path: str, value: Any) -> None:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_found(mistake: str) -> None:
     folder, what, path, value, said = MISTAKES[mistake]
-    changed = copy.deepcopy(bundles())
+    changed = copy.deepcopy([one for one in bundles() if one.name in CONCERNED])
     (spoilt,) = [one for one in changed if one.name == folder]
     kind, _, name = what.partition("/")
     (found,) = [
@@ -209,6 +279,48 @@ def test_a_mistake_is_found(mistake: str) -> None:
     spoil(found, path, value)
     lines = judged(changed)
     assert any(said in line and (line.startswith(folder) or folder == POOL) for line in lines), lines
+
+
+# What no schema takes, and what made a check stumble; the finding may be the schema's or the check's own.
+STUMBLES: dict[str, tuple[str, str, str, Any]] = {
+    "container without a name": (AZURE, FRONT, f"{ONE}|name", GONE),
+    "port that is a number": (AZURE, FRONT, f"{ONE}|ports|0", 8080),
+    "port without a number": (AZURE, FRONT, f"{ONE}|ports|0|containerPort", GONE),
+    "argument that is a number": (AZURE, TRITON, f"{ONE}|args|3", 8080),
+    "quantity": (AZURE, FRONT, f"{ONE}|resources|limits|cpu", "1.2.3"),
+    "sleep with a unit": (AZURE, TRITON, f"{ONE}|lifecycle|preStop|exec|command|1", "15s"),
+    "drain with a unit": (AZURE, FRONT, f"{ONE}|args|4", "--drain-seconds=10s"),
+    "grace that is a text": (AZURE, FRONT, f"{POD}|terminationGracePeriodSeconds", "90"),
+    "policy of nothing at all": (AZURE, POLICY, "spec", None),
+    "peers of nothing": (AZURE, POLICY, "spec|ingress|0|from", None),
+    "block without addresses": (AZURE, POLICY, "spec|egress|0|to|0|ipBlock|cidr", GONE),
+    "Service without ports": (AZURE, "Service/triton", "spec|ports", GONE),
+    "ingress without a backend": (AZURE, INGRESS, "spec|rules|0|http|paths|0|backend", {"serviceName": "frontend"}),
+    "certificates of nothing": (AZURE, INGRESS, "spec|tls", None),
+    "no version": (AZURE, FRONT, "apiVersion", GONE),
+    "labels of nothing": (AZURE, "Namespace/tosia", "metadata|labels", None),
+    "scaler of no target": (AZURE, SCALER, "spec|scaleTargetRef", GONE),
+    "scaler of no triggers": (AZURE, SCALER, "spec|triggers", GONE),
+    "most replicas in words": (AZURE, SCALER, "spec|maxReplicaCount", "six"),
+    "rule without an expression": (AZURE, RULES, "spec|groups|0|rules|0|expr", GONE),
+    "group without rules": (AZURE, RULES, "spec|groups|0|rules", GONE),
+    "monitor without endpoints": (AZURE, "PodMonitor/triton", "spec|podMetricsEndpoints", GONE),
+    "dashboard that is none": (AZURE, "ConfigMap/tosia-dashboard", "data|tosia.json", "no JSON"),
+    "pool without a template": (POOL, SPOT, "spec|template", GONE),
+    "taint without an effect": (POOL, SPOT, f"{POD}|taints|0|effect", GONE),
+    "requirement without an operator": (POOL, SPOT, f"{POD}|requirements|0|operator", GONE),
+}
+
+
+@pytest.mark.parametrize("mistake", STUMBLES)
+def test_what_is_not_even_made_right_is_a_finding_and_no_trace(mistake: str) -> None:
+    folder, what, path, value = STUMBLES[mistake]
+    changed = copy.deepcopy([one for one in bundles() if one.name in CONCERNED])
+    (spoilt,) = [one for one in changed if one.name == folder]
+    kind, _, name = what.partition("/")
+    found = next(one for one in spoilt.of(kind) if one["metadata"]["name"].startswith(name))
+    spoil(found, path, value)
+    assert judged(changed)
 
 
 def test_pods_that_no_policy_closes_are_found() -> None:
@@ -225,6 +337,14 @@ def test_pods_that_no_policy_closes_are_found() -> None:
         ("overlays/azure/store-secrets.yaml", "name: frontend\nspec", "name: front-end\nspec", "can't be rendered"),
         ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
         ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
+        ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
+        ("monitoring/rules.yaml", "tosia_worker_restarts_total", "tosia_worker_restart_total", "promtool test"),
+        (
+            "retention/blob-lifecycle.json",
+            '"baseBlob": {"delete": {"days',
+            '"baseBlob": {"delete": {"hours',
+            "baseBlob",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_fails_the_verb(tmp_path: Path, file: str, old: str, new: str, said: str) -> None:
@@ -234,7 +354,10 @@ def test_a_mistake_in_a_file_fails_the_verb(tmp_path: Path, file: str, old: str,
     text = (root / file).read_text()
     assert text.count(old) == 1
     (root / file).write_text(text.replace(old, new))
-    run = verb(root, "--crds", str(definitions()))
+    if "rules" in file:
+        promtool()
+    environment = {} if "rules" in file else {"PATH": str(Path(sys.executable).parent)}  # promtool takes its time
+    run = verb(root, "--crds", str(definitions()), **environment)
     assert run.returncode == 1, run.stderr
     assert said in run.stdout
     assert "Traceback" not in run.stderr

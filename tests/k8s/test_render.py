@@ -104,6 +104,13 @@ def test_scaled_to_zero_the_front_end_expects_that() -> None:
     assert one("overlays/scale-to-zero", "ConfigMap", "frontend")["data"]["TRITON_MAY_SLEEP"] == "1"
 
 
+def test_scaled_to_zero_nobody_is_called_while_it_wakes_up() -> None:
+    for folder, patience in (("overlays/azure", "5m"), ("overlays/scale-to-zero", "30m")):
+        rules = [rule for group in one(folder, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+        (away,) = [rule for rule in rules if rule.get("alert") == "TosiaInferenceAway"]
+        assert away["for"] == patience
+
+
 def test_by_name_there_is_no_way_out_to_every_address() -> None:
     for folder, expected in (("overlays/azure", True), ("overlays/fqdn-egress", False)):
         rules = [rule for policy in bundle(folder).of("NetworkPolicy") for rule in policy["spec"].get("egress", [])]
