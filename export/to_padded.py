@@ -15,7 +15,7 @@ from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
 
 
 def to_padded(plain: bytes, size: int = MAX_BATCH_SIZE) -> bytes:
-    """The same inputs, outputs and scores; a larger batch than `size` fails.
+    """The same inputs, outputs and scores. Of a larger batch than `size` it answers the first ones only: Triton lets none in.
 
     plain: an ONNX file that takes INPUT in a Cast to float alone, as to_onnx.py makes it (float32 or float16)
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import re
@@ -86,8 +87,7 @@ _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live",
 
 def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
     """Limits of the ingress, names of settings, arguments of the front end, and whatever repeats config.yml."""
-    config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-    _, limits = load_limits(config_file)
+    config, limits = _read(config_file)
     for bundle in bundles:
         for ingress in bundle.of("Ingress"):
             for problem in _of_ingress(ingress, limits):
@@ -107,6 +107,11 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                     path = container.get(probe, {}).get("httpGet", {}).get("path")
                     if path is not None and name in _ENDPOINTS and path not in _ENDPOINTS[name]:
                         yield bundle.says(pod.owner, f"the {probe} asks {path}, which is no health endpoint of {name}")
+
+
+@functools.cache
+def _read(config_file: Path) -> tuple[Any, Limits]:
+    return yaml.safe_load(config_file.read_text(encoding="utf-8")), load_limits(config_file)[1]
 
 
 def metrics(bundles: Sequence[Bundle]) -> Iterator[str]:
@@ -303,6 +308,7 @@ def _keys(found: Any, known: Any, place: str) -> Iterator[str]:
             yield from _keys(value, known[key], f"{place}: {key}")
 
 
+@functools.cache
 def _our_metrics() -> set[str]:
     names = set()
     for family in Metrics().registry.collect():

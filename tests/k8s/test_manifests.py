@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from k8s.validate.__main__ import findings
+from k8s.validate.__main__ import findings, main
 from k8s.validate.objects import Bundle
 from laptop.service import CHECKOUT
 from tests.k8s.rendering import FOLDERS, K8S, bundles, definitions, kubectl, promtool
@@ -347,7 +346,15 @@ def test_pods_that_no_policy_closes_are_found() -> None:
         ),
     ],
 )
-def test_a_mistake_in_a_file_fails_the_verb(tmp_path: Path, file: str, old: str, new: str, said: str) -> None:
+def test_a_mistake_in_a_file_fails_the_verb(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    old: str,
+    new: str,
+    said: str,
+) -> None:
     """`make manifests` as CI would run it, on a copy."""
     root = tmp_path / "k8s"
     shutil.copytree(K8S, root, ignore=shutil.ignore_patterns("__pycache__"))
@@ -356,21 +363,35 @@ def test_a_mistake_in_a_file_fails_the_verb(tmp_path: Path, file: str, old: str,
     (root / file).write_text(text.replace(old, new))
     if "rules" in file:
         promtool()
-    environment = {} if "rules" in file else {"PATH": str(Path(sys.executable).parent)}  # promtool takes its time
-    run = verb(root, "--crds", str(definitions()), **environment)
-    assert run.returncode == 1, run.stderr
-    assert said in run.stdout
-    assert "Traceback" not in run.stderr
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))  # promtool takes its time
+    assert main(["--kubectl", kubectl(), "--root", str(root), "--crds", str(definitions())]) == 1
+    assert said in capsys.readouterr().out
 
 
-def test_without_definitions_it_says_so_and_ci_does_not_pass() -> None:
-    assert "without definitions" in verb(K8S, CI="false").stderr
-    run = verb(K8S, CI="true")
-    assert (run.returncode, "definitions of custom kinds are missing" in run.stderr) == (2, True)
+def test_without_definitions_it_says_so_and_ci_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    assert main(["--kubectl", kubectl()]) == 0
+    said = capsys.readouterr().err
+    assert "without definitions" in said
+    assert "promtool is missing" in said
+    monkeypatch.setenv("CI", "true")
+    assert main(["--kubectl", kubectl()]) == 2
+    assert "definitions of custom kinds are missing" in capsys.readouterr().err
+    assert main(["--kubectl", "no-kubectl"]) == 2
 
 
-def verb(root: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "k8s.validate", "--kubectl", kubectl(), "--root", str(root), *options]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+def test_the_verb_itself_says_what_it_has_judged() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "k8s.validate", "--kubectl", kubectl(), "--crds", str(definitions())],
+        cwd=CHECKOUT,
+        env={"PATH": "", "CI": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert (run.returncode, run.stdout) == (0, "")
+    assert f"{len(FOLDERS)} folders" in run.stderr
