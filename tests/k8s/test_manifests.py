@@ -337,7 +337,6 @@ def test_pods_that_no_policy_closes_are_found() -> None:
         ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
         ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
         ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
-        ("monitoring/rules.yaml", "tosia_worker_restarts_total", "tosia_worker_restart_total", "promtool test"),
         (
             "retention/blob-lifecycle.json",
             '"baseBlob": {"delete": {"days',
