@@ -119,6 +119,12 @@ def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
     }[operator]
 
 
+def is_custom(one: Object) -> bool:
+    """Whether some definition of a custom kind makes it, and not Kubernetes itself."""
+    group = str(one.get("apiVersion")).partition("/")[0]
+    return "." in group and not group.endswith("k8s.io")
+
+
 def strings(value: Any) -> Iterator[str]:
     """Every string in it, keys too."""
     if isinstance(value, str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from k8s.validate.objects import CLUSTER_WIDE, Bundle, Object, Pod, matches
 
@@ -43,7 +42,7 @@ def selectors(bundles: Sequence[Bundle]) -> Iterator[str]:
             selector = policy["spec"].get("podSelector")
             if not _selected(selector, everywhere) and selector != SOLVER:
                 yield bundle.says(policy, "its podSelector matches no pod")
-            for peer, _ in _peers(policy):
+            for peer in _peers(policy):
                 ours = "podSelector" in peer and "namespaceSelector" not in peer
                 if ours and not _selected(peer["podSelector"], everywhere):
                     yield bundle.says(policy, f"{peer['podSelector']} matches no pod of ours")
@@ -121,7 +120,7 @@ def references(bundles: Sequence[Bundle]) -> Iterator[str]:
             if bundle.named(wanted["kind"], wanted["name"]) is None:
                 yield bundle.says(pool, f"there is no {wanted['kind']} {wanted['name']}")
         for policy in bundle.of("NetworkPolicy"):
-            for peer, _ in _peers(policy):
+            for peer in _peers(policy):
                 for name in _namespaces_of(peer.get("namespaceSelector") or {}):
                     if name not in namespaces | SYSTEM_NAMESPACES:
                         yield bundle.says(policy, f"the namespace {name} is nothing we know of")
@@ -232,13 +231,11 @@ def _selected(selector: Object | None, pods: Sequence[Pod]) -> list[Pod]:
     return [pod for pod in pods if matches(selector, pod.labels)]
 
 
-def _peers(policy: Object) -> Iterator[tuple[Object, Any]]:
+def _peers(policy: Object) -> Iterator[Object]:
     for rule in policy["spec"].get("ingress", []):
-        for peer in rule.get("from", []):
-            yield peer, rule.get("ports")
+        yield from rule.get("from", [])
     for rule in policy["spec"].get("egress", []):
-        for peer in rule.get("to", []):
-            yield peer, rule.get("ports")
+        yield from rule.get("to", [])
 
 
 def _namespaces_of(selector: Object) -> list[str]:

@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 from packaging.version import Version
 
-from k8s.validate.objects import Bundle, Object, title
+from k8s.validate.objects import Bundle, Object, is_custom, title
 
 WITHOUT_DEFINITION = {
     "cilium.io/v2 CiliumNetworkPolicy"
@@ -34,7 +34,7 @@ def built_in(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Strict: a field that the kind does not have is an error, as it is to the API server."""
     for bundle in bundles:
         for one in bundle.objects:
-            if not _is_custom(one):
+            if not is_custom(one):
                 for problem in _against_kubernetes(json.dumps(one)):
                     yield bundle.says(one, problem)
 
@@ -74,7 +74,7 @@ def read_definitions(folder: Path) -> Definitions:
 def custom(bundles: Sequence[Bundle], definitions: Definitions) -> Iterator[str]:
     """A custom kind without a definition is an error, too, or a wrong apiVersion would pass."""
     for bundle in bundles:
-        for one in filter(_is_custom, bundle.objects):
+        for one in filter(is_custom, bundle.objects):
             name = f"{one.get('apiVersion')} {one.get('kind')}"
             schema = definitions.get((str(one.get("apiVersion")), str(one.get("kind"))))
             if schema is None:
@@ -117,12 +117,6 @@ def _allowed_labels(file: Path) -> dict[str, set[str]]:
     for name in re.findall(r"(?:x|self) != [\"']([^\"'\s]+)[\"']", text):
         found.setdefault(name, set())
     return found
-
-
-def _is_custom(one: Object) -> bool:
-    version = str(one.get("apiVersion"))
-    group = version.partition("/")[0]
-    return "." in group and not group.endswith("k8s.io")
 
 
 def _closed(schema: Any) -> Any:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from k8s.validate.objects import Bundle, Object
+from k8s.validate.objects import Bundle, Object, is_custom
 from k8s.validate.safety import quantity
 
 # Wherever the key stands in an object of Kubernetes' own kinds.
@@ -61,8 +61,7 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 def values(bundles: Sequence[Bundle]) -> Iterator[str]:
     for bundle in bundles:
         for one in bundle.objects:
-            custom = "." in str(one.get("apiVersion")).partition("/")[0] and "k8s.io" not in str(one.get("apiVersion"))
-            for problem in [*_labels(one), *([] if custom else _walk(one, ()))]:
+            for problem in [*_labels(one), *([] if is_custom(one) else _walk(one, ()))]:
                 yield bundle.says(one, problem)
 
 
