@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.accept_language import headers_of, language_of
 from frontend.errors import Overloaded, http_error
 from frontend.metrics import Metrics
 from frontend.problems import PROBLEM_TYPE, problem_document
+from frontend.wording import say_error
 from runtime.config import Limits
 
 _GATED = frozenset({"/v1/diagnoses"})
@@ -142,11 +144,14 @@ class AdmissionGate:
 
 async def _refuse(error: Overloaded, scope: Scope, send: Send) -> None:
     known = http_error(error)
-    body = json.dumps(problem_document(known, str(error), scope["state"]["request_id"])).encode()
+    language = language_of(scope)
+    document = problem_document(known, say_error(error, language), scope["state"]["request_id"], language)
+    body = json.dumps(document, ensure_ascii=False).encode()
     headers = [
         (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(error.retry_after_s).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in headers_of(language).items()),
     ]
     await send({"type": "http.response.start", "status": known.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

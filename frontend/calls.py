@@ -16,6 +16,7 @@ from frontend.deadline import Deadline
 from frontend.digest import sha256_of
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
+    REFUSED,
     BodyTooLarge,
     CallConflict,
     CallErased,
@@ -111,7 +112,7 @@ class Calls:
         """A diagnosed call and its audio. Raises: as `read_audio`; NotDiagnosed."""
         record, data = await self.read_audio(call_id, deadline)
         if record.diagnosis is None:
-            raise NotDiagnosed(f"This call is {record.state}: there is no diagnosis to draw.")
+            raise NotDiagnosed("This call is `{state}`: there is no diagnosis to draw.", state=record.state.value)
         return record, data
 
     async def page(
@@ -159,17 +160,7 @@ def _outcome(record: CallRecord, *, created: bool) -> Outcome:
     """Raises: AudioError for a recording that can't be diagnosed, NotReady for a call that failed and may be sent again."""
     failure = record.failure
     if failure and failure.code in AUDIO_ERRORS_BY_CODE:
-        raise AUDIO_ERRORS_BY_CODE[failure.code](_REFUSED[failure.code])
+        raise AUDIO_ERRORS_BY_CODE[failure.code](REFUSED[failure.code])
     if failure and failure.retryable:
-        raise NotReady(f"The call is stored but could not be diagnosed ({failure.code}): send it again.")
+        raise NotReady("The call is stored but could not be diagnosed ({code}): send it again.", code=failure.code)
     return Outcome(record, created)
-
-
-_REFUSED = {
-    "unsupported_media": "No decoder knows this format: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR.",
-    "empty_audio": "The file is empty: send the recording's bytes.",
-    "undecodable_audio": "The file is broken or holds no usable samples: record again and send the whole file.",
-    "audio_too_long": "The recording is longer than the limit: send only the part with the coughs.",
-    "too_many_channels": "The recording has too many channels: send one, or the two parties of a call.",
-    "unsupported_sample_rate": "The sample rate lies outside the limits: record at 8 to 48 kHz.",
-}

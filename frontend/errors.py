@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from runtime import errors as runtime_errors
 
 
-class FrontendError(Exception):
+class FrontendError(runtime_errors.WordedError):
     """The root; every message is one sentence that says what to do and is fit for the caller."""
 
 
@@ -80,15 +80,15 @@ class RangeNotSatisfiable(RequestError):
     """The asked range lies outside the audio; size: of the audio in bytes."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The audio has {size} bytes: ask for a range inside it.")
+        super().__init__("The audio has {size} bytes: ask for a range inside it.", size=size)
         self.size = size
 
 
 class ServiceError(FrontendError):
     """The service can't do it now; retry_after_s: when trying again may help."""
 
-    def __init__(self, message: str, retry_after_s: int = 2) -> None:
-        super().__init__(message)
+    def __init__(self, template: str, *, retry_after_s: int = 2, **values: object) -> None:
+        super().__init__(template, **values)
         self.retry_after_s = retry_after_s
 
 
@@ -139,6 +139,17 @@ HTTP_ERRORS: dict[type[Exception], HttpError] = {
 # Errors of the recording by code, so that a failed call's record can be answered with the same problem again.
 AUDIO_ERRORS_BY_CODE: dict[str, type[Exception]] = {
     HTTP_ERRORS[kind].code: kind for kind in HTTP_ERRORS if issubclass(kind, runtime_errors.AudioError)
+}
+
+
+# What is said of a failed call when it is asked for again: its first sentence is not kept.
+REFUSED = {
+    "unsupported_media": "No decoder knows this format: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR.",
+    "empty_audio": "The file is empty: send the recording's bytes.",
+    "undecodable_audio": "The file is broken or holds no usable samples: record again and send the whole file.",
+    "audio_too_long": "The recording is longer than the limit: send only the part with the coughs.",
+    "too_many_channels": "The recording has too many channels: send one, or the two parties of a call.",
+    "unsupported_sample_rate": "The sample rate lies outside the limits: record at 8 to 48 kHz.",
 }
 
 

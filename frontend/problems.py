@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from frontend.accept_language import Language, headers_of, language_of
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
     HTTP_ERRORS,
@@ -23,8 +24,10 @@ from frontend.errors import (
     ServiceError,
     http_error,
 )
+from frontend.wording import say, say_error
 
 PROBLEM_TYPE = "application/problem+json"
+NOT_VALID = "Not valid: {places}. See /docs for what is."
 
 # Errors that a request gives only after it has seen the call's record, or its tombstone.
 _OF_STORED_CALLS = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
@@ -43,21 +46,24 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def problem_response(
-    request: Request, error: HttpError, detail: str, headers: dict[str, str] | None = None
+    request: Request, error: HttpError, detail: Exception | str, headers: dict[str, str] | None = None, **values: object
 ) -> JSONResponse:
-    """The problem document of one error."""
-    document = problem_document(error, detail, getattr(request.state, "request_id", None))
+    """The problem document of one error, in the caller's language. detail: an error, or a template of `spanish.py` with values."""
+    language = language_of(request)
+    sentence = say_error(detail, language) if isinstance(detail, Exception) else say(detail, values, language)
+    document = problem_document(error, sentence, getattr(request.state, "request_id", None), language)
+    headers = {**(headers or {}), **headers_of(language)}
     call_id = getattr(request.state, "call_id", None)
     if call_id is not None and error in _OF_STORED_CALLS:  # so its sender can ask for it, or erase it
-        headers = {**(headers or {}), "Location": f"/v1/calls/{call_id}"}
+        headers["Location"] = f"/v1/calls/{call_id}"
     return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 
 
-def problem_document(error: HttpError, detail: str, request_id: str | None) -> dict[str, Any]:
-    """What a problem answers with."""
+def problem_document(error: HttpError, detail: str, request_id: str | None, language: Language) -> dict[str, Any]:
+    """What a problem answers with; detail: in the language."""
     return {
         "type": f"urn:tosia:problem:{error.code}",
-        "title": error.title,
+        "title": say(error.title, {}, language),
         "status": error.status,
         "detail": detail,
         "code": error.code,
@@ -71,14 +77,14 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    return problem_response(request, http_error(error), str(error), headers)
+    return problem_response(request, http_error(error), error, headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Names the parameters, not their values: those may be anything."""
     places = [str(one["loc"][-1]) for one in error.errors()] if isinstance(error, RequestValidationError) else []
-    detail = f"Not valid: {', '.join(sorted(set(places)))}. See /docs for what is."
-    return problem_response(request, HTTP_ERRORS[InvalidRequest], detail)
+    named = ", ".join(sorted(set(places)))
+    return problem_response(request, HTTP_ERRORS[InvalidRequest], NOT_VALID, places=named)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

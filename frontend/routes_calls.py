@@ -13,7 +13,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator
 from starlette.requests import ClientDisconnect
 
+from frontend.accept_language import headers_of, language_of
 from frontend.admission import Admission
+from frontend.answers import call_document, call_response
 from frontend.audit import audit
 from frontend.authenticate import api_key_header, require_key
 from frontend.byte_range import parse_range
@@ -77,7 +79,9 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.
     deadline = _deadline(request)
-    return _answer(await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id))
+    return _answer(
+        request, await calls.submit(upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id)
+    )
 
 
 @router.post(
@@ -89,7 +93,7 @@ async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     _serving_model(request).known()
     with _admission(request).admitted():
         outcome = await calls.diagnose_stored(checked_call_id(call_id), deadline)
-    return _answer(outcome)
+    return _answer(request, outcome)
 
 
 @router.get("/calls", response_model=None, responses={200: {"model": PageAnswer}, **problems(401, 422, 503)})
@@ -102,8 +106,9 @@ async def list_calls(
 ) -> JSONResponse:
     """Calls, newest first."""
     page = await _calls(request).page(limit, _decoded_token(after), state, status, _deadline(request))
-    items = [record.to_answer() for record in page.items]
-    return JSONResponse({"items": items, "next": _encoded_token(page.next)})
+    language = language_of(request)
+    items = [call_document(record, language) for record in page.items]
+    return JSONResponse({"items": items, "next": _encoded_token(page.next)}, headers=headers_of(language))
 
 
 @router.get(
@@ -112,7 +117,7 @@ async def list_calls(
 async def get_call(call_id: str, request: Request) -> JSONResponse:
     """A call's record."""
     record = await _calls(request).read(checked_call_id(call_id), _deadline(request))
-    return JSONResponse(record.to_answer())
+    return call_response(request, record)
 
 
 @router.delete("/calls/{call_id}", status_code=204, responses=problems(401, 404, 422, 503))
@@ -176,7 +181,9 @@ async def get_segment(call_id: str, n: int, request: Request) -> Response:
             return _png(await _unless_gone(request, drawing))
         except IndexError:
             count = len((record.diagnosis or {}).get("segments", ()))
-            raise CallNotFound(f"The diagnosis has {count} segments, counted from 0: ask for one of them.") from None
+            raise CallNotFound(
+                "The diagnosis has {count} segments, counted from 0: ask for one of them.", count=count
+            ) from None
 
 
 @router.get("/model", response_model=None, responses=problems(401, 503))
@@ -185,13 +192,12 @@ async def get_model(request: Request) -> JSONResponse:
     return JSONResponse(_serving_model(request).known().to_dict())
 
 
-def _answer(outcome: Outcome) -> JSONResponse:
+def _answer(request: Request, outcome: Outcome) -> JSONResponse:
     record = outcome.record
-    if record.state is State.RECEIVED:
-        headers = {"Location": f"/v1/calls/{record.call_id}", "Retry-After": RETRY_AFTER_S}
-        return JSONResponse(record.to_answer(), 202, headers=headers)
     headers = {"Location": f"/v1/calls/{record.call_id}"}
-    return JSONResponse(record.to_answer(), 201 if outcome.created else 200, headers=headers)
+    if record.state is State.RECEIVED:
+        return call_response(request, record, 202, {**headers, "Retry-After": RETRY_AFTER_S})
+    return call_response(request, record, 201 if outcome.created else 200, headers)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:

@@ -41,7 +41,9 @@ class ServingModel:
         self._expected = expected
         self._differs = False
         self._contract: ModelContract | None = None
-        self._why_not = "Triton has not answered yet: wait, or check that it runs at TRITON_URL."
+        self._why_not: NotReady | ModelContractError = NotReady(
+            "Triton has not answered yet: wait, or check that it runs at TRITON_URL."
+        )
         self.available = False
 
     def known(self) -> ModelContract:
@@ -56,7 +58,7 @@ class ServingModel:
             return self._contract
         if self._expected is not None and not self._differs:
             raise InferenceError("Triton has not been seen yet: it may be asleep.")
-        raise NotReady(self._why_not)
+        raise NotReady("{reason}", reason=self._why_not)
 
     async def look(self) -> None:
         """Ask Triton once, and take the answer over."""
@@ -67,7 +69,7 @@ class ServingModel:
             self._differs = False  # what differed is gone, and whoever comes back may be another
             self._set_available(False)
         except ModelContractError as error:
-            self._contract, self._why_not, self._differs = None, str(error), True
+            self._contract, self._why_not, self._differs = None, error, True
             self._set_available(False)
         else:
             self._contract, self._differs = contract, False

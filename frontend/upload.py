@@ -52,7 +52,10 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise InvalidRequest(f"The form can't be read: {error.message.rstrip('.')}.") from error
+        raise InvalidRequest(
+            "The form can't be read ({reason}): send multipart/form-data with the file in the field `audio`.",
+            reason=error.message.rstrip("."),
+        ) from error
     except ValueError as error:  # some text codecs that a charset can name raise no UnicodeDecodeError but its parents
         raise InvalidRequest("The form can't be read: send it as UTF-8.") from error
     try:
@@ -103,7 +106,9 @@ async def _limited(
 
 
 def _too_large(max_body_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The recording is larger than {max_body_bytes / 2**20:g} MiB: compress it or send less of it.")
+    return BodyTooLarge(
+        "The recording is larger than {most:g} MiB: compress it or send less of it.", most=max_body_bytes / 2**20
+    )
 
 
 def _safe_content_type(declared: str | None) -> str:

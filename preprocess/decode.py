@@ -301,19 +301,22 @@ def _decoder(stream: av.AudioStream) -> av.AudioCodecContext:
 def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> None:
     if channels > limits.max_channels:
         raise TooManyChannels(
-            f"The recording has {channels} channels: send one channel, or the two parties of a call "
-            f"(at most {limits.max_channels})."
+            "The recording has {channels} channels: send one channel, or the two parties of a call (at most {most}).",
+            channels=channels,
+            most=limits.max_channels,
         )
     if not limits.min_sample_rate_hz <= sample_rate_hz <= limits.max_sample_rate_hz:
         raise UnsupportedSampleRate(
-            f"The sample rate is {sample_rate_hz} Hz: record between {limits.min_sample_rate_hz} and "
-            f"{limits.max_sample_rate_hz} Hz."
+            "The sample rate is {rate} Hz: record between {least} and {most} Hz.",
+            rate=sample_rate_hz,
+            least=limits.min_sample_rate_hz,
+            most=limits.max_sample_rate_hz,
         )
 
 
 def _too_long(limits: DecodeLimits) -> AudioTooLong:
     return AudioTooLong(
-        f"The recording is longer than {limits.max_duration_s:g} s: send only the part with the coughs."
+        "The recording is longer than {most:g} s: send only the part with the coughs.", most=limits.max_duration_s
     )
 
 

@@ -11,8 +11,27 @@
 Every message is one sentence that says what to do and is fit for the person who sent the recording.
 """
 
+from __future__ import annotations
 
-class AudioError(ValueError):
+import copyreg
+
+
+class WordedError(Exception):
+    """An error that keeps its wording apart from its values, so that whoever shows it can say it in another language.
+
+    template: English, with the names of `values` in braces; where there are no values it is the message itself
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        super().__init__(template.format(**values) if values else template)
+        self.template, self.values = template, values
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Without `__init__`, which takes other arguments in some leaves: errors travel between processes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class AudioError(WordedError, ValueError):
     """The recording can't be diagnosed, and sending the same bytes again won't help."""
 
 

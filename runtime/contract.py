@@ -97,7 +97,8 @@ def read_contract(repository: Path) -> ModelContract:
         config = text_format.Parse(text, model_config_pb2.ModelConfig())
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise ModelContractError(
-            f"{repository.name}/{MODEL_NAME}/config.pbtxt can't be read: run `make export` or restore it from git."
+            "{file} can't be read: run `make export` or restore it from git.",
+            file=f"{repository.name}/{MODEL_NAME}/config.pbtxt",
         ) from error
     return contract_of(config, str(newest_version(repository)))
 
@@ -113,11 +114,11 @@ def read_released_contract(repository: Path) -> ModelContract:
         known = manifest["files"][config] == hashlib.sha256((repository / config).read_bytes()).hexdigest()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelContractError(
-            f"{repository.name}/ is no release: run `make export` or restore it from git."
+            "{folder}/ is no release: run `make export` or restore it from git.", folder=repository.name
         ) from error
     if not known:
         raise ModelContractError(
-            f"{repository.name}/{config} is not the file that manifest.json names: restore it from git."
+            "{file} is not the file that manifest.json names: restore it from git.", file=f"{repository.name}/{config}"
         )
     return read_contract(repository)
 
@@ -133,7 +134,9 @@ def newest_version(repository: Path) -> int:
     )
     if not numbers:
         raise ModelContractError(
-            f"{repository.name}/ holds no {MODEL_NAME} to serve: run `make export` or restore it from git."
+            "{folder}/ holds no {model} to serve: run `make export` or restore it from git.",
+            folder=repository.name,
+            model=MODEL_NAME,
         )
     return max(numbers)
 
@@ -162,7 +165,9 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
             max_batch_size=config.max_batch_size,
         )
     except KeyError as error:
-        raise ModelContractError(f"The model's config lacks the parameter {error}: export the model again.") from error
+        raise ModelContractError(
+            "The model's config lacks the parameter {name}: export the model again.", name=str(error)
+        ) from error
     except (ValueError, TypeError) as error:
         raise ModelContractError("A parameter of the model's config can't be read: export the model again.") from error
     _check_values(parameters["labels"], contract)
@@ -176,8 +181,9 @@ def _check_values(labels_json: str, contract: ModelContract) -> None:
     labels = json.loads(labels_json)
     if labels != list(LABELS):
         raise ModelContractError(
-            f"labels are {labels!r} in the model, but a diagnosis has {list(LABELS)!r}: "
-            "export and serve one that was trained on these."
+            "labels are {found!r} in the model, but a diagnosis has {expected!r}: export and serve one that was trained on these.",
+            found=labels,
+            expected=list(LABELS),
         )
     thresholds = contract.thresholds
     if not 0.0 <= thresholds.low <= thresholds.high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
@@ -199,8 +205,11 @@ def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ModelContractError(
-                f"The model's tensor {name} is {found.get(name)}, but the contract says {expected.get(name)}: "
-                f"serve a model that `make export` made."
+                "The model's tensor {name} is {found}, but the contract says {expected}: "
+                "serve a model that `make export` made.",
+                name=name,
+                found=found.get(name),
+                expected=expected.get(name),
             )
     if contract.max_batch_size < 1:
         raise ModelContractError("The model takes no batches: set max_batch_size and export it again.")

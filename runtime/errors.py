@@ -21,6 +21,7 @@ from preprocess.errors import (
     UndecodableAudio,
     UnsupportedMedia,
     UnsupportedSampleRate,
+    WordedError,
 )
 
 __all__ = [
@@ -38,10 +39,11 @@ __all__ = [
     "UndecodableAudio",
     "UnsupportedMedia",
     "UnsupportedSampleRate",
+    "WordedError",
 ]
 
 
-class RuntimeFailure(Exception):
+class RuntimeFailure(WordedError):
     """The root; every message is one sentence that says what to do."""
 
 
@@ -61,8 +63,11 @@ class ParametersDiffer(ModelContractError):
 
     def __init__(self, field: str, expected: object, found: object) -> None:
         super().__init__(
-            f"{field} is {found!r}, but the model was trained with {expected!r}: "
-            f"use the model's parameters, or train and export a model with yours."
+            "{field} is {found!r}, but the model was trained with {expected!r}: "
+            "use the model's parameters, or train and export a model with yours.",
+            field=field,
+            found=found,
+            expected=expected,
         )
         self.field, self.expected, self.found = field, expected, found
 

@@ -28,10 +28,14 @@ class OnnxClassifier:
         try:
             model = path.read_bytes()
         except OSError as error:
-            raise ModelContractError(f"{path.name} of {MODEL_NAME} can't be read: restore it from git.") from error
+            raise ModelContractError(
+                "{file} of {model} can't be read: restore it from git.", file=path.name, model=MODEL_NAME
+            ) from error
         if hashlib.sha256(model).hexdigest() != self._contract.model.sha256:
             raise ModelContractError(
-                f"{path.name} of {MODEL_NAME} is not the file that its config names: export it again."
+                "{file} of {model} is not the file that its config names: export it again.",
+                file=path.name,
+                model=MODEL_NAME,
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

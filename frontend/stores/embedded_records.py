@@ -179,5 +179,7 @@ def _open(path: Path) -> sqlite3.Connection:
             connection.executescript(_ADD_DUE)
         connection.executescript(_INDEXES)
     except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(f"The record store {path.name} can't be opened: check {path.parent.name}/.") from error
+        raise StoreUnavailable(
+            "The record store {file} can't be opened: check {folder}/.", file=path.name, folder=path.parent.name
+        ) from error
     return connection

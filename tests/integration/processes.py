@@ -43,7 +43,10 @@ class FrontEnd:
         self._module = module
         self.process: subprocess.Popen[bytes] | None = None
         self.api = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", headers={"X-API-Key": KEY}, timeout=20.0, trust_env=False
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"X-API-Key": KEY, "Accept-Language": "en"},  # as the tests are written
+            timeout=20.0,
+            trust_env=False,
         )
 
     def start(self, *options: str) -> None:

@@ -18,7 +18,7 @@ from frontend.schemas import CallAnswer, PageAnswer
 from laptop.service import CHECKOUT, Service
 from tests.integration.problems import assert_problem, post, tone, wav
 
-RECORD = {"call_id", "state", "received_at", "updated_at", "attempts", "failure", "audio", "diagnosis"}
+RECORD = {"call_id", "state", "received_at", "updated_at", "attempts", "failure", "audio", "diagnosis", "guidance"}
 DIAGNOSIS = {
     "status", "reasons", "result", "segments", "audio", "model", "preprocess_sha256", "spectrogram_sha256",
     "software_version", "timings_ms",

@@ -1,0 +1,77 @@
+"""What a call's record says in plain words, and what to do about it: record -> guidance in a language.
+
+Made for each answer and never stored: codes are for programs and stay, words are for people and may get better.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frontend.accept_language import Language
+from frontend.errors import REFUSED
+from frontend.records import CallRecord, State
+from frontend.wording import say
+from runtime.diagnosis import Reason, Status
+
+INTENDED_USE = "Orientation, not a medical diagnosis."
+
+_CLOSER = "Hold the telephone closer and cough two or three times."
+
+MESSAGES: dict[State | Status, str] = {
+    Status.OK: "{count} coughs were heard, and the model could score them.",
+    Status.NO_COUGH: "No cough was heard. This is not a negative result.",
+    Status.POOR_QUALITY: "The recording can't be judged: it can't be heard well enough. This is not a negative result.",
+    Status.INCONCLUSIVE: "The model can't decide. This is not a negative result.",
+    State.RECEIVED: "The recording is stored, and its diagnosis follows by itself.",
+    State.FAILED: "The recording could not be diagnosed.",
+}
+_ONE_COUGH = "One cough was heard, and the model could score it."
+
+HINTS: dict[Reason, str] = {
+    Reason.TOO_SHORT: "Record for five seconds or more, and cough two or three times.",
+    Reason.SILENT: "Nothing can be heard: check that the microphone is on and uncovered, and record again.",
+    Reason.CLIPPED: "It is too loud: hold the telephone farther away, about 30 cm, and record again.",
+    Reason.LOW_SNR: "There is too much noise: go to a quieter place, hold the telephone closer and record again.",
+    Reason.NARROWBAND: "The line carries too little of the sound: send a voice note instead of calling.",
+    Reason.DROPOUTS: "The sound breaks off again and again: look for better reception, or send a voice note.",
+    Reason.TRUNCATED: "The file ends early: send the whole recording.",
+    Reason.TOO_FEW_COUGHS: "There are too few coughs: cough two or three times in one recording.",
+    Reason.BETWEEN_THRESHOLDS: "Record again; if the answer stays the same, somebody has to examine the person.",
+    Reason.UNVALIDATED_MODEL: "The model is not validated: its answer has no medical meaning.",
+}
+
+AGAIN, UNDER_ANOTHER_ID = "Send the recording again.", "Send the recording again under another call_id."
+
+
+def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
+    """`language`, `message`, `hints` (what to do, the most useful first; may be empty) and `intended_use`."""
+    if record.diagnosis is not None:
+        message, values, hints = _of_diagnosis(record.diagnosis)
+    else:
+        message, values, hints = MESSAGES[record.state], {}, _of_failure(record)
+    return {
+        "language": language.value,
+        "message": say(message, values, language),
+        "hints": [say(one, {}, language) for one in hints],
+        "intended_use": say(INTENDED_USE, {}, language),
+    }
+
+
+def _of_diagnosis(diagnosis: dict[str, Any]) -> tuple[str, dict[str, object], list[str]]:
+    status, reasons = Status(diagnosis["status"]), [Reason(one) for one in diagnosis["reasons"]]
+    hints = [HINTS[one] for one in reasons]
+    if status is Status.NO_COUGH:
+        hints = [_CLOSER, *hints]
+    if status is not Status.OK:
+        return MESSAGES[status], {}, hints
+    count = sum(1 for one in diagnosis["segments"] if one["is_cough"])
+    return (_ONE_COUGH if count == 1 else MESSAGES[status]), {"count": count}, hints
+
+
+def _of_failure(record: CallRecord) -> list[str]:
+    if record.failure is None:
+        return []
+    if record.failure.retryable:
+        return [AGAIN]
+    # A call whose record or audio can't be used keeps its id.
+    return [REFUSED.get(record.failure.code, UNDER_ANOTHER_ID)]
