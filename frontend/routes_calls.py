@@ -141,13 +141,26 @@ async def get_audio(call_id: str, request: Request) -> Response:
     """The audio as it was received; ranges work."""
     record, data = await _calls(request).read_audio(checked_call_id(call_id), _deadline(request))
     audit("read audio", request.state.key_name, call_id)
-    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
-    span = parse_range(request.headers.get("range"), len(data))
-    if span is None:
-        return Response(data, media_type=record.audio.content_type, headers=headers)
-    start, end = span
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-    return Response(data[start:end], 206, media_type=record.audio.content_type, headers=headers)
+    return _ranged(request, data, record.audio.content_type)
+
+
+@router.get(
+    "/calls/{call_id}/audio.wav",
+    response_class=Response,
+    responses={
+        200: {"content": {"audio/wav": {}}},
+        206: {"content": {"audio/wav": {}}},
+        **problems(401, 404, 409, 410, 416, 422, 503),
+    },
+)
+async def get_wav(call_id: str, request: Request) -> Response:
+    """The channel that was diagnosed, as WAV for any browser (16 bits, 16 kHz at most); ranges work."""
+    calls, deadline = _calls(request), _deadline(request)
+    with _admission(request).admitted():
+        record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
+        audit("read audio", request.state.key_name, call_id)
+        work = _workers(request).to_wav(data, record.diagnosis or {}, deadline)
+        return _ranged(request, await _unless_gone(request, work), "audio/wav")
 
 
 @router.get(
@@ -217,6 +230,17 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes]) -> by
 async def _leaving(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _ranged(request: Request, data: bytes, media_type: str) -> Response:
+    """The whole, or the range that was asked for. Raises: RangeNotSatisfiable."""
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, no-store"}
+    span = parse_range(request.headers.get("range"), len(data))
+    if span is None:
+        return Response(data, media_type=media_type, headers=headers)
+    start, end = span
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+    return Response(data[start:end], 206, media_type=media_type, headers=headers)
 
 
 def _png(image: bytes) -> Response:

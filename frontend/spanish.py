@@ -175,7 +175,9 @@ _SERVICE = {
     "The container has no time to live, so nothing would expire: switch it on (docs/azure.md).": (
         "El contenedor no tiene tiempo de vida y nada vencería: actívelo (docs/azure.md)."
     ),
-    "The figure can't be drawn now: try again.": "La figura no se puede dibujar ahora: inténtelo de nuevo.",
+    "The figure or the sound can't be made now: try again.": (
+        "La figura o el sonido no se pueden generar ahora: inténtelo de nuevo."
+    ),
     "The call is stored but could not be diagnosed ({code}): send it again.": (
         "La llamada está guardada pero no se pudo diagnosticar ({code}): envíela de nuevo."
     ),

@@ -18,7 +18,9 @@ from frontend.errors import NotReady
 from frontend.metrics import Metrics
 from frontend.preloading import forking_context
 from runtime.config import Limits
+from runtime.diagnosis import diagnosis_from_dict
 from runtime.errors import InferenceTimeout, UndecodableAudio
+from runtime.listen import channel_wav
 from runtime.prepare import Prepared, prepare
 
 _log = logging.getLogger("tosia.workers")
@@ -81,23 +83,27 @@ class Workers:
 
     async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
         """PNG. Raises: NotReady."""
-        return await self._draw(_draw_figure, data, diagnosis, deadline=deadline)
+        return await self._make(_draw_figure, data, diagnosis, deadline=deadline)
 
     async def draw_segment(self, data: bytes, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
         """PNG. Raises: IndexError; NotReady."""
-        return await self._draw(_draw_segment, data, diagnosis, n, deadline=deadline)
+        return await self._make(_draw_segment, data, diagnosis, n, deadline=deadline)
+
+    async def to_wav(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
+        """WAV of the channel that was diagnosed. Raises: NotReady."""
+        return await self._make(_to_wav, data, diagnosis, deadline=deadline)
 
     async def close(self) -> None:
         """Running work is ended; calls in work stay `received` and are finished after the next start."""
         self._closed = True
         await asyncio.gather(_end(self._pool), *self._ending)
 
-    async def _draw(self, function: Any, *arguments: Any, deadline: Deadline) -> bytes:
+    async def _make(self, function: Any, *arguments: Any, deadline: Deadline) -> bytes:
         try:
-            image: bytes = await self._run(function, *arguments, deadline=deadline)
+            made: bytes = await self._run(function, *arguments, deadline=deadline)
         except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
-            raise NotReady("The figure can't be drawn now: try again.") from error
-        return image
+            raise NotReady("The figure or the sound can't be made now: try again.") from error
+        return made
 
     async def _run(self, function: Any, *arguments: Any, deadline: Deadline) -> Any:
         # Once more where a worker died: others may have killed it (memory), and a good recording must not pay for that.
@@ -209,7 +215,6 @@ def _prepare(data: bytes, params: Parameters, limits: Limits) -> Prepared:
 
 
 def _draw_figure(data: bytes, diagnosis: dict[str, Any], params: Parameters, limits: Limits) -> bytes:
-    from runtime.diagnosis import diagnosis_from_dict  # noqa: PLC0415
     from runtime.figure import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
 
     _, mel_spec, color_spec = params
@@ -217,8 +222,11 @@ def _draw_figure(data: bytes, diagnosis: dict[str, Any], params: Parameters, lim
 
 
 def _draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, params: Parameters, limits: Limits) -> bytes:
-    from runtime.diagnosis import diagnosis_from_dict  # noqa: PLC0415
     from runtime.figure import draw_segment  # noqa: PLC0415
 
     _, mel_spec, color_spec = params
     return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, limits.decode)
+
+
+def _to_wav(data: bytes, diagnosis: dict[str, Any], _: Parameters, limits: Limits) -> bytes:
+    return channel_wav(data, diagnosis_from_dict(diagnosis), limits.decode)

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, color_table, colorize, quantise
-from preprocess.decode import DecodeLimits, decode
+from preprocess.decode import DecodeLimits
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.resample import resample
 from preprocess.segment import Segment
 from runtime.diagnosis import Diagnosis
-from runtime.prepare import MIX
+from runtime.listen import diagnosed_channel
 
 _COUGH, _OTHER = "#b3174b", "#8a8a8a"
 _MAX_SPECTROGRAMS = 8
@@ -35,7 +35,7 @@ def draw_figure(
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
-    samples = _diagnosed_channel(data, diagnosis, mel_spec, limits)
+    samples = _at_model_rate(data, diagnosis, mel_spec, limits)
     shown = [n for n, one in enumerate(diagnosis.segments) if one.is_cough] or list(range(len(diagnosis.segments)))
     shown = shown[:_MAX_SPECTROGRAMS]
     figure = Figure(figsize=(11.0, 5.6 if shown else 3.0), layout="constrained")
@@ -68,7 +68,7 @@ def draw_segment(
     """
     if not 0 <= n < len(diagnosis.segments):
         raise IndexError(n)
-    samples = _diagnosed_channel(data, diagnosis, mel_spec, limits)
+    samples = _at_model_rate(data, diagnosis, mel_spec, limits)
     image = colorize(_levels(samples, diagnosis, [n], mel_spec, color_spec)[0], color_spec)[::-1]
     enlarged = np.repeat(np.repeat(image, 4, axis=0), 4, axis=1)
     figure = Figure(figsize=(enlarged.shape[1] / 100, enlarged.shape[0] / 100), dpi=100)
@@ -77,13 +77,11 @@ def draw_segment(
     return _png(figure)
 
 
-def _diagnosed_channel(
+def _at_model_rate(
     data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, limits: DecodeLimits
 ) -> NDArray[np.float32]:
-    recording = decode(data, limits)
-    channel = diagnosis.audio.channel
-    source = recording.samples.mean(axis=0) if channel == MIX else recording.samples[int(channel)]
-    return np.asarray(resample(source[None], recording.sample_rate_hz, mel_spec.sample_rate_hz)[0])
+    samples, rate_hz = diagnosed_channel(data, diagnosis, limits)
+    return np.asarray(resample(samples[None], rate_hz, mel_spec.sample_rate_hz)[0])
 
 
 def _levels(

@@ -67,6 +67,7 @@ def test_openapi_describes_every_route(anybody: httpx.Client) -> None:
     assert routes == {
         ("POST", "/v1/diagnoses"), ("POST", "/v1/calls/{call_id}/diagnosis"), ("GET", "/v1/calls/{call_id}"),
         ("GET", "/v1/calls"), ("GET", "/v1/calls/{call_id}/audio"), ("GET", "/v1/calls/{call_id}/figure.png"),
+        ("GET", "/v1/calls/{call_id}/audio.wav"),
         ("GET", "/v1/calls/{call_id}/segments/{n}.png"), ("DELETE", "/v1/calls/{call_id}"), ("GET", "/v1/model"),
         ("GET", "/healthz"), ("GET", "/readyz"),
     }  # fmt: skip

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+import soundfile
 from PIL import Image
 
 from frontend.schemas import CallAnswer, PageAnswer
@@ -198,6 +199,26 @@ def test_ranges_of_the_audio(api: httpx.Client, benchmark: bytes) -> None:
         assert answer.headers["content-range"] == f"bytes */{size}"
     for header in ("bytes=5-2", "bytes=a-b", "lines=0-1", "bytes=0-1,5-6", "bytes=-", "bytes=" + "9" * 5000 + "-"):
         assert api.get(route, headers={"Range": header}).status_code == 200, header
+
+
+def test_the_channel_to_listen_to(api: httpx.Client) -> None:
+    """As WAV whatever came in, and in parts, as an <audio> element asks for them."""
+    call = (CHECKOUT / "samples/preprocessing/call/raw.wav").read_bytes()
+    diagnosis = post(api, call, "rest-listen").json()["diagnosis"]
+    whole = api.get("/v1/calls/rest-listen/audio.wav")
+    assert (whole.status_code, whole.headers["content-type"], whole.headers["accept-ranges"]) == (
+        200,
+        "audio/wav",
+        "bytes",
+    )
+    samples, rate_hz = soundfile.read(io.BytesIO(whole.content))
+    assert (samples.ndim, rate_hz) == (1, 8000)
+    assert len(samples) / rate_hz == pytest.approx(diagnosis["audio"]["duration_s"], abs=1e-3)
+    part = api.get("/v1/calls/rest-listen/audio.wav", headers={"Range": "bytes=44-1043"})
+    assert (part.status_code, part.content) == (206, whole.content[44:1044])
+    assert_problem(api.get("/v1/calls/nobody/audio.wav"), 404, "call_not_found")
+    assert post(api, b"OggS, and no recording", "rest-unheard").status_code == 422
+    assert_problem(api.get("/v1/calls/rest-unheard/audio.wav"), 409, "not_diagnosed")
 
 
 def test_figures(api: httpx.Client, benchmark: bytes) -> None:
