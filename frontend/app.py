@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from frontend import routes_calls, routes_health
+from frontend import routes_calls, routes_console, routes_health
 from frontend.admission import Admission, AdmissionGate
 from frontend.attempts import Attempts
 from frontend.authenticate import Authenticator
@@ -110,6 +110,7 @@ def create_app(
     app.state.draining = False
     app.include_router(routes_health.router)
     app.include_router(routes_calls.router)
+    app.include_router(routes_console.router)
     add_problem_handlers(app)
     app.add_middleware(AdmissionGate, max_body_bytes=limits.max_body_bytes)
     app.add_middleware(RequestLog, metrics=metrics)

@@ -14,6 +14,9 @@ from frontend.wording import say
 from runtime.diagnosis import Reason, Status
 
 INTENDED_USE = "Orientation, not a medical diagnosis."
+NOT_VALIDATED = (
+    "Orientation, not a medical diagnosis: the model is not validated, and its answer has no medical meaning."
+)
 
 _CLOSER = "Hold the telephone closer and cough two or three times."
 
@@ -37,7 +40,6 @@ HINTS: dict[Reason, str] = {
     Reason.TRUNCATED: "The file ends early: send the whole recording.",
     Reason.TOO_FEW_COUGHS: "There are too few coughs: cough two or three times in one recording.",
     Reason.BETWEEN_THRESHOLDS: "Record again; if the answer stays the same, somebody has to examine the person.",
-    Reason.UNVALIDATED_MODEL: "The model is not validated: its answer has no medical meaning.",
 }
 
 AGAIN, UNDER_ANOTHER_ID = "Send the recording again.", "Send the recording again under another call_id."
@@ -45,21 +47,23 @@ AGAIN, UNDER_ANOTHER_ID = "Send the recording again.", "Send the recording again
 
 def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
     """`language`, `message`, `hints` (what to do, the most useful first; may be empty) and `intended_use`."""
+    use = INTENDED_USE
     if record.diagnosis is not None:
         message, values, hints = _of_diagnosis(record.diagnosis)
+        use = INTENDED_USE if record.diagnosis["model"]["validated"] else NOT_VALIDATED
     else:
         message, values, hints = MESSAGES[record.state], {}, _of_failure(record)
     return {
         "language": language.value,
         "message": say(message, values, language),
         "hints": [say(one, {}, language) for one in hints],
-        "intended_use": say(INTENDED_USE, {}, language),
+        "intended_use": say(use, {}, language),
     }
 
 
 def _of_diagnosis(diagnosis: dict[str, Any]) -> tuple[str, dict[str, object], list[str]]:
     status, reasons = Status(diagnosis["status"]), [Reason(one) for one in diagnosis["reasons"]]
-    hints = [HINTS[one] for one in reasons]
+    hints = [HINTS[one] for one in reasons if one in HINTS]
     if status is Status.NO_COUGH:
         hints = [_CLOSER, *hints]
     if status is not Status.OK:

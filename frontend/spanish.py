@@ -242,6 +242,9 @@ _MODEL = {
 
 _GUIDANCE = {
     "Orientation, not a medical diagnosis.": "Orientación, no diagnóstico médico.",
+    "Orientation, not a medical diagnosis: the model is not validated, and its answer has no medical meaning.": (
+        "Orientación, no diagnóstico médico: el modelo no está validado y su respuesta no tiene valor médico."
+    ),
     "One cough was heard, and the model could score it.": "Se oyó una tos y el modelo pudo evaluarla.",
     "{count} coughs were heard, and the model could score them.": "Se oyeron {count} toses y el modelo pudo evaluarlas.",
     "No cough was heard. This is not a negative result.": "No se oyó ninguna tos. Esto no es un resultado negativo.",
@@ -276,9 +279,6 @@ _GUIDANCE = {
     ),
     "Record again; if the answer stays the same, somebody has to examine the person.": (
         "Grabe de nuevo; si la respuesta se repite, hace falta que alguien examine a la persona."
-    ),
-    "The model is not validated: its answer has no medical meaning.": (
-        "El modelo no está validado: su respuesta no tiene valor médico."
     ),
     "Send the recording again.": "Envíe la grabación de nuevo.",
     "Send the recording again under another call_id.": "Envíe la grabación de nuevo con otro call_id.",

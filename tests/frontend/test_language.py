@@ -67,7 +67,7 @@ def test_every_error_that_is_made_is_in_the_catalogue() -> None:
     "text",
     [
         ERASED, NOT_VALID, *REFUSED.values(), *(one.title for one in HTTP_ERRORS.values()),
-        guidance.INTENDED_USE, *guidance.MESSAGES.values(), *guidance.HINTS.values(), guidance.AGAIN, guidance.UNDER_ANOTHER_ID,
+        guidance.INTENDED_USE, guidance.NOT_VALIDATED, *guidance.MESSAGES.values(), *guidance.HINTS.values(), guidance.AGAIN, guidance.UNDER_ANOTHER_ID,
     ],
 )  # fmt: skip
 def test_every_text_is_in_the_catalogue(text: str) -> None:
@@ -140,7 +140,11 @@ def test_an_error_travels_between_processes(error: WordedError) -> None:
 
 def call(state: State = State.DIAGNOSED, failure: Failure | None = None, **diagnosis: object) -> CallRecord:
     audio = StoredAudio("calls/a/b", "0" * 64, 1, "audio/ogg")
-    whole = {"status": "ok", "reasons": [], "segments": [], **diagnosis} if diagnosis else None
+    whole = (
+        {"status": "ok", "reasons": [], "segments": [], "model": {"validated": True}, **diagnosis}
+        if diagnosis
+        else None
+    )
     return CallRecord("a", state, "", "", 1, failure, audio, whole)
 
 
@@ -155,7 +159,7 @@ def call(state: State = State.DIAGNOSED, failure: Failure | None = None, **diagn
         (
             call(status="ok", segments=[{"is_cough": True}] * 3, reasons=["unvalidated_model"]),
             "Se oyeron 3 toses y el modelo pudo evaluarlas.",
-            ["El modelo no está validado: su respuesta no tiene valor médico."],
+            [],
         ),
         (
             call(status="no_cough"),
@@ -194,9 +198,17 @@ def test_guidance(record: CallRecord, message: str, hints: list[str]) -> None:
     }
 
 
+def test_an_unvalidated_model_is_named_in_every_answer() -> None:
+    for status in Status:
+        said = guidance.guidance(call(status=status.value, model={"validated": False}), Language.SPANISH)
+        assert said["intended_use"] == (
+            "Orientación, no diagnóstico médico: el modelo no está validado y su respuesta no tiene valor médico."
+        )
+
+
 def test_every_status_and_reason_has_guidance() -> None:
     assert guidance.MESSAGES.keys() == {*Status, State.RECEIVED, State.FAILED}
-    assert guidance.HINTS.keys() == set(Reason)
+    assert guidance.HINTS.keys() == set(Reason) - {Reason.UNVALIDATED_MODEL}  # nothing that a caller could do about it
 
 
 @pytest.mark.parametrize("status", [one for one in Status if one is not Status.OK])

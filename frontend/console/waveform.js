@@ -1,0 +1,60 @@
+// The waveform, its candidates marked and playable.
+
+import { element } from "./elements.js";
+import { number, text } from "./texts.js";
+import { peaksOf } from "./wav.js";
+
+/** The name of a segment, as people call it: coughs are numbered as the API counts segments. */
+export function nameOf(segment, n) {
+  return text(segment.is_cough ? "cough" : "other", { n });
+}
+
+/**
+ * {box, follow}: the element, and a function that moves the cursor to a time.
+ * samples: Int16Array; segments: of the diagnosis; play: called with a segment's number.
+ */
+export function waveformOf(samples, durationS, segments, play, signal) {
+  const canvas = element("canvas", { role: "img",
+    "aria-label": text("waveformOf", { duration: number(durationS, 1), count: segments.filter((one) => one.is_cough).length }) });
+  const cursor = element("div", { className: "cursor", hidden: true });
+  const marks = segments.map((segment, n) => {
+    const mark = element("button", { type: "button", className: `mark ${segment.is_cough ? "cough" : "other"}`, onclick: () => play(n),
+      "aria-label": text("playCough", { name: nameOf(segment, n), start: number(segment.start_s), end: number(segment.end_s) }) }, segment.is_cough ? String(n) : "");
+    mark.style.left = `${(segment.start_s / durationS) * 100}%`;
+    mark.style.width = `${((segment.end_s - segment.start_s) / durationS) * 100}%`;
+    return mark;
+  });
+  const box = element("div", { className: "waveform" }, canvas, ...marks, cursor);
+  const draw = () => drawPeaks(canvas, samples);
+  const size = new ResizeObserver(draw);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  size.observe(canvas);
+  dark.addEventListener("change", draw, { signal });
+  signal.addEventListener("abort", () => size.disconnect());
+  return {
+    box,
+    follow(timeS, n) {
+      cursor.hidden = timeS === null;
+      if (timeS !== null) cursor.style.left = `${(timeS / durationS) * 100}%`;
+      marks.forEach((mark, index) => mark.classList.toggle("playing", index === n));
+    },
+  };
+}
+
+function drawPeaks(canvas, samples) {
+  const { clientWidth, clientHeight } = canvas;
+  const scale = window.devicePixelRatio || 1;
+  canvas.width = Math.max(1, Math.round(clientWidth * scale));
+  canvas.height = Math.max(1, Math.round(clientHeight * scale));
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = getComputedStyle(canvas).getPropertyValue("--wave");
+  const peaks = peaksOf(samples, canvas.width);
+  const loudest = Math.max(1e-4, ...peaks.map(([low, high]) => Math.max(-low, high)));
+  const middle = canvas.height / 2;
+  const reach = middle - 20 * scale; // the marks' numbers stand above
+  peaks.forEach(([low, high], x) => {
+    const top = middle - (high / loudest) * reach;
+    const bottom = middle - (low / loudest) * reach;
+    pen.fillRect(x, top, 1, Math.max(1, bottom - top));
+  });
+}
