@@ -90,7 +90,7 @@ export function showSend(place) {
 
   async function send(callId) {
     const bar = element("progress", { max: 1, value: 0, id: "progress", "aria-label": text("sendIt") });
-    const words = element("p", { id: "progress-words" });
+    const words = element("p", { id: "progress-words" }, text("uploading", { percent: 0 }));
     const { audio, name } = chosen;
     below.replaceChildren(element("div", { className: "panel" }, words, bar));
     announce(text("analysing"));

@@ -66,10 +66,18 @@ def test_every_error_that_is_made_is_in_the_catalogue() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        ERASED, NOT_VALID, *REFUSED.values(), *(one.title for one in HTTP_ERRORS.values()),
-        guidance.INTENDED_USE, guidance.NOT_VALIDATED, *guidance.MESSAGES.values(), *guidance.HINTS.values(), guidance.AGAIN, guidance.UNDER_ANOTHER_ID,
+        ERASED,
+        NOT_VALID,
+        *REFUSED.values(),
+        *(one.title for one in HTTP_ERRORS.values()),
+        guidance.INTENDED_USE,
+        guidance.NOT_VALIDATED,
+        *guidance.MESSAGES.values(),
+        *guidance.HINTS.values(),
+        guidance.AGAIN,
+        guidance.UNDER_ANOTHER_ID,
     ],
-)  # fmt: skip
+)
 def test_every_text_is_in_the_catalogue(text: str) -> None:
     assert text in SPANISH
 

@@ -1,0 +1,201 @@
+"""For everybody: in two languages, at a telephone's width, by keyboard, with a screen reader, in light and dark."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from laptop.service import CHECKOUT, Service
+from tests.conftest import SAMPLES
+from tests.e2e.conftest import OpenContext, screen
+from tests.integration.problems import post
+
+AXE = CHECKOUT / ".venv-node" / "node_modules" / "axe-core" / "axe.min.js"
+TELEPHONE = {"width": 360, "height": 740}
+CONSOLE = CHECKOUT / "frontend" / "console"
+
+
+@pytest.fixture(scope="module")
+def benchmark_call(api: httpx.Client, benchmark: bytes) -> str:
+    post(api, benchmark, "e2e-everybody")
+    return "e2e-everybody"
+
+
+@pytest.mark.parametrize(
+    ("locale", "title"), [("es-MX", "Clave de acceso"), ("en-GB", "Access key"), ("pt-BR", "Clave de acceso")]
+)
+def test_the_browser_chooses_the_language(open_context: OpenContext, service: Service, locale: str, title: str) -> None:
+    page = open_context(service.url, locale=locale).new_page()
+    page.goto("/")
+    expect(page.locator("h1")).to_have_text(title)
+    expect(page.locator("html")).to_have_attribute("lang", "en" if title == "Access key" else "es")
+
+
+def test_the_language_is_switched(page: Page, benchmark_call: str) -> None:
+    page.goto(f"/#/calls/{benchmark_call}")
+    expect(page.locator("#message")).to_contain_text("Se oyeron")
+    page.locator("#language").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#message")).to_contain_text("coughs were heard")
+    expect(page.locator("#intended-use")).to_contain_text("Orientation, not a medical diagnosis")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator("#language")).to_be_focused()
+    screen(page, "call-english")
+    page.reload()
+    expect(page.locator("#message")).to_contain_text("coughs were heard")
+    page.get_by_role("link", name="Calls", exact=True).click()
+    expect(page.locator("h1")).to_have_text("Calls")
+    page.get_by_role("button", name="Español").click()
+    expect(page.locator("h1")).to_have_text("Llamadas")
+
+
+def test_a_chosen_file_outlives_the_switch(page: Page) -> None:
+    page.locator("#file").set_input_files(SAMPLES / "tone" / "raw.wav")
+    page.locator("#language").click()
+    expect(page.locator("#chosen")).to_contain_text("raw.wav")
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+
+
+def test_both_languages_have_every_text() -> None:
+    source = (CONSOLE / "texts.js").read_text()
+    spanish, english = (re.findall(r"^    (\w+): \"(.*)\",$", part, re.M) for part in source.split("  en: {"))
+    assert len(spanish) > 100
+    assert [name for name, _ in spanish] == [name for name, _ in english]
+    for (name, one), (_, other) in zip(spanish, english, strict=True):
+        assert set(re.findall(r"\{\w+\}", one)) == set(re.findall(r"\{\w+\}", other)), name
+    used = set()
+    for file in CONSOLE.glob("*.js"):
+        used |= set(re.findall(r"\btext\(\"(\w+)\"", file.read_text()))
+    assert used <= {name for name, _ in spanish}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [{"width": 1100, "height": 900}, TELEPHONE], ids=["desk", "telephone"])
+def test_no_serious_violation_and_no_sideways_scrolling(
+    open_context: OpenContext,
+    service: Service,
+    api_key: str,
+    benchmark_call: str,
+    scheme: str,
+    viewport: dict[str, int],
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is missing: install npm, then `make .venv-node/.installed`")
+    name = f"{scheme}-{viewport['width']}"
+    page = open_context(service.url, color_scheme=scheme, viewport=viewport).new_page()
+    page.goto("/")
+    judge(page, f"key-{name}")
+    page.get_by_label("Clave de la API").fill(api_key)
+    page.keyboard.press("Enter")
+    page.locator("#file").set_input_files(SAMPLES / "tone" / "raw.wav")
+    judge(page, f"send-{name}")
+    page.goto(f"/#/calls/{benchmark_call}")
+    page.locator("audio[src]").wait_for()
+    judge(page, f"call-{name}")
+    page.locator("#erase").click()
+    judge(page, f"erase-{name}")
+    page.keyboard.press("Escape")
+    page.goto("/#/calls")
+    page.locator(".calls").wait_for()
+    judge(page, f"calls-{name}")
+    page.goto("/#/calls/nobody-at-all")
+    page.get_by_role("alert").wait_for()
+    judge(page, f"problem-{name}")
+
+
+def judge(page: Page, name: str) -> None:
+    screen(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], name  # type: ignore[index]
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert found["testEngine"]["name"] == "axe-core"
+    serious = [
+        (one["id"], [node["target"] for node in one["nodes"]])
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
+    assert serious == [], name
+
+
+def test_all_of_it_by_keyboard(page: Page, api_key: str) -> None:
+    """Tab reaches the file, the microphone, sending, the coughs and erasing; focus goes to what just appeared."""
+    page.keyboard.press("Tab")
+    expect(page.locator("#skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#file")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#record")).to_be_focused()
+    page.locator("#file").set_input_files(SAMPLES / "benchmark_1" / "raw.ogg")
+    expect(page.locator("#send")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_be_focused()
+    expect(page.locator("h1")).to_contain_text("Llamada")
+    page.locator("audio[src]").wait_for()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.className || document.activeElement.tagName"
+            )
+        )
+    assert {"mark cough", "AUDIO", "figure", "download-audio", "erase", "language", "forget"} <= reached
+
+
+def test_no_script_and_no_markup_from_text() -> None:
+    """What the policy forbids in browsers that know it, the code leaves alone in all of them."""
+    page = (CONSOLE / "index.html").read_text()
+    assert re.findall(r"<script[^>]*>", page) == ['<script type="module" src="/console/main.js">']
+    assert "La consola de Tos.IA necesita JavaScript" in page.partition("<noscript>")[2]
+    assert not re.search(r"\son\w+=|style=|javascript:|https?://", page)
+    for file in CONSOLE.glob("*.js"):
+        text = file.read_text()
+        assert not re.search(r"(inner|outer|insertAdjacent)HTML|document\.write|eval\(|new Function|\"style\"", text), (
+            file
+        )
+        assert not re.search(r"https?://", text), file
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/console/main.js", "/console/service_worker.js", "/console/console.css", "/console/icon.svg"]
+)
+def test_every_part_is_served_under_the_policy(service: Service, path: str) -> None:
+    answer = httpx.get(service.url + path, trust_env=False)
+    assert answer.status_code == 200
+    policy = dict(one.split(" ", 1) for one in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert policy["require-trusted-types-for"] == "'script'"
+    again = httpx.get(service.url + path, headers={"If-None-Match": answer.headers["etag"]}, trust_env=False)
+    assert (again.status_code, again.headers["content-security-policy"]) == (
+        304,
+        answer.headers["content-security-policy"],
+    )
+    assert httpx.head(service.url + path, trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["", "nothing.js", "index.html", "..%2fapp.py", "%2e%2e/app.py", ".hidden"])
+def test_nothing_else_is_served(service: Service, name: str) -> None:
+    assert httpx.get(f"{service.url}/console/{name}", trust_env=False).status_code == 404
+
+
+def test_a_page_that_injects_a_script_is_refused(open_context: OpenContext, service: Service) -> None:
+    """That the policy is in force, and not only sent."""
+    page = open_context(service.url, provokes="requires 'TrustedScript'").new_page()
+    page.goto("/")
+    refused = page.evaluate(
+        """() => new Promise((resolve) => {
+            document.addEventListener('securitypolicyviolation', (event) => resolve(event.violatedDirective), {once: true});
+            const script = document.createElement('script');
+            try { script.textContent = 'window.injected = true'; } catch (error) { resolve('trusted-types'); return; }
+            document.head.append(script);
+            setTimeout(() => resolve(window.injected ? 'ran' : 'nothing'), 1000);
+        })"""
+    )
+    assert refused.startswith(("script-src", "require-trusted-types", "trusted-types"))
