@@ -118,7 +118,7 @@ function drawSegment(place, callId, segment, n, play) {
   const times = { start: number(segment.start_s), end: number(segment.end_s) };
   return element("li", { className: `card ${segment.is_cough ? "cough" : "other"}` },
     element("h3", {}, name),
-    picture,
+    element("div", { className: "picture" }, picture),
     element("p", {}, text("span", times)),
     element("p", {}, text("coughProbability", { value: number(segment.cough_probability) })),
     segment.class_probabilities ? element("p", {}, Object.entries(segment.class_probabilities).map(([label, value]) => `${word(label)}: ${number(value)}`).join(" · ")) : null,

@@ -237,7 +237,7 @@ def test_the_key_is_asked_once_a_tab(page: Page, api_key: str) -> None:
     other.goto("/")
     expect(other.get_by_label("Clave de la API")).to_be_visible()
     assert api_key not in page.evaluate("JSON.stringify(localStorage) + document.cookie + location.href")
-    page.get_by_role("button", name="Olvidar la clave").click()
+    page.get_by_role("button", name="Olvidar clave").click()
     expect(page.get_by_label("Clave de la API")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Clave de la API")).to_be_visible()
