@@ -159,13 +159,14 @@ def _outcome(record: CallRecord, *, created: bool) -> Outcome:
     """Raises: AudioError for a recording that can't be diagnosed, NotReady for a call that failed and may be sent again."""
     failure = record.failure
     if failure and failure.code in AUDIO_ERRORS_BY_CODE:
-        raise AUDIO_ERRORS_BY_CODE[failure.code](_REFUSED[failure.code])
+        raise AUDIO_ERRORS_BY_CODE[failure.code](REFUSED[failure.code])
     if failure and failure.retryable:
         raise NotReady(f"The call is stored but could not be diagnosed ({failure.code}): send it again.")
     return Outcome(record, created)
 
 
-_REFUSED = {
+# What is said about a recording when its failed call is asked again.
+REFUSED = {
     "unsupported_media": "No decoder knows this format: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR.",
     "empty_audio": "The file is empty: send the recording's bytes.",
     "undecodable_audio": "The file is broken or holds no usable samples: record again and send the whole file.",

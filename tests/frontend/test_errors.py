@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import preprocess.errors
 from frontend import errors
-from frontend.calls import _REFUSED
+from frontend.calls import REFUSED
 
 
 def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -40,7 +40,7 @@ def test_the_table_of_the_design() -> None:
 
 def test_what_is_wrong_with_a_recording_can_be_said_again() -> None:
     assert set(errors.AUDIO_ERRORS_BY_CODE.values()) == set(leaves(preprocess.errors.AudioError))
-    assert _REFUSED.keys() == errors.AUDIO_ERRORS_BY_CODE.keys()
+    assert REFUSED.keys() == errors.AUDIO_ERRORS_BY_CODE.keys()
 
 
 def test_only_what_passes_asks_to_come_back() -> None:
