@@ -38,15 +38,18 @@ _TAGS = [
 _EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options")
 
 
-def _header(description: str, example: str | int) -> dict[str, Any]:
+def _header(description: str, example: str | int, *, required: bool = True) -> dict[str, Any]:
     kind = "integer" if isinstance(example, int) else "string"
-    return {"description": description, "required": True, "schema": {"type": kind}, "example": example}
+    return {"description": description, "required": required, "schema": {"type": kind}, "example": example}
 
 
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": _header("Names the request, in our log, too", examples.REQUEST_ID),
     "X-Content-Type-Options": _header("The content is of the type that is named", "nosniff"),
     "Location": _header("Where the call is", f"/v1/calls/{examples.CALL_ID}"),
+    "LocationOfStored": _header(
+        "Where the call is, if it is stored all the same", f"/v1/calls/{examples.CALL_ID}", required=False
+    ),
     "Retry-After": _header("After how many seconds asking again may help", examples.RETRY_AFTER_S),
     "Content-Range": _header("Which bytes of how many; `*/size` where none", "bytes 0-4095/35844"),
     "Accept-Ranges": _header("The unit in which ranges may be asked for", "bytes"),

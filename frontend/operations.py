@@ -32,6 +32,7 @@ from frontend.examples import CALL_ID, NEXT
 from frontend.problems import LOCATED, PROBLEM_TYPE
 from frontend.records import State
 from frontend.schemas import CALL_ID_SCHEMA, AliveAnswer, CallAnswer, ModelAnswer, PageAnswer, ReadyAnswer
+from frontend.upload import MAX_FIELDS
 from runtime.diagnosis import Status
 
 Responses = dict[int | str, dict[str, Any]]
@@ -48,7 +49,12 @@ SegmentNumber = Annotated[
 PageSize = Annotated[int, Query(ge=1, le=200, description="How many calls at most", examples=[50])]
 PageToken = Annotated[
     str | None,
-    Query(max_length=512, description="`next` of the page before", examples=[NEXT]),
+    Query(
+        max_length=512,
+        description="`next` of the page before",
+        examples=[NEXT],
+        json_schema_extra={"format": "page-token"},
+    ),
 ]
 StateFilter = Annotated[
     State | None, _EMPTY_IS_ABSENT, Query(description="Only calls in this state", examples=[State.DIAGNOSED.value])
@@ -97,11 +103,13 @@ def _problem(answers: list[HttpError], *, located: bool) -> dict[str, Any]:
     headers = {
         "Retry-After": status == 503,
         "Content-Range": status == 416,
-        "Location": located and any(one in LOCATED for one in answers),
     }
+    named = _references("headers", *(name for name, there in headers.items() if there))
+    if located and any(one in LOCATED for one in answers):
+        named["Location"] = {"$ref": "#/components/headers/LocationOfStored"}
     return {
         "description": "; ".join(one.title for one in answers),
-        "headers": _references("headers", *(name for name, there in headers.items() if there)),
+        "headers": named,
         "content": {
             PROBLEM_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
@@ -111,9 +119,13 @@ def _problem(answers: list[HttpError], *, located: bool) -> dict[str, Any]:
     }
 
 
+_CALL_ID_OF_ANSWER = {"call_id": "$response.body#/call_id"}
 _LINKS = {
-    operation: {"operationId": operation, "parameters": {"call_id": "$response.body#/call_id"}}
-    for operation in ("get_call", "get_audio", "get_figure", "delete_call")
+    **{
+        operation: {"operationId": operation, "parameters": _CALL_ID_OF_ANSWER}
+        for operation in ("get_call", "post_stored_diagnosis", "get_audio", "get_figure", "delete_call")
+    },
+    "get_segment": {"operationId": "get_segment", "parameters": {**_CALL_ID_OF_ANSWER, "n": 0}},
 }
 
 # `call_id` has no example here: whoever sends one that is taken gets the other call, or a conflict.
@@ -125,6 +137,8 @@ _UPLOAD = {
                 "schema": {
                     "type": "object",
                     "required": ["audio"],
+                    "maxProperties": 1 + MAX_FIELDS,
+                    "additionalProperties": {"type": "string"},
                     "properties": {
                         "audio": {"type": "string", "format": "binary", "description": "The recording, as a file"},
                         "call_id": {

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
@@ -32,6 +33,8 @@ PROBLEM_TYPE = "application/problem+json"
 
 # Errors that a request gives only after it has seen the call's record, or its tombstone: `Location` then names the call.
 LOCATED = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _log = logging.getLogger("tosia.problems")
 
@@ -91,8 +94,20 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     known = next(
         (one for one in (NOT_FOUND, METHOD_NOT_ALLOWED) if one.status == status), replace(invalid, status=status)
     )
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == METHOD_NOT_ALLOWED.status:
+        headers["Allow"] = ", ".join(_methods(request))
     return problem_response(request, known, f"{known.title}: see /docs for those there are.", headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path has; the router names the methods of the first of its routes alone."""
+    routes = request.app.router.routes
+    return [
+        one
+        for one in _METHODS
+        if any(route.matches({**request.scope, "method": one})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _gone(request: Request, error: Exception) -> Response:
