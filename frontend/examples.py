@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 from typing import Any
 
+from frontend.attempts import MAX_ATTEMPTS
 from frontend.calls import REFUSED
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
@@ -58,7 +59,9 @@ def _digest(of: str) -> str:
 
 
 def _cough(start_s: float, end_s: float, cough: float, positive: float) -> DiagnosedSegment:
-    return DiagnosedSegment(start_s, end_s, cough, True, dict(zip(LABELS, (1 - positive, positive), strict=True)))
+    return DiagnosedSegment(
+        start_s, end_s, cough, True, dict(zip(LABELS, (round(1 - positive, 3), positive), strict=True))
+    )
 
 
 _CONTRACT = ModelContract(
@@ -120,8 +123,14 @@ _DIAGNOSED = CallRecord(
     diagnosis=_OK.to_dict(),
 )
 _FAILED = dataclasses.replace(
-    _DIAGNOSED, state=State.FAILED, attempts=7, failure=Failure("inference_unavailable", True), diagnosis=None
+    _DIAGNOSED,
+    state=State.FAILED,
+    updated_at="2026-01-15T11:08:12.734509Z",
+    attempts=MAX_ATTEMPTS,
+    failure=Failure("inference_unavailable", True),
+    diagnosis=None,
 )
+_LATER = "2026-02-20T22:00:00.000000Z"
 _AGAIN = dataclasses.replace(_OK, model=dataclasses.replace(_OK.model, version="9", sha256=_digest("model.onnx of 9")))
 
 MODEL = _CONTRACT.to_dict()
@@ -134,9 +143,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "failed": _FAILED.to_answer(),
     "scored_again": dataclasses.replace(
         _DIAGNOSED,
+        updated_at=_LATER,
         history=[
             {"at": _DIAGNOSED.updated_at, "diagnosis": _OK.to_dict()},
-            {"at": "2026-02-20T22:00:00.000000Z", "diagnosis": _AGAIN.to_dict()},
+            {"at": _LATER, "diagnosis": _AGAIN.to_dict()},
         ],
     ).to_answer(),
 }

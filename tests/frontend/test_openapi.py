@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from frontend import examples
 from frontend.errors import CODES, HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED
 from frontend.openapi import FILE
 from laptop.service import CHECKOUT
+from runtime.diagnosis import Status, diagnosis_from_dict
 
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
 OPERATIONS = [
@@ -157,6 +159,21 @@ def test_examples_say_what_the_code_says() -> None:
     assert not any(one.fullmatch("The service is out for lunch: try again after one o'clock.") for one in known)
     for code, problem in examples.PROBLEMS.items():
         assert any(one.fullmatch(problem["detail"]) for one in known), f"{code}: {problem['detail']}"
+
+
+@pytest.mark.parametrize("name", [name for name, call in examples.CALLS.items() if call["diagnosis"]])
+def test_diagnoses_of_the_examples_are_ones_that_can_be(name: str) -> None:
+    """By the rules of runtime/conclude.py."""
+    diagnosis = diagnosis_from_dict(examples.CALLS[name]["diagnosis"])
+    assert all(
+        one.is_cough == (one.cough_probability >= examples.MODEL["cough_threshold"]) for one in diagnosis.segments
+    )
+    assert (diagnosis.result is not None) == (diagnosis.status is Status.OK)
+    if diagnosis.result:
+        probability = statistics.median(one.class_probabilities["positive"] for one in diagnosis.coughs)
+        assert (diagnosis.result.probability, diagnosis.result.label) == (probability, "negative")
+        assert probability < diagnosis.result.thresholds.low
+    assert diagnosis.to_dict() == examples.CALLS[name]["diagnosis"]
 
 
 def test_the_model_of_the_examples_has_the_parameters_of_config_yml() -> None:
