@@ -26,7 +26,7 @@ COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish samples manifests image image-test lock
+.PHONY: help run demo test soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish openapi samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ verify: $(SERVING) ## recompute every digest of every release
 
 publish: $(SERVING) ## upload the selected release to the blob container, print the path to deploy (RELEASE=n)
 	@.venv/bin/python -m export.manage publish $(if $(RELEASE),--release $(RELEASE))
+
+openapi: $(SERVING) ## write docs/openapi.json again
+	@.venv/bin/python -m frontend.openapi
 
 samples: $(SERVING) ## make the recordings in samples/ again
 	@.venv/bin/python -m samples.make

@@ -4,6 +4,7 @@ __main__.py, commands.py   the command line: serve, --check (check.py), backfill
 settings.py      the environment, checked
 app.py           where the server is wired
 routes_*.py      thin endpoints
+openapi.py       the OpenAPI document: operations.py and schemas.py say what there is, examples.py shows it
 upload.py        multipart, within limits
 server.py        uvicorn, with a pause for draining
 unread_body.py   answers that come before the body was read reach the sender

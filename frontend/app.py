@@ -8,9 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 
-from frontend import routes_calls, routes_console, routes_health
 from frontend.admission import Admission, AdmissionGate
 from frontend.attempts import Attempts
 from frontend.authenticate import Authenticator
@@ -19,6 +17,7 @@ from frontend.diagnoser import Diagnoser
 from frontend.finisher import Finisher
 from frontend.loop_lag import watch_lag
 from frontend.metrics import Metrics
+from frontend.openapi import api
 from frontend.problems import add_problem_handlers
 from frontend.request_log import RequestLog
 from frontend.serving_model import ServingModel
@@ -33,10 +32,6 @@ from runtime.contract import ModelContract, read_released_contract
 from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
-
-DESCRIPTION = """Listens to a cough: post a recording, get a diagnosis record that can be replayed and audited.
-
-The reference weights are a demonstrator (`validated: false`): orientation at most, never a medical diagnosis."""
 
 
 def create_app(
@@ -96,21 +91,11 @@ def create_app(
             await asked.close()
             await opened.close()
 
-    app = FastAPIOffline(
-        title="Tos.IA",
-        version=SOFTWARE_VERSION,
-        description=DESCRIPTION,
-        lifespan=lifespan,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    app = api(lifespan)
     app.state.authenticator = Authenticator(settings.api_keys)
     app.state.limits = limits
     app.state.metrics = metrics
     app.state.draining = False
-    app.include_router(routes_health.router)
-    app.include_router(routes_calls.router)
-    app.include_router(routes_console.router)
     add_problem_handlers(app)
     app.add_middleware(AdmissionGate, max_body_bytes=limits.max_body_bytes)
     app.add_middleware(RequestLog, metrics=metrics)

@@ -136,6 +136,14 @@ HTTP_ERRORS: dict[type[Exception], HttpError] = {
     NotReady: HttpError(503, "not_ready", "The service is not ready"),
 }
 
+# What no exception of ours stands for.
+NOT_FOUND = HttpError(404, "not_found", "There is no such route")
+METHOD_NOT_ALLOWED = HttpError(405, "method_not_allowed", "The route has no such method")
+INTERNAL_ERROR = HttpError(500, "internal_error", "Something went wrong")
+
+# Every code that a problem can have; callers may rely on them.
+CODES = tuple(one.code for one in (*HTTP_ERRORS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR))
+
 # Errors of the recording by code, so that a failed call's record can be answered with the same problem again.
 AUDIO_ERRORS_BY_CODE: dict[str, type[Exception]] = {
     HTTP_ERRORS[kind].code: kind for kind in HTTP_ERRORS if issubclass(kind, runtime_errors.AudioError)

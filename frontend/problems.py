@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,11 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from frontend.accept_language import Language, headers_of, language_of
 from frontend.errors import (
     AUDIO_ERRORS_BY_CODE,
     HTTP_ERRORS,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
     CallConflict,
     CallErased,
     HttpError,
@@ -27,10 +32,13 @@ from frontend.errors import (
 from frontend.wording import say, say_error
 
 PROBLEM_TYPE = "application/problem+json"
+SEE_DOCS = "{title}: see /docs for those there are."
 NOT_VALID = "Not valid: {places}. See /docs for what is."
 
-# Errors that a request gives only after it has seen the call's record, or its tombstone.
-_OF_STORED_CALLS = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
+# Errors that a request gives only after it has seen the call's record, or its tombstone: `Location` then names the call.
+LOCATED = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _log = logging.getLogger("tosia.problems")
 
@@ -54,7 +62,7 @@ def problem_response(
     document = problem_document(error, sentence, getattr(request.state, "request_id", None), language)
     headers = {**(headers or {}), **headers_of(language)}
     call_id = getattr(request.state, "call_id", None)
-    if call_id is not None and error in _OF_STORED_CALLS:  # so its sender can ask for it, or erase it
+    if call_id is not None and error in LOCATED:  # so its sender can ask for it, or erase it
         headers["Location"] = f"/v1/calls/{call_id}"
     return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 
@@ -89,12 +97,24 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    known = {404: ("not_found", "There is no such route"), 405: ("method_not_allowed", "The route has no such method")}
-    code, title = known.get(status, ("invalid_request", "The request is not valid"))
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else None
-    return problem_response(
-        request, HttpError(status, code, title), f"{title}: see /docs for those there are.", headers
+    invalid = HTTP_ERRORS[InvalidRequest]
+    known = next(
+        (one for one in (NOT_FOUND, METHOD_NOT_ALLOWED) if one.status == status), replace(invalid, status=status)
     )
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == METHOD_NOT_ALLOWED.status:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem_response(request, known, SEE_DOCS, headers, title=known.title)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path has; the router names the methods of the first of its routes alone."""
+    routes = request.app.router.routes
+    return [
+        one
+        for one in _METHODS
+        if any(route.matches({**request.scope, "method": one})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _gone(request: Request, error: Exception) -> Response:
@@ -108,8 +128,4 @@ async def _gone(request: Request, error: Exception) -> Response:
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     """A defect of ours: its trace goes to the log, not to the caller."""
     _log.error("unexpected %s", type(error).__name__)
-    return problem_response(
-        request,
-        HttpError(500, "internal_error", "Something went wrong"),
-        "Try again, and report the request_id if it stays.",
-    )
+    return problem_response(request, INTERNAL_ERROR, "Try again, and report the request_id if it stays.")

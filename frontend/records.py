@@ -19,8 +19,9 @@ from frontend.errors import InvalidCallId
 _log = logging.getLogger("tosia.stores")
 
 _ADDED = frozenset({"history", "owner", "due_at"})  # since the first version
-_CALL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
-_SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{_CALL_ID.pattern}", re.ASCII)
+CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # an expression that all of an id matches
+_CALL_ID = re.compile(CALL_ID)
+_SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{CALL_ID}", re.ASCII)
 
 
 class State(StrEnum):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Request, Security
+from fastapi import APIRouter, Depends, Request, Security
 from fastapi.responses import JSONResponse, Response
-from pydantic import BeforeValidator
 from starlette.requests import ClientDisconnect
 
+from frontend import operations
 from frontend.accept_language import headers_of, language_of
 from frontend.admission import Admission
 from frontend.answers import call_document, call_response
@@ -21,55 +19,21 @@ from frontend.authenticate import api_key_header, require_key
 from frontend.byte_range import parse_range
 from frontend.calls import Calls, Outcome
 from frontend.deadline import Deadline
-from frontend.errors import CallNotFound, InvalidRequest
-from frontend.records import State, checked_call_id, is_sort_key
-from frontend.schemas import CallAnswer, PageAnswer, problems
+from frontend.errors import CallNotFound
+from frontend.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
+from frontend.page_token import page_token, sort_key_of
+from frontend.records import State, checked_call_id
 from frontend.serving_model import ServingModel
 from frontend.upload import read_upload
 from frontend.workers import Workers
 from runtime.config import Limits
-from runtime.diagnosis import Status
 
 RETRY_AFTER_S = "2"
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
 
-_EMPTY_IS_ABSENT = BeforeValidator(lambda value: value or None)  # `?after=&state=` is what forms and templates send
 
-_UPLOAD_DOCS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["audio"],
-                    "properties": {
-                        "audio": {"type": "string", "format": "binary", "description": "The recording"},
-                        "call_id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._=-]{0,127}$"},
-                    },
-                }
-            }
-        },
-    }
-}
-
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": CallAnswer, "description": "The call was known already"},
-    201: {"model": CallAnswer, "description": "Diagnosed"},
-    202: {
-        "model": CallAnswer,
-        "description": "Stored; the diagnosis follows: ask `Location` after `Retry-After` seconds",
-    },
-}
-
-
-@router.post(
-    "/diagnoses",
-    status_code=201,
-    responses={**_ANSWERS, **problems(401, 408, 409, 410, 413, 415, 422, 503)},
-    openapi_extra=_UPLOAD_DOCS,
-)
+@router.post("/diagnoses", status_code=201, **operations.POST_DIAGNOSIS)
 async def post_diagnosis(request: Request) -> JSONResponse:
     """Stores a recording, records the call, and diagnoses it."""
     calls, limits = _calls(request), _limits(request)
@@ -84,10 +48,8 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     )
 
 
-@router.post(
-    "/calls/{call_id}/diagnosis", status_code=201, responses={**_ANSWERS, **problems(401, 404, 410, 413, 415, 422, 503)}
-)
-async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
+@router.post("/calls/{call_id}/diagnosis", status_code=201, **operations.POST_STORED_DIAGNOSIS)
+async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONResponse:
     """Diagnoses a call whose audio already lies in the store."""
     calls, deadline = _calls(request), _deadline(request)
     _serving_model(request).known()
@@ -96,64 +58,46 @@ async def post_stored_diagnosis(call_id: str, request: Request) -> JSONResponse:
     return _answer(request, outcome)
 
 
-@router.get("/calls", response_model=None, responses={200: {"model": PageAnswer}, **problems(401, 422, 503)})
+@router.get("/calls", **operations.LIST_CALLS)
 async def list_calls(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[str | None, Query(max_length=512, description="`next` of the page before")] = None,
-    state: Annotated[State | None, _EMPTY_IS_ABSENT] = None,
-    status: Annotated[Status | None, _EMPTY_IS_ABSENT] = None,
+    limit: PageSize = 50,
+    after: PageToken = None,
+    state: StateFilter = None,
+    status: StatusFilter = None,
 ) -> JSONResponse:
     """Calls, newest first."""
-    page = await _calls(request).page(limit, _decoded_token(after), state, status, _deadline(request))
+    page = await _calls(request).page(limit, sort_key_of(after), state, status, _deadline(request))
     language = language_of(request)
     items = [call_document(record, language) for record in page.items]
-    return JSONResponse({"items": items, "next": _encoded_token(page.next)}, headers=headers_of(language))
+    return JSONResponse({"items": items, "next": page_token(page.next)}, headers=headers_of(language))
 
 
-@router.get(
-    "/calls/{call_id}", response_model=None, responses={200: {"model": CallAnswer}, **problems(401, 404, 410, 422, 503)}
-)
-async def get_call(call_id: str, request: Request) -> JSONResponse:
+@router.get("/calls/{call_id}", **operations.GET_CALL)
+async def get_call(call_id: CallId, request: Request) -> JSONResponse:
     """A call's record."""
     record = await _calls(request).read(checked_call_id(call_id), _deadline(request))
     return call_response(request, record)
 
 
-@router.delete("/calls/{call_id}", status_code=204, responses=problems(401, 404, 422, 503))
-async def delete_call(call_id: str, request: Request) -> Response:
+@router.delete("/calls/{call_id}", status_code=204, **operations.DELETE_CALL)
+async def delete_call(call_id: CallId, request: Request) -> Response:
     """Erases audio and record; safe to repeat."""
     await _calls(request).erase(checked_call_id(call_id), _deadline(request))
     audit("erase", request.state.key_name, call_id)
     return Response(status_code=204)
 
 
-@router.get(
-    "/calls/{call_id}/audio",
-    response_class=Response,
-    responses={
-        200: {"content": {"audio/*": {}}},
-        206: {"content": {"audio/*": {}}},
-        **problems(401, 404, 410, 416, 422, 503),
-    },
-)
-async def get_audio(call_id: str, request: Request) -> Response:
+@router.get("/calls/{call_id}/audio", response_class=Response, **operations.GET_AUDIO)
+async def get_audio(call_id: CallId, request: Request) -> Response:
     """The audio as it was received; ranges work."""
     record, data = await _calls(request).read_audio(checked_call_id(call_id), _deadline(request))
     audit("read audio", request.state.key_name, call_id)
     return _ranged(request, data, record.audio.content_type)
 
 
-@router.get(
-    "/calls/{call_id}/audio.wav",
-    response_class=Response,
-    responses={
-        200: {"content": {"audio/wav": {}}},
-        206: {"content": {"audio/wav": {}}},
-        **problems(401, 404, 409, 410, 416, 422, 503),
-    },
-)
-async def get_wav(call_id: str, request: Request) -> Response:
+@router.get("/calls/{call_id}/audio.wav", response_class=Response, **operations.GET_WAV)
+async def get_wav(call_id: CallId, request: Request) -> Response:
     """The channel that was diagnosed, as WAV for any browser (16 bits, 16 kHz at most); ranges work."""
     calls, deadline = _calls(request), _deadline(request)
     with _admission(request).admitted():
@@ -163,12 +107,8 @@ async def get_wav(call_id: str, request: Request) -> Response:
         return _ranged(request, await _unless_gone(request, work), "audio/wav")
 
 
-@router.get(
-    "/calls/{call_id}/figure.png",
-    response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, **problems(401, 404, 409, 410, 422, 503)},
-)
-async def get_figure(call_id: str, request: Request) -> Response:
+@router.get("/calls/{call_id}/figure.png", response_class=Response, **operations.GET_FIGURE)
+async def get_figure(call_id: CallId, request: Request) -> Response:
     """The waveform with the coughs marked, their spectrograms in colour, and scores."""
     calls, deadline = _calls(request), _deadline(request)
     with _admission(request).admitted():
@@ -178,12 +118,8 @@ async def get_figure(call_id: str, request: Request) -> Response:
         return _png(await _unless_gone(request, drawing))
 
 
-@router.get(
-    "/calls/{call_id}/segments/{n}.png",
-    response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, **problems(401, 404, 409, 410, 422, 503)},
-)
-async def get_segment(call_id: str, n: int, request: Request) -> Response:
+@router.get("/calls/{call_id}/segments/{n}.png", response_class=Response, **operations.GET_SEGMENT)
+async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Response:
     """One candidate's colour spectrogram; n counts `segments` from 0."""
     calls, deadline = _calls(request), _deadline(request)
     with _admission(request).admitted():
@@ -199,7 +135,7 @@ async def get_segment(call_id: str, n: int, request: Request) -> Response:
             ) from None
 
 
-@router.get("/model", response_model=None, responses=problems(401, 503))
+@router.get("/model", **operations.GET_MODEL)
 async def get_model(request: Request) -> JSONResponse:
     """The model that is serving, its labels, thresholds and digests."""
     return JSONResponse(_serving_model(request).known().to_dict())
@@ -245,23 +181,6 @@ def _ranged(request: Request, data: bytes, media_type: str) -> Response:
 
 def _png(image: bytes) -> Response:
     return Response(image, media_type="image/png", headers={"Cache-Control": "private, no-store"})
-
-
-def _encoded_token(sort_key: str | None) -> str | None:
-    return base64.urlsafe_b64encode(sort_key.encode()).decode() if sort_key is not None else None
-
-
-def _decoded_token(token: str | None) -> str | None:
-    """Raises: InvalidRequest."""
-    if not token:
-        return None
-    try:
-        sort_key = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
-        sort_key = ""
-    if not is_sort_key(sort_key):
-        raise InvalidRequest("`after` is not a token of this listing: send the `next` of the page before.")
-    return sort_key
 
 
 def _calls(request: Request) -> Calls:

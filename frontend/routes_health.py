@@ -7,22 +7,22 @@ import asyncio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from frontend import operations
 from frontend.deadline import Deadline
 from frontend.errors import NotReady, StoreUnavailable
-from frontend.schemas import problems
 
 PING_S = 2.0
 
 router = APIRouter()
 
 
-@router.get("/healthz", response_model=None)
+@router.get("/healthz", **operations.HEALTHZ)
 async def healthz() -> JSONResponse:
     """This process is alive."""
     return JSONResponse({"status": "alive"})
 
 
-@router.get("/readyz", response_model=None, responses=problems(503))
+@router.get("/readyz", **operations.READYZ)
 async def readyz(request: Request) -> JSONResponse:
     """503 until the model's parameters were seen and agree, and while draining (server.py); says what is degraded."""
     state = request.app.state

@@ -67,9 +67,7 @@ _REQUESTS = {
         "`after` no es una marca de este listado: envíe el `next` de la página anterior."
     ),
     "Not valid: {places}. See /docs for what is.": "No es válido: {places}. Consulte /docs.",
-    "There is no such route: see /docs for those there are.": "No existe esa ruta: consulte /docs.",
-    "The route has no such method: see /docs for those there are.": "La ruta no admite ese método: consulte /docs.",
-    "The request is not valid: see /docs for those there are.": "La solicitud no es válida: consulte /docs.",
+    "{title}: see /docs for those there are.": "{title}: consulte /docs.",
     "Try again, and report the request_id if it stays.": "Inténtelo de nuevo y, si sigue igual, informe el request_id.",
 }
 

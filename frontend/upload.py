@@ -15,7 +15,7 @@ from frontend.records import checked_call_id, new_call_id
 from runtime.errors import UnsupportedMedia
 from runtime.prepare import check_media
 
-_MAX_FIELDS = 8  # audio, call_id, and some that a client may send along
+MAX_FIELDS = 8  # beside the audio: call_id, and some that a client may send along
 _SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes have about half of that
 _FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
 
@@ -46,7 +46,7 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
         request.headers,
         _limited(request.stream(), limit, max_body_bytes, idle_s),
         max_files=1,
-        max_fields=_MAX_FIELDS,
+        max_fields=MAX_FIELDS,
         max_part_size=_FORM_OVERHEAD_BYTES,
     )
     try:

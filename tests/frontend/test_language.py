@@ -11,8 +11,18 @@ import pytest
 
 from frontend import guidance
 from frontend.accept_language import Language, preferred
-from frontend.errors import HTTP_ERRORS, REFUSED, InvalidRequest, NotReady, RangeNotSatisfiable, StoreUnavailable
-from frontend.problems import NOT_VALID
+from frontend.errors import (
+    HTTP_ERRORS,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    REFUSED,
+    InvalidRequest,
+    NotReady,
+    RangeNotSatisfiable,
+    StoreUnavailable,
+)
+from frontend.problems import NOT_VALID, SEE_DOCS
 from frontend.records import CallRecord, Failure, State, StoredAudio
 from frontend.spanish import SPANISH
 from frontend.stores.protocols import ERASED
@@ -53,6 +63,19 @@ def raised() -> Iterator[tuple[str, ast.expr]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0]
 
 
+def test_nothing_in_the_catalogue_is_left_over() -> None:
+    said: set[str] = set()
+    for package in ("preprocess", "runtime", "frontend"):
+        for path in (ROOT / package).rglob("*.py"):
+            if path.name not in {"spanish.py", "examples.py"}:
+                said |= {
+                    one.value
+                    for one in ast.walk(ast.parse(path.read_text()))
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                }
+    assert set(SPANISH) <= said
+
+
 def test_every_error_that_is_made_is_in_the_catalogue() -> None:
     found = dict(raised())
     assert len(found) > 50
@@ -68,8 +91,9 @@ def test_every_error_that_is_made_is_in_the_catalogue() -> None:
     [
         ERASED,
         NOT_VALID,
+        SEE_DOCS,
         *REFUSED.values(),
-        *(one.title for one in HTTP_ERRORS.values()),
+        *(one.title for one in (*HTTP_ERRORS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR)),
         guidance.INTENDED_USE,
         guidance.NOT_VALIDATED,
         *guidance.MESSAGES.values(),

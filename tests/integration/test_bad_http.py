@@ -205,6 +205,12 @@ def test_unknown_methods(api: httpx.Client, method: str) -> None:
         assert_problem(answer, 405, "method_not_allowed")
 
 
+def test_a_path_of_two_routes_allows_the_methods_of_both(api: httpx.Client) -> None:
+    for method in ("PUT", "OPTIONS"):
+        assert_problem(answer := api.request(method, "/v1/calls/x"), 405, "method_not_allowed")
+        assert answer.headers["allow"] == "DELETE, GET"
+
+
 def test_invented_methods_do_not_grow_the_metrics(api: httpx.Client, service: Service) -> None:
     for method in ("PROPFIND", "LINK", "MKCOL"):
         api.request(method, "/v1/diagnoses")
