@@ -29,11 +29,11 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
     """create: instead of `create_app`."""
     set_up_logs()
     try:
-        settings = read_settings(os.environ)
         if options.check:
             from frontend.check import check  # noqa: PLC0415 - the Azure SDK, which a server need not have
 
-            return asyncio.run(check(settings))
+            return asyncio.run(check(os.environ, options.workers))
+        settings = read_settings(os.environ)
         if options.command == "backfill":
             from frontend.backfill import backfill  # noqa: PLC0415
 
@@ -87,6 +87,6 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsError(
-            f"{host}:{port} can't be listened on ({error.strerror}): choose another {option}."
+            f"{host}:{port} can't be listened on ({error.strerror}): choose another {option}"
         ) from error
     return listener
