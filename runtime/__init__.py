@@ -8,7 +8,7 @@
 
     __main__.py, commands.py   the command line: diagnose (diagnose_files.py), replay (replay.py)
     outcome.py, outcomes_file.py   what became of each file, and where that is kept
-    figure.py                  pictures for people
+    figure.py, figure_waveform.py pictures for people
 """
 
 from runtime.config import load_config
