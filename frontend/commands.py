@@ -43,6 +43,10 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
         print(f"frontend: {error}", file=sys.stderr)
         # What a server can't open when it starts is a wrong setting; what a command can't reach may be back in a moment.
         return 1 if isinstance(error, ServiceError) and options.command else 2
+    except BrokenPipeError:
+        # Whoever read what is printed has gone; what is left of it would be written again at the end, and fail with a trace.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("frontend: stopped; the same command goes on from here.", file=sys.stderr)
         return 1

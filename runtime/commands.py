@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,8 @@ def diagnose(given: Sequence[Path], as_json: bool, output: Path | None, figures:
 
 
 def _each(work: DiagnoseFiles, files: list[Path], as_json: bool, tally: _Tally) -> None:
-    with tqdm(total=len(files), unit="file", disable=None, file=sys.stderr) as bar:
+    # None: shown where it is a terminal.
+    with tqdm(total=len(files), unit="file", disable=None if sys.stderr else True, file=sys.stderr) as bar:
         for file in files:
             outcome, was_there = work.outcome(file)
             if outcome.error:
@@ -125,8 +126,10 @@ def tell(text: str) -> None:
 
 
 def complain(command: str, what: object) -> None:
-    """A line on stderr, clear of the progress bar."""
-    tqdm.write(f"{command}: {what}", file=sys.stderr)
+    """A line on stderr, clear of the progress bar; where nobody can be told, nothing else ends for it."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            tqdm.write(f"{command}: {what}", file=sys.stderr)
 
 
 def _line(one: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,8 +92,9 @@ def figure_paths(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
     The digits hang on the path alone, so that a figure keeps its name in whatever order the files are given.
     """
     stems = [file.stem.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="replace") for file in files]
+    files_of = Counter(stems)
     return {
-        file: folder / (f"{stem}.png" if stems.count(stem) == 1 else f"{stem}-{_digits(file)}.png")
+        file: folder / (f"{stem}.png" if files_of[stem] == 1 else f"{stem}-{_digits(file)}.png")
         for file, stem in zip(files, stems, strict=True)
     }
 

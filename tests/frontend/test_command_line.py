@@ -143,3 +143,17 @@ def test_check_ends_with_2_and_one_line() -> None:
     assert done.returncode == 2
     assert re.fullmatch(r"frontend: API_KEY is missing[^\n]*COSMO_KEY is missing[^\n]*\.\n", done.stderr)
     assert done.stdout.count("settings ") == 6
+
+
+def test_check_for_a_reader_that_has_gone(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "frontend", "--check"],
+            cwd=ROOT, env={**os.environ, **EMBEDDED, "TOSIA_VAR": str(tmp_path)}, stdout=writer, stderr=subprocess.PIPE,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")

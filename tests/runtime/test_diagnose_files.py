@@ -96,6 +96,14 @@ def test_the_codes_of_recordings_are_those_of_the_rest_api() -> None:
         assert failure(error) == Failure(code, "A sentence.", retryable=False)
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_nobody_need_listen(closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-` and `2>&-`: what is done is kept all the same."""
+    monkeypatch.setattr(sys, closed, None)
+    assert diagnose(SHORT, tmp_path / "missing.wav", "--output", tmp_path / "o.jsonl") == 1
+    assert [one["error"] is None for one in lines_of(tmp_path / "o.jsonl")] == [True, False]
+
+
 def test_the_same_file_twice_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnose(SHORT, SHORT) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
