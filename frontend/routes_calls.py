@@ -151,7 +151,7 @@ async def get_audio(call_id: str, request: Request) -> Response:
     responses={200: {"content": {"image/png": {}}}, **problems(401, 404, 409, 410, 422, 503)},
 )
 async def get_figure(call_id: str, request: Request) -> Response:
-    """The waveform with the coughs marked, their spectrograms in colour, and scores."""
+    """The waveform with every candidate, its score and its number (`segments` from 0); coughs as colour spectrograms."""
     calls, deadline = _calls(request), _deadline(request)
     with _admission(request).admitted():
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
