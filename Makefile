@@ -38,7 +38,7 @@ demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print 
 	@exec .venv/bin/python -m laptop demo
 
 test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch
-	@.venv/bin/python -m pytest -m "not training" -n 2 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python -m pytest -m "not training" -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak

@@ -1,7 +1,7 @@
 """HTTP, authentication, storage, workers: turns REST calls into runtime calls.
 
 __main__.py, commands.py   the command line: serve, --check (check.py), backfill (backfill.py)
-settings.py      the environment, checked
+settings.py      the environment, checked; variables.py: what each is, and its default
 app.py           where the server is wired
 routes_*.py      thin endpoints
 openapi.py       the OpenAPI document: operations.py and schemas.py say what there is, examples.py shows it

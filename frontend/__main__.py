@@ -1,6 +1,6 @@
 """`python -m frontend`: serve until SIGTERM or Ctrl-C.
 
-`--check`: what can be reached, and as whom. `backfill`: score stored calls again with the release that serves now.
+`--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that serves now.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment or config.yml.
 """
@@ -8,13 +8,17 @@ Exits 0; 1 when some of the work failed; 2 with one line that names all that is 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from frontend.preloading import start_preloading
+from frontend.variables import described
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -38,27 +42,36 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Ends the process with code 2 and a line where they can't be used, as argparse does."""
+    width = min(get_terminal_size().columns, 120) - 2  # as argparse's own, but lines for reading
     parser = argparse.ArgumentParser(
-        prog="python -m frontend", description="Serve the Tos.IA REST API.", allow_abbrev=False
+        prog="python -m frontend",
+        description="Serve the Tos.IA REST API until SIGTERM or Ctrl-C.",
+        epilog=f"environment variables:\n{described(width)}\n\n{textwrap.fill(_ELSEWHERE, width)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=_port, default=8080, help="TCP port of the API (default: 8080)")
-    parser.add_argument("--metrics-port", type=_port, default=9090, help="TCP port of /metrics (default: 9090)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8080, help="TCP port of the API (default: %(default)s)")
+    parser.add_argument("--metrics-port", type=_port, default=9090, help="TCP port of /metrics (default: %(default)s)")
     parser.add_argument(
         "--workers",
         type=_count,
         default=len(os.sched_getaffinity(0)),
-        help="processes for decoding (default: one a core)",
+        help="processes for decoding (default: one a core, here %(default)s)",
     )
     parser.add_argument(
         "--drain-seconds",
-        type=float,
+        type=_seconds,
         default=0.0,
-        help="how long to go on answering after SIGTERM, with /readyz at 503 (default: 0; on Kubernetes 10)",
+        help="seconds to go on answering after SIGTERM, with /readyz at 503 (default: %(default)g)",
     )
-    parser.add_argument("--check", action="store_true", help="print what can be reached, and as whom, and end")
+    parser.add_argument(
+        "--check", action="store_true", help="say what is set and what can be reached, and as whom, and end"
+    )
     commands = parser.add_subparsers(dest="command", metavar="[backfill]")
-    again = commands.add_parser("backfill", help="score stored calls again with the release that serves now")
+    again = commands.add_parser(
+        "backfill", help="score stored calls again with the release that serves now", allow_abbrev=False
+    )
     again.add_argument(
         "--since",
         required=True,
@@ -68,10 +81,27 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+_ELSEWHERE = (
+    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others). The limits (bytes, "
+    "seconds of audio, sample rates, deadline, load, days that calls are kept) are in config.yml, under limits: and quality:; they "
+    "are read when the server starts."
+)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text} is not a port: give a number from 1 to 65535")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a time: give seconds, 0 or more")
+    return seconds
 
 
 def _count(text: str) -> int:

@@ -157,6 +157,6 @@ def _moment(text: str) -> str:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingsError(
-            f"--since is {text!r}: give a date or time like 2026-01-31 or 2026-01-31T12:00:00Z."
+            f"--since is {text!r}: give a date or time like 2026-01-31 or 2026-01-31T12:00:00Z"
         ) from error
     return moment(time if time.tzinfo is not None else time.replace(tzinfo=UTC))

@@ -29,11 +29,11 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
     """create: instead of `create_app`."""
     set_up_logs()
     try:
-        settings = read_settings(os.environ)
         if options.check:
             from frontend.check import check  # noqa: PLC0415 - the Azure SDK, which a server need not have
 
-            return asyncio.run(check(settings))
+            return asyncio.run(check(os.environ, options.workers))
+        settings = read_settings(os.environ)
         if options.command == "backfill":
             from frontend.backfill import backfill  # noqa: PLC0415
 
@@ -43,6 +43,10 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
         print(f"frontend: {error}", file=sys.stderr)
         # What a server can't open when it starts is a wrong setting; what a command can't reach may be back in a moment.
         return 1 if isinstance(error, ServiceError) and options.command else 2
+    except BrokenPipeError:
+        # Whoever read what is printed has gone; what is left of it would be written again at the end, and fail with a trace.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("frontend: stopped; the same command goes on from here.", file=sys.stderr)
         return 1
@@ -87,6 +91,6 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsError(
-            f"{host}:{port} can't be listened on ({error.strerror}): choose another {option}."
+            f"{host}:{port} can't be listened on ({error.strerror}): choose another {option}"
         ) from error
     return listener

@@ -109,7 +109,7 @@ async def get_wav(call_id: CallId, request: Request) -> Response:
 
 @router.get("/calls/{call_id}/figure.png", response_class=Response, **operations.GET_FIGURE)
 async def get_figure(call_id: CallId, request: Request) -> Response:
-    """The waveform with the coughs marked, their spectrograms in colour, and scores."""
+    """The waveform with every candidate, its score and its number (`segments` from 0); coughs as colour spectrograms."""
     calls, deadline = _calls(request), _deadline(request)
     with _admission(request).admitted():
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)

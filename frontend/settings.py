@@ -11,30 +11,22 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from runtime.config import ROOT
+from frontend.variables import VARIABLES
 
-VARIABLES = frozenset(
-    {
-        *(
-            "API_KEY",
-            "TRITON_URL",
-            "TRITON_MAY_SLEEP",
-            "ALLOW_UNVALIDATED",
-            "TOSIA_STORES",
-            "TOSIA_VAR",
-            "TOSIA_IDENTITY",
-        ),
-        *("BLOB_CONNECTION", "BLOB_CONTAINER", "BLOB_ENDPOINT"),
-        *("COSMO_ENDPOINT", "COSMO_KEY", "COSMO_DATABASE", "COSMO_CONTAINER"),
-    }
-)  # all that is read below; a test holds them together
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingsError(ValueError):
-    """The environment can't be used; the message names all that is missing or wrong, in one line."""
+    """What was given can't be used; the message names all that is missing or wrong, in one line.
+
+    wrong: each of them, without a full stop
+    """
+
+    def __init__(self, *wrong: str) -> None:
+        super().__init__("; ".join(wrong) + ".")
+        self.wrong = wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +80,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Raises: SettingsError."""
     wrong: list[str] = []
     api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
-    stores = environ.get(
-        "TOSIA_STORES", "azure"
-    )  # so that a forgotten variable never writes calls to a container's disk
+    stores = environ.get("TOSIA_STORES", VARIABLES["TOSIA_STORES"].default)
     azure = _azure(environ, wrong) if stores == "azure" else None
     if stores not in ("azure", "embedded"):
         wrong.append(f"TOSIA_STORES is {stores!r}: set it to azure or embedded")
@@ -101,21 +91,26 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         wrong.append("TRITON_URL is not host:port or dns:///name:port")
     allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
     if wrong:
-        raise SettingsError("; ".join(wrong) + ".")
-    return Settings(api_keys, azure, Path(environ.get("TOSIA_VAR", ROOT / "var")), triton_url, allow, may_sleep)
+        raise SettingsError(*wrong)
+    return Settings(api_keys, azure, Path(_value(environ, "TOSIA_VAR")), triton_url, allow, may_sleep)
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    """Set to nothing is not set."""
+    return environ.get(name, "") or VARIABLES[name].default or ""
 
 
 def _switch(environ: Mapping[str, str], name: str, wrong: list[str]) -> bool:
-    value = environ.get(name, "")
-    if value not in ("", "0", "1"):
+    value = _value(environ, name)
+    if value not in ("0", "1"):
         wrong.append(f"{name} is {value!r}: set it to 1, or leave it out")
     return value == "1"
 
 
 def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
-    identity = environ.get("TOSIA_IDENTITY", "")
+    identity = _value(environ, "TOSIA_IDENTITY")
     workload = identity == "workload"
-    if identity not in ("", "key", "workload"):
+    if identity not in ("key", "workload"):
         wrong.append(f"TOSIA_IDENTITY is {identity!r}: set it to workload, or leave it out to use keys")
     connection, endpoint = environ.get("BLOB_CONNECTION", ""), environ.get("BLOB_ENDPOINT", "")
     if endpoint and (workload or not connection):
@@ -148,8 +143,8 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
         container,
         cosmos_endpoint,
         None if workload else SecretStr(key),
-        environ.get("COSMO_DATABASE", "") or "tosia",
-        environ.get("COSMO_CONTAINER", "") or "calls",
+        _value(environ, "COSMO_DATABASE"),
+        _value(environ, "COSMO_CONTAINER"),
     )
 
 

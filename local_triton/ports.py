@@ -22,10 +22,35 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on which nothing listens now."""
+    """Different ports on which nothing listens now.
+
+    Each is this process's until it ends: a server takes seconds to listen on its port, and another process that asks meanwhile, or
+    this one again, gets others. Raises PortInUseError where so many are not left.
+    """
     candidates = random.SystemRandom().sample(CANDIDATES, len(CANDIDATES))
-    free = (port for port in candidates if is_free(port))
-    return [next(free) for _ in range(count)]
+    found: list[int] = []
+    for port in candidates:
+        if len(found) == count:
+            break
+        if is_free(port) and _reserve(port):
+            found.append(port)
+    if len(found) < count:
+        raise PortInUseError(
+            f"No {count} ports of {CANDIDATES[0]} to {CANDIDATES[-1]} are free: end what listens there or choose ports."
+        )
+    return found
+
+
+def _reserve(port: int) -> bool:
+    """Whether no process had it. The name of a socket without a file is what the kernel gives to one, and takes back at its end."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        name.bind(f"\0tosia-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    name.detach()  # open, and nobody's to close
+    return True
 
 
 def require_free(ports: dict[str, int]) -> None:

@@ -5,6 +5,10 @@
     conclude (pure)  what was found -> Diagnosis    conclude.py
 
 `execute` does all three; the front end runs them in different places.
+
+    __main__.py, commands.py   the command line: diagnose (diagnose_files.py), replay (replay.py)
+    outcome.py, outcomes_file.py   what became of each file, and where that is kept
+    figure.py, figure_waveform.py pictures for people
 """
 
 from runtime.config import load_config

@@ -1,68 +1,70 @@
-"""`python -m runtime replay RECORD.json AUDIO`: repeat a diagnosis from its record.
+"""`python -m runtime`: diagnose files, or repeat a diagnosis from its record.
 
-Exit codes: 0 the answer is the same, 1 it differs, 2 usage, configuration, or something that can't be read.
+Exit codes: 0 all of it is done (replay: the answer is the same), 1 some of it is not (replay: it differs), 2 usage,
+configuration, or (replay) something that can't be read.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
-from runtime.config import load_config
-from runtime.errors import AudioError, RuntimeFailure
-from runtime.execute import execute
-from runtime.replay import SCORE_TOLERANCE, Comparison, compare, is_repeated, read_record
-from runtime.work_unit import WorkUnit
+from runtime.commands import complain, diagnose, replay
+from runtime.replay import SCORE_TOLERANCE
+
+_ASKS = "Asks Triton where TRITON_URL is set, else ONNX Runtime in process."
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m runtime")
+    options = parse_arguments(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks ends nothing
+    try:
+        if options.command == "replay":
+            return replay(options.record, options.audio)
+        return diagnose(options.files, options.json, options.output, options.figure)
+    except KeyboardInterrupt:
+        complain(options.command, "stopped.")
+        return 1
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Ends the process with code 2 and a line where they can't be used, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime", description="Diagnoses without a server.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    replay = commands.add_parser(
+    many = commands.add_parser(
+        "diagnose",
+        help="diagnose files",
+        description=f"Diagnose files, one after the other, and print a line for each. {_ASKS} What is wrong with a file is "
+        "told on stderr (exit code 1), and the others go on; where the model can't be asked any more, the run ends.",
+        allow_abbrev=False,
+    )
+    many.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a recording")
+    many.add_argument("--json", action="store_true", help="print a JSON object for each file instead of a line")
+    many.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="add each file's JSON object (path, sha256, diagnosis, error) here; files that are there with the same path and "
+        "content are not done again, whichever model it was, unless the model could not be asked",
+    )
+    many.add_argument(
+        "--figure", type=Path, metavar="DIR", help="draw each recording with its coughs and scores to DIR/NAME.png"
+    )
+    again = commands.add_parser(
         "replay",
         help="repeat a diagnosis from its record",
-        description="Diagnose the audio again and compare every field. Asks Triton where TRITON_URL is set, else ONNX "
-        f"Runtime in process. Segments and spectrogram digest must be identical, scores within {SCORE_TOLERANCE:g}.",
+        description=f"Diagnose the audio again and compare every field. {_ASKS} Segments and spectrogram digest must be "
+        f"identical, scores within {SCORE_TOLERANCE:g}.",
+        allow_abbrev=False,
     )
-    replay.add_argument("record", type=Path, help="JSON: a diagnosis, or a call's record that holds one")
-    replay.add_argument("audio", type=Path, help="the recording")
-    options = parser.parse_args(arguments)
-    try:
-        return _replay(options.record, options.audio)
-    except (RuntimeFailure, AudioError) as error:
-        print(f"replay: {error}", file=sys.stderr)
-    except UnicodeDecodeError:
-        print(f"replay: {options.record} is not a text file: give the record first, then the audio.", file=sys.stderr)
-    except OSError as error:
-        print(f"replay: {error.filename} can't be read ({error.strerror}).", file=sys.stderr)
-    return 2
-
-
-def _replay(record: Path, audio: Path) -> int:
-    recorded = read_record(record.read_text(encoding="utf-8"))
-    comparisons = compare(recorded, execute(WorkUnit(audio, *load_config())))
-    for one in comparisons:
-        print(_line(one))
-    if is_repeated(comparisons):
-        print("The diagnosis is repeated.")
-        return 0
-    print(
-        "The diagnosis is not repeated: see the lines that say `differs`, and above all what made it (model, parameters)."
-    )
-    return 1
-
-
-def _line(one: Comparison) -> str:
-    if one.same:
-        return f"same     {one.field}"
-    word = "differs" if one.binding else "other  "
-    return f"{word}  {one.field}: recorded {_short(one.recorded)}, now {_short(one.found)}"
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else text[:197] + "..."
+    again.add_argument("record", type=Path, help="JSON: a diagnosis, or a call's record that holds one")
+    again.add_argument("audio", type=Path, help="the recording")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ RuntimeFailure
 ├── ModelContractError   the model is not one that this code can serve
 │   └── ParametersDiffer   it was trained with other parameters
 ├── RecordUnreadable     a record can't be replayed
+├── OutputError          what was asked for can't be written
 └── InferenceError       the model can't be asked now; asking again may help
     └── InferenceTimeout   it did not answer before the deadline
 """
@@ -32,6 +33,7 @@ __all__ = [
     "InferenceError",
     "InferenceTimeout",
     "ModelContractError",
+    "OutputError",
     "ParametersDiffer",
     "RecordUnreadable",
     "RuntimeFailure",
@@ -74,6 +76,10 @@ class ParametersDiffer(ModelContractError):
 
 class RecordUnreadable(RuntimeFailure):
     """What is given as a diagnosis record is none."""
+
+
+class OutputError(RuntimeFailure):
+    """A file or standard output can't be written, or the file holds something else."""
 
 
 class InferenceError(RuntimeFailure):

@@ -24,7 +24,7 @@ def execute(work: WorkUnit, classifier: Classifier | None = None) -> Diagnosis:
     `preprocess.errors.AudioError` where the recording can't be diagnosed; InferenceError where the model can't be
     asked; ConfigError; OSError where a path can't be read.
     """
-    classifier = classifier or _classifier_from_environment()
+    classifier = classifier or classifier_from_environment()
     quality_limits, limits = load_limits()
     contract = classifier.contract()
     contract.check_parameters(work.segmentation_params, work.mel_spec_params, work.color_spec_params)
@@ -37,6 +37,10 @@ def execute(work: WorkUnit, classifier: Classifier | None = None) -> Diagnosis:
     return conclude(prepared, scores, contract, quality_limits, limits.min_coughs, infer_ms)
 
 
-def _classifier_from_environment() -> Classifier:
+def classifier_from_environment() -> Classifier:
+    """Triton at $TRITON_URL where that is set, else ONNX Runtime in process on `model_repository/`.
+
+    Raises: ModelContractError.
+    """
     url = os.environ.get("TRITON_URL")
     return shared_classifier(url) if url else default_classifier()

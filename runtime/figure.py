@@ -1,18 +1,20 @@
 """Pictures for people: a recording with its coughs marked, and one cough's colour spectrogram.
 
-Drawn from the audio and its diagnosis, so that an old record can be drawn again. No pyplot: its global state is not made
-for servers.
+Drawn from the audio and its diagnosis, so that an old record can be drawn again. Candidates have the numbers that they have in the
+record's `segments`, which count from 0. No pyplot: its global state is not made for servers. Where things stand is reckoned in
+inches: matplotlib's own layouts draw everything twice to find out.
 """
 
 from __future__ import annotations
 
 import io
+import textwrap
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -21,36 +23,77 @@ from preprocess.decode import DecodeLimits
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.resample import resample
 from preprocess.segment import Segment
+from runtime.contract import LABELS
 from runtime.diagnosis import Diagnosis
+from runtime.figure_waveform import draw_labels, draw_waveform, legend_entries, name_axes, place_labels
 from runtime.listen import diagnosed_channel
+from runtime.prepare import MIX
 
-_COUGH, _OTHER = "#b3174b", "#8a8a8a"
 _MAX_SPECTROGRAMS = 8
+
+# Inches; 100 dots each.
+_WIDTH, _LEFT, _RIGHT = 11.0, 0.85, 0.33
+_HEAD, _LINE, _WAVEFORM, _BELOW = 0.42, 0.19, 1.8, 0.55
+_ABOVE_SPECTROGRAMS, _SPECTROGRAM, _WIDEST, _GAP, _SCALE = 0.58, 1.9, 2.2, 0.14, 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A figure that is filled from the top."""
+
+    figure: Figure
+    height: float
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """All in inches; top: below the figure's upper edge."""
+        bottom = self.height - top - height
+        return self.figure.add_axes((left / _WIDTH, bottom / self.height, width / _WIDTH, height / self.height))
+
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        self.figure.text(left / _WIDTH, 1.0 - top / self.height, text, va="top", **style)
 
 
 def draw_figure(
     data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, color_spec: ColorSpecParams, limits: DecodeLimits
 ) -> bytes:
-    """PNG: the waveform with every candidate shaded, its number and score, and below it the colour spectrograms.
+    """PNG, 1100 dots wide: what was found, the waveform with every candidate, its number and its score, and below it the colour
+    spectrograms of the first coughs (of the first candidates where there are none).
+
+    Numbers count from 0, as in `segments`. Where candidates stand too close for their numbers, the figure says how many have none.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     samples = _at_model_rate(data, diagnosis, mel_spec, limits)
-    shown = [n for n, one in enumerate(diagnosis.segments) if one.is_cough] or list(range(len(diagnosis.segments)))
+    segments = diagnosis.segments
+    duration_s = len(samples) / mel_spec.sample_rate_hz
+    shown = [n for n, one in enumerate(segments) if one.is_cough] or list(range(len(segments)))
     shown = shown[:_MAX_SPECTROGRAMS]
-    figure = Figure(figsize=(11.0, 5.6 if shown else 3.0), layout="constrained")
+    lines = _said(diagnosis)
+    width = _WIDTH - _LEFT - _RIGHT
+    labels = place_labels(segments, shown, duration_s, width)
+    top = _HEAD + _LINE * len(lines) + labels.height_in
+    below = top + _WAVEFORM + _BELOW
+    height = below + (_ABOVE_SPECTROGRAMS + _SPECTROGRAM + _BELOW if shown else 0.0)
+    figure = Figure(figsize=(_WIDTH, height))
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2 if shown else 1, max(len(shown), 1))
-    _draw_waveform(figure.add_subplot(grid[0, :]), samples, diagnosis, mel_spec.sample_rate_hz)
-    levels = _levels(samples, diagnosis, shown, mel_spec, color_spec)
-    axes = [figure.add_subplot(grid[1, column]) for column in range(len(shown))]
-    for axis, n, image in zip(axes, shown, levels, strict=True):
-        _draw_spectrogram(axis, image, n, diagnosis, mel_spec, color_spec)
-    if axes:
-        axes[0].set_ylabel("frequency (kHz, mel scale)")
-        scale = Normalize(color_spec.min_db, color_spec.max_db)
-        colors = ListedColormap(color_table(color_spec) / 255.0)
-        figure.colorbar(ScalarMappable(scale, colors), ax=axes, label="dB below the cough's maximum")
+    sheet = _Sheet(figure, height)
+    sheet.text(_LEFT, 0.12, _headline(diagnosis), fontsize=11.5, weight="bold")
+    for row, line in enumerate(lines):
+        sheet.text(_LEFT, _HEAD - 0.05 + _LINE * row, line, fontsize=9)
+    if segments:
+        draw_labels(sheet.axes(_LEFT, top - labels.height_in, width, labels.height_in), segments, labels, duration_s)
+        entries = legend_entries()
+        figure.legend(
+            handles=entries, loc="upper right", bbox_to_anchor=(1.0 - _RIGHT / _WIDTH, 1.0 - 0.08 / height),
+            ncols=2, fontsize=9, frameon=False, borderaxespad=0.0, handlelength=1.6, handleheight=1.1,
+        )  # fmt: skip
+    draw_waveform(sheet.axes(_LEFT, top, width, _WAVEFORM), samples, mel_spec.sample_rate_hz, segments, duration_s)
+    if labels.without:
+        text = f"{labels.without} more stand too close for their numbers"
+        sheet.text(_WIDTH - _RIGHT, below - 0.2, text, fontsize=8, ha="right", style="italic")
+    if shown:
+        levels = _levels(samples, diagnosis, shown, mel_spec, color_spec)
+        _draw_spectrograms(sheet, below, levels, shown, diagnosis, mel_spec, color_spec)
     return _png(figure)
 
 
@@ -97,43 +140,73 @@ def _levels(
     return quantise(mel_spectrograms(cut(samples, segments, mel_spec), mel_spec), color_spec)
 
 
-def _draw_waveform(axis: Axes, samples: NDArray[np.float32], diagnosis: Diagnosis, rate: int) -> None:
-    times = np.arange(len(samples)) / rate
-    axis.plot(times, samples, linewidth=0.4, color="#222222")
-    limit = max(float(np.abs(samples).max(initial=0.0)) * 1.25, 1e-4)
-    axis.set(
-        xlim=(0.0, max(len(samples) / rate, 1.0 / rate)), ylim=(-limit, limit), xlabel="time (s)", ylabel="amplitude"
+def _headline(diagnosis: Diagnosis) -> str:
+    audio = diagnosis.audio
+    coughs, candidates = len(diagnosis.coughs), len(diagnosis.segments)
+    others = "" if coughs == candidates else f" among {candidates} candidates"
+    channel = (
+        ""
+        if audio.channels == 1
+        else (", both channels" if audio.channel == MIX else f", channel {audio.channel} of 0 and 1")
     )
-    for n, one in enumerate(diagnosis.segments):
-        color = _COUGH if one.is_cough else _OTHER
-        axis.axvspan(one.start_s, one.end_s, color=color, alpha=0.25 if one.is_cough else 0.12, linewidth=0)
-        if one.is_cough or len(diagnosis.segments) <= 2 * _MAX_SPECTROGRAMS:
-            middle = (one.start_s + one.end_s) / 2
-            axis.text(
-                middle,
-                limit * 0.97,
-                f"{n}\n{one.cough_probability:.2f}",
-                ha="center",
-                va="top",
-                fontsize=8,
-                color=color,
-            )
-    axis.set_title(_title(diagnosis), loc="left", fontsize=10)
+    return (
+        f"{diagnosis.status}: {coughs} cough{'' if coughs == 1 else 's'}{others} in {audio.duration_s:.1f} s{channel}"
+    )
 
 
-def _title(diagnosis: Diagnosis) -> str:
-    coughs = len(diagnosis.coughs)
-    parts = [
-        f"status: {diagnosis.status}",
-        f"{coughs} cough{'' if coughs == 1 else 's'} in {diagnosis.audio.duration_s:.1f} s",
-    ]
+def _said(diagnosis: Diagnosis) -> list[str]:
+    """The result and the reasons, none of them cut off."""
+    lines = []
     if diagnosis.result:
         result = diagnosis.result
-        validated = "" if result.validated else ", unvalidated model: no medical meaning"
-        parts.append(f"{result.label} ({result.probability:.2f}, threshold {result.thresholds.high:.2f}{validated})")
-    elif diagnosis.reasons:
-        parts.append(", ".join(diagnosis.reasons))
-    return "  ·  ".join(parts)
+        low, high = result.thresholds.low, result.thresholds.high
+        thresholds = f"threshold {high:.2f}" if low == high else f"thresholds {low:.2f} and {high:.2f}"
+        validated = "" if result.validated else "; the model is not validated: no medical meaning"
+        lines.append(f"{result.label} (probability of {LABELS[-1]} {result.probability:.2f}, {thresholds}){validated}")
+    if diagnosis.reasons:
+        lines.append(f"reasons: {', '.join(diagnosis.reasons)}")
+    return [part for line in lines for part in textwrap.wrap(line, 140)]
+
+
+def _what_is_shown(count: int, diagnosis: Diagnosis) -> str:
+    coughs = len(diagnosis.coughs)
+    first = "" if count == (coughs or len(diagnosis.segments)) else f"first {count} "
+    many = "" if count == 1 else "s"
+    if coughs:
+        return f"spectrogram{many} of the {first}cough{many}"
+    return f"spectrogram{many} of the {first}candidate{many}, no cough{many}"
+
+
+def _draw_spectrograms(
+    sheet: _Sheet,
+    top: float,
+    levels: NDArray[np.uint8],
+    shown: list[int],
+    diagnosis: Diagnosis,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+) -> None:
+    """Side by side, one frequency axis for all, and the scale of their colours."""
+    sheet.text(_LEFT, top, _what_is_shown(len(shown), diagnosis), fontsize=9)
+    top += _ABOVE_SPECTROGRAMS
+    room = _WIDTH - _LEFT - _RIGHT - _SCALE
+    width = min(room / len(shown) - _GAP, _WIDEST)
+    for column, (n, image) in enumerate(zip(shown, levels, strict=True)):
+        axis = sheet.axes(_LEFT + column * (width + _GAP), top, width, _SPECTROGRAM)
+        _draw_spectrogram(axis, image, n, diagnosis, mel_spec, color_spec)
+        name_axes(axis, "time (s)", "" if column else "frequency (kHz, mel scale)")
+        axis.tick_params(labelleft=not column)
+    scale = sheet.axes(_LEFT + len(shown) * (width + _GAP) + 0.06, top, 0.14, _SPECTROGRAM)
+    scale.imshow(
+        color_table(color_spec)[:, None],
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, 1.0, color_spec.min_db, color_spec.max_db),
+    )
+    scale.set_xticks([])
+    scale.yaxis.tick_right()
+    scale.yaxis.set_label_position("right")
+    name_axes(scale, "", "level (dB, 0 is the maximum)")
 
 
 def _draw_spectrogram(
@@ -149,12 +222,15 @@ def _draw_spectrogram(
         colorize(levels, color_spec),
         origin="lower",
         aspect="auto",
+        interpolation="nearest",
         extent=(0.0, duration_s, 0.0, float(mel_spec.n_mels)),
     )
     ticks_hz = [f for f in (250.0, 500.0, 1000.0, 2000.0, 4000.0) if mel_spec.fmin_hz <= f <= mel_spec.fmax_hz]
-    axis.set_yticks([_mel_row(f, mel_spec) for f in ticks_hz], [f"{f / 1000:g}" for f in ticks_hz])
-    axis.set_xlabel("s")
-    axis.set_title(f"{n}: {diagnosis.segments[n].cough_probability:.2f}", fontsize=9)
+    # The highest lies half a cell above the picture.
+    rows = [min(_mel_row(f, mel_spec), float(mel_spec.n_mels)) for f in ticks_hz]
+    axis.set_yticks(rows, [f"{f / 1000:g}" for f in ticks_hz])
+    one = diagnosis.segments[n]
+    axis.set_title(f"{n}: {one.cough_probability:.2f}\nat {one.start_s:.2f} s", fontsize=9, linespacing=1.15)
 
 
 def _mel_row(frequency_hz: float, mel_spec: MelSpecParams) -> float:

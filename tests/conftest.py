@@ -80,7 +80,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that two test processes end together; the rest keeps its order."""
+    """The long ones first, so that the test processes end together; the rest keeps its order."""
     folders = ("reliability", "integration", "laptop")
     items.sort(key=lambda item: next((n for n, one in enumerate(folders) if one in item.path.parts), len(folders)))
 

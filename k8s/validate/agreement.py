@@ -15,7 +15,7 @@ import yaml
 
 from frontend.__main__ import parse_arguments
 from frontend.metrics import Metrics
-from frontend.settings import VARIABLES
+from frontend.variables import VARIABLES
 from k8s.validate.objects import Bundle, Object, Pod
 from k8s.validate.safety import quantity
 from runtime.config import Limits, load_limits
@@ -294,7 +294,7 @@ def _of_front_end(bundle: Bundle, container: Object) -> Iterator[str]:
     for source in container.get("envFrom", []):
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
-    for name in sorted(names - VARIABLES):
+    for name in sorted(names - VARIABLES.keys()):
         yield f"{name} is no setting of the front end"
 
 

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from frontend.authenticate import Authenticator
 from frontend.errors import Unauthorized
-from frontend.settings import VARIABLES, ApiKey, Settings, SettingsError, read_settings
+from frontend.settings import ApiKey, Settings, SettingsError, read_settings
+from frontend.variables import VARIABLES
 from runtime.config import ROOT
 
 GOOD = {"API_KEY": "secret", "TOSIA_STORES": "embedded", "TRITON_URL": "localhost:8001"}
@@ -35,6 +36,7 @@ def test_all_that_is_missing_is_named_in_one_line() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({})
     message = str(caught.value)
+    assert message == "; ".join(caught.value.wrong) + "."
     assert "\n" not in message
     for name in ("API_KEY", "TRITON_URL", "BLOB_CONNECTION", "BLOB_CONTAINER", "COSMO_ENDPOINT", "COSMO_KEY"):
         assert f"{name} is missing" in message
@@ -213,7 +215,26 @@ def test_every_variable_that_is_read_is_listed() -> None:
     asked: set[str] = set()
     read_settings(Recording(AZURE))
     read_settings(Recording(GOOD))
-    assert asked == VARIABLES
+    assert asked == VARIABLES.keys()
+
+
+@pytest.mark.parametrize("name", [name for name, one in VARIABLES.items() if one.default is not None])
+@pytest.mark.parametrize("environment", [GOOD, AZURE])
+def test_the_default_is_what_is_taken(name: str, environment: dict[str, str]) -> None:
+    """`--help` shows it; it is taken where the variable is not set, and something else is something else."""
+    default = VARIABLES[name].default
+    assert default is not None
+    unset = {key: value for key, value in environment.items() if key != name}
+    if name != "TOSIA_STORES" or environment is AZURE:
+        assert read_settings(unset) == read_settings({**environment, name: default})
+    other = {
+        "TOSIA_STORES": "embedded",
+        "TOSIA_IDENTITY": "workload",
+        "ALLOW_UNVALIDATED": "1",
+        "TRITON_MAY_SLEEP": "1",
+    }
+    if name in other and environment is AZURE:
+        assert read_settings(unset) != read_settings({**environment, name: other[name]})
 
 
 @pytest.mark.parametrize(("value", "expected"), [("", False), ("0", False), ("1", True)])

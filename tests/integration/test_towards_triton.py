@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from laptop.service import Service
-from runtime.triton_classifier import AsyncTritonClassifier
+from laptop.service import CHECKOUT, Service
+from runtime.__main__ import main
+from runtime.triton_classifier import AsyncTritonClassifier, shared_classifier
 from tests.integration.problems import post
 from tests.integration.processes import FrontEnd, front_end, wait_for
 
@@ -30,8 +31,11 @@ class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self, url: str) -> None:
         self._triton = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(url))
         self.headers: list[dict[str, str]] = []
+        self.passes = 1_000_000  # so many inferences; then Triton is away
 
     def ModelInfer(self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        if len(self.headers) == self.passes:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         self.headers.append({key: str(value) for key, value in context.invocation_metadata()})
         return self._triton.ModelInfer(request)
 
@@ -94,6 +98,30 @@ def test_without_one_a_trace_begins_here(relayed: tuple[FrontEnd, Relay], benchm
         assert post(running.api, benchmark).status_code == 201
     first, second = (one["traceparent"].split("-")[1] for one in relay.headers)
     assert first != second
+
+
+def test_many_files_go_on_where_triton_went_away(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m runtime diagnose`: what is done is kept, the others are not tried in vain, and done the next time."""
+    files = [
+        str(CHECKOUT / "samples" / "preprocessing" / name)
+        for name in ("benchmark_1/raw.ogg", "call/raw.wav", "clipped/raw.wav")
+    ]
+    output = tmp_path / "o.jsonl"
+    with relay_of(service) as (relay, port):
+        monkeypatch.setenv("TRITON_URL", f"127.0.0.1:{port}")
+        relay.passes = 1
+        assert main(["diagnose", *files, "--output", str(output)]) == 1
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith(f"diagnose: {files[1]}: The inference server can't answer now")
+        assert second == "diagnose: stopped with 1 of 3 files left; the same command goes on from here."
+        assert [json.loads(line)["error"] is None for line in output.read_text().splitlines()] == [True, False]
+        relay.passes = 3
+        assert main(["diagnose", *files, "--output", str(output)]) == 0
+        assert capsys.readouterr().err == "diagnose: 2 diagnosed, 1 diagnosed before, 0 failed.\n"
+        assert len(relay.headers) == 3
+        shared_classifier(f"127.0.0.1:{port}").close()
 
 
 def test_two_pods_get_requests_in_turn(service: Service) -> None:

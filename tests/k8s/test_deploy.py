@@ -16,7 +16,8 @@ import yaml
 
 from export.publish import path_of
 from export.repository import read_release
-from frontend.settings import VARIABLES, SettingsError, read_settings
+from frontend.settings import SettingsError, read_settings
+from frontend.variables import VARIABLES
 from k8s.deploy.environment import EnvironmentProblem, read_values
 from k8s.deploy.release import release_path
 from laptop.service import CHECKOUT
@@ -154,7 +155,7 @@ def test_what_is_applied_is_what_the_front_end_reads(cluster: Cluster) -> None:
         applied = cluster.applied()
         (name,) = [name for kind, name in applied if kind == "ConfigMap" and name.startswith("frontend-")]
         variables = {**applied["ConfigMap", name]["data"], **opened(applied["Secret", "tosia"])}
-        assert variables.keys() <= VARIABLES
+        assert variables.keys() <= VARIABLES.keys()
         settings = read_settings(variables)
         assert settings.azure is not None
         assert (settings.azure.cosmos_key is not None, settings.azure.needs_identity) == (keys, not keys)

@@ -1,17 +1,22 @@
 """The pictures show what the model saw, in the colours of the table, to the pixel."""
 
 import io
+from dataclasses import replace
 
 import librosa
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from preprocess.color import color_table, colorize
 from preprocess.errors import UnsupportedMedia
 from runtime.conclude import conclude
 from runtime.config import ROOT
+from runtime.diagnosis import DiagnosedSegment, Reason
 from runtime.figure import _mel_row, draw_figure, draw_segment
+from runtime.figure_waveform import _outline, draw_labels, place_labels
 from runtime.prepare import prepare
 from tests.preprocess.recordings import by_libsndfile
 from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, PARAMS, QUALITY_LIMITS, contract, scores
@@ -61,31 +66,116 @@ def test_no_such_segment(n):
         draw_segment(data, diagnosis, n, MEL_SPEC, COLOR_SPEC, LIMITS.decode)
 
 
-@pytest.mark.parametrize("cough", [0.9, 0.1])
-def test_the_figure_of_a_recording(cough):
-    """11 inches at 100 dots; coughs are shaded in the colour of coughs, other candidates in grey."""
+def gray_figure(data, diagnosis):
+    """As a printer without colours prints it; [shape=(dots down, dots across)], 0 black ... 255 white."""
+    image = Image.open(io.BytesIO(draw_figure(data, diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode)))
+    return np.asarray(image.convert("L")).astype(int)
+
+
+def assert_nothing_is_cut_off(image):
+    """What does not fit would run into the edge; the lowest and highest rows are further away."""
+    assert (image[:, :3] == 255).all()
+    assert (image[:, -3:] == 255).all()
+
+
+def test_coughs_and_other_candidates_are_told_apart_without_colour():
+    """Above the waveform a bar of 9 dots or of 3; in it one shade, or white with hatching."""
     data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
-    image = pixels(draw_figure(data, diagnosed(data, cough)[1], MEL_SPEC, COLOR_SPEC, LIMITS.decode)).astype(int)
-    assert image.shape[1] == 1100
-    assert image.shape[0] == 560
-    shade = [236, 197, 210]  # #b3174b at a quarter over white
-    shaded = (np.abs(image - shade) <= 2).all(axis=2).mean()
-    assert (shaded > 0.02) == (cough > 0.5)
+    _, found = diagnosed(data)
+    segments = [replace(one, is_cough=n % 2 == 0) for n, one in enumerate(found.segments)]
+    found = replace(found, segments=tuple(segments))
+    image = gray_figure(data, found)
+    assert image.shape[1] == 1100  # 11 inches of 100 dots
+    # The axes' left end, and how many dots 1 s has, are found at the frame: the longest dark lines across.
+    top = int(np.argmax((image[:, 86:1066] < 100).mean(axis=1) > 0.99))
+    frame = np.flatnonzero(image[top] < 100)
+    dots_per_s = (frame[-1] - frame[0]) / found.audio.duration_s
+    for n, one in enumerate(segments):
+        inside = slice(round(frame[0] + one.start_s * dots_per_s) + 4, round(frame[0] + one.end_s * dots_per_s) - 4)
+        dark = (image[top - 12 : top, inside] < 100).all(axis=1).sum()
+        band = image[top + 3 : top + 12, inside]  # the waveform's own peaks stay below
+        if n % 2 == 0:
+            assert dark in (8, 9)
+            assert np.abs(band - 208).max() <= 2  # the shade's luminance
+        else:
+            assert dark in (2, 3)
+            assert band.max() > 235
+            assert 0.05 < (band < 210).mean() < 0.5
 
 
 @pytest.mark.parametrize("name", ["silence/raw.flac", "too_short/raw.wav", "tone/raw.wav", "call/raw.wav"])
 def test_there_is_a_figure_of_every_recording(name):
+    """Spectrograms stand below the waveform where there are candidates."""
     data = (SAMPLES / name).read_bytes()
     _, diagnosis = diagnosed(data)
-    image = pixels(draw_figure(data, diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode))
-    assert image.shape[0] == (560 if diagnosis.segments else 300)
+    image = gray_figure(data, diagnosis)
+    assert image.shape[1] == 1100
+    assert (image.shape[0] > 550) == bool(diagnosis.segments)
+    assert_nothing_is_cut_off(image)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_figure_of_almost_nothing(count, value):
     data = by_libsndfile(np.full((1, count), value, dtype=np.float32), 8000, "WAV", "PCM_16")
-    assert pixels(draw_figure(data, diagnosed(data)[1], MEL_SPEC, COLOR_SPEC, LIMITS.decode)).shape == (300, 1100, 3)
+    image = gray_figure(data, diagnosed(data)[1])
+    assert image.shape[1] == 1100
+    assert_nothing_is_cut_off(image)
+
+
+def candidates(n, duration_s, length_s):
+    """As many as fit, evenly, two coughs after each other candidate."""
+    starts = np.linspace(0.0, duration_s - length_s, n).tolist()
+    return tuple(DiagnosedSegment(one, one + length_s, 0.88, i % 3 > 0, None) for i, one in enumerate(starts))
+
+
+def test_the_longest_text_and_the_most_candidates_fit():
+    """Every reason at once; 120 s with candidates 0.05 s apart, which is as close as segmentation leaves them."""
+    data = by_libsndfile(np.zeros((1, 120 * 8000), dtype=np.float32), 8000, "WAV", "PCM_16")
+    _, found = diagnosed(data)
+    audio = replace(found.audio, channels=2, channel=0)
+    found = replace(found, reasons=tuple(Reason), segments=candidates(520, 120.0, 0.18), audio=audio)
+    assert_nothing_is_cut_off(gray_figure(data, found))
+
+
+@pytest.mark.parametrize(
+    ("n", "duration_s", "length_s", "least"),
+    [(1, 0.2, 0.2, 1), (6, 10.0, 0.5, 6), (20, 120.0, 0.5, 20), (60, 120.0, 0.5, 60), (520, 120.0, 0.18, 90)],
+)
+def test_no_label_covers_another(n, duration_s, length_s, least):
+    """In the size that matplotlib draws them, with a dot between them; `least` have one, and the rest is counted."""
+    segments = candidates(n, duration_s, length_s)
+    coughs = [i for i, one in enumerate(segments) if one.is_cough]
+    labels = place_labels(segments, coughs[:8], duration_s, 9.82)
+    assert len(labels.rows) >= least
+    assert len(labels.rows) + labels.without == n
+    assert set(coughs[:8]) <= labels.rows.keys() or n > 60
+    figure = Figure(figsize=(11.0, labels.height_in), dpi=100)
+    axis = figure.add_axes((0.85 / 11.0, 0.0, 9.82 / 11.0, 1.0))
+    draw_labels(axis, segments, labels, duration_s)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = np.array([one.get_window_extent(renderer).extents for one in axis.texts])
+    assert len(boxes) == len(labels.rows) + 1  # and what they are
+    left, bottom, right, top = boxes.T
+    apart = np.maximum(
+        np.maximum(left[:, None] - right, left - right[:, None]),
+        np.maximum(bottom[:, None] - top, bottom - top[:, None]),
+    )
+    np.fill_diagonal(apart, 1.0)
+    assert apart.min() >= 0.5
+    assert left.min() >= 0.0
+    assert right.max() <= 1100.0
+
+
+def test_a_long_recording_keeps_its_peaks():
+    """Only the lowest and the highest of each dot are drawn; a single sample may be one."""
+    samples = np.zeros(120 * 8000, dtype=np.float32)
+    samples[[12_345, 700_000]] = 0.7, -0.3
+    times, drawn = _outline(samples, 8000)
+    assert len(drawn) < 5000
+    assert (drawn.max(), drawn.min()) == (np.float32(0.7), np.float32(-0.3))
+    assert abs(times[drawn.argmax()] - 12_345 / 8000) < 0.1  # a dot and a half
+    assert abs(times[drawn.argmin()] - 700_000 / 8000) < 0.1
 
 
 def test_a_figure_of_other_bytes():
