@@ -30,7 +30,7 @@ def run(port: int, metrics_port: int) -> None:
     var = CHECKOUT / "var"
     key = api_key(var)
     with _sole_user(var), Service(port=port, metrics_port=metrics_port, api_key=key.value, var=var) as service:
-        print(f"Tos.IA listens at {service.url} (API docs: {service.url}/docs)")
+        print(f"Console:          {service.url} (API docs: {service.url}/docs)")
         if key.generated:
             print(f"API key:          {key.value} (kept in var/api_key)")
         print(f"Triton's gRPC:    {service.triton_url}")

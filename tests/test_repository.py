@@ -57,7 +57,7 @@ def test_one_version() -> None:
 
 def test_documents_name_only_verbs_and_files_that_exist() -> None:
     verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for name in ("README.md", "CONTRIBUTING.md"):
+    for name in ("README.md", "README.es.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text()
         named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE))
         assert named
@@ -92,6 +92,6 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
 def test_documents_name_only_verbs_of_deployment_that_exist() -> None:
     verbs = set(re.findall(r"^#: ([a-z-]+)\t", (ROOT / "k8s" / "Makefile").read_text(), re.MULTILINE))
     assert "all" in verbs
-    for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+    for file in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         named = set(re.findall(r"make -C k8s ([a-z-]+)", file.read_text()))
         assert named <= verbs, f"{file.name}: {named - verbs}"

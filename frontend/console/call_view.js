@@ -121,7 +121,7 @@ function drawSegment(place, callId, segment, n, play) {
     element("div", { className: "picture" }, picture),
     element("p", {}, text("span", times)),
     element("p", {}, text("coughProbability", { value: number(segment.cough_probability) })),
-    segment.class_probabilities ? element("p", {}, Object.entries(segment.class_probabilities).map(([label, value]) => `${word(label)}: ${number(value)}`).join(" · ")) : null,
+    ...Object.entries(segment.class_probabilities ?? {}).map(([label, value]) => element("p", {}, `${word(label)}: ${number(value)}`)),
     element("button", { type: "button", "aria-label": text("playCough", { name, ...times }), onclick: play }, `▶ ${text("play")}`));
 }
 

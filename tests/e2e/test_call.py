@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.conftest import SAMPLES
-from tests.e2e.conftest import OpenContext, screen, with_key
+from tests.e2e.conftest import SCREENS, OpenContext, screen, with_key
 from tests.integration.problems import post
 
 # What the element itself says of its playing; 20 ms beyond a cough's end is a frame of the screen.
@@ -233,3 +233,15 @@ def test_a_store_that_is_away(page: Page) -> None:
     page.unroute("**/v1/calls?*")
     page.get_by_role("button", name="Intentar de nuevo").click()
     expect(page.locator(".calls li").first).to_be_visible()
+
+
+def test_every_picture_of_a_call_is_drawn(page: Page, api: httpx.Client, benchmark: bytes) -> None:
+    """Its screen is the README's picture (CONTRIBUTING.md)."""
+    post(api, benchmark, "linea-2026-0042")
+    page.set_viewport_size({"width": 1000, "height": 1290})
+    opened(page, "linea-2026-0042")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#coughs img')].filter((image) => image.naturalWidth === 384).length === 6"
+    )
+    page.wait_for_function("() => document.querySelector('audio').readyState >= 1")
+    page.screenshot(path=SCREENS / "console.png")
