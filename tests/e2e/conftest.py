@@ -138,4 +138,4 @@ def send(page: Page, audio: Path | dict[str, object], call_id: str = "") -> None
 def screen(page: Page, name: str) -> None:
     """Kept for people to look at."""
     page.wait_for_function("document.fonts.ready.then(() => true)")
-    page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+    page.screenshot(path=SCREENS / f"{name}.png", full_page=page.locator("dialog").count() == 0)

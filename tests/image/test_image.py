@@ -296,6 +296,10 @@ def test_a_diagnosis(serving: Serving, benchmark: bytes) -> None:
     for picture in (f"{call}/figure.png", f"{call}/segments/0.png"):
         assert serving.api.get(picture).content.startswith(b"\x89PNG")
     assert serving.status("/docs") == 200
+    page = serving.api.get("/")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    for part in ("main.js", "service_worker.js", "console.css", "icon.svg"):
+        assert serving.api.get(f"/console/{part}").status_code == 200, part
     metrics = httpx.get(f"http://127.0.0.1:{METRICS_PORT}/metrics", trust_env=False)
     assert "tosia_" in metrics.text
 
