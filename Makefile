@@ -51,8 +51,10 @@ bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; withou
 	@if $(PYTHON) -m bench.gpu --check; then \
 	  $(MAKE) $(TRAINING) $(TRITON) $(PERF) && .venv-training/bin/python -m bench.gpu --json build/bench-gpu.json; fi
 
+# Two tests at once, one thread each; some train for two minutes then, hence the longer timeout.
 test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
-	@.venv-training/bin/python -m pytest -m training tests/training tests/export
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-training/bin/python -m pytest -m training tests/training tests/export \
+	  -n 2 --dist loadfile --no-loadscope-reorder --timeout 600
 
 check: $(DEV) ## format, lint, types, layers
 	@.venv/bin/ruff format --check .
