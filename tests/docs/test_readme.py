@@ -15,6 +15,7 @@ from laptop.service import CHECKOUT
 from local_triton.ports import free_ports
 from tests.docs.blocks import blocks
 from tests.integration.processes import wait_for
+from tests.local_triton.leftovers import leftovers
 
 ENGLISH, SPANISH = CHECKOUT / "README.md", CHECKOUT / "README.es.md"
 ENVIRONMENTS = (".venv", ".venv-triton", ".venv-node", ".venv-kubectl")
@@ -80,11 +81,20 @@ def test_every_command_runs(tmp_path: Path) -> None:
             ["bash", "-c", line], cwd=folder, env={**environment, **more}, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, line + done.stdout + done.stderr
+        said.append(done.stderr)
         return done.stdout
 
+    said: list[str] = []
     _, demo, test, run, curl, example, diagnose, replay = commands(ENGLISH)
-    assert json.loads(shell(demo))["status"] == "ok"
-    assert (folder / "build" / "demo.png").exists()
+    before = leftovers()
+    diagnosis = json.loads(shell(demo))
+    assert (diagnosis["status"], diagnosis["audio"]["codec"]) == ("ok", "opus")
+    with Image.open(folder / "build" / "demo.png") as figure:
+        figure.load()
+        assert figure.format == "PNG"
+    assert said == ["The figure is in build/demo.png.\n"]
+    assert not (folder / "var").exists()
+    wait_for(lambda: leftovers() <= before, "no shared memory and no scratch folder stays")
     assert "1 passed" in shell(test)
     serving = subprocess.Popen(
         ["bash", "-c", f"exec {run}"],

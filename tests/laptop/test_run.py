@@ -10,8 +10,6 @@ import stat
 import subprocess
 from pathlib import Path
 
-from PIL import Image
-
 from tests.integration.processes import descendants, is_running, wait_for
 from tests.laptop.checkouts import copy_checkout, laptop, run_arguments
 from tests.local_triton.leftovers import leftovers
@@ -112,22 +110,6 @@ def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert re.fullmatch(r"tosia: The front end has ended \(-9\): read [^\n]*frontend\.log[^\n]*\.\n", errors)
     wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
-
-
-def test_demo(tmp_path: Path) -> None:
-    checkout = copy_checkout(tmp_path)
-    before = leftovers()
-    process = laptop(checkout, "demo")
-    output, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (0, "The figure is in build/demo.png.\n")
-    diagnosis = json.loads(output)
-    assert diagnosis["status"] == "ok"
-    assert diagnosis["audio"]["codec"] == "opus"
-    with Image.open(checkout / "build" / "demo.png") as figure:
-        figure.load()
-        assert figure.format == "PNG"
-    assert not (checkout / "var").exists()
-    wait_for(lambda: leftovers() <= before, "no shared memory and no scratch folder stays")
 
 
 def test_a_second_run_in_one_checkout_is_refused(tmp_path: Path) -> None:
