@@ -35,7 +35,9 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="module"
+)  # while it is there an event loop runs in this process, and tests of other modules need none
 def browser(spoken: Path) -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("Chromium is missing: apt-get install chromium")
