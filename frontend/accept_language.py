@@ -20,16 +20,16 @@ DEFAULT = Language.SPANISH
 _BY_TAG = {one.value: one for one in Language}
 
 
-def preferred(accept_language: str | None) -> Language:
+def preferred(accept_language: str) -> Language:
     """The language of ours with the highest weight; of equal ones the first named.
 
     Nobody is refused over a language: the default answers a header that is absent, names none of ours, or can't be read.
     """
     named: dict[Language, float] = {}
     others = 0.0
-    for part in (accept_language or "").split(","):
+    for part in accept_language.split(","):
         tag, *parameters = (one.strip().lower() for one in part.split(";"))
-        language = _BY_TAG.get(tag.partition("-")[0])
+        language = _BY_TAG.get(tag.replace("_", "-").partition("-")[0])
         if language is not None:
             named[language] = max(named.get(language, 0.0), _weight(parameters))
         elif tag == "*":
@@ -43,7 +43,7 @@ def preferred(accept_language: str | None) -> Language:
 def language_of(asked: Request | Scope) -> Language:
     """Of a request."""
     headers = asked.headers if isinstance(asked, Request) else Headers(scope=asked)
-    return preferred(headers.get("accept-language"))
+    return preferred(",".join(headers.getlist("accept-language")))
 
 
 def headers_of(language: Language) -> dict[str, str]:

@@ -53,6 +53,8 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
 
 
 def _serve(options: argparse.Namespace, settings: Settings, create: Callable[..., FastAPI]) -> int:
+    if options.port == options.metrics_port:
+        raise SettingsError(f"--port and --metrics-port are both {options.port}: choose another for one of them")
     app = create(settings, worker_count=options.workers)
     listener = _listen(options.host, options.port, "--port")
     _listen(options.host, options.metrics_port, "--metrics-port").close()

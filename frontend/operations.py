@@ -267,7 +267,7 @@ GET_WAV = _operation(
 GET_FIGURE = _operation(
     "calls",
     "Draw a call's figure",
-    {200: _file("The figure", "image", "image/png", headers=_PRIVATE), **_problems(*_TO_DRAW)},
+    {200: _file("The figure", "image", "image/png", headers=(*_PRIVATE, *_SPOKEN)), **_problems(*_TO_DRAW)},
 )
 GET_SEGMENT = _operation(
     "calls",

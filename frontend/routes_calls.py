@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Security
@@ -114,8 +114,9 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
     with _admission(request).admitted():
         record, data = await calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read figure", request.state.key_name, call_id)
-        drawing = _workers(request).draw_figure(data, record.diagnosis or {}, deadline)
-        return _png(await _unless_gone(request, drawing))
+        language = language_of(request)
+        drawing = _workers(request).draw_figure(data, record.diagnosis or {}, language.value, deadline)
+        return _png(await _unless_gone(request, drawing), headers_of(language))
 
 
 @router.get("/calls/{call_id}/segments/{n}.png", response_class=Response, **operations.GET_SEGMENT)
@@ -179,8 +180,8 @@ def _ranged(request: Request, data: bytes, media_type: str) -> Response:
     return Response(data[start:end], 206, media_type=media_type, headers=headers)
 
 
-def _png(image: bytes) -> Response:
-    return Response(image, media_type="image/png", headers={"Cache-Control": "private, no-store"})
+def _png(image: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(image, media_type="image/png", headers={"Cache-Control": "private, no-store", **(headers or {})})
 
 
 def _calls(request: Request) -> Calls:

@@ -80,7 +80,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Raises: SettingsError."""
     wrong: list[str] = []
     api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
-    stores = environ.get("TOSIA_STORES", VARIABLES["TOSIA_STORES"].default)
+    stores = _value(environ, "TOSIA_STORES")
     azure = _azure(environ, wrong) if stores == "azure" else None
     if stores not in ("azure", "embedded"):
         wrong.append(f"TOSIA_STORES is {stores!r}: set it to azure or embedded")

@@ -82,8 +82,8 @@ _CALLS = {
     "The diagnosis has {count} segments, counted from 0: ask for one of them.": (
         "El diagnóstico tiene {count} segmentos, contados desde 0: pida uno de ellos."
     ),
-    "This call was erased and its id can't be used again: choose another call_id.": (
-        "Esta llamada fue borrada y su identificador no se puede volver a usar: elija otro call_id."
+    "This call was erased; a new one needs another call_id.": (
+        "Esta llamada fue borrada; una nueva necesita otro call_id."
     ),
     "This call was erased while it was being stored: choose another call_id.": (
         "Esta llamada fue borrada mientras se guardaba: elija otro call_id."

@@ -40,6 +40,7 @@ VARIABLES = {
 def described(width: int) -> str:
     """A line for each, or more where they are longer than `width` columns."""
     column = max(map(len, VARIABLES)) + 4
+    width = max(width, column + 20)  # of a terminal that says less the lines break anyway
     lines: list[str] = []
     for name, one in VARIABLES.items():
         default = "" if one.default is None else f" (default: {one.default})"

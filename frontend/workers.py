@@ -81,9 +81,9 @@ class Workers:
         self._mean_s += (worked_s - self._mean_s) * _LATELY
         return answer
 
-    async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
-        """PNG. Raises: NotReady."""
-        return await self._make(_draw_figure, data, diagnosis, deadline=deadline)
+    async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], language: str, deadline: Deadline) -> bytes:
+        """PNG; language: of `runtime.figure_words`. Raises: NotReady."""
+        return await self._make(_draw_figure, data, diagnosis, language, deadline=deadline)
 
     async def draw_segment(self, data: bytes, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
         """PNG. Raises: IndexError; NotReady."""
@@ -214,11 +214,12 @@ def _prepare(data: bytes, params: Parameters, limits: Limits) -> Prepared:
     return prepare(data, *params, limits.decode)
 
 
-def _draw_figure(data: bytes, diagnosis: dict[str, Any], params: Parameters, limits: Limits) -> bytes:
+def _draw_figure(data: bytes, diagnosis: dict[str, Any], language: str, params: Parameters, limits: Limits) -> bytes:
     from runtime.figure import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
+    from runtime.figure_words import WORDS  # noqa: PLC0415
 
     _, mel_spec, color_spec = params
-    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits.decode)
+    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits.decode, WORDS[language])
 
 
 def _draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, params: Parameters, limits: Limits) -> bytes:

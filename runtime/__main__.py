@@ -47,13 +47,16 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     many.add_argument("--json", action="store_true", help="print a JSON object for each file instead of a line")
     many.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         metavar="FILE.jsonl",
         help="add each file's JSON object (path, sha256, diagnosis, error) here; files that are there with the same path and "
         "content are not done again, whichever model it was, unless the model could not be asked",
     )
     many.add_argument(
-        "--figure", type=Path, metavar="DIR", help="draw each recording with its coughs and scores to DIR/NAME.png"
+        "--figure",
+        type=_path,
+        metavar="DIR",
+        help="draw each recording with its coughs and scores to DIR/NAME-DIGITS.png, with the first digits of its SHA-256",
     )
     again = commands.add_parser(
         "replay",
@@ -65,6 +68,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     again.add_argument("record", type=Path, help="JSON: a diagnosis, or a call's record that holds one")
     again.add_argument("audio", type=Path, help="the recording")
     return parser.parse_args(arguments)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("give a path that is not empty")
+    return Path(text)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from runtime.config import load_config
-from runtime.diagnose_files import DiagnoseFiles, figure_paths, make_folder
+from runtime.diagnose_files import DiagnoseFiles, make_folder
 from runtime.errors import AudioError, InferenceError, OutputError, RuntimeFailure
 from runtime.execute import classifier_from_environment, execute
 from runtime.outcomes_file import OutcomesFile
@@ -47,7 +47,7 @@ def diagnose(given: Sequence[Path], as_json: bool, output: Path | None, figures:
             outcomes = stack.enter_context(OutcomesFile(output)) if output else None
             if figures:
                 make_folder(figures)
-            work = DiagnoseFiles(classifier, outcomes, figure_paths(files, figures) if figures else {})
+            work = DiagnoseFiles(classifier, outcomes, figures)
         except RuntimeFailure as error:
             complain("diagnose", error)
             return 1 if isinstance(error, InferenceError) else 2

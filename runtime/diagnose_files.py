@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.classify import Classifier
@@ -12,7 +10,7 @@ from runtime.config import load_config, load_limits
 from runtime.diagnosis import Diagnosis
 from runtime.errors import AudioError, InferenceError, OutputError
 from runtime.execute import execute
-from runtime.outcome import Outcome, failure, printable
+from runtime.outcome import Outcome, failure, printable, too_large
 from runtime.outcomes_file import OutcomesFile
 from runtime.work_unit import WorkUnit
 
@@ -23,11 +21,11 @@ class DiagnoseFiles:
     """Diagnoses files with one classifier.
 
     outcomes: what is there already is not done again; what is done is added
-    figures: where each file's figure goes; without one, none is drawn
+    figures: the folder for figures; None: none is drawn
     Raises: ConfigError; ParametersDiffer, ModelContractError, InferenceError where the model is not to be asked at all.
     """
 
-    def __init__(self, classifier: Classifier, outcomes: OutcomesFile | None, figures: dict[Path, Path]) -> None:
+    def __init__(self, classifier: Classifier, outcomes: OutcomesFile | None, figures: Path | None) -> None:
         self._params = load_config()
         self._limits = load_limits()[1]
         classifier.contract().check_parameters(*self._params)
@@ -39,22 +37,26 @@ class DiagnoseFiles:
         What is wrong with it, and a model that can't be asked now, are outcomes like any other.
         Raises: OutputError; ConfigError, ModelContractError where they change meanwhile.
         """
+        most = self._limits.max_body_bytes
         try:
-            data = file.read_bytes()
+            with file.open("rb") as opened:
+                data = opened.read(most + 1)  # a device has no end
         except OSError as error:
             return self._kept(Outcome(str(file), None, None, failure(error))), False
+        if len(data) > most:
+            return self._kept(Outcome(str(file), None, None, too_large(most))), False
         sha256 = hashlib.sha256(data).hexdigest()
         known = self._outcomes.find(str(file), sha256) if self._outcomes else None
         if known is not None:
-            if known.diagnosis and file in self._figures and not self._figures[file].exists():
-                self._draw(file, data, known.diagnosis)
+            if known.diagnosis and self._figures and not figure_path(self._figures, file, sha256).exists():
+                self._draw(figure_path(self._figures, file, sha256), data, known.diagnosis)
             return known, True
         try:
             diagnosis = execute(WorkUnit(data, *self._params), self._classifier)
         except (AudioError, InferenceError) as error:
             return self._kept(Outcome(str(file), sha256, None, failure(error))), False
-        if file in self._figures:
-            self._draw(file, data, diagnosis)
+        if self._figures:
+            self._draw(figure_path(self._figures, file, sha256), data, diagnosis)
         return self._kept(Outcome(str(file), sha256, diagnosis, None)), False
 
     def _kept(self, outcome: Outcome) -> Outcome:
@@ -62,12 +64,11 @@ class DiagnoseFiles:
             self._outcomes.append(outcome)
         return outcome
 
-    def _draw(self, file: Path, data: bytes, diagnosis: Diagnosis) -> None:
+    def _draw(self, path: Path, data: bytes, diagnosis: Diagnosis) -> None:
         from runtime.figure import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
 
         _, mel_spec, color_spec = self._params
         image = draw_figure(data, diagnosis, mel_spec, color_spec, self._limits.decode)
-        path = self._figures[file]
         part = path.with_name(f".{path.name}.part")  # a figure that is there is whole
         try:
             part.write_bytes(image)
@@ -86,18 +87,10 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def figure_paths(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Where each file's figure goes: NAME.png, or NAME and eight digits of the path's SHA-256 where files share a name.
+def figure_path(folder: Path, file: Path, sha256: str) -> Path:
+    """NAME-DIGITS.png, with the first eight digits of the recording's SHA-256.
 
-    The digits hang on the path alone, so that a figure keeps its name in whatever order the files are given.
+    Many recordings are called alike, and those of another run must not be written over.
     """
-    stems = [file.stem.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="replace") for file in files]
-    files_of = Counter(stems)
-    return {
-        file: folder / (f"{stem}.png" if files_of[stem] == 1 else f"{stem}-{_digits(file)}.png")
-        for file, stem in zip(files, stems, strict=True)
-    }
-
-
-def _digits(file: Path) -> str:
-    return hashlib.sha256(bytes(file)).hexdigest()[:8]
+    stem = file.stem.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="replace")
+    return folder / f"{stem}-{sha256[:8]}.png"

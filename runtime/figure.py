@@ -26,6 +26,7 @@ from preprocess.segment import Segment
 from runtime.contract import LABELS
 from runtime.diagnosis import Diagnosis
 from runtime.figure_waveform import draw_labels, draw_waveform, legend_entries, name_axes, place_labels
+from runtime.figure_words import ENGLISH, FigureWords
 from runtime.listen import diagnosed_channel
 from runtime.prepare import MIX
 
@@ -54,7 +55,12 @@ class _Sheet:
 
 
 def draw_figure(
-    data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, color_spec: ColorSpecParams, limits: DecodeLimits
+    data: bytes,
+    diagnosis: Diagnosis,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    limits: DecodeLimits,
+    words: FigureWords = ENGLISH,
 ) -> bytes:
     """PNG, 1100 dots wide: what was found, the waveform with every candidate, its number and its score, and below it the colour
     spectrograms of the first coughs (of the first candidates where there are none).
@@ -68,7 +74,7 @@ def draw_figure(
     duration_s = len(samples) / mel_spec.sample_rate_hz
     shown = [n for n, one in enumerate(segments) if one.is_cough] or list(range(len(segments)))
     shown = shown[:_MAX_SPECTROGRAMS]
-    lines = _said(diagnosis)
+    lines = _said(diagnosis, words)
     width = _WIDTH - _LEFT - _RIGHT
     labels = place_labels(segments, shown, duration_s, width)
     top = _HEAD + _LINE * len(lines) + labels.height_in
@@ -77,23 +83,25 @@ def draw_figure(
     figure = Figure(figsize=(_WIDTH, height))
     FigureCanvasAgg(figure)
     sheet = _Sheet(figure, height)
-    sheet.text(_LEFT, 0.12, _headline(diagnosis), fontsize=11.5, weight="bold")
+    sheet.text(_LEFT, 0.12, _headline(diagnosis, words), fontsize=11.5, weight="bold")
     for row, line in enumerate(lines):
         sheet.text(_LEFT, _HEAD - 0.05 + _LINE * row, line, fontsize=9)
     if segments:
-        draw_labels(sheet.axes(_LEFT, top - labels.height_in, width, labels.height_in), segments, labels, duration_s)
-        entries = legend_entries()
+        above = sheet.axes(_LEFT, top - labels.height_in, width, labels.height_in)
+        draw_labels(above, segments, labels, duration_s, words)
+        entries = legend_entries(words)
         figure.legend(
             handles=entries, loc="upper right", bbox_to_anchor=(1.0 - _RIGHT / _WIDTH, 1.0 - 0.08 / height),
             ncols=2, fontsize=9, frameon=False, borderaxespad=0.0, handlelength=1.6, handleheight=1.1,
         )  # fmt: skip
-    draw_waveform(sheet.axes(_LEFT, top, width, _WAVEFORM), samples, mel_spec.sample_rate_hz, segments, duration_s)
+    middle = sheet.axes(_LEFT, top, width, _WAVEFORM)
+    draw_waveform(middle, samples, mel_spec.sample_rate_hz, segments, duration_s, words)
     if labels.without:
-        text = f"{labels.without} more stand too close for their numbers"
+        text = words.too_close.format(count=labels.without)
         sheet.text(_WIDTH - _RIGHT, below - 0.2, text, fontsize=8, ha="right", style="italic")
     if shown:
         levels = _levels(samples, diagnosis, shown, mel_spec, color_spec)
-        _draw_spectrograms(sheet, below, levels, shown, diagnosis, mel_spec, color_spec)
+        _draw_spectrograms(sheet, below, levels, shown, diagnosis, mel_spec, color_spec, words)
     return _png(figure)
 
 
@@ -140,41 +148,38 @@ def _levels(
     return quantise(mel_spectrograms(cut(samples, segments, mel_spec), mel_spec), color_spec)
 
 
-def _headline(diagnosis: Diagnosis) -> str:
+def _headline(diagnosis: Diagnosis, words: FigureWords) -> str:
     audio = diagnosis.audio
     coughs, candidates = len(diagnosis.coughs), len(diagnosis.segments)
-    others = "" if coughs == candidates else f" among {candidates} candidates"
-    channel = (
-        ""
-        if audio.channels == 1
-        else (", both channels" if audio.channel == MIX else f", channel {audio.channel} of 0 and 1")
-    )
-    return (
-        f"{diagnosis.status}: {coughs} cough{'' if coughs == 1 else 's'}{others} in {audio.duration_s:.1f} s{channel}"
-    )
+    others = "" if coughs == candidates else words.among.format(count=candidates)
+    channel = words.both_channels if audio.channel == MIX else words.channel.format(channel=audio.channel)
+    found = words.coughs[coughs != 1].format(count=coughs)
+    duration = words.seconds.format(duration=audio.duration_s)
+    return f"{diagnosis.status}: {found}{others}{duration}{'' if audio.channels == 1 else channel}"
 
 
-def _said(diagnosis: Diagnosis) -> list[str]:
+def _said(diagnosis: Diagnosis, words: FigureWords) -> list[str]:
     """The result and the reasons, none of them cut off."""
     lines = []
     if diagnosis.result:
         result = diagnosis.result
         low, high = result.thresholds.low, result.thresholds.high
-        thresholds = f"threshold {high:.2f}" if low == high else f"thresholds {low:.2f} and {high:.2f}"
-        validated = "" if result.validated else "; the model is not validated: no medical meaning"
-        lines.append(f"{result.label} (probability of {LABELS[-1]} {result.probability:.2f}, {thresholds}){validated}")
+        thresholds = words.threshold[low != high].format(low=low, high=high)
+        said = words.result.format(
+            label=result.label, last=LABELS[-1], probability=result.probability, thresholds=thresholds
+        )
+        lines.append(said + ("" if result.validated else words.not_validated))
     if diagnosis.reasons:
-        lines.append(f"reasons: {', '.join(diagnosis.reasons)}")
+        lines.append(words.reasons.format(reasons=", ".join(diagnosis.reasons)))
     return [part for line in lines for part in textwrap.wrap(line, 140)]
 
 
-def _what_is_shown(count: int, diagnosis: Diagnosis) -> str:
+def _what_is_shown(count: int, diagnosis: Diagnosis, words: FigureWords) -> str:
     coughs = len(diagnosis.coughs)
-    first = "" if count == (coughs or len(diagnosis.segments)) else f"first {count} "
-    many = "" if count == 1 else "s"
-    if coughs:
-        return f"spectrogram{many} of the {first}cough{many}"
-    return f"spectrogram{many} of the {first}candidate{many}, no cough{many}"
+    if count < (coughs or len(diagnosis.segments)):
+        first = words.spectrograms_of_the_first if coughs else words.of_the_first_candidates
+        return first.format(count=count)
+    return (words.spectrograms if coughs else words.of_candidates)[count != 1]
 
 
 def _draw_spectrograms(
@@ -185,16 +190,17 @@ def _draw_spectrograms(
     diagnosis: Diagnosis,
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
+    words: FigureWords,
 ) -> None:
     """Side by side, one frequency axis for all, and the scale of their colours."""
-    sheet.text(_LEFT, top, _what_is_shown(len(shown), diagnosis), fontsize=9)
+    sheet.text(_LEFT, top, _what_is_shown(len(shown), diagnosis, words), fontsize=9)
     top += _ABOVE_SPECTROGRAMS
     room = _WIDTH - _LEFT - _RIGHT - _SCALE
     width = min(room / len(shown) - _GAP, _WIDEST)
     for column, (n, image) in enumerate(zip(shown, levels, strict=True)):
         axis = sheet.axes(_LEFT + column * (width + _GAP), top, width, _SPECTROGRAM)
-        _draw_spectrogram(axis, image, n, diagnosis, mel_spec, color_spec)
-        name_axes(axis, "time (s)", "" if column else "frequency (kHz, mel scale)")
+        _draw_spectrogram(axis, image, n, diagnosis, mel_spec, color_spec, words)
+        name_axes(axis, words.time, "" if column else words.frequency)
         axis.tick_params(labelleft=not column)
     scale = sheet.axes(_LEFT + len(shown) * (width + _GAP) + 0.06, top, 0.14, _SPECTROGRAM)
     scale.imshow(
@@ -206,7 +212,7 @@ def _draw_spectrograms(
     scale.set_xticks([])
     scale.yaxis.tick_right()
     scale.yaxis.set_label_position("right")
-    name_axes(scale, "", "level (dB, 0 is the maximum)")
+    name_axes(scale, "", words.level)
 
 
 def _draw_spectrogram(
@@ -216,6 +222,7 @@ def _draw_spectrogram(
     diagnosis: Diagnosis,
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
+    words: FigureWords,
 ) -> None:
     duration_s = mel_spec.n_frames * mel_spec.hop_length / mel_spec.sample_rate_hz
     axis.imshow(
@@ -230,7 +237,8 @@ def _draw_spectrogram(
     rows = [min(_mel_row(f, mel_spec), float(mel_spec.n_mels)) for f in ticks_hz]
     axis.set_yticks(rows, [f"{f / 1000:g}" for f in ticks_hz])
     one = diagnosis.segments[n]
-    axis.set_title(f"{n}: {one.cough_probability:.2f}\nat {one.start_s:.2f} s", fontsize=9, linespacing=1.15)
+    where = words.at.format(start=one.start_s)
+    axis.set_title(f"{n}: {one.cough_probability:.2f}\n{where}", fontsize=9, linespacing=1.15)
 
 
 def _mel_row(frequency_hz: float, mel_spec: MelSpecParams) -> float:

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from runtime.diagnosis import DiagnosedSegment
+from runtime.figure_words import FigureWords
 
 _COUGH, _OTHER, _LINE = "#a0123f", "#4a4a4a", "#222222"
 _SHADE: dict[str, Any] = {"facecolor": "#eac5d1", "edgecolor": _COUGH, "linewidth": 0.7}
@@ -58,7 +59,9 @@ def place_labels(
     return Labels(rows, len(segments) - len(rows))
 
 
-def draw_labels(axis: Axes, segments: Sequence[DiagnosedSegment], labels: Labels, duration_s: float) -> None:
+def draw_labels(
+    axis: Axes, segments: Sequence[DiagnosedSegment], labels: Labels, duration_s: float, words: FigureWords
+) -> None:
     """axis: as wide as the waveform's, `labels.height_in` high."""
     axis.set(xlim=(0.0, duration_s), ylim=(0.0, labels.height_in))
     axis.set_axis_off()
@@ -82,7 +85,7 @@ def draw_labels(axis: Axes, segments: Sequence[DiagnosedSegment], labels: Labels
             weight="bold" if one.is_cough else "normal",
         )
     axis.annotate(
-        "number\nscore",
+        words.number_and_score,
         (0.0, BARS_IN),
         (-12.0, 0.0),
         textcoords="offset points",
@@ -95,12 +98,17 @@ def draw_labels(axis: Axes, segments: Sequence[DiagnosedSegment], labels: Labels
 
 
 def draw_waveform(
-    axis: Axes, samples: NDArray[np.float32], rate: int, segments: Sequence[DiagnosedSegment], duration_s: float
+    axis: Axes,
+    samples: NDArray[np.float32],
+    rate: int,
+    segments: Sequence[DiagnosedSegment],
+    duration_s: float,
+    words: FigureWords,
 ) -> None:
     """samples: float32 [shape=(n,)], n >= 1; rate: in Hz."""
     limit = max(float(np.abs(samples).max(initial=0.0)) * 1.1, 1e-4)
     axis.set(xlim=(0.0, duration_s), ylim=(-limit, limit))
-    name_axes(axis, "time (s)", "amplitude (% of full scale)")
+    name_axes(axis, words.time, words.amplitude)
     for is_cough, style in ((True, _SHADE), (False, _HATCH)):
         spans = [(one.start_s, one.end_s - one.start_s) for one in segments if one.is_cough == is_cough]
         axis.broken_barh(spans, (-2.0 * limit, 4.0 * limit), zorder=1, **style)
@@ -117,9 +125,9 @@ def name_axes(axis: Axes, horizontal: str, vertical: str) -> None:
     axis.tick_params(labelsize=9)
 
 
-def legend_entries() -> list[Patch]:
+def legend_entries(words: FigureWords) -> list[Patch]:
     """What a cough and what another candidate looks like."""
-    return [Patch(label="cough", **_SHADE), Patch(label="other candidate", **{**_HATCH, "edgecolor": _OTHER})]
+    return [Patch(label=words.cough, **_SHADE), Patch(label=words.other, **{**_HATCH, "edgecolor": _OTHER})]
 
 
 def _middle(one: DiagnosedSegment) -> float:

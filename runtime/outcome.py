@@ -87,6 +87,13 @@ def failure(error: AudioError | InferenceError | OSError) -> Failure:
     return Failure(code, str(error), isinstance(error, InferenceError))
 
 
+def too_large(most_bytes: int) -> Failure:
+    """Of a file of which no more is read than the service takes."""
+    return Failure(
+        "body_too_large", f"The file is larger than {most_bytes / 2**20:g} MiB: compress it or send less of it.", False
+    )
+
+
 def printable(path: str) -> str:
     """A path on one line, whatever is in it: line ends, control characters and bytes that are no text are escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in path)

@@ -1,43 +1,63 @@
 // One call: what came out, what to do about it, and what it sounds and looks like.
 
-import { callPath, getJson, request } from "./api.js";
-import { lookOf, badgeOf } from "./badge.js";
+import { callPath, request } from "./api.js";
+import { badgeOf, lookOf } from "./badge.js";
+import { actionsOf } from "./call_actions.js";
 import { factsOf } from "./call_facts.js";
 import { announce, element } from "./elements.js";
-import { confirmErasing } from "./erase_dialog.js";
+import { patiently, pause, pictureOf } from "./patience.js";
+import { playerOf } from "./player.js";
 import { problemOf } from "./problem_view.js";
 import { number, text, word } from "./texts.js";
-import { playerOf } from "./player.js";
-import { nameOf, waveformOf } from "./waveform.js";
 import { readWav } from "./wav.js";
+import { nameOf, waveformOf } from "./waveform.js";
 
-const POLL_S = 2; // where the answer names no time
+const POLL_S = 2;
+const SLOWEST_POLL_S = 30; // while the service can't be reached
 
 /** Returns the view's title. */
 export function showCall(place, callId) {
+  const trouble = element("div", {});
   const body = element("div", { id: "call", "aria-busy": "true" }, element("p", {}, text("loading")));
-  place.put(element("h1", { tabIndex: -1 }, `${text("callTitle")} `, element("code", {}, callId)), body);
+  place.put(element("h1", { tabIndex: -1 }, `${text("callTitle")} `, element("code", {}, callId)), trouble, body);
   load();
   return `${text("callTitle")} ${callId}`;
 
+  /** Until the call is finished; what is shown stays as it is while nothing has changed, and with it where somebody is in it. */
   async function load() {
-    let waited = false;
-    try {
-      for (;;) {
-        const record = await getJson(callPath(callId), { signal: place.signal });
-        body.replaceChildren(...drawRecord(place, record));
-        body.setAttribute("aria-busy", "false");
-        if (record.state !== "received") {
-          if (waited) announce(record.guidance.message);
+    let [shown, failures] = ["", 0];
+    for (;;) {
+      try {
+        const record = await request(callPath(callId), "json", { signal: place.signal });
+        trouble.replaceChildren();
+        failures = 0;
+        if (record.updated_at !== shown) {
+          shown = record.updated_at;
+          body.replaceChildren(...drawRecord(place, record));
+          body.setAttribute("aria-busy", "false");
+          announce(record.guidance.message);
+        }
+        if (record.state !== "received") return;
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        if (error.status === 401) {
+          place.askKey();
           return;
         }
-        waited = true;
-        await pause(POLL_S, place.signal);
+        body.setAttribute("aria-busy", "false");
+        const later = error.status === 0 || error.status >= 500;
+        trouble.replaceChildren(problemOf(error, later && !shown ? element("button", { type: "button", onclick: () => { trouble.replaceChildren(); load(); } }, text("retry")) : null));
+        if (!later || !shown) {
+          body.replaceChildren();
+          return;
+        }
+        failures += 1;
       }
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      if (error.status === 401) place.askKey();
-      else body.replaceChildren(problemOf(error, error.status === 0 || error.status >= 500 ? element("button", { type: "button", onclick: load }, text("retry")) : null));
+      try {
+        await pause(Math.min(POLL_S * 2 ** failures, SLOWEST_POLL_S), place.signal);
+      } catch {
+        return;
+      }
     }
   }
 }
@@ -55,7 +75,7 @@ function drawRecord(place, record) {
     ...(diagnosis?.result ? drawResult(diagnosis.result) : []),
     ...(diagnosis ? drawSound(place, record) : []),
     ...factsOf(record),
-    drawActions(place, record),
+    actionsOf(place, record),
   ];
 }
 
@@ -79,7 +99,7 @@ function drawSound(place, record) {
 
   async function loadSound() {
     try {
-      const wav = await (await request(callPath(record.call_id, "/audio.wav"), { signal: place.signal })).arrayBuffer();
+      const wav = await patiently(callPath(record.call_id, "/audio.wav"), "arrayBuffer", place.signal);
       const { samples, rateHz } = readWav(wav);
       const durationS = samples.length / rateHz || audio.duration_s;
       const waveform = waveformOf(samples, durationS, segments, (n) => play(n), place.signal);
@@ -89,7 +109,12 @@ function drawSound(place, record) {
         element("div", { className: "axis", "aria-hidden": "true" }, element("span", {}, "0 s"), element("span", {}, text("seconds", { value: number(durationS, 1) }))),
         player.audio);
     } catch (error) {
-      if (error.name !== "AbortError") sound.replaceChildren(problemOf({ ...error, title: text("soundUnavailable"), message: error.message }));
+      if (error.name === "AbortError") return;
+      if (error.status === 401) place.askKey();
+      else {
+        const retry = element("button", { type: "button", onclick: () => { sound.replaceChildren(); loadSound(); } }, text("retry"));
+        sound.replaceChildren(problemOf({ message: error.message, requestId: error.requestId, title: text("soundUnavailable") }, retry));
+      }
     }
   }
 
@@ -107,11 +132,11 @@ function drawSound(place, record) {
 function drawSegment(place, callId, segment, n, play) {
   const name = nameOf(segment, n);
   const picture = element("img", { alt: text("spectrogramOf", { name }), width: 384, height: 256 });
-  // Those out of sight are drawn when somebody looks: each costs the service a moment.
+  // Those out of sight are asked for when somebody looks.
   const seen = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     seen.disconnect();
-    showPicture(picture, callPath(callId, `/segments/${n}.png`), place.signal);
+    showPicture(place, picture, callPath(callId, `/segments/${n}.png`));
   });
   seen.observe(picture);
   place.signal.addEventListener("abort", () => seen.disconnect());
@@ -125,67 +150,24 @@ function drawSegment(place, callId, segment, n, play) {
     element("button", { type: "button", "aria-label": text("playCough", { name, ...times }), onclick: play }, `▶ ${text("play")}`));
 }
 
-async function showPicture(picture, path, signal) {
+async function showPicture(place, picture, path) {
   try {
-    const blob = await (await request(path, { signal })).blob();
-    picture.src = URL.createObjectURL(blob);
-    signal.addEventListener("abort", () => URL.revokeObjectURL(picture.src));
+    picture.src = await pictureOf(path, place.signal);
   } catch (error) {
     if (error.name === "AbortError") return;
-    picture.classList.add("failed");
-    picture.alt = error.message;
-  }
-}
-
-function drawActions(place, record) {
-  const { call_id: callId, diagnosis } = record;
-  const problem = element("div", {});
-  const or = (action) => async () => {
-    problem.replaceChildren();
-    try {
-      await action();
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      if (error.status === 401) place.askKey();
-      else problem.replaceChildren(problemOf(error));
+    if (error.status === 401) {
+      place.askKey();
+      return;
     }
-  };
-  const download = async () => save(await (await request(callPath(callId, "/audio"), { signal: place.signal })).blob(), callId);
-  const figure = async () => showFigure(await (await request(callPath(callId, "/figure.png"), { signal: place.signal })).blob(), place.signal);
-  const erase = async () => {
-    if (!(await confirmErasing(callId, place.signal))) return;
-    await request(callPath(callId), { method: "DELETE", signal: place.signal });
-    place.go("#/calls");
-    announce(text("erased", { id: callId }));
-  };
-  return element("div", {},
-    element("div", { className: "row" },
-      diagnosis ? element("button", { type: "button", id: "figure", onclick: or(figure) }, text("figure")) : null,
-      element("button", { type: "button", id: "download-audio", onclick: or(download) }, text("downloadAudio")),
-      element("button", { type: "button", id: "download-record",
-        onclick: () => save(new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }), `${callId}.json`) }, text("downloadRecord")),
-      element("button", { type: "button", id: "erase", className: "danger", onclick: or(erase) }, text("erase"))),
-    problem);
-}
-
-function showFigure(blob, signal) {
-  const picture = element("img", { src: URL.createObjectURL(blob), alt: text("figure") });
-  const dialog = element("dialog", { className: "wide", onclose: () => { URL.revokeObjectURL(picture.src); dialog.remove(); } },
-    picture, element("form", { method: "dialog" }, element("button", {}, text("close"))));
-  document.body.append(dialog);
-  signal.addEventListener("abort", () => dialog.close());
-  dialog.showModal();
-}
-
-function save(blob, name) {
-  const link = element("a", { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-function pause(seconds, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    signal.addEventListener("abort", () => { clearTimeout(timer); reject(new DOMException("left", "AbortError")); });
-  });
+    picture.classList.add("failed");
+    picture.parentElement.append(
+      element("p", {}, error.message),
+      element("button", { type: "button", onclick: (event) => {
+        const box = picture.parentElement;
+        box.replaceChildren(picture);
+        picture.classList.remove("failed");
+        event.preventDefault();
+        showPicture(place, picture, path);
+      } }, text("retry")));
+  }
 }

@@ -14,7 +14,7 @@ export function showKey(content, signal, why, done) {
     event.preventDefault();
     button.disabled = true;
     try {
-      await request("/v1/model", { signal, withKey: field.value });
+      await request("/v1/model", "json", { signal, withKey: field.value });
     } catch (error) {
       if (error.name === "AbortError") return;
       // A service that is not ready has read the key all the same; what a header can't carry is no key of ours.

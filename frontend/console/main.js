@@ -2,12 +2,12 @@
 //
 // Addresses are fragments (`#/calls/ID`), which stay in the browser: no server's log sees which call somebody looked at.
 
-import { forgetKey, getJson, key } from "./api.js";
+import { forgetKey, key, request } from "./api.js";
 import { showCall } from "./call_view.js";
 import { showCalls } from "./calls_view.js";
 import { announce, element } from "./elements.js";
 import { showKey } from "./key_view.js";
-import { showSend } from "./send_view.js";
+import { discard, showSend } from "./send_view.js";
 import { language, switchLanguage, text } from "./texts.js";
 
 const content = document.getElementById("content");
@@ -94,7 +94,7 @@ function drawFooter() {
 async function askModel() {
   if (model !== null) return;
   try {
-    model = await getJson("/v1/model");
+    model = await request("/v1/model", "json");
     drawFooter();
   } catch {
     model = null; // the views say what is wrong; the next one asks again
@@ -108,6 +108,7 @@ function otherLanguage() {
 }
 
 function leave() {
+  discard();
   showKeyView();
   announce(text("keyForgotten"));
 }

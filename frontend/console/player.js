@@ -1,7 +1,8 @@
 // Play a call's sound, whole or one cough of it, with an <audio> element that asks the API for ranges.
 //
 // The element can't send the key, so a service worker adds it (service_worker.js). Where there is none (a page that is not
-// secure, some private windows) the element gets the bytes that the waveform was drawn from.
+// secure, some private windows, a reload past the cache), or the service can't be reached any more, the element gets the bytes
+// that the waveform was drawn from.
 
 import { callPath, key } from "./api.js";
 import { element } from "./elements.js";
@@ -12,29 +13,41 @@ const PATIENCE_MS = 3000;
 
 let controlled = null;
 
-/** {audio, play}: the element, and a function that plays from one time to another. follow: called with the time, null at the end. */
+/** {audio, play}: the element, and a function that plays from one time to another. follow: called with the time and the part, -1 for none. */
 export function playerOf(callId, wav, follow, signal) {
   const audio = element("audio", { controls: true, preload: "metadata", "aria-label": text("sound") });
-  let end = Infinity;
-  let part = -1;
-  const watch = () => {
+  const bytes = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
+  let [end, part, ours] = [Infinity, -1, false];
+  const whole = () => ([end, part] = [Infinity, -1]);
+  const look = () => {
     if (audio.currentTime >= end) audio.pause();
     follow(audio.currentTime, part);
+  };
+  const watch = () => {
+    look();
     if (!audio.paused && !signal.aborted) requestAnimationFrame(watch);
   };
   audio.addEventListener("play", watch);
+  audio.addEventListener("timeupdate", look); // frames stand still in a tab that is not seen
+  audio.addEventListener("seeking", () => {
+    if (!ours) whole(); // the person wants to hear something else
+    ours = false;
+  });
   audio.addEventListener("pause", () => {
-    if (audio.currentTime >= end || audio.ended) [end, part] = [Infinity, -1];
+    if (audio.currentTime >= end || audio.ended) whole();
     follow(audio.currentTime, part);
   });
-  const ready = sourceOf(callId, wav, signal).then((source) => {
-    if (!signal.aborted) audio.src = source;
+  audio.addEventListener("error", () => {
+    if (!signal.aborted && audio.src && audio.src !== bytes) audio.src = bytes;
+  });
+  const ready = (controlled ??= withWorker()).then((there) => {
+    if (!signal.aborted) audio.src = there ? callPath(callId, "/audio.wav") : bytes;
   });
   signal.addEventListener("abort", () => {
     audio.pause();
-    if (audio.src.startsWith("blob:")) URL.revokeObjectURL(audio.src);
     audio.removeAttribute("src");
     audio.load();
+    URL.revokeObjectURL(bytes);
   });
   return {
     audio,
@@ -42,17 +55,15 @@ export function playerOf(callId, wav, follow, signal) {
       await ready;
       if (signal.aborted) return;
       audio.pause();
-      [end, part] = [endS, n];
+      [end, part, ours] = [endS, n, true];
       audio.currentTime = startS;
-      await audio.play();
+      try {
+        await audio.play();
+      } catch (error) {
+        if (error.name !== "AbortError" && error.name !== "NotSupportedError") throw error; // another cough was asked for, or `error` mends it
+      }
     },
   };
-}
-
-async function sourceOf(callId, wav, signal) {
-  controlled ??= withWorker();
-  if (await controlled) return callPath(callId, "/audio.wav");
-  return signal.aborted ? "" : URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
 }
 
 /** Whether a service worker of ours sees this page's requests. */
@@ -62,11 +73,12 @@ async function withWorker() {
   workers.addEventListener("message", (event) => event.ports[0]?.postMessage(key()));
   workers.startMessages();
   try {
-    await workers.register(trusted(WORKER), { scope: "/" });
+    const { active } = await workers.register(trusted(WORKER), { scope: "/" });
+    if (workers.controller) return true;
+    if (active) return false; // a reload past the cache: it won't see this page
   } catch {
     return false;
   }
-  if (workers.controller) return true;
   return Promise.race([
     new Promise((resolve) => workers.addEventListener("controllerchange", () => resolve(true), { once: true })),
     new Promise((resolve) => setTimeout(() => resolve(false), PATIENCE_MS)),

@@ -3,7 +3,6 @@
 
 const TEXTS = {
   es: {
-    language: "Español",
     otherLanguage: "English",
     skip: "Ir al contenido",
     send: "Nueva grabación",
@@ -20,7 +19,7 @@ const TEXTS = {
     key: "Clave de la API",
     enter: "Entrar",
     keyWrong: "Esa clave no es correcta: revísela e inténtelo de nuevo.",
-    keyForgotten: "La clave se olvidó en esta pestaña.",
+    keyForgotten: "Se quitó la clave de esta pestaña.",
     sendTitle: "Escuchar una tos",
     sendHow: "Elija un archivo de audio o grabe con el micrófono: tosa dos o tres veces cerca del teléfono, en un lugar tranquilo.",
     choose: "Elegir un archivo",
@@ -30,6 +29,7 @@ const TEXTS = {
     recording: "Grabando: {seconds} s de {most} s",
     recorded: "grabacion",
     noMicrophone: "No se puede usar el micrófono: permita el acceso en el navegador, o elija un archivo.",
+    noRecorder: "Este navegador no puede grabar: use otro, o elija un archivo.",
     microphoneNeedsHttps: "El navegador solo permite el micrófono en una página segura (https): elija un archivo.",
     chosen: "{name} ({size})",
     listenFirst: "Escuchar antes de enviar",
@@ -39,6 +39,8 @@ const TEXTS = {
     sendIt: "Enviar",
     uploading: "Enviando: {percent} %",
     analysing: "Analizando la grabación…",
+    unreadable: "El archivo ya no se puede leer: elíjalo de nuevo.",
+    othersLeft: "Se toma uno por vez; quedan sin enviar: {count}.",
     unreachable: "No se pudo llegar al servicio: revise la conexión e inténtelo de nuevo.",
     seeRecord: "Ver el registro de esta llamada",
     requestId: "Solicitud {id}",
@@ -51,20 +53,30 @@ const TEXTS = {
     status: "Resultado",
     state: "Estado",
     any: "todos",
-    ok: "Con tos evaluada",
+    ok: "Tos evaluada",
     no_cough: "Sin tos",
     poor_quality: "Mala calidad",
     inconclusive: "No concluyente",
     received: "En espera",
     diagnosed: "Diagnosticada",
     failed: "Falló",
+    too_short: "demasiado corta",
+    silent: "silencio",
+    clipped: "saturada",
+    low_snr: "demasiado ruido",
+    narrowband: "banda angosta",
+    dropouts: "cortes",
+    truncated: "archivo incompleto",
+    too_few_coughs: "pocas toses",
+    between_thresholds: "entre los dos umbrales",
+    unvalidated_model: "modelo no validado",
     negative: "negativo",
     positive: "positivo",
     probabilityOf: "probabilidad de «{label}»: {value}",
     thresholdOne: "umbral: {high}",
     thresholdTwo: "umbrales: {low} y {high}",
     sound: "Sonido",
-    waveformOf: "Forma de onda de {duration} s con {count} toses marcadas",
+    waveformOf: "Forma de onda de {duration} s; toses marcadas: {count}",
     soundUnavailable: "El sonido no se puede reproducir aquí.",
     coughs: "Toses",
     others: "Otros sonidos ({count})",
@@ -84,7 +96,7 @@ const TEXTS = {
     sourceOf: "{codec}, {rate} kHz, canales: {channels}",
     channel: "Canal evaluado",
     mix: "ambos (son iguales)",
-    snr: "Señal sobre ruido",
+    snr: "Relación señal-ruido",
     bandwidth: "Ancho de banda",
     clipped: "Muestras saturadas",
     reasons: "Motivos",
@@ -95,6 +107,8 @@ const TEXTS = {
     history: "Evaluaciones anteriores",
     unknown: "desconocido",
     figure: "Ver la figura con ejes",
+    figureOf: "Figura de {id}",
+    figureAlt: "La forma de onda con cada sonido numerado y su puntaje; debajo, los espectrogramas en color con sus ejes en segundos y kHz",
     downloadAudio: "Descargar el audio original",
     downloadRecord: "Descargar el registro (JSON)",
     erase: "Borrar",
@@ -113,7 +127,6 @@ const TEXTS = {
     close: "Cerrar",
   },
   en: {
-    language: "English",
     otherLanguage: "Español",
     skip: "Skip to content",
     send: "New recording",
@@ -130,7 +143,7 @@ const TEXTS = {
     key: "API key",
     enter: "Enter",
     keyWrong: "That key is not correct: check it and try again.",
-    keyForgotten: "The key was forgotten in this tab.",
+    keyForgotten: "The key was removed from this tab.",
     sendTitle: "Listen to a cough",
     sendHow: "Choose an audio file or record from the microphone: cough two or three times close to the telephone, in a quiet place.",
     choose: "Choose a file",
@@ -140,6 +153,7 @@ const TEXTS = {
     recording: "Recording: {seconds} s of {most} s",
     recorded: "recording",
     noMicrophone: "The microphone can't be used: allow it in the browser, or choose a file.",
+    noRecorder: "This browser can't record: use another, or choose a file.",
     microphoneNeedsHttps: "Browsers give the microphone to secure pages (https) only: choose a file.",
     chosen: "{name} ({size})",
     listenFirst: "Listen before sending",
@@ -149,6 +163,8 @@ const TEXTS = {
     sendIt: "Send",
     uploading: "Sending: {percent} %",
     analysing: "Analysing the recording…",
+    unreadable: "The file can't be read any more: choose it again.",
+    othersLeft: "One is taken at a time; left unsent: {count}.",
     unreachable: "The service can't be reached: check the connection and try again.",
     seeRecord: "See this call's record",
     requestId: "Request {id}",
@@ -168,13 +184,23 @@ const TEXTS = {
     received: "Waiting",
     diagnosed: "Diagnosed",
     failed: "Failed",
+    too_short: "too short",
+    silent: "silent",
+    clipped: "clipped",
+    low_snr: "too much noise",
+    narrowband: "narrow band",
+    dropouts: "dropouts",
+    truncated: "file not whole",
+    too_few_coughs: "too few coughs",
+    between_thresholds: "between the two thresholds",
+    unvalidated_model: "model not validated",
     negative: "negative",
     positive: "positive",
     probabilityOf: "probability of “{label}”: {value}",
     thresholdOne: "threshold: {high}",
     thresholdTwo: "thresholds: {low} and {high}",
     sound: "Sound",
-    waveformOf: "Waveform of {duration} s with {count} coughs marked",
+    waveformOf: "Waveform of {duration} s; coughs marked: {count}",
     soundUnavailable: "The sound can't be played here.",
     coughs: "Coughs",
     others: "Other sounds ({count})",
@@ -194,7 +220,7 @@ const TEXTS = {
     sourceOf: "{codec}, {rate} kHz, channels: {channels}",
     channel: "Channel that was judged",
     mix: "both (they are the same)",
-    snr: "Signal over noise",
+    snr: "Signal-to-noise ratio",
     bandwidth: "Bandwidth",
     clipped: "Clipped samples",
     reasons: "Reasons",
@@ -205,6 +231,8 @@ const TEXTS = {
     history: "Earlier results",
     unknown: "unknown",
     figure: "See the figure with axes",
+    figureOf: "Figure of {id}",
+    figureAlt: "The waveform with each sound numbered and scored; below it the colour spectrograms, with axes in seconds and kHz",
     downloadAudio: "Download the original audio",
     downloadRecord: "Download the record (JSON)",
     erase: "Erase",
@@ -253,15 +281,21 @@ export function word(name) {
 }
 
 export function number(value, digits = 2) {
-  return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 export function bytes(count) {
+  if (count < 1024) return `${count} bytes`;
   return count < 1024 * 1024 ? `${number(count / 1024, 0)} KiB` : `${number(count / 1024 / 1024, 1)} MiB`;
 }
 
 export function moment(rfc3339) {
-  return new Intl.DateTimeFormat(current, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(rfc3339));
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(rfc3339));
+}
+
+/** The reader's own country's form of the language: Mexico writes 0.5, Argentina 0,5. */
+function locale() {
+  return navigator.languages.find((tag) => tag.toLowerCase().startsWith(current)) ?? current;
 }
 
 function remembered() {

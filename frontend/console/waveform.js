@@ -4,13 +4,15 @@ import { element } from "./elements.js";
 import { number, text } from "./texts.js";
 import { peaksOf } from "./wav.js";
 
+const NARROW_PX = 18; // a number and its borders want so much
+
 /** The name of a segment, as people call it: coughs are numbered as the API counts segments. */
 export function nameOf(segment, n) {
   return text(segment.is_cough ? "cough" : "other", { n });
 }
 
 /**
- * {box, follow}: the element, and a function that moves the cursor to a time.
+ * {box, follow}: the element, and a function that moves the cursor to a time and marks the part that is played (-1: none).
  * samples: Int16Array; segments: of the diagnosis; play: called with a segment's number.
  */
 export function waveformOf(samples, durationS, segments, play, signal) {
@@ -25,7 +27,10 @@ export function waveformOf(samples, durationS, segments, play, signal) {
     return mark;
   });
   const box = element("div", { className: "waveform" }, canvas, ...marks, cursor);
-  const draw = () => drawPeaks(canvas, samples);
+  const draw = () => {
+    drawPeaks(canvas, samples);
+    marks.forEach((mark) => mark.classList.toggle("narrow", mark.clientWidth < NARROW_PX));
+  };
   const size = new ResizeObserver(draw);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   size.observe(canvas);
@@ -34,8 +39,8 @@ export function waveformOf(samples, durationS, segments, play, signal) {
   return {
     box,
     follow(timeS, n) {
-      cursor.hidden = timeS === null;
-      if (timeS !== null) cursor.style.left = `${(timeS / durationS) * 100}%`;
+      cursor.hidden = false;
+      cursor.style.left = `${(timeS / durationS) * 100}%`;
       marks.forEach((mark, index) => mark.classList.toggle("playing", index === n));
     },
   };

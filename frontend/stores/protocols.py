@@ -15,7 +15,7 @@ from typing import Protocol
 from frontend.deadline import Deadline
 from frontend.records import CallRecord, State
 
-ERASED = "This call was erased and its id can't be used again: choose another call_id."  # with CallErased
+ERASED = "This call was erased; a new one needs another call_id."  # with CallErased
 
 
 class CallExists(Exception):

@@ -70,10 +70,13 @@ def test_every_command_runs(tmp_path: Path) -> None:
     # `make test` is this very suite, so one test stands for it; 8080 may be somebody's, so curl is led to the port that is ours.
     (tmp_path / ".curlrc").write_text(f'connect-to = "127.0.0.1:8080:127.0.0.1:{port}"\nnoproxy = "*"\n')
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TRITON_", "API_KEY"))},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "TRITON_", "API_KEY", "MAKE"))
+        },
         "PYTEST_ADDOPTS": "tests/test_repository.py -k test_one_version -p no:cacheprovider",
         "CURL_HOME": str(tmp_path),
-        "MAKEFLAGS": "",
     }
 
     def shell(line: str, **more: str) -> str:

@@ -41,6 +41,14 @@ def test_inconclusive_and_a_result_that_comes_later(
         expect(page.locator("#verdict .badge")).to_have_text("En espera")
         expect(page.locator("#message")).to_have_text("La grabación está guardada y el diagnóstico llegará solo.")
         screen(page, "triton-away")
+        # While it waits, whoever is at a button stays there, and a poll that fails is no end of it.
+        page.locator("#erase").focus()
+        with page.expect_response("**/v1/calls/e2e-away"):
+            pass
+        expect(page.locator("#erase")).to_be_focused()
+        page.route("**/v1/calls/e2e-away", lambda route: route.fulfill(status=503, body="{}"), times=1)
+        expect(page.get_by_role("alert")).to_contain_text("No se pudo llegar al servicio")
+        expect(page.locator("#verdict .badge")).to_have_text("En espera")
     finally:
         triton.start()
     expect(page.locator("#verdict .badge")).to_have_text("No concluyente", timeout=60_000)

@@ -13,8 +13,9 @@ import pytest
 
 from frontend.__main__ import parse_arguments
 from frontend.check import check
+from frontend.commands import run
 from frontend.settings import SettingsError
-from frontend.variables import VARIABLES
+from frontend.variables import VARIABLES, described
 from runtime.config import ROOT
 
 EMBEDDED = {"API_KEY": "old:first-secret,new:second-secret", "TOSIA_STORES": "embedded", "TRITON_URL": "127.0.0.1:1"}
@@ -158,3 +159,18 @@ def test_check_for_a_reader_that_has_gone(tmp_path: Path) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_help_fits_a_terminal_that_has_no_width() -> None:
+    assert described(1).count("\n") > len(VARIABLES)
+
+
+def test_one_port_can_not_serve_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in EMBEDDED.items():
+        monkeypatch.setenv(name, value)
+    options = parse_arguments(["--port", "9090"])
+    assert run(options, None) == 2
+    assert (
+        capsys.readouterr().err
+        == "frontend: --port and --metrics-port are both 9090: choose another for one of them.\n"
+    )

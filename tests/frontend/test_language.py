@@ -39,14 +39,15 @@ TOLD = {one.__name__ for one in HTTP_ERRORS} - {"RangeNotSatisfiable"} | {"Model
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        (None, "es"), ("", "es"), ("es", "es"), ("en", "en"), ("es-AR,es;q=0.9,en;q=0.8", "es"), ("en-US,en;q=0.9,es;q=0.8", "en"),
+        ("", "es"), ("en_US", "en"),
+        ("es", "es"), ("en", "en"), ("es-AR,es;q=0.9,en;q=0.8", "es"), ("en-US,en;q=0.9,es;q=0.8", "en"),
         ("EN-gb", "en"), ("en;q=0.2, es;q=0.7", "es"), ("pt-BR, fr;q=0.5", "es"), ("pt-BR, en;q=0.1", "en"), ("*", "es"),
         ("es;q=0", "en"), ("es;q=0, *;q=0.5", "en"), ("en;q=0", "es"), ("es;q=0, en;q=0", "es"), ("*, en;q=0.1", "es"),
         ("en, es", "en"), ("en;q=1.0;x=y, es;q=0.9", "en"), ("en;q=two, es;q=0.1", "es"), ("en;q=nan, es;q=0.1", "es"),
         ("en;q=7, es;q=0.1", "es"), (";;;,,,=", "es"), ("english", "es"), ("ñ", "es"), ("en;q=0.5, en-US, es;q=0.9", "en"),
     ],
 )  # fmt: skip
-def test_the_header_chooses(header: str | None, expected: str) -> None:
+def test_the_header_chooses(header: str, expected: str) -> None:
     assert preferred(header) is Language(expected)
 
 

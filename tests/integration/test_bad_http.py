@@ -188,9 +188,7 @@ def test_more_requests_at_once_than_allowed(
     assert answer.status_code == 201
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v1/nothing", "/v1/calls/", "/metrics", "/v1/calls/x/", "/x" * 9000]
-)
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/calls/", "/metrics", "/v1/calls/x/", "/x" * 9000])
 def test_unknown_routes(api: httpx.Client, path: str) -> None:
     assert_problem(api.get(path), 404, "not_found")
 

@@ -58,9 +58,23 @@ def test_every_problem(service: Service, api: httpx.Client, language: str) -> No
         assert not {"the", "is", "send", "see"} & {word.lower() for text in english for word in text.split()}, english
 
 
+def test_figures(api: httpx.Client, benchmark: bytes) -> None:
+    post(api, benchmark, "language-figure")
+    spanish, english = (
+        api.get("/v1/calls/language-figure/figure.png", headers={"Accept-Language": one}) for one in ("es", "en")
+    )
+    assert (spanish.headers["content-language"], english.headers["content-language"]) == ("es", "en")
+    assert spanish.content != english.content
+
+
 def test_the_same_call_is_stored_once_for_both(api: httpx.Client, benchmark: bytes) -> None:
     """Words are no part of what is stored."""
     first = post(api, benchmark, "both-languages", headers={"Accept-Language": "es"}).json()
     second = post(api, benchmark, "both-languages", headers={"Accept-Language": "en"}).json()
     assert first.pop("guidance") != second.pop("guidance")
     assert first == second
+
+
+def test_a_header_that_comes_twice_is_one_list(api: httpx.Client) -> None:
+    answer = api.get("/v1/calls/nobody", headers=[("Accept-Language", "fr"), ("Accept-Language", "en;q=0.5")])  # type: ignore[arg-type]
+    assert answer.headers["content-language"] == "en"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ from PIL import Image
 from runtime import WorkUnit, execute, load_config
 from runtime.__main__ import main
 from runtime.config import ROOT
-from runtime.diagnose_files import figure_paths
+from runtime.diagnose_files import figure_path
 from runtime.errors import AudioError, InferenceError
 from runtime.outcome import Failure, Outcome, failure, outcome_from_json
 from runtime.outcomes_file import OutcomesFile
@@ -286,8 +287,7 @@ def test_files_of_one_name_have_figures_of_their_own(tmp_path: Path, capsys: pyt
     options = ("--figure", figures, "--output", output)
     assert diagnose(SHORT, CALL, *options) == 0
     names = {one.name for one in figures.iterdir()}
-    assert names == {path.name for path in figure_paths([CALL, SHORT], figures).values()}
-    assert len(names) == 2
+    assert names == {f"raw-{hashlib.sha256(Path(one).read_bytes()).hexdigest()[:8]}.png" for one in (CALL, SHORT)}
     for one in figures.iterdir():
         with Image.open(one) as image:
             assert image.format == "PNG"
@@ -299,25 +299,44 @@ def test_files_of_one_name_have_figures_of_their_own(tmp_path: Path, capsys: pyt
 
 
 def test_names_of_figures() -> None:
-    folder = Path("f")
-    assert figure_paths([Path("a/x.wav"), Path("y.ogg")], folder) == {
-        Path("a/x.wav"): folder / "x.png",
-        Path("y.ogg"): folder / "y.png",
-    }
-    long = [Path(f"{'ü' * 120}{n}.wav") for n in range(2)]  # 240 bytes
-    files = [Path("a/x.wav"), Path("b/x.wav"), Path("b/x.ogg"), *long]
-    paths = figure_paths(files, folder)
-    assert len(set(paths.values())) == len(files)
-    assert all(len(os.fsencode(path.name)) <= 255 for path in paths.values())
-    assert figure_paths(files[::-1], folder) == paths
+    """By what is in the recording, whichever others are in the run; 255 bytes at most."""
+    folder, digest = Path("f"), "0123456789abcdef"
+    assert figure_path(folder, Path("a/x.wav"), digest) == folder / "x-01234567.png"
+    assert len(os.fsencode(figure_path(folder, Path(f"{'ü' * 120}.wav"), digest).name)) <= 255
+
+
+def test_a_run_writes_over_no_figure_of_another(tmp_path: Path) -> None:
+    assert diagnose(SHORT, "--figure", tmp_path) == 0
+    ((first, image),) = [(one, one.read_bytes()) for one in tmp_path.iterdir()]
+    assert diagnose(CALL, "--figure", tmp_path) == 0
+    assert len(list(tmp_path.iterdir())) == 2
+    assert first.read_bytes() == image
 
 
 def test_a_figure_that_can_not_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "raw.png").mkdir()
+    name = f"raw-{hashlib.sha256(Path(SHORT).read_bytes()).hexdigest()[:8]}.png"
+    (tmp_path / name).mkdir()
     assert diagnose(SHORT, "--figure", tmp_path) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first == f"diagnose: {tmp_path}/raw.png can't be written (Is a directory)."
+    assert first == f"diagnose: {tmp_path}/{name} can't be written (Is a directory)."
     assert second.startswith("diagnose: stopped with 1 of 1 files left")
+
+
+def test_no_more_is_read_than_the_service_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of 20 GB (without a block of it on the disk), and a device that has no end; the next one is diagnosed."""
+    with (tmp_path / "huge.wav").open("wb") as file:
+        file.truncate(20 << 30)
+    assert diagnose(tmp_path / "huge.wav", Path("/dev/zero"), SHORT) == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("The file is larger than 20 MiB: compress it or send less of it.\n") == 2
+    assert printed.out.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--figure", "--output"])
+def test_a_path_that_is_empty(option: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        diagnose(SHORT, option, "")
+    assert caught.value.code == 2
 
 
 @contextmanager

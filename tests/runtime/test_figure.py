@@ -1,7 +1,8 @@
 """The pictures show what the model saw, in the colours of the table, to the pixel."""
 
 import io
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 
 import librosa
 import numpy as np
@@ -17,6 +18,7 @@ from runtime.config import ROOT
 from runtime.diagnosis import DiagnosedSegment, Reason
 from runtime.figure import _mel_row, draw_figure, draw_segment
 from runtime.figure_waveform import _outline, draw_labels, place_labels
+from runtime.figure_words import ENGLISH, SPANISH, WORDS, FigureWords
 from runtime.prepare import prepare
 from tests.preprocess.recordings import by_libsndfile
 from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, PARAMS, QUALITY_LIMITS, contract, scores
@@ -66,9 +68,9 @@ def test_no_such_segment(n):
         draw_segment(data, diagnosis, n, MEL_SPEC, COLOR_SPEC, LIMITS.decode)
 
 
-def gray_figure(data, diagnosis):
+def gray_figure(data, diagnosis, words=SPANISH):
     """As a printer without colours prints it; [shape=(dots down, dots across)], 0 black ... 255 white."""
-    image = Image.open(io.BytesIO(draw_figure(data, diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode)))
+    image = Image.open(io.BytesIO(draw_figure(data, diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode, words)))
     return np.asarray(image.convert("L")).astype(int)
 
 
@@ -129,13 +131,24 @@ def candidates(n, duration_s, length_s):
     return tuple(DiagnosedSegment(one, one + length_s, 0.88, i % 3 > 0, None) for i, one in enumerate(starts))
 
 
-def test_the_longest_text_and_the_most_candidates_fit():
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_the_longest_text_and_the_most_candidates_fit(words):
     """Every reason at once; 120 s with candidates 0.05 s apart, which is as close as segmentation leaves them."""
     data = by_libsndfile(np.zeros((1, 120 * 8000), dtype=np.float32), 8000, "WAV", "PCM_16")
     _, found = diagnosed(data)
     audio = replace(found.audio, channels=2, channel=0)
     found = replace(found, reasons=tuple(Reason), segments=candidates(520, 120.0, 0.18), audio=audio)
-    assert_nothing_is_cut_off(gray_figure(data, found))
+    assert_nothing_is_cut_off(gray_figure(data, found, words))
+
+
+def test_both_languages_fill_in_the_same_values():
+    """And no word of one stands in the other."""
+    for one in fields(FigureWords):
+        english, spanish = (np.atleast_1d(getattr(words, one.name)) for words in (ENGLISH, SPANISH))
+        assert len(english) == len(spanish)
+        for here, there in zip(english, spanish, strict=True):
+            assert re.findall(r"{[^}]*}", here) == re.findall(r"{[^}]*}", there)
+            assert here != there
 
 
 @pytest.mark.parametrize(
@@ -152,7 +165,7 @@ def test_no_label_covers_another(n, duration_s, length_s, least):
     assert set(coughs[:8]) <= labels.rows.keys() or n > 60
     figure = Figure(figsize=(11.0, labels.height_in), dpi=100)
     axis = figure.add_axes((0.85 / 11.0, 0.0, 9.82 / 11.0, 1.0))
-    draw_labels(axis, segments, labels, duration_s)
+    draw_labels(axis, segments, labels, duration_s, SPANISH)
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = np.array([one.get_window_extent(renderer).extents for one in axis.texts])
     assert len(boxes) == len(labels.rows) + 1  # and what they are
