@@ -23,6 +23,8 @@ KUBECTL := .venv-kubectl/bin/kubectl
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
 # Once and on all cores, instead of at every start where Python is told not to write what it compiles (PYTHONDONTWRITEBYTECODE).
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
+# Thousands of tests start hundreds of processes: what they compile is kept, as it is wherever nothing says otherwise.
+BYTECODE := env -u PYTHONDONTWRITEBYTECODE
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
@@ -38,7 +40,7 @@ demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print 
 	@exec .venv/bin/python -m laptop demo
 
 test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch
-	@.venv/bin/python -m pytest -m "not training" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BYTECODE) .venv/bin/python -m pytest -m "not training" -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak

@@ -183,7 +183,7 @@ def test_addresses_that_are_taken(url: str) -> None:
     assert read_settings({**GOOD, "TRITON_URL": url}).triton_url == url
 
 
-@pytest.mark.parametrize("stores", ["AZURE", "", "folder"])
+@pytest.mark.parametrize("stores", ["AZURE", "folder"])
 def test_stores_that_are_refused(stores: str) -> None:
     with pytest.raises(SettingsError, match=r"^TOSIA_STORES"):
         read_settings({**GOOD, "TOSIA_STORES": stores})
