@@ -158,13 +158,16 @@ def test_secrets_data_and_environments_do_not_enter_a_build(build: Build, tmp_pa
     copy_checkout(tmp_path, names)
     strangers = [".env", ".git/config", ".venv/bin/python", "var/api_key", "id_rsa", "data/cough/call.wav"]
     strangers += ["releases/1/model.onnx", "models/cough_cnn.pt", "samples/preprocessing/.call.wav"]
-    strangers += [f"frontend/{name}" for name in (".env", "notes.txt", "stores/calls.sqlite", "__pycache__/app.pyc")]
+    strangers += [
+        f"frontend/{name}"
+        for name in (".env", "notes.txt", "stores/calls.sqlite", "__pycache__/app.pyc", "console/notes.txt")
+    ]
     for name in strangers:
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x")
     allowed = {"config.yml"} | {f"requirements/{name}" for name in ("bytecode.py", "serving.txt", "slim.py")}
-    for folder, pattern in (("frontend", "**/*.py"), ("samples/preprocessing", "*/*")):
+    for folder, pattern in (("frontend", "**/*.py"), ("frontend/console", "*"), ("samples/preprocessing", "*/*")):
         allowed |= {str(one.relative_to(CHECKOUT)) for one in (CHECKOUT / folder).glob(pattern)}
     assert build.entering(tmp_path) == {name for name in allowed if (CHECKOUT / name).stat().st_size}
 

@@ -18,18 +18,20 @@ import pytest
 
 from laptop.service import CHECKOUT, Service
 
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "6")  # an operation, beside those of the schemas' edges
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "4")  # an operation, beside those of the schemas' edges
 SEED = os.environ.get("SCHEMATHESIS_SEED", "7")
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
 OPERATIONS = json.loads((CHECKOUT / "docs" / "openapi.json").read_text())["paths"]
 
 
 @pytest.mark.parametrize("with_key", [True, False], ids=["with the key", "without a key"])
 def test_nothing_is_found(service: Service, api_key: str, with_key: bool, tmp_path: Path) -> None:
-    report = run(service, tmp_path, *(["--header", f"X-API-Key: {api_key}"] if with_key else []))
+    # Without a key every door is shut alike: what is drawn at the schemas' edges and from answers stays outside of the first.
+    phases = PHASES if with_key else ("examples", "fuzzing")
+    options = ["--phases", ",".join(phases), *(["--header", f"X-API-Key: {api_key}"] if with_key else [])]
+    report = run(service, tmp_path, *options)
     assert report["operations"]["tested"] == sum(map(len, OPERATIONS.values()))
-    assert {phase: one["status"] for phase, one in report["phases"].items()} == dict.fromkeys(
-        ("examples", "coverage", "fuzzing", "stateful"), "success"
-    )
+    assert {phase: report["phases"][phase]["status"] for phase in phases} == dict.fromkeys(phases, "success")
     accepted = {name: sum(one["accepted"] for one in phases.values()) for name, phases in report["valid_rates"].items()}
     if with_key:  # what is behind the key was reached, uploads that were diagnosed included
         assert min(accepted.values()) > 0, accepted
