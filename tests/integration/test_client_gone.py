@@ -26,6 +26,8 @@ def alone(service: Service, tmp_path: Path, benchmark: bytes) -> Iterator[FrontE
         running.start("--workers", "1")
         wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
         assert post(running.api, benchmark, "drawn").status_code == 201
+        # The first figure imports matplotlib, which on a busy machine takes what the deadline leaves to the others.
+        wait_for(lambda: running.get(FIGURE) == 200, "the worker has drawn")
         yield running
 
 
