@@ -47,12 +47,11 @@ AGAIN, UNDER_ANOTHER_ID = "Send the recording again.", "Send the recording again
 
 def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
     """`language`, `message`, `hints` (what to do, the most useful first; may be empty) and `intended_use`."""
-    use = INTENDED_USE
     if record.diagnosis is not None:
         message, values, hints = _of_diagnosis(record.diagnosis)
         use = INTENDED_USE if record.diagnosis["model"]["validated"] else NOT_VALIDATED
     else:
-        message, values, hints = MESSAGES[record.state], {}, _of_failure(record)
+        message, values, hints, use = MESSAGES[record.state], {}, _of_failure(record), INTENDED_USE
     return {
         "language": language.value,
         "message": say(message, values, language),
@@ -62,11 +61,12 @@ def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
 
 
 def _of_diagnosis(diagnosis: dict[str, Any]) -> tuple[str, dict[str, object], list[str]]:
-    status, reasons = Status(diagnosis["status"]), [Reason(one) for one in diagnosis["reasons"]]
-    hints = [HINTS[one] for one in reasons if one in HINTS]
-    if status is Status.NO_COUGH:
+    status = diagnosis["status"]
+    # A newer release may have written a reason that this one does not know yet: its record is answered all the same.
+    hints = [HINTS[one] for one in diagnosis["reasons"] if one in HINTS]
+    if status == Status.NO_COUGH:
         hints = [_CLOSER, *hints]
-    if status is not Status.OK:
+    if status != Status.OK:
         return MESSAGES[status], {}, hints
     count = sum(1 for one in diagnosis["segments"] if one["is_cough"])
     return (_ONE_COUGH if count == 1 else MESSAGES[status]), {"count": count}, hints

@@ -239,6 +239,12 @@ def test_an_unvalidated_model_is_named_in_every_answer() -> None:
         )
 
 
+def test_a_reason_of_a_newer_release_is_passed_over() -> None:
+    """While replicas of two releases answer, each reads what the other has written."""
+    said = guidance.guidance(call(status="poor_quality", reasons=["wind", "clipped"]), Language.ENGLISH)
+    assert said["hints"] == [guidance.HINTS[Reason.CLIPPED]]
+
+
 def test_every_status_and_reason_has_guidance() -> None:
     assert guidance.MESSAGES.keys() == {*Status, State.RECEIVED, State.FAILED}
     assert guidance.HINTS.keys() == set(Reason) - {Reason.UNVALIDATED_MODEL}  # nothing that a caller could do about it
