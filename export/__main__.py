@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.candidate import load_candidate, torch_scores
+from export.candidate import load_candidate, precise_scores, torch_scores
 from export.command import run_command
 from export.errors import ExportError
 from export.gate import judge_half, judge_onnx, judge_padded, judge_served
@@ -102,7 +102,7 @@ def export_tensorrt(checkpoint: Path, repository: Path, releases: Path) -> None:
 
 def _judged_by(network: CoughCNN, facts: ModelFacts) -> tuple[Spectrograms, Scores]:
     samples = sample_spectrograms(ROOT / "samples")
-    golden = golden_set(samples, facts, partial(torch_scores, network))
+    golden = golden_set(samples, facts, partial(precise_scores, network))
     spectrograms = np.concatenate((samples, golden))
     return spectrograms, torch_scores(network, spectrograms)
 

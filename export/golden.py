@@ -2,7 +2,8 @@
 
 The golden set goes where samples do not: shifted and masked candidates, mixtures, noise over the whole range, the ends of the
 range, patterns that no sound makes; and of a larger pool those whose scores lie nearest to each threshold, where a decision
-flips first. Made of the samples, a fixed seed and the model's own scores, it is the same on every machine.
+flips first. Made of the samples, a fixed seed and the model's own scores, it is the same on every machine where these are
+given in float64 (`export.candidate.precise_scores`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def golden_set(
 ) -> Spectrograms:
     """About 600 spectrograms, uint8 [shape=(n, n_mels, n_frames)]; candidates: of the same shape, at least one.
 
-    score: the model that others are held to
+    score: the model that others are held to; in float64, or another processor may choose another of two that lie alike near
     """
     rng = np.random.default_rng(seed)
     _, n_mels, n_frames = candidates.shape

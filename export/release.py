@@ -1,6 +1,8 @@
 """Write a release: a whole repository directory that Triton loads, with a manifest of digests.
 
 Written beside and renamed, so that an interruption leaves no release or a whole one. A release is never written again.
+From one checkpoint, code and set of locked packages all files are the same bytes on every processor; in the manifest `parity`
+holds what the gate measured, and `measured_on` where.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from export.triton_config import (
     provider_config,
 )
 from runtime.contract import MODEL_NAME, read_contract
+from runtime.processor import processor_class
 from runtime.version import SOFTWARE_VERSION
 
 MANIFEST = "manifest.json"
@@ -140,6 +143,7 @@ def _manifest(folder: Path, number: int, contents: Contents) -> dict[str, Any]:
         "data_sha256": facts.data_sha256,
         "software_version": SOFTWARE_VERSION,
         "validated": facts.validated,
+        "measured_on": processor_class(),
         "parity": [asdict(one) for one in contents.parity],
         "metrics": dict(contents.metrics),
     }

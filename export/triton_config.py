@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.model_facts import ModelFacts
+from export.parity import HALF_TOLERANCE, TOLERANCE
 from runtime.config import canonical_json, digest
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME
 from runtime.version import SOFTWARE_VERSION
@@ -58,6 +59,7 @@ def cuda_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
 def provider_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
     """The same model through ONNX Runtime's TensorRT provider: engines for one profile, kept on a volume."""
     config = onnx_config(facts, model_sha256)
+    config.parameters["score_margin"].string_value = repr(HALF_TOLERANCE)
     accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
     accelerator.parameters.update(
         {
@@ -80,6 +82,7 @@ def plan_config(facts: ModelFacts, model_sha256: str, gpu: str) -> pb.ModelConfi
     config.default_model_filename = PLAN_FILE
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
     config.parameters["gpu"].string_value = gpu
+    config.parameters["score_margin"].string_value = repr(HALF_TOLERANCE)
     return config
 
 
@@ -130,6 +133,7 @@ def _parameters(facts: ModelFacts, model_sha256: str) -> dict[str, str]:
         "cough_threshold": repr(facts.cough_threshold),
         "threshold_low": repr(facts.threshold_low),
         "threshold_high": repr(facts.threshold_high),
+        "score_margin": repr(TOLERANCE),  # what the gate lets runtimes differ by; engines in half precision replace it
         "validated": json.dumps(facts.validated),
         "preprocess": canonical_json(facts.preprocess),
         "preprocess_sha256": digest(facts.preprocess),

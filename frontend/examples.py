@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import zlib
 from typing import Any
 
 from frontend.accept_language import DEFAULT as LANGUAGE
@@ -43,7 +44,17 @@ from frontend.records import CallRecord, Failure, State, StoredAudio
 from frontend.stores.protocols import ERASED
 from frontend.wording import say
 from runtime.contract import LABELS, MODEL_NAME, ModelContract
-from runtime.diagnosis import Audio, DiagnosedSegment, Diagnosis, Model, Reason, Result, Status, Thresholds
+from runtime.diagnosis import (
+    Audio,
+    DiagnosedSegment,
+    Diagnosis,
+    Model,
+    NearThreshold,
+    Reason,
+    Result,
+    Status,
+    Thresholds,
+)
 from runtime.version import SOFTWARE_VERSION
 
 CALL_ID = "0198c7a2-4d1e-7c3b-9f60-2b8f5d0a7e41"
@@ -63,9 +74,8 @@ def _digest(of: str) -> str:
 
 
 def _cough(start_s: float, end_s: float, cough: float, positive: float) -> DiagnosedSegment:
-    return DiagnosedSegment(
-        start_s, end_s, cough, True, dict(zip(LABELS, (round(1 - positive, 3), positive), strict=True))
-    )
+    classes = dict(zip(LABELS, (round(1 - positive, 3), positive), strict=True))
+    return DiagnosedSegment(start_s, end_s, cough, True, classes, f"{zlib.crc32(str(start_s).encode()):08x}")
 
 
 _CONTRACT = ModelContract(
@@ -73,6 +83,7 @@ _CONTRACT = ModelContract(
     labels=LABELS,
     cough_threshold=0.4565,
     thresholds=Thresholds(low=0.625, high=0.625),
+    score_margin=0.0001,
     preprocess={
         "color_spec": {"colormap": "magma", "max_db": 0.0, "min_db": -60.0},
         "mel_spec": {"sample_rate_hz": 8000, "n_fft": 256, "hop_length": 80, "n_mels": 64, "n_frames": 96,
@@ -97,7 +108,7 @@ _OK = Diagnosis(
     segments=(
         _cough(0.97, 1.43, 0.653, 0.242),
         _cough(1.67, 2.14, 0.656, 0.25),
-        DiagnosedSegment(3.88, 4.21, 0.112, is_cough=False, class_probabilities=None),
+        DiagnosedSegment(3.88, 4.21, 0.112, False, None, "4d7a1c0e"),
         _cough(5.47, 5.98, 0.812, 0.322),
     ),
     audio=Audio(_digest("recording"), 10.0, 48_000, "opus", 1, 0, 31.3, 0.0, 17_562.5),
@@ -106,6 +117,8 @@ _OK = Diagnosis(
     spectrogram_sha256=_digest("spectrograms"),
     software_version=SOFTWARE_VERSION,
     timings_ms={"decode": 9.1, "resample": 1.2, "segment": 2.4, "quality": 4.4, "mel": 1.9, "color": 0.2, "infer": 5.6},
+    processor="x86-64-v3",
+    near_threshold=NearThreshold(margin=_CONTRACT.score_margin, segments=(), class_probability=False),
 )
 _NO_COUGH = dataclasses.replace(_OK, status=Status.NO_COUGH, result=None, segments=(_OK.segments[2],))
 _POOR = dataclasses.replace(

@@ -79,6 +79,7 @@ class ModelAnswer(BaseModel):
     labels: list[str] = Field(description="In the order of `class_probabilities`")
     cough_threshold: float = Field(description="A segment is a cough from this `cough_probability` on")
     thresholds: Thresholds
+    score_margin: float = Field(description="A score nearer than this to its threshold is named in `near_threshold`")
     preprocess: dict[str, dict[str, float | int | str]] = Field(description="The parameters it was trained with")
     preprocess_sha256: Sha256
     checkpoint_sha256: Sha256

@@ -48,6 +48,7 @@ class Recording:
     source_rate_hz: what the file says that it was recorded at; for Opus the rate that the encoder was given
     codec: lower case, e.g. `opus`, `vorbis`, `pcm_16`, `ulaw`, `gsm610`, `aac`
     truncated: the file ends before its own headers say that it does, or breaks off, or a part can't be decoded
+    exact: whether the decoder gives the same bits on every x86-64 processor
     """
 
     samples: NDArray[np.float32]
@@ -55,6 +56,7 @@ class Recording:
     source_rate_hz: int
     codec: str
     truncated: bool
+    exact: bool
 
     @property
     def duration_s(self) -> float:
@@ -107,12 +109,14 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
         wanted = int(limits.max_duration_s * rate) + 1
         samples, broke_off = _read_blocks(file, wanted)
         codec = _CODEC_NAMES.get(file.subtype, file.subtype.lower())
+        # Of libsndfile's decoders mpg123 alone chooses code by processor, and only for two channels.
+        exact = not (file.subtype.startswith("MPEG_") and file.channels > 1)
     if not samples.shape[1]:
         return None
     if samples.shape[1] >= wanted:
         raise _too_long(limits)
     short_of_header = samples.shape[1] < declared and (broke_off or container.declares_frames)
-    return Recording(samples, rate, rate, codec, short_of_header or ends_early(data, container))
+    return Recording(samples, rate, rate, codec, short_of_header or ends_early(data, container), exact)
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
@@ -172,7 +176,9 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
             declared_s = float((stream.duration or 0) * (stream.time_base or 0))
             if declared_s > limits.max_duration_s + 1.0:
                 raise _too_long(limits)
-            found, missing = _decode_stream(file, stream, limits)
+            decoder = _decoder(stream)
+            exact = decoder.name.startswith(_EXACT_PREFIXES) or decoder.name in _EXACT_DECODERS
+            found, missing = _decode_stream(file, stream, decoder, limits)
             samples = found.samples() if found is not None and found.count else None
             declared = stream.duration if container.declares_frames else None
     except AudioError:
@@ -185,7 +191,7 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
         raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
     short_of_header = declared is not None and found.count < declared
     truncated = missing or short_of_header or ends_early(data, container)
-    return Recording(samples, found.rate, encoder_rate or found.rate, codec, truncated)
+    return Recording(samples, found.rate, encoder_rate or found.rate, codec, truncated, exact)
 
 
 class _Decoded:
@@ -247,7 +253,7 @@ class _Decoded:
 
 
 def _decode_stream(
-    file: av.container.InputContainer, stream: av.AudioStream, limits: DecodeLimits
+    file: av.container.InputContainer, stream: av.AudioStream, decoder: av.AudioCodecContext, limits: DecodeLimits
 ) -> tuple[_Decoded | None, bool]:
     """What could be decoded, None without a frame; and whether any is missing, because the file breaks off or a part is damaged.
 
@@ -255,7 +261,7 @@ def _decode_stream(
     claim another rate or layout than the first; it is left out.
     """
     found, missing = None, False
-    decode_packet = _decoder(stream).decode
+    decode_packet = decoder.decode
     packets = file.demux(stream)
     for _ in range(_MOST_PACKETS):
         try:
@@ -338,4 +344,10 @@ _MOST_PACKETS = (
 )
 _LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
+# FFmpeg's decoders that gave the same bits on every processor tried (docs/decisions/0016-same-bits.md): integer arithmetic, or no
+# code that is chosen by processor. Those with a modified cosine transform in floats (AAC, AC-3, Vorbis, WMA) are not among them.
+_EXACT_PREFIXES = ("pcm_", "adpcm_")
+_EXACT_DECODERS = frozenset(
+    {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2float", "mp3", "mp3float", "tta"}
+)
 _CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}

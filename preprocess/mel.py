@@ -1,7 +1,8 @@
-"""Stage 5, mel: cut-out coughs -> mel spectrograms in dB, all of a recording in one batched transform.
+"""Stage 5, mel: cut-out coughs -> mel power spectrograms, all of a recording in one batched transform.
 
 `librosa.feature.melspectrogram(center=False, power=2)` and `librosa.power_to_db(ref=max)` are the reference; a test holds
-this batched transform to them within 1e-3 dB (docs/decisions/0004-signal-path.md).
+this batched transform to them within 1e-3 dB (docs/decisions/0004-signal-path.md). The powers stay powers: a logarithm
+ends in other bits on another processor (docs/decisions/0016-same-bits.md), and `color.quantise` needs none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import scipy  # its parts load when they are used: only who computes spectra should wait for them
 from numpy.typing import NDArray
 
+from preprocess.exact import on_grid
 from preprocess.segment import Segment
 
 
@@ -53,10 +55,10 @@ def cut(samples: NDArray[np.float32], segments: Sequence[Segment], params: MelSp
 
 
 def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArray[np.float32]:
-    """Mel power spectrograms in dB relative to each clip's own maximum, so that gain changes nothing.
+    """Mel power spectrograms relative to each clip's own maximum, so that gain changes nothing.
 
     clips: float32 [shape=(batch, clip_samples)]
-    Returns float32 [shape=(batch, n_mels, n_frames)], at most 0 dB; a clip of zeros gives the floor everywhere.
+    Returns float32 [shape=(batch, n_mels, n_frames)], in [0, 1] with 1 somewhere in each; a clip of zeros gives zeros.
     """
     if not len(clips):
         return np.zeros((0, params.n_mels, params.n_frames), dtype=np.float32)
@@ -66,18 +68,17 @@ def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArr
     spectra = scipy.fft.rfft(frames * _window(params.n_fft), axis=-1)
     power = spectra.real**2 + spectra.imag**2
     mel = (_filter_bank(params) @ power.reshape(-1, power.shape[-1]).T).reshape(params.n_mels, len(clips), -1)
-    mel = mel.transpose(1, 0, 2)
-    reference = np.maximum(mel.max(axis=(1, 2), keepdims=True), _FLOOR)
-    decibels = 10.0 * np.log10(np.maximum(mel, _FLOOR) / reference)
-    decibels[peaks[:, 0] == 0.0] = 10.0 * np.log10(_FLOOR)
-    return np.asarray(decibels, dtype=np.float32)
+    mel = np.maximum(mel.transpose(1, 0, 2), _FLOOR)
+    relative = mel / mel.max(axis=(1, 2), keepdims=True)
+    relative[peaks[:, 0] == 0.0] = 0.0
+    return np.asarray(relative, dtype=np.float32)
 
 
 @lru_cache(maxsize=4)
 def _window(n_fft: int) -> NDArray[np.float32]:
     from scipy.signal import get_window  # noqa: PLC0415 - it brings scipy.stats, a second of imports
 
-    return np.asarray(get_window("hann", n_fft, fftbins=True), dtype=np.float32)
+    return on_grid(get_window("hann", n_fft, fftbins=True))
 
 
 @lru_cache(maxsize=4)
@@ -88,9 +89,14 @@ def _filter_bank(params: MelSpecParams) -> scipy.sparse.csr_array:
     than the product takes (docs/decisions/0013-speed.md).
     """
     bank = librosa.filters.mel(
-        sr=params.sample_rate_hz, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.fmin_hz, fmax=params.fmax_hz
+        sr=params.sample_rate_hz,
+        n_fft=params.n_fft,
+        n_mels=params.n_mels,
+        fmin=params.fmin_hz,
+        fmax=params.fmax_hz,
+        dtype=np.float64,
     )
-    return scipy.sparse.csr_array(bank.astype(np.float32))
+    return scipy.sparse.csr_array(on_grid(bank))
 
 
 _FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy  # its parts load when they are used
 from numpy.typing import NDArray
 
+from preprocess.exact import on_grid
 from preprocess.segment import Segment, SegmentationParams, noise_floor
 
 
@@ -123,13 +125,20 @@ def bandwidth_hz(samples: NDArray[np.float32], sample_rate_hz: int) -> float:
     count = len(samples) // length
     frames = samples[: count * length].reshape(count, length)
     energy = np.einsum("ij,ij->i", frames, frames)
-    loudest = frames[np.argsort(energy)[-max(1, count // 10) :]]
-    spectrum = np.square(np.abs(scipy.fft.rfft(loudest * np.hanning(length).astype(np.float32), axis=1))).mean(axis=0)
+    # Stable: which of two equally loud frames NumPy's default sort puts first depends on the processor.
+    loudest = frames[np.argsort(energy, kind="stable")[-max(1, count // 10) :]]
+    spectra = scipy.fft.rfft(loudest * _window(length), axis=1)
+    spectrum = (spectra.real**2 + spectra.imag**2).mean(axis=0)
     strongest = float(spectrum.max())
     if strongest == 0.0:
         return 0.0
     highest = int(np.flatnonzero(spectrum >= strongest * 1e-5)[-1])
     return highest * sample_rate_hz / length
+
+
+@lru_cache(maxsize=8)
+def _window(length: int) -> NDArray[np.float32]:
+    return on_grid(np.hanning(length))
 
 
 def dropout_fraction(samples: NDArray[np.float32], sample_rate_hz: int, spans: Sequence[tuple[int, int]]) -> float:

@@ -62,7 +62,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "replay",
         help="repeat a diagnosis from its record",
         description=f"Diagnose the audio again and compare every field. {_ASKS} Segments and spectrogram digest must be "
-        f"identical, scores within {SCORE_TOLERANCE:g}.",
+        f"identical, scores within {SCORE_TOLERANCE:g}. The digest alone may differ where a decoder computes otherwise on "
+        "other processors, or a rule has changed since; both are named.",
         allow_abbrev=False,
     )
     again.add_argument("record", type=Path, help="JSON: a diagnosis, or a call's record that holds one")

@@ -14,10 +14,19 @@ from tqdm import tqdm
 from runtime.config import load_config
 from runtime.diagnose_files import DiagnoseFiles, make_folder
 from runtime.errors import AudioError, InferenceError, OutputError, RuntimeFailure
-from runtime.execute import classifier_from_environment, execute
+from runtime.execute import classifier_from_environment
 from runtime.outcomes_file import OutcomesFile
-from runtime.replay import Comparison, compare, is_repeated, read_record
+from runtime.replay import Comparison, Verdict, read_record
+from runtime.replay import replay as replay_record
 from runtime.work_unit import WorkUnit
+
+_VERDICTS = {
+    Verdict.IDENTICAL: "The diagnosis is repeated: identical.",
+    Verdict.WITHIN_ROUNDING: "The diagnosis is repeated: the same within rounding.",
+    Verdict.RULE_CHANGED: "The diagnosis is repeated: the same answer by a rule that has changed since.",
+    Verdict.DIFFERENT: "The diagnosis is not repeated: see the lines that say `differs`, and above all what made it (model, "
+    "parameters).",
+}
 
 
 @dataclass(slots=True)
@@ -93,16 +102,13 @@ def replay(record: Path, audio: Path) -> int:
     """Diagnose a record's audio again and compare; 0 the answer is the same, 1 it differs, 2 something can't be read."""
     try:
         recorded = read_record(record.read_text(encoding="utf-8"))
-        comparisons = compare(recorded, execute(WorkUnit(audio, *load_config())))
-        for one in comparisons:
+        repeated = replay_record(recorded, WorkUnit(audio, *load_config()))
+        for one in repeated.comparisons:
             tell(_line(one))
-        if is_repeated(comparisons):
-            tell("The diagnosis is repeated.")
-            return 0
-        tell(
-            "The diagnosis is not repeated: see the lines that say `differs`, and above all what made it (model, parameters)."
-        )
-        return 1
+        for sentence in repeated.why:
+            tell(sentence)
+        tell(_VERDICTS[repeated.verdict])
+        return 1 if repeated.verdict is Verdict.DIFFERENT else 0
     except (RuntimeFailure, AudioError) as error:
         complain("replay", error)
     except UnicodeDecodeError:

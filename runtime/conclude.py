@@ -11,15 +11,16 @@ The rules, in order:
 from __future__ import annotations
 
 import hashlib
-import math
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.exact import decibels
 from runtime.classify import Scores
 from runtime.config import QualityLimits
 from runtime.contract import ModelContract
-from runtime.diagnosis import Audio, DiagnosedSegment, Diagnosis, Reason, Result, Status
+from runtime.diagnosis import Audio, DiagnosedSegment, Diagnosis, NearThreshold, Reason, Result, Status
 from runtime.prepare import Prepared, PreparedChannel
 from runtime.version import SOFTWARE_VERSION
 
@@ -40,10 +41,12 @@ def conclude(
     index, first = _choose_channel(prepared.channels, scores, contract)
     chosen = prepared.channels[index]
     rows = slice(first, first + len(chosen.segments_s))
-    segments = _segments(chosen, scores.cough[rows], scores.classes[rows], contract)
+    spectrograms = prepared.spectrograms[rows]
+    segments = _segments(chosen, spectrograms, scores.cough[rows], scores.classes[rows], contract)
     snr_db = _snr_db(chosen, segments)
     reasons = _quality_reasons(prepared, chosen, snr_db, quality_limits)
-    status, result, more = _judge(segments, reasons, contract, min_coughs)
+    probability = _class_probability(segments, contract)
+    status, result, more = _judge(segments, probability, reasons, contract, min_coughs)
     return Diagnosis(
         status=status,
         reasons=(*reasons, *more),
@@ -62,9 +65,11 @@ def conclude(
         ),
         model=contract.model,
         preprocess_sha256=prepared.preprocess_sha256,
-        spectrogram_sha256=_digest(prepared.spectrograms[rows]),
+        spectrogram_sha256=spectrogram_sha256(spectrograms),
         software_version=SOFTWARE_VERSION,
         timings_ms={**prepared.timings_ms, "infer": infer_ms},
+        processor=prepared.processor,
+        near_threshold=_near_threshold(segments, probability, contract),
     )
 
 
@@ -88,7 +93,11 @@ def _choose_channel(channels: tuple[PreparedChannel, ...], scores: Scores, contr
 
 
 def _segments(
-    channel: PreparedChannel, cough: NDArray[np.float32], classes: NDArray[np.float32], contract: ModelContract
+    channel: PreparedChannel,
+    spectrograms: NDArray[np.uint8],
+    cough: NDArray[np.float32],
+    classes: NDArray[np.float32],
+    contract: ModelContract,
 ) -> tuple[DiagnosedSegment, ...]:
     return tuple(
         DiagnosedSegment(
@@ -99,8 +108,11 @@ def _segments(
             class_probabilities=dict(zip(contract.labels, map(float, row), strict=True))
             if probability >= contract.cough_threshold
             else None,
+            spectrogram_crc32=spectrogram_crc32(spectrogram),
         )
-        for (start_s, end_s), probability, row in zip(channel.segments_s, cough, classes, strict=True)
+        for (start_s, end_s), spectrogram, probability, row in zip(
+            channel.segments_s, spectrograms, cough, classes, strict=True
+        )
     )
 
 
@@ -116,17 +128,16 @@ def _snr_db(channel: PreparedChannel, segments: tuple[DiagnosedSegment, ...]) ->
     if not levels or not noise:
         return None
     power = float(np.mean(np.square(levels)))
-    return 10.0 * math.log10(power / noise**2) if power > 0.0 else None
+    return decibels(power / noise**2) if power > 0.0 else None
 
 
 def _quality_reasons(
     prepared: Prepared, channel: PreparedChannel, snr_db: float | None, limits: QualityLimits
 ) -> tuple[Reason, ...]:
     quality = channel.quality
-    peak_dbfs = 20.0 * math.log10(quality.peak) if quality.peak > 0.0 else -math.inf
     if prepared.duration_s < limits.min_duration_s:
         return (Reason.TOO_SHORT,)
-    if peak_dbfs < limits.silent_peak_dbfs:
+    if decibels(quality.peak**2) < limits.silent_peak_dbfs:
         return (Reason.SILENT,)
     found = {
         Reason.CLIPPED: quality.clipped_fraction > limits.max_clipped_fraction,
@@ -138,28 +149,56 @@ def _quality_reasons(
     return tuple(reason for reason, applies in found.items() if applies)
 
 
+def _class_probability(segments: tuple[DiagnosedSegment, ...], contract: ModelContract) -> float | None:
+    """Of the last label, the median over the coughs; None without a cough."""
+    positive = contract.labels[-1]
+    of_coughs = [one.class_probabilities[positive] for one in segments if one.class_probabilities]
+    return float(np.median(of_coughs)) if of_coughs else None
+
+
+def _near_threshold(
+    segments: tuple[DiagnosedSegment, ...], probability: float | None, contract: ModelContract
+) -> NearThreshold:
+    margin, thresholds = contract.score_margin, (contract.thresholds.low, contract.thresholds.high)
+    return NearThreshold(
+        margin=margin,
+        segments=tuple(
+            n for n, one in enumerate(segments) if abs(one.cough_probability - contract.cough_threshold) < margin
+        ),
+        class_probability=probability is not None and any(abs(probability - at) < margin for at in thresholds),
+    )
+
+
 def _judge(
-    segments: tuple[DiagnosedSegment, ...], reasons: tuple[Reason, ...], contract: ModelContract, min_coughs: int
+    segments: tuple[DiagnosedSegment, ...],
+    probability: float | None,
+    reasons: tuple[Reason, ...],
+    contract: ModelContract,
+    min_coughs: int,
 ) -> tuple[Status, Result | None, tuple[Reason, ...]]:
     coughs = [one for one in segments if one.is_cough]
     unvalidated = () if contract.model.validated else (Reason.UNVALIDATED_MODEL,)
     if _NOTHING_TO_HEAR.intersection(reasons):
         return Status.POOR_QUALITY, None, unvalidated
-    if not coughs:
+    if probability is None:
         hidden = _HIDES_COUGHS.intersection(reasons)
         return (Status.POOR_QUALITY if hidden else Status.NO_COUGH), None, unvalidated
     if _SPOILS_COUGHS.intersection(reasons):
         return Status.POOR_QUALITY, None, unvalidated
     if len(coughs) < min_coughs:
         return Status.INCONCLUSIVE, None, (Reason.TOO_FEW_COUGHS, *unvalidated)
-    positive = contract.labels[-1]
-    probability = float(np.median([one.class_probabilities[positive] for one in coughs if one.class_probabilities]))
     low, high = contract.thresholds.low, contract.thresholds.high
     if low <= probability < high:
         return Status.INCONCLUSIVE, None, (Reason.BETWEEN_THRESHOLDS, *unvalidated)
-    label = positive if probability >= high else contract.labels[0]
+    label = contract.labels[-1] if probability >= high else contract.labels[0]
     return Status.OK, Result(label, probability, contract.thresholds, contract.model.validated), unvalidated
 
 
-def _digest(spectrograms: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(spectrograms).tobytes()).hexdigest()
+def spectrogram_sha256(spectrograms: NDArray[np.uint8]) -> str:
+    """Lower-case hexadecimal, of the levels alone; uint8 [shape=(n, n_mels, n_frames)]."""
+    return hashlib.sha256(spectrograms.tobytes()).hexdigest()
+
+
+def spectrogram_crc32(spectrogram: NDArray[np.uint8]) -> str:
+    """Eight hexadecimal digits, of one candidate's levels; uint8 [shape=(n_mels, n_frames)]."""
+    return f"{zlib.crc32(spectrogram.tobytes()):08x}"

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG_FILE = ROOT / "config.yml"
 MODEL_REPOSITORY = ROOT / "model_repository"
 
+_NARROWEST_DB = 2.0  # 256 levels in less are finer than preprocess.color tells apart
+
 Params = TypeVar("Params")
 
 
@@ -174,6 +176,8 @@ def _check_values(
         raise ConfigError(f"{path.name}: mel_spec needs 0 <= fmin_hz < fmax_hz <= sample_rate_hz / 2: correct it.")
     if color_spec.min_db >= color_spec.max_db:
         raise ConfigError(f"{path.name}: color_spec.min_db is not below max_db: correct it.")
+    if color_spec.max_db - color_spec.min_db < _NARROWEST_DB:
+        raise ConfigError(f"{path.name}: color_spec.min_db is less than {_NARROWEST_DB:g} dB below max_db: correct it.")
     try:
         color_table(color_spec)
     except ValueError as error:

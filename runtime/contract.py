@@ -27,6 +27,7 @@ INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
 LABELS = ("negative", "positive")  # of a diagnosis; the model's must be these, in this order
+SCORE_MARGIN = 1e-4  # of a release that does not name its own, which float32 releases before 0.2.0 did not
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class ModelContract:
     """A model's promises.
 
     labels: in the order of `class_probabilities`; cough_threshold: a segment is a cough from here on
+    score_margin: how far a score may differ between runtimes, processors and GPUs; nearer than this to its threshold, a score
+        may fall on the other side of it elsewhere
     preprocess: the parameters as `runtime.config.preprocess_parameters` gives them
     max_batch_size: most spectrograms in one request
     """
@@ -42,6 +45,7 @@ class ModelContract:
     labels: tuple[str, ...]
     cough_threshold: float
     thresholds: Thresholds
+    score_margin: float
     preprocess: dict[str, dict[str, Any]]
     preprocess_sha256: str
     checkpoint_sha256: str
@@ -67,6 +71,7 @@ class ModelContract:
             "labels": list(self.labels),
             "cough_threshold": self.cough_threshold,
             "thresholds": {"low": self.thresholds.low, "high": self.thresholds.high},
+            "score_margin": self.score_margin,
             "preprocess": self.preprocess,
             "preprocess_sha256": self.preprocess_sha256,
             "checkpoint_sha256": self.checkpoint_sha256,
@@ -155,6 +160,7 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
             labels=labels,
             cough_threshold=float(parameters["cough_threshold"]),
             thresholds=Thresholds(float(parameters["threshold_low"]), float(parameters["threshold_high"])),
+            score_margin=float(parameters.get("score_margin", SCORE_MARGIN)),
             preprocess=preprocess,
             preprocess_sha256=parameters["preprocess_sha256"],
             checkpoint_sha256=parameters["checkpoint_sha256"],
@@ -188,6 +194,8 @@ def _check_values(labels_json: str, contract: ModelContract) -> None:
     thresholds = contract.thresholds
     if not 0.0 <= thresholds.low <= thresholds.high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
         raise ModelContractError("The model's thresholds are not in order between 0 and 1: export the model again.")
+    if not 0.0 <= contract.score_margin < 0.5:
+        raise ModelContractError("The model's score_margin is not from 0 to below 0.5: export the model again.")
     if not contract.model.validated and thresholds.low != thresholds.high:
         raise ModelContractError("The model is not validated, but its two thresholds differ: make them equal.")
 

@@ -53,13 +53,18 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosedSegment:
-    """One candidate; class_probabilities: by label in the model's order, None unless `is_cough`."""
+    """One candidate.
+
+    class_probabilities: by label in the model's order, None unless `is_cough`
+    spectrogram_crc32: of its levels, so that a replay can say which candidates changed; None in records before 0.2.0
+    """
 
     start_s: float
     end_s: float
     cough_probability: float
     is_cough: bool
     class_probabilities: dict[str, float] | None
+    spectrogram_crc32: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,25 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class NearThreshold:
+    """Which scores lie so near to a threshold that another processor may decide otherwise.
+
+    margin: how near that is; segments: numbers of the candidates, from 0, whose `cough_probability` does
+    class_probability: whether the median over the coughs does, be there a result or not
+    """
+
+    margin: float
+    segments: tuple[int, ...]
+    class_probability: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A diagnosis record's content; `to_dict` is its JSON form."""
+    """A diagnosis record's content; `to_dict` is its JSON form.
+
+    processor: the class of processor that prepared it, e.g. `x86-64-v3` (see `runtime.processor`)
+    processor, near_threshold: None in records before 0.2.0
+    """
 
     status: Status
     reasons: tuple[Reason, ...]
@@ -101,6 +123,8 @@ class Diagnosis:
     spectrogram_sha256: str
     software_version: str
     timings_ms: dict[str, float]
+    processor: str | None = None
+    near_threshold: NearThreshold | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Only JSON's own types."""
@@ -112,6 +136,9 @@ class Diagnosis:
             "segments": [_fields(one) for one in self.segments],
             "audio": _fields(self.audio),
             "model": _fields(self.model),
+            "near_threshold": {**_fields(self.near_threshold), "segments": list(self.near_threshold.segments)}
+            if self.near_threshold
+            else None,
         }
 
     def to_json(self) -> str:
@@ -129,7 +156,7 @@ def _fields(one: Any) -> dict[str, Any]:
 
 def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
     """The inverse of `Diagnosis.to_dict`."""
-    result = document["result"]
+    result, near = document["result"], document.get("near_threshold")
     return Diagnosis(
         **{
             **document,
@@ -139,5 +166,6 @@ def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
             "segments": tuple(DiagnosedSegment(**one) for one in document["segments"]),
             "audio": Audio(**document["audio"]),
             "model": Model(**document["model"]),
+            "near_threshold": NearThreshold(**{**near, "segments": tuple(near["segments"])}) if near else None,
         }
     )

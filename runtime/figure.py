@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, color_table, colorize, quantise
 from preprocess.decode import DecodeLimits
-from preprocess.mel import MelSpecParams, cut, mel_spectrograms
-from preprocess.resample import resample
-from preprocess.segment import Segment
+from preprocess.mel import MelSpecParams
 from runtime.contract import LABELS
 from runtime.diagnosis import Diagnosis
 from runtime.figure_waveform import draw_labels, draw_waveform, legend_entries, name_axes, place_labels
 from runtime.figure_words import ENGLISH, FigureWords
-from runtime.listen import diagnosed_channel
+from runtime.listen import at_model_rate, candidate_powers
 from runtime.prepare import MIX
 
 _MAX_SPECTROGRAMS = 8
@@ -69,7 +67,7 @@ def draw_figure(
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
-    samples = _at_model_rate(data, diagnosis, mel_spec, limits)
+    samples = at_model_rate(data, diagnosis, mel_spec, limits)
     segments = diagnosis.segments
     duration_s = len(samples) / mel_spec.sample_rate_hz
     shown = [n for n, one in enumerate(segments) if one.is_cough] or list(range(len(segments)))
@@ -100,7 +98,8 @@ def draw_figure(
         text = words.too_close.format(count=labels.without)
         sheet.text(_WIDTH - _RIGHT, below - 0.2, text, fontsize=8, ha="right", style="italic")
     if shown:
-        levels = _levels(samples, diagnosis, shown, mel_spec, color_spec)
+        candidates = [segments[n] for n in shown]
+        levels = quantise(candidate_powers(samples, candidates, mel_spec), color_spec)
         _draw_spectrograms(sheet, below, levels, shown, diagnosis, mel_spec, color_spec, words)
     return _png(figure)
 
@@ -119,33 +118,14 @@ def draw_segment(
     """
     if not 0 <= n < len(diagnosis.segments):
         raise IndexError(n)
-    samples = _at_model_rate(data, diagnosis, mel_spec, limits)
-    image = colorize(_levels(samples, diagnosis, [n], mel_spec, color_spec)[0], color_spec)[::-1]
+    samples = at_model_rate(data, diagnosis, mel_spec, limits)
+    levels = quantise(candidate_powers(samples, [diagnosis.segments[n]], mel_spec), color_spec)
+    image = colorize(levels[0], color_spec)[::-1]
     enlarged = np.repeat(np.repeat(image, 4, axis=0), 4, axis=1)
     figure = Figure(figsize=(enlarged.shape[1] / 100, enlarged.shape[0] / 100), dpi=100)
     FigureCanvasAgg(figure)
     figure.figimage(enlarged)
     return _png(figure)
-
-
-def _at_model_rate(
-    data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, limits: DecodeLimits
-) -> NDArray[np.float32]:
-    samples, rate_hz = diagnosed_channel(data, diagnosis, limits)
-    return np.asarray(resample(samples[None], rate_hz, mel_spec.sample_rate_hz)[0])
-
-
-def _levels(
-    samples: NDArray[np.float32],
-    diagnosis: Diagnosis,
-    shown: list[int],
-    mel_spec: MelSpecParams,
-    color_spec: ColorSpecParams,
-) -> NDArray[np.uint8]:
-    rate = mel_spec.sample_rate_hz
-    chosen = [diagnosis.segments[n] for n in shown]
-    segments = [Segment(round(one.start_s * rate), round(one.end_s * rate)) for one in chosen]
-    return quantise(mel_spectrograms(cut(samples, segments, mel_spec), mel_spec), color_spec)
 
 
 def _headline(diagnosis: Diagnosis, words: FigureWords) -> str:

@@ -1,4 +1,4 @@
-"""The channel that was diagnosed, for people to listen to: bytes and diagnosis -> WAV.
+"""The channel that was diagnosed, as it was heard: bytes and diagnosis -> samples, candidates, and WAV for people.
 
 Browsers don't know every format that telephones send, nor seek alike in those they know; all play 16-bit PCM, to the sample.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.decode import DecodeLimits, decode
+from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.resample import resample
-from runtime.diagnosis import Diagnosis
+from preprocess.segment import Segment
+from runtime.diagnosis import DiagnosedSegment, Diagnosis
 from runtime.prepare import MIX
 
 MAX_RATE_HZ = (
@@ -30,6 +33,23 @@ def diagnosed_channel(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -
     channel = diagnosis.audio.channel
     samples = recording.samples.mean(axis=0) if channel == MIX else recording.samples[int(channel)]
     return samples, recording.sample_rate_hz
+
+
+def at_model_rate(
+    data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, limits: DecodeLimits
+) -> NDArray[np.float32]:
+    """The same at `mel_spec.sample_rate_hz`. Raises: a leaf of `preprocess.errors.AudioError`."""
+    samples, rate_hz = diagnosed_channel(data, diagnosis, limits)
+    return np.asarray(resample(samples[None], rate_hz, mel_spec.sample_rate_hz)[0])
+
+
+def candidate_powers(
+    samples: NDArray[np.float32], candidates: Sequence[DiagnosedSegment], mel_spec: MelSpecParams
+) -> NDArray[np.float32]:
+    """As `mel_spectrograms` gives them, float32 [shape=(candidates, n_mels, n_frames)]; samples: of `at_model_rate`."""
+    rate = mel_spec.sample_rate_hz
+    segments = [Segment(round(one.start_s * rate), round(one.end_s * rate)) for one in candidates]
+    return mel_spectrograms(cut(samples, segments, mel_spec), mel_spec)
 
 
 def channel_wav(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from preprocess.quality import Quality, measure_quality, segment_rms
 from preprocess.resample import resample
 from preprocess.segment import SegmentationParams, rms_envelope, segment
 from runtime.config import digest, preprocess_parameters
+from runtime.processor import processor_class
 
 MIX = "mix"
 
@@ -42,6 +44,7 @@ class Prepared:
     """What the CPU half found; travels between processes.
 
     spectrograms: uint8 [shape=(n, n_mels, n_frames)], the candidates of all channels, one channel after the other
+    processor: the class of processor that did it, see `runtime.processor`
     """
 
     audio_sha256: str
@@ -52,6 +55,7 @@ class Prepared:
     truncated: bool
     channels: tuple[PreparedChannel, ...]
     spectrograms: NDArray[np.uint8]
+    processor: str
     preprocess_sha256: str
     timings_ms: dict[str, float]
 
@@ -83,9 +87,9 @@ def prepare(
             quality = measure_quality(raw, recording.sample_rate_hz, envelope, rate, segments, segmentation)
             levels = segment_rms(envelope, rate, segments, segmentation)
         with _timed(timings, "mel"):
-            decibels = mel_spectrograms(cut(low, segments, mel_spec), mel_spec)
+            powers = mel_spectrograms(cut(low, segments, mel_spec), mel_spec)
         with _timed(timings, "color"):
-            spectrograms.append(quantise(decibels, color_spec))
+            spectrograms.append(quantise(powers, color_spec))
         channels.append(
             PreparedChannel(
                 channel=name,
@@ -103,6 +107,7 @@ def prepare(
         truncated=recording.truncated,
         channels=tuple(channels),
         spectrograms=np.concatenate(spectrograms),
+        processor=processor_class(),
         preprocess_sha256=_parameters_sha256(segmentation, mel_spec, color_spec),
         timings_ms=timings,
     )
@@ -129,9 +134,14 @@ def _channels(recording: Recording) -> tuple[list[int | str], NDArray[np.float32
 
 
 def _same_signal(left: NDArray[np.float32], right: NDArray[np.float32]) -> bool:
+    """Sums by NumPy, not by BLAS, whose order of adding, and so the last bits, depend on the processor."""
     left, right = left - left.mean(), right - right.mean()
-    scale = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
-    return scale > 0.0 and float(np.dot(left, right)) / scale >= SAME_SIGNAL_CORRELATION
+    scale = math.sqrt(_inner(left, left)) * math.sqrt(_inner(right, right))
+    return scale > 0.0 and _inner(left, right) / scale >= SAME_SIGNAL_CORRELATION
+
+
+def _inner(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    return float(np.sum(left * right, dtype=np.float64))
 
 
 @contextmanager

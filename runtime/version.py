@@ -1,3 +1,3 @@
 """The software's version, which every diagnosis and every release names."""
 
-SOFTWARE_VERSION = "0.1.0"
+SOFTWARE_VERSION = "0.2.0"

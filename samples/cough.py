@@ -51,6 +51,7 @@ from samples.tract import (
     radiate,
     resonate_all,
     rms,
+    same_everywhere,
     tube_resonances_hz,
     upper_tracks,
 )
@@ -129,7 +130,7 @@ def airflow(time_s: Samples, peak_flow_l_s: float, volume_l: float, peak_time_s:
 
 def _gamma_density(x: Samples, shape: float, scale: float) -> Samples:
     density: Samples = x ** (shape - 1) * np.exp(-x / scale) / (gamma(shape) * scale**shape)
-    return density
+    return same_everywhere(density)
 
 
 def cough(person: Person, rng: np.random.Generator) -> tuple[Samples, float]:
@@ -143,9 +144,9 @@ def cough(person: Person, rng: np.random.Generator) -> tuple[Samples, float]:
     time_s = np.arange(n) / RATE_HZ
     flow = airflow(time_s, person.peak_flow_l_s, person.volume_l, peak_time_s)
     burst_time = time_s / rng.uniform(*BURST_PEAK_S)
-    burst = db(rng.uniform(*BURST_RE_FLOW_DB)) * burst_time * np.exp(1 - burst_time)
+    burst = db(rng.uniform(*BURST_RE_FLOW_DB)) * burst_time * same_everywhere(np.exp(1 - burst_time))
 
-    source = np.hypot(burst, flow)
+    source = np.sqrt(burst**2 + flow**2)
     noise_s = float(time_s[np.flatnonzero(source > db(END_DB) * source.max())[-1]])
     opening = _opening(time_s, noise_s)
     sound = _turbulence(person, burst, flow, _open_mouth(person, opening), rng)
@@ -182,12 +183,12 @@ def _turbulence(person: Person, burst: Samples, flow: Samples, tracks: Tracks, r
     explosive = resonate_all(_jet(burst_corner_hz, OPEN_AREA_M2, n, rng), tracks)
     intermediate = resonate_all(_jet(flow_corner_hz, OPEN_AREA_M2, n, rng), tracks)
     tracheal = resonate_all(_jet(tracheal_corner_hz, TRACHEAL_AREA_M2, n, rng), _airway(person))
-    either = np.hypot(burst, steady)
+    either = np.sqrt(burst**2 + steady**2)
     sound = burst * _unit(explosive, burst) + steady * _unit(intermediate, steady)
     sound += db(TRACHEA_RE_GLOTTIS_DB) * either * _unit(tracheal, either)
 
     step = np.zeros(n)
-    step[:BLOCK] = np.hanning(BLOCK + 2)[1:-1]
+    step[:BLOCK] = same_everywhere(np.hanning(BLOCK + 2)[1:-1])
     click = resonate_all(radiate(step), tracks)
     sound += float(db(CLICK_RE_BURST_DB) * burst.max() / np.abs(click).max()) * click
     return sound
@@ -219,14 +220,14 @@ def _voice(person: Person, time_s: Samples, noise_s: float, rng: np.random.Gener
     part = np.clip((time_s - start_s) / length_s, 0.0, 1.0)
     high, low = (hz * rng.uniform(0.9, 1.1) for hz in person.pitch_hz)
     flow = glottal_flow(high + (low - high) * part, rng, jitter=0.02, shimmer=0.10)
-    loudness = np.sin(np.pi * np.sqrt(part)) ** 2  # quick rise, slow fall
+    loudness = same_everywhere(np.sin(np.pi * np.sqrt(part))) ** 2  # quick rise, slow fall
     return radiate(flow * loudness), start_s, start_s + length_s
 
 
 def _opening(time_s: Samples, noise_s: float) -> Samples:
     """How far the mouth is open, 0 to 1, one value per block: opens with the burst, closes half-way by the end."""
     time_s = time_s[::BLOCK]
-    opens = 1 - 0.5 * np.exp(-time_s / MOUTH_OPENING_S)
+    opens = 1 - 0.5 * same_everywhere(np.exp(-time_s / MOUTH_OPENING_S))
     return opens * (1 - 0.5 * np.clip(time_s / noise_s, 0.0, 1.0))
 
 
@@ -264,9 +265,12 @@ def bout(person: Person, count: int, rng: np.random.Generator) -> tuple[Samples,
     events: list[Event] = []
     start_s = 0.0
     for k in range(count):
-        weaker = replace(person, peak_flow_l_s=person.peak_flow_l_s * WEAKER**k, volume_l=person.volume_l * WEAKER**k)
+        share = float(same_everywhere(WEAKER**k))
+        weaker = replace(person, peak_flow_l_s=person.peak_flow_l_s * share, volume_l=person.volume_l * share)
         sound, duration_s = cough(weaker, rng)
-        sounds.append((start_s, sound * WEAKER ** (3 * k)))  # weaker flow, and less pressure behind it (Stevens 1971)
+        sounds.append(
+            (start_s, sound * (share * share * share))
+        )  # weaker flow, and less pressure behind it (Stevens 1971)
         events.append(Event(start_s, start_s + duration_s))
         start_s += duration_s + COMPRESSION_S + rng.uniform(*SILENT_INTERVAL_S)
     total = np.zeros(round((sounds[-1][0] + 0.8) * RATE_HZ) + 1)

@@ -22,7 +22,7 @@ def glottal_flow(pitch_hz: Samples, rng: np.random.Generator, *, jitter: float, 
         phase = (np.arange(first, min(pitch_hz.size, int(start + period) + 1)) - start) / period
         rising = phase / OPENING
         falling = (phase - OPENING) / CLOSING
-        pulse = np.where(phase < OPENING, 3 * rising**2 - 2 * rising**3, 1 - falling**2)
+        pulse = np.where(phase < OPENING, (3 - 2 * rising) * rising**2, 1 - falling**2)
         flow[first : first + phase.size] += amplitude * np.clip(pulse, 0.0, None)
         start += max(period, 1.0)
     return flow

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from samples.tract import RATE_HZ, Samples, db, lowpass, rms
+from samples.tract import RATE_HZ, Samples, db, lowpass, rms, same_everywhere
 
 RT60_S = 0.3  # a furnished room (ISO 3382-2 measures 0.3-0.5 s in such)
 VOLUME_M3 = 30.0
@@ -17,7 +17,7 @@ def direct_to_reverberant_db() -> float:
 
     The critical distance of an even source is 0.057 sqrt(V / RT60) metres (Kuttruff 2009, Room Acoustics): 0.57 m here.
     """
-    return float(20 * np.log10(0.057 * np.sqrt(VOLUME_M3 / RT60_S) / DISTANCE_M))
+    return float(same_everywhere(20 * np.log10(0.057 * np.sqrt(VOLUME_M3 / RT60_S) / DISTANCE_M)))
 
 
 def in_room(dry: Samples, rng: np.random.Generator) -> Samples:
@@ -26,7 +26,7 @@ def in_room(dry: Samples, rng: np.random.Generator) -> Samples:
     dry: float64 [shape=(n,)] at 48 kHz. Returns float64 [shape=(n,)].
     """
     time_s = np.arange(round(RT60_S * RATE_HZ)) / RATE_HZ
-    tail = lowpass(rng.standard_normal(time_s.size), WALL_CORNER_HZ) * 10 ** (-3 * time_s / RT60_S)
+    tail = lowpass(rng.standard_normal(time_s.size), WALL_CORNER_HZ) * same_everywhere(10 ** (-3 * time_s / RT60_S))
     tail *= db(-direct_to_reverberant_db()) / np.sqrt(np.sum(tail**2))
     response = np.concatenate([np.zeros(round(PREDELAY_S * RATE_HZ)), tail])
     response[0] = 1.0
@@ -45,7 +45,8 @@ def room_noise(n_samples: int, rng: np.random.Generator) -> Samples:
 def rain(n_samples: int, rng: np.random.Generator) -> Samples:
     """Steady rain: a hiss, and 400 drops a second that each ring for 1 ms; float64 [shape=(n,)] at 48 kHz, rms 1."""
     drops = (rng.random(n_samples) < 400 / RATE_HZ) * rng.exponential(1.0, n_samples)
-    ring = rng.standard_normal(round(0.005 * RATE_HZ)) * np.exp(-np.arange(round(0.005 * RATE_HZ)) / (0.001 * RATE_HZ))
+    decay = same_everywhere(np.exp(-np.arange(round(0.005 * RATE_HZ)) / (0.001 * RATE_HZ)))
+    ring = rng.standard_normal(decay.size) * decay
     pattering = np.asarray(fftconvolve(drops, ring)[:n_samples], dtype=np.float64)
     noise = rng.standard_normal(n_samples) + pattering / rms(pattering)
     return noise / rms(noise)
@@ -53,6 +54,6 @@ def rain(n_samples: int, rng: np.random.Generator) -> Samples:
 
 def telephone_band(samples: Samples) -> Samples:
     """80-3400 Hz, as a mobile telephone passes (AMR, 3GPP TS 26.090: high-pass at 80 Hz); float64 [shape=(n,)] at 48 kHz."""
-    low = butter(2, 80.0, btype="highpass", fs=RATE_HZ, output="sos")
-    high = butter(8, 3400.0, btype="lowpass", fs=RATE_HZ, output="sos")
+    low = same_everywhere(butter(2, 80.0, btype="highpass", fs=RATE_HZ, output="sos"))
+    high = same_everywhere(butter(8, 3400.0, btype="lowpass", fs=RATE_HZ, output="sos"))
     return np.asarray(sosfilt(high, sosfilt(low, samples)), dtype=np.float64)

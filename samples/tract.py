@@ -31,6 +31,16 @@ def _by_block(track: ArrayLike, n_samples: int) -> Samples:
     return np.broadcast_to(np.asarray(track, dtype=np.float64), (blocks(n_samples),))
 
 
+def same_everywhere(values: ArrayLike) -> Samples:
+    """Rounded to float32's 24 bits, of what an exponential, a power or a sine gave, or a filter's design.
+
+    Their last bits are others on another processor, and feedback in the filters would make audible samples of that; 24 bits
+    they have in common. Everything else here is +, -, *, / and the square root, which are the same everywhere
+    (docs/decisions/0016-same-bits.md). float64 of any shape.
+    """
+    return np.asarray(values, dtype=np.float32).astype(np.float64)
+
+
 def _filter_by_block(samples: Samples, gains: Samples, feedback: Samples) -> Samples:
     """y[n] = gain x[n] - sum_k feedback[k] y[n - k]; `gains` [shape=(blocks,)], `feedback` [shape=(blocks, order)].
 
@@ -42,7 +52,7 @@ def _filter_by_block(samples: Samples, gains: Samples, feedback: Samples) -> Sam
     for k, (gain, a) in enumerate(zip(gains, feedback, strict=True)):
         first, last = k * BLOCK, min((k + 1) * BLOCK, samples.size)
         past = filtered[first : first + order]  # oldest first
-        state = [-np.dot(a[j:], past[::-1][: order - j]) for j in range(order)]
+        state = [-sum(x * y for x, y in zip(a[j:].tolist(), past[::-1].tolist(), strict=False)) for j in range(order)]
         filtered[order + first : order + last], _ = lfilter([gain], [1.0, *a], samples[first:last], zi=state)
     return filtered[order:]
 
@@ -54,8 +64,8 @@ def resonate(samples: Samples, frequency_hz: ArrayLike, bandwidth_hz: ArrayLike)
     [shape=(blocks(n),)]. Returns float64 [shape=(n,)].
     """
     frequency, bandwidth = _by_block(frequency_hz, samples.size), _by_block(bandwidth_hz, samples.size)
-    radius = np.exp(-np.pi * bandwidth / RATE_HZ)
-    a1, a2 = -2 * radius * np.cos(2 * np.pi * frequency / RATE_HZ), radius**2
+    radius = same_everywhere(np.exp(-np.pi * bandwidth / RATE_HZ))
+    a1, a2 = -2 * radius * same_everywhere(np.cos(2 * np.pi * frequency / RATE_HZ)), radius**2
     return _filter_by_block(samples, 1 + a1 + a2, np.stack([a1, a2], axis=1))
 
 
@@ -71,7 +81,7 @@ def lowpass(samples: Samples, corner_hz: ArrayLike) -> Samples:
 
     samples: float64 [shape=(n,)] at 48 kHz. Returns float64 [shape=(n,)].
     """
-    pole = np.exp(-2 * np.pi * _by_block(corner_hz, samples.size) / RATE_HZ)
+    pole = same_everywhere(np.exp(-2 * np.pi * _by_block(corner_hz, samples.size) / RATE_HZ))
     return _filter_by_block(samples, 1 - pole, -pole[:, np.newaxis])
 
 
@@ -101,4 +111,4 @@ def rms(samples: Samples) -> float:
 
 def db(decibels: float) -> float:
     """An amplitude ratio from decibels."""
-    return float(10 ** (decibels / 20))
+    return float(same_everywhere(10 ** (decibels / 20)))

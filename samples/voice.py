@@ -118,7 +118,7 @@ def _smooth(track: Samples, seconds: float) -> Samples:
     """A moving average over `seconds`, so that articulators take time; one value per block."""
     width = _blocks(seconds)
     padded = np.pad(track, (width // 2, width - 1 - width // 2), mode="edge")
-    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, width).mean(axis=1))
 
 
 def _gate(presence: Samples, seconds: float) -> Samples:

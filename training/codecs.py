@@ -31,16 +31,20 @@ def through_codec(samples: Samples, sample_rate_hz: int, codec: str, bit_rate: i
     return recording.samples[0], recording.sample_rate_hz
 
 
-def encoded(samples: Samples, sample_rate_hz: int, codec: str, bit_rate: int = 24_000) -> bytes:
+def encoded(
+    samples: Samples, sample_rate_hz: int, codec: str, bit_rate: int = 24_000, *, same_bits: bool = False
+) -> bytes:
     """A file: OGG Opus or MP3 at about `bit_rate` bit/s, or WAV.
 
     samples: float32 [shape=(n,)]. Rates that Opus does not take are resampled to 48 kHz for both.
+    same_bits: the same bytes on every processor. Opus then has forward error correction, as calls have it, which keeps the
+        encoder to SILK: in CELT it works with estimates of reciprocals, which Intel's and AMD's processors give differently.
     """
     samples = np.clip(samples, -1.0, 1.0)
     if codec in _FFMPEG:
         if sample_rate_hz not in OPUS_RATES_HZ:
             samples, sample_rate_hz = np.clip(soxr.resample(samples, sample_rate_hz, 48_000), -1.0, 1.0), 48_000
-        return _with_ffmpeg(samples, sample_rate_hz, *_FFMPEG[codec], bit_rate)
+        return _with_ffmpeg(samples, sample_rate_hz, *_FFMPEG[codec], bit_rate, same_bits)
     if codec in ("ulaw", "gsm") and sample_rate_hz != 8000:
         samples, sample_rate_hz = np.clip(soxr.resample(samples, sample_rate_hz, 8000), -1.0, 1.0), 8000
     buffer = io.BytesIO()
@@ -48,10 +52,14 @@ def encoded(samples: Samples, sample_rate_hz: int, codec: str, bit_rate: int = 2
     return buffer.getvalue()
 
 
-def _with_ffmpeg(samples: Samples, sample_rate_hz: int, codec: str, container: str, bit_rate: int) -> bytes:
+def _with_ffmpeg(
+    samples: Samples, sample_rate_hz: int, codec: str, container: str, bit_rate: int, same_bits: bool
+) -> bytes:
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
+    with av.open(buffer, "w", format=container, options={"fflags": "+bitexact"}) as output:  # no random serial number
         options = {"application": "voip"} if codec == "libopus" else {}
+        if codec == "libopus" and same_bits:
+            options |= {"fec": "1", "packet_loss": "10", "cutoff": "8000"}
         stream = output.add_stream(codec, rate=sample_rate_hz, layout="mono", options=options)
         assert isinstance(stream, av.AudioStream)  # noqa: S101 - for the type checker: these codecs are audio
         stream.bit_rate = bit_rate

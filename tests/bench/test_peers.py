@@ -74,7 +74,7 @@ def test_usual_code_and_ours_come_to_the_same_result(benchmark: bytes) -> None:
     ours, theirs = our_diagnose()(benchmark), usual_onnx_diagnose()(benchmark)
     assert theirs["status"] == ours["status"] == "ok"
     assert theirs["result"]["label"] == ours["result"]["label"]
-    assert theirs["segments"][0].keys() == ours["segments"][0].keys()
+    assert theirs["segments"][0].keys() == ours["segments"][0].keys() - {"spectrogram_crc32"}
 
 
 def test_usual_code_refuses_what_it_cannot_decode() -> None:

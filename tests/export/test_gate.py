@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from export import __main__ as command
-from export.candidate import load_candidate, torch_scores
+from export.candidate import load_candidate, precise_scores, torch_scores
 from export.errors import GateError
 from export.gate import judge_classifier, judge_half, judge_onnx
 from export.golden import Spectrograms, golden_set, random_spectrograms, sample_spectrograms
@@ -40,7 +40,7 @@ def candidate() -> tuple[CoughCNN, ModelFacts]:
 @pytest.fixture(scope="module")
 def golden(candidate: tuple[CoughCNN, ModelFacts]) -> Spectrograms:
     network, facts = candidate
-    return golden_set(sample_spectrograms(ROOT / "samples"), facts, partial(torch_scores, network))
+    return golden_set(sample_spectrograms(ROOT / "samples"), facts, partial(precise_scores, network))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_golden_set_is_the_same_each_time_and_crosses_every_threshold(
     candidate: tuple[CoughCNN, ModelFacts], golden: Spectrograms
 ) -> None:
     network, facts = candidate
-    again = golden_set(sample_spectrograms(ROOT / "samples"), facts, partial(torch_scores, network))
+    again = golden_set(sample_spectrograms(ROOT / "samples"), facts, partial(precise_scores, network))
     assert np.array_equal(golden, again)
     found = torch_scores(network, golden)
     no_cough, negative, _, positive = np.bincount(decisions(found, facts) + 1, minlength=4)

@@ -77,6 +77,7 @@ def prepared(*channels: PreparedChannel, duration_s: float = 10.0, truncated: bo
         truncated=truncated,
         channels=channels,
         spectrograms=np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None], (n, 64, 96)).copy(),
+        processor="x86-64-v3",
         preprocess_sha256="e" * 64,
         timings_ms={"decode": 1.0},
     )

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import FrozenInstanceError, asdict
+import zlib
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import numpy as np
 import pytest
 
 from runtime.conclude import conclude
-from runtime.diagnosis import Diagnosis, Reason, Status
+from runtime.diagnosis import Diagnosis, NearThreshold, Reason, Status
 from tests.runtime.parts import QUALITY_LIMITS, channel, contract, prepared, scores
 
 
@@ -226,7 +227,7 @@ def test_json_round_trip():
     assert document == diagnosis.to_dict() == json.loads(json.dumps(asdict(diagnosis)))
     assert set(document) == {
         *("status", "reasons", "result", "segments", "audio", "model", "preprocess_sha256", "spectrogram_sha256"),
-        *("software_version", "timings_ms"),
+        *("software_version", "timings_ms", "processor", "near_threshold"),
     }
     assert document["status"] == "ok"
     assert document["reasons"] == ["unvalidated_model"]
@@ -237,6 +238,40 @@ def test_json_round_trip():
     assert sum(document["segments"][0]["class_probabilities"].values()) == pytest.approx(1.0, abs=1e-6)
     assert document["model"] == {"name": "cough_cnn", "version": "3", "sha256": "a" * 64, "validated": False}
     assert document["timings_ms"] == {"decode": 1.0, "infer": 2.5}
+    assert document["processor"] == "x86-64-v3"
+    assert document["near_threshold"] == {"margin": 0.0001, "segments": [], "class_probability": False}
+    images = [np.full((64, 96), n, dtype=np.uint8) for n in range(2)]
+    assert [one["spectrogram_crc32"] for one in document["segments"]] == [f"{zlib.crc32(one):08x}" for one in images]
+
+
+@pytest.mark.parametrize(
+    ("cough", "positive", "segments", "class_probability"),
+    [
+        ([0.9, 0.1], 0.9, (), False),
+        ([0.50009, 0.49991, 0.5002, 0.4998, 0.9], 0.9, (0, 1), False),
+        ([0.9], 0.40009, (), True),
+        ([0.9], 0.39991, (), True),
+        ([0.9], 0.60009, (), True),
+        ([0.9], 0.4002, (), False),
+        ([0.1], 0.4, (), False),  # no cough, so no class
+    ],
+)
+def test_scores_next_to_their_threshold_are_known_as_such(cough, positive, segments, class_probability):
+    """Thresholds 0.5 for a cough, 0.4 and 0.6 for the class; the margin is 1e-4."""
+    found = judged(prepared(channel(len(cough))), scores(cough, [positive] * len(cough)), contract())
+    assert found.near_threshold == NearThreshold(1e-4, segments, class_probability)
+
+
+def test_a_model_in_half_precision_has_a_wider_margin():
+    wide = replace(contract(), score_margin=0.02)
+    found = judged(prepared(channel(2)), scores([0.519, 0.521], [0.9, 0.9]), wide)
+    assert found.near_threshold == NearThreshold(0.02, (0,), False)
+
+
+@pytest.mark.parametrize(("over_db", "low"), [(1e-9, False), (-1e-9, True)])
+def test_noise_is_judged_at_the_cut_off_itself(over_db, low):
+    work = prepared(channel(1, snr_db=QUALITY_LIMITS.min_snr_db + over_db))
+    assert (Reason.LOW_SNR in judged(work, scores([0.9], [0.9]), contract()).reasons) is low
 
 
 def test_a_diagnosis_cannot_be_changed():

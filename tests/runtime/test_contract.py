@@ -44,6 +44,17 @@ def test_parameters_without_the_mel_spectrogram():
         contract_of(model_config(preprocess="{}"), "1")
 
 
+@pytest.mark.parametrize(("value", "margin"), [(None, 1e-4), ("0.02", 0.02), ("0", 0.0)])
+def test_a_release_that_names_no_margin_has_that_of_float32(value, margin):
+    assert contract_of(model_config(score_margin=value), "8").score_margin == margin
+
+
+@pytest.mark.parametrize("value", ["-0.1", "0.5", "nan"])
+def test_a_margin_that_is_none_is_refused(value):
+    with pytest.raises(ModelContractError, match="score_margin"):
+        contract_of(model_config(score_margin=value), "1")
+
+
 @pytest.mark.parametrize("value", ["0", "1", '"true"', "null", "[]"])
 def test_only_true_is_validated(value):
     assert contract_of(model_config(validated=value), "1").model.validated is False

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from preprocess.color import neighbouring_level, quantise
+from preprocess.decode import decode
 from runtime import WorkUnit, execute, load_config
 from runtime.__main__ import main
+from runtime.conclude import spectrogram_crc32, spectrogram_sha256
 from runtime.config import ROOT
 from runtime.errors import RecordUnreadable
-from runtime.replay import SCORE_TOLERANCE, compare, is_repeated, read_record
+from runtime.listen import at_model_rate, candidate_powers
+from runtime.replay import SCORE_TOLERANCE, Comparison, Replay, Verdict, compare, read_record, replay
+from runtime.rules import changed_since
+from tests.preprocess.recordings import by_ffmpeg
+from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC
 
 SAMPLES = ROOT / "samples" / "preprocessing"
 AUDIO = SAMPLES / "benchmark_1" / "raw.ogg"
@@ -37,7 +45,7 @@ def test_a_record_is_repeated(
 ) -> None:
     assert main(["replay", str(written(tmp_path, wrap(record))), str(AUDIO)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "The diagnosis is repeated."
+    assert lines[-1] == "The diagnosis is repeated: identical."
     assert all(line.startswith("same ") for line in lines[:-1])
     for field in ("segments", "spectrogram_sha256", "segments[0].cough_probability", "status", "model"):
         assert any(line.split() == ["same", field] for line in lines)
@@ -47,8 +55,10 @@ def test_every_sample_repeats_itself() -> None:
     files = sorted(SAMPLES.glob("*/raw.*"))
     assert len(files) >= 8
     for file in files:
-        first, again = (execute(WorkUnit(file, *load_config())) for _ in range(2))
-        assert is_repeated(compare(read_record(first.to_json()), again))
+        work = WorkUnit(file, *load_config())
+        repeated = replay(read_record(execute(work).to_json()), work)
+        assert repeated.verdict is Verdict.IDENTICAL
+        assert all(one.same for one in repeated.comparisons)
 
 
 def change(record: dict[str, Any], path: tuple[Any, ...], value: object) -> dict[str, Any]:
@@ -92,7 +102,7 @@ def test_scores_may_differ_by_the_tolerance(record: dict[str, Any], share: float
     score = record["segments"][0]["cough_probability"]
     changed = change(record, ("segments", 0, "cough_probability"), score - share * SCORE_TOLERANCE)
     comparisons = compare(changed, execute(WorkUnit(AUDIO, *load_config())))
-    assert is_repeated(comparisons) is same
+    assert all(one.same for one in comparisons) is same
     assert [one.field for one in comparisons if not one.same] == ([] if same else ["segments[0].cough_probability"])
 
 
@@ -100,7 +110,7 @@ def test_a_score_that_was_written_without_its_point_has_the_tolerance_too(record
     changed = change(record, ("segments", 0, "cough_probability"), 1)
     found = execute(WorkUnit(AUDIO, *load_config()))
     near = replace(found.segments[0], cough_probability=1.0 - 0.5 * SCORE_TOLERANCE)
-    assert is_repeated(compare(changed, replace(found, segments=(near, *found.segments[1:]))))
+    assert all(one.same for one in compare(changed, replace(found, segments=(near, *found.segments[1:]))))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +124,7 @@ def test_a_score_that_was_written_without_its_point_has_the_tolerance_too(record
         (("model",), None),
         (("result",), {"label": "positive"}),
         (("reasons",), ["bad weather"]),
+        (("near_threshold",), {"margin": 0.1}),
         (("status",), "fine"),
     ],
 )
@@ -167,3 +178,120 @@ def test_missing_files_and_swapped_arguments_are_told(tmp_path: Path, capsys: py
     assert "none.json can't be read" in capsys.readouterr().err
     assert main(["replay", str(AUDIO), str(AUDIO)]) == 2
     assert "give the record first" in capsys.readouterr().err
+
+
+# A decoder that computes otherwise on other processors, and rules that have changed.
+
+
+def aac() -> bytes:
+    """The sample as AAC, whose decoder in FFmpeg uses FMA where the processor has it."""
+    recording = decode(AUDIO.read_bytes(), LIMITS.decode)
+    return by_ffmpeg(recording.samples, recording.sample_rate_hz, "ipod", "aac", 64_000)
+
+
+def moved(work: WorkUnit, changes: Sequence[tuple[int, int]], by: int = 1) -> dict[str, Any]:
+    """The record that another processor would have made: of these candidates' levels so many, next to a border, lie beyond it.
+
+    by: how far they are moved; 1 is what rounding does
+    """
+    data = work.read()
+    diagnosis = execute(work)
+    powers = candidate_powers(at_model_rate(data, diagnosis, MEL_SPEC, LIMITS.decode), diagnosis.segments, MEL_SPEC)
+    levels = quantise(powers, COLOR_SPEC)
+    others, distances = neighbouring_level(powers, COLOR_SPEC)
+    for n, count in changes:
+        nearest = np.argsort(distances[n], axis=None)[:count]
+        step = others[n].reshape(-1)[nearest].astype(int) - levels[n].reshape(-1)[nearest]
+        levels[n].reshape(-1)[nearest] += (step * by).astype(np.uint8)
+    record = read_record(diagnosis.to_json())
+    for segment, image in zip(record["segments"], levels, strict=True):
+        segment["spectrogram_crc32"] = spectrogram_crc32(image)
+    return {**record, "spectrogram_sha256": spectrogram_sha256(levels), "processor": "x86-64-v2"}
+
+
+def digest_line(repeated: Replay) -> Comparison:
+    (found,) = [one for one in repeated.comparisons if one.field == "spectrogram_sha256"]
+    return found
+
+
+def test_levels_that_rounding_moved_are_the_same_answer() -> None:
+    work = WorkUnit(aac(), *load_config())
+    repeated = replay(moved(work, [(0, 2), (3, 1), (5, 6)]), work)
+    assert repeated.verdict is Verdict.WITHIN_ROUNDING
+    assert not digest_line(repeated).binding
+    (why,) = repeated.why
+    assert why.startswith("9 of 36864 levels differ by one")
+    assert "aac" in why
+    assert "Recorded on x86-64-v2, repeated on " in why
+
+
+@pytest.mark.parametrize(
+    ("changes", "by"),
+    [([(0, 7)], 1), ([(0, 1)], 2), ([(n, 9) for n in range(6)], 1)],
+    ids=["more in one cough than 0.1 %", "by two levels", "more in all"],
+)
+def test_levels_that_rounding_can_not_have_moved_are_another_answer(changes: list[tuple[int, int]], by: int) -> None:
+    work = WorkUnit(aac(), *load_config())
+    repeated = replay(moved(work, changes, by), work)
+    assert repeated.verdict is Verdict.DIFFERENT
+    assert digest_line(repeated).binding
+
+
+def test_a_decoder_that_is_exact_has_no_rounding_to_explain_a_level_with() -> None:
+    work = WorkUnit(AUDIO, *load_config())
+    assert replay(moved(work, [(0, 1)]), work).verdict is Verdict.DIFFERENT
+
+
+def test_rounding_excuses_nothing_else() -> None:
+    work = WorkUnit(aac(), *load_config())
+    record = moved(work, [(0, 1)])
+    changed = change(record, ("segments", 0, "cough_probability"), record["segments"][0]["cough_probability"] - 0.001)
+    assert replay(changed, work).verdict is Verdict.DIFFERENT
+
+
+def as_before_0_2_0(record: dict[str, Any]) -> dict[str, Any]:
+    """Version 0.1.0 wrote these fields only."""
+    old = {name: value for name, value in record.items() if name not in ("processor", "near_threshold")}
+    old["segments"] = [{k: v for k, v in one.items() if k != "spectrogram_crc32"} for one in record["segments"]]
+    return {**old, "software_version": "0.1.0"}
+
+
+def test_a_record_made_before_the_rule_for_levels_changed_is_told_which_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = as_before_0_2_0(moved(WorkUnit(AUDIO, *load_config()), [(0, 1), (2, 1)]))
+    assert main(["replay", str(written(tmp_path, old)), str(AUDIO)]) == 0
+    out = capsys.readouterr().out
+    assert "differs" not in out.split("Changed with version 0.2.0: a level is found by comparing")[0]
+    assert "2 of 36864 levels differ by one." in out
+    assert out.endswith("The diagnosis is repeated: the same answer by a rule that has changed since.\n")
+
+
+def test_where_the_digest_alone_can_not_tell_that_is_said() -> None:
+    work = WorkUnit(AUDIO, *load_config())
+    old = as_before_0_2_0(moved(work, [(n, 5) for n in range(6)]))
+    repeated = replay(read_record(json.dumps(old)), work)
+    assert repeated.verdict is Verdict.RULE_CHANGED
+    assert repeated.why[-1] == "Which levels moved can't be told from the digest alone."
+
+
+def test_a_changed_rule_excuses_the_levels_only() -> None:
+    work = WorkUnit(AUDIO, *load_config())
+    old = as_before_0_2_0(moved(work, [(0, 1)]))
+    for path, value in ((("status",), "no_cough"), (("segments", 0, "start_s"), 0.5)):
+        assert replay(read_record(json.dumps(change(old, path, value))), work).verdict is Verdict.DIFFERENT
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "0.10.0", "1.0.0", "next", ""])
+def test_a_record_of_this_version_or_an_unknown_one_has_no_changed_rule(version: str) -> None:
+    assert changed_since(version) == ()
+    assert [one.since for one in changed_since("0.1.0")] == ["0.2.0"]
+    assert changed_since("0.1") == changed_since("0.1.9")
+
+
+def test_a_score_at_its_threshold_is_named_where_decisions_differ(record: dict[str, Any]) -> None:
+    changed = change(record, ("near_threshold", "segments"), [1])
+    changed = change(changed, ("segments", 1, "is_cough"), False)
+    repeated = replay(changed, WorkUnit(AUDIO, *load_config()))
+    assert repeated.verdict is Verdict.DIFFERENT
+    assert "within 0.0001 of their threshold (candidate 1)" in repeated.why[0]

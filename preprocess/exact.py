@@ -1,0 +1,41 @@
+"""Numbers that are the same on every processor, for whatever decides a level or a boundary.
+
+IEEE 754 fixes +, -, *, / and the square root to the last bit, and comparisons with them. It does not fix logarithms,
+exponentials, sines and powers: NumPy and glibc choose code for them by processor, and the last bits differ
+(docs/decisions/0016-same-bits.md has the table). `decimal` computes in software and rounds correctly.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CONTEXT = decimal.Context(prec=28)
+_MANTISSA_BITS = 24  # of float32
+
+
+def power_ratio(decibels: float) -> float:
+    """10 ** (decibels / 10), the nearest float64."""
+    return float(_CONTEXT.power(decimal.Decimal(10), decimal.Decimal(decibels) / 10))
+
+
+def decibels(power: float) -> float:
+    """10 * log10(power), the nearest float64; -inf for 0.
+
+    power: not negative
+    """
+    return float(10 * _CONTEXT.log10(decimal.Decimal(power))) if power > 0.0 else -math.inf
+
+
+def on_grid(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The values as float32, rounded to multiples of 2**-24 of the next power of two above the largest.
+
+    For tables that are computed with sines or logarithms. Two processors differ by some 1e-16 there, a billionth of the
+    grid, so both round to the same multiple. Rounding to float32 alone would keep the difference in values near zero.
+    """
+    _, exponent = np.frexp(np.abs(values).max(initial=0.0))
+    steps = np.ldexp(1.0, _MANTISSA_BITS - int(exponent))
+    return np.asarray(np.rint(values * steps) / steps, dtype=np.float32)
