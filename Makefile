@@ -28,7 +28,7 @@ BYTECODE := env -u PYTHONDONTWRITEBYTECODE
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish openapi samples manifests image image-test lock
+.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish openapi samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,7 +40,10 @@ demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print 
 	@exec .venv/bin/python -m laptop demo
 
 test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch
-	@$(BYTECODE) .venv/bin/python -m pytest -m "not training" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BYTECODE) .venv/bin/python -m pytest -m "not training and not system" -n 3 --dist loadfile --no-loadscope-reorder
+
+test-system: $(DEV) ## what takes minutes: the CPU half on other processors (Debian's qemu-user-static)
+	@$(BYTECODE) .venv/bin/python -m pytest -m system -n 2 --dist load tests/processors
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak

@@ -211,6 +211,9 @@ _MODEL = {
     "The model's thresholds are not in order between 0 and 1: export the model again.": (
         "Los umbrales del modelo no están en orden entre 0 y 1: exporte el modelo de nuevo."
     ),
+    "The model's score_margin is not from 0 to below 0.5: export the model again.": (
+        "El margen score_margin del modelo no está entre 0 y 0,5: exporte de nuevo el modelo."
+    ),
     "The model is not validated, but its two thresholds differ: make them equal.": (
         "El modelo no está validado, pero sus dos umbrales difieren: iguálelos."
     ),

@@ -119,5 +119,5 @@ def test_every_command_runs(tmp_path: Path) -> None:
     shell(diagnose)
     assert len((folder / "diagnoses.jsonl").read_text().splitlines()) == 8
     assert len(list((folder / "figures").glob("*.png"))) == 8
-    assert shell(replay).splitlines()[-1] == "The diagnosis is repeated."
+    assert shell(replay).splitlines()[-1] == "The diagnosis is repeated: identical."
     wait_for(lambda: serving.poll() is not None, "what was started has ended")

@@ -22,12 +22,12 @@ from tests.integration.problems import assert_problem, post, tone, wav
 RECORD = {"call_id", "state", "received_at", "updated_at", "attempts", "failure", "audio", "diagnosis", "guidance"}
 DIAGNOSIS = {
     "status", "reasons", "result", "segments", "audio", "model", "preprocess_sha256", "spectrogram_sha256",
-    "software_version", "timings_ms",
+    "software_version", "timings_ms", "processor", "near_threshold",
 }  # fmt: skip
 AUDIO = {
     "sha256", "duration_s", "sample_rate_hz", "codec", "channels", "channel", "snr_db", "clipped_fraction", "bandwidth_hz",
 }  # fmt: skip
-SEGMENT = {"start_s", "end_s", "cough_probability", "is_cough", "class_probabilities"}
+SEGMENT = {"start_s", "end_s", "cough_probability", "is_cough", "class_probabilities", "spectrogram_crc32"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 EXPECTED = json.loads((CHECKOUT / "samples" / "expected.json").read_text())
 

@@ -208,15 +208,24 @@ def two_replicas_on_one_backlog(world: World, backend: Backend, calls: int) -> C
     with (
         ready(world, backend, f"backlog-{backend.name}-0") as first,
         ready(world, backend, f"backlog-{backend.name}-1") as one,
-        ready(world, backend, f"backlog-{backend.name}-2"),
+        ready(world, backend, f"backlog-{backend.name}-2") as other,
     ):
+        assert one.process is not None
+        assert other.process is not None
         world.triton.stop()
         try:
             in_parallel(calls, lambda: ledger.submit(first.api))
             assert ledger.answers == {202: calls}, ledger.answers
             first.stop(signal.SIGKILL)
+            other.process.send_signal(signal.SIGSTOP)
         finally:
             world.triton.start()
+        # Whichever connects to Triton first could finish all of it alone: each waits until the other has finished a call.
+        wait_for(lambda: len(asyncio.run(_owners(backend, calls))) == 1, "the first replica finishes a call", 60.0)
+        one.process.send_signal(signal.SIGSTOP)
+        other.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: len(asyncio.run(_owners(backend, calls))) == 2, "the second replica finishes a call", 60.0)
+        one.process.send_signal(signal.SIGCONT)
         counts = ledger.settle(Counts("two replicas on one backlog", backend.name, "1 kill"), one, backend)
         owners = asyncio.run(_owners(backend, calls))
         assert len(owners) == 2, owners
@@ -231,7 +240,7 @@ async def _owners(backend: Backend, calls: int) -> list[int]:
         page = await stores.records.page(calls, None, None, None, Deadline.after(30.0))
     finally:
         await stores.close()
-    owners = [record.owner for record in page.items]
+    owners = [record.owner for record in page.items if record.state is State.DIAGNOSED]
     return sorted((owners.count(owner) for owner in set(owners)), reverse=True)
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from local_triton.ports import free_ports
 from runtime.errors import InferenceError, InferenceTimeout
 from runtime.triton_classifier import AsyncTritonClassifier, TritonClassifier, shared_classifier
 from tests.runtime.parts import contract
@@ -13,19 +16,30 @@ from tests.runtime.parts import contract
 SPECTROGRAMS = np.zeros((3, 64, 96), dtype=np.uint8)
 
 
+@contextmanager
+def bound() -> Iterator[socket.socket]:
+    """A socket on a port that this process has not had before.
+
+    gRPC keeps a failed connection, its error and its pause before the next try, beyond the channel that it belonged to: a new
+    client of the same address is told "connection refused" although somebody listens there now (findings/grpc_backoff.sh).
+    """
+    (port,) = free_ports(1)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", port))
+        yield held
+
+
 @pytest.fixture
 def closed_port():
     """An address on loopback that refuses: bound, so that nobody else gets it, but not listening."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
+    with bound() as held:
         yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture
 def silent_port():
     """An address that takes connections and never says a word."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
+    with bound() as held:
         held.listen()
         yield f"127.0.0.1:{held.getsockname()[1]}"
 

@@ -1,0 +1,33 @@
+"""`python -m tests.processors.replays RECORDINGS RECORDS`: each record repeated on this processor, a line of JSON each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from runtime.config import load_config
+from runtime.onnx_classifier import default_classifier
+from runtime.replay import read_record, replay
+from runtime.work_unit import WorkUnit
+
+
+def main(recordings: Path, records: Path) -> None:
+    classifier = default_classifier()
+    for path in sorted(recordings.iterdir()):
+        recorded = read_record((records / path.name).read_text())
+        repeated = replay(recorded, WorkUnit(path, *load_config()), classifier)
+        scores = [one for one in repeated.comparisons if one.field.endswith("cough_probability")]
+        found = {
+            "name": path.name,
+            "verdict": repeated.verdict.value,
+            "recorded_on": recorded["processor"],
+            "score_difference": max((abs(one.recorded - one.found) for one in scores), default=0.0),
+            "why": repeated.why,
+            "differing": [one.field for one in repeated.comparisons if not one.same],
+        }
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
