@@ -36,7 +36,7 @@ def run(command: list[str], environment: dict[str, str], given: str | None = Non
 
 def test_curl(environment: dict[str, str], tmp_path: Path) -> None:
     # Another checkout's tests on this machine write where the page says, too.
-    lines = [line.replace("/tmp/", f"{tmp_path}/") for line in blocks(DOCUMENT, "sh")]
+    lines = [line.replace("/tmp/", f"{tmp_path}/") for line in blocks(DOCUMENT, "sh")]  # noqa: S108
     # One shell, as a reader has; a refusal ends it.
     output = run(
         ["bash", "-euo", "pipefail"], environment, "\n".join(lines).replace("curl -sS", "curl --fail-with-body -sS")

@@ -20,7 +20,7 @@ from local_triton.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / ".venv-node" / "node_modules"
-START_S = 20.0  # about 1 s is usual
+START_S = 120.0  # about 1 s is usual; twenty were not enough on two cores with six processes busy
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -59,9 +59,11 @@ class NodeServer:
                 socket.create_connection(("127.0.0.1", self.port), 1.0).close()
                 return self
             except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                code = self._process.poll()
+                if code is not None or time.monotonic() > deadline:
                     self.__exit__(None, None, None)
-                    raise RuntimeError(f"{type(self).__name__} does not start") from None
+                    how = f"after {START_S:g} s" if code is None else f"and ends with {code}"
+                    raise RuntimeError(f"{type(self).__name__} does not listen {how}") from None
                 time.sleep(0.05)
 
     def __exit__(
