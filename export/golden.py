@@ -21,7 +21,7 @@ from runtime.prepare import prepare
 
 Spectrograms = NDArray[np.uint8]
 
-N_POOL = 2000
+N_POOL = 3000  # few mixtures of the samples are accepted as the positive class: of 2000 one
 N_NEAR = 32  # of each side of each threshold
 N_REST = 256
 N_RANDOM = 128

@@ -37,7 +37,9 @@ def quantise(power: NDArray[np.float32], params: ColorSpecParams) -> NDArray[np.
     table = _level_table(params)
     within = np.minimum(power, table.begins[-1])
     cells = (within.view(np.uint32) >> table.shift).astype(np.intp)
-    return np.asarray(table.lowest.take(cells) + (within >= table.following.take(cells)), dtype=np.uint8)
+    # "clip" reads without a check of its own: every cell is in the table.
+    above = within >= table.following.take(cells, mode="clip")
+    return np.asarray(table.lowest.take(cells, mode="clip") + above, dtype=np.uint8)
 
 
 def neighbouring_level(

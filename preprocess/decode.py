@@ -344,10 +344,10 @@ _MOST_PACKETS = (
 )
 _LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
-# FFmpeg's decoders that gave the same bits on every processor tried (docs/decisions/0016-same-bits.md): integer arithmetic, or no
-# code that is chosen by processor. Those with a modified cosine transform in floats (AAC, AC-3, Vorbis, WMA) are not among them.
+# Of the decoders that are used, those that gave the same bits on every processor tried (docs/decisions/0016-same-bits.md): integer
+# arithmetic, or no code that is chosen by processor. A modified cosine transform in floats (AAC, AC-3, Vorbis, WMA) is not.
 _EXACT_PREFIXES = ("pcm_", "adpcm_")
 _EXACT_DECODERS = frozenset(
-    {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2float", "mp3", "mp3float", "tta"}
+    {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2", "mp2float", "mp3", "mp3float", "tta"}
 )
 _CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}

@@ -68,7 +68,7 @@ def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArr
     spectra = scipy.fft.rfft(frames * _window(params.n_fft), axis=-1)
     power = spectra.real**2 + spectra.imag**2
     mel = (_filter_bank(params) @ power.reshape(-1, power.shape[-1]).T).reshape(params.n_mels, len(clips), -1)
-    mel = np.maximum(mel.transpose(1, 0, 2), _FLOOR)
+    mel = np.maximum(mel.transpose(1, 0, 2), _FLOOR, order="C")
     relative = mel / mel.max(axis=(1, 2), keepdims=True)
     relative[peaks[:, 0] == 0.0] = 0.0
     return np.asarray(relative, dtype=np.float32)

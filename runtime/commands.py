@@ -23,7 +23,7 @@ from runtime.work_unit import WorkUnit
 _VERDICTS = {
     Verdict.IDENTICAL: "The diagnosis is repeated: identical.",
     Verdict.WITHIN_ROUNDING: "The diagnosis is repeated: the same within rounding.",
-    Verdict.RULE_CHANGED: "The diagnosis is repeated: the same answer by a rule that has changed since.",
+    Verdict.RULE_CHANGED: "The same answer, by a rule that has changed since.",
     Verdict.DIFFERENT: "The diagnosis is not repeated: see the lines that say `differs`, and above all what made it (model, "
     "parameters).",
 }

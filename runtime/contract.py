@@ -27,7 +27,7 @@ INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
 LABELS = ("negative", "positive")  # of a diagnosis; the model's must be these, in this order
-SCORE_MARGIN = 1e-4  # of a release that does not name its own, which float32 releases before 0.2.0 did not
+SCORE_MARGIN, HALF_SCORE_MARGIN = 1e-4, 0.02  # of releases before 0.2.0, which do not name their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
             labels=labels,
             cough_threshold=float(parameters["cough_threshold"]),
             thresholds=Thresholds(float(parameters["threshold_low"]), float(parameters["threshold_high"])),
-            score_margin=float(parameters.get("score_margin", SCORE_MARGIN)),
+            score_margin=float(parameters.get("score_margin", _margin_before_0_2_0(config))),
             preprocess=preprocess,
             preprocess_sha256=parameters["preprocess_sha256"],
             checkpoint_sha256=parameters["checkpoint_sha256"],
@@ -181,6 +181,13 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
     if digest(preprocess) != contract.preprocess_sha256:
         raise ModelContractError("The model's preprocess_sha256 is not its parameters' digest: export the model again.")
     return contract
+
+
+def _margin_before_0_2_0(config: model_config_pb2.ModelConfig) -> float:
+    """A TensorRT plan, and what TensorRT's provider builds, compute in half precision."""
+    accelerators = config.optimization.execution_accelerators.gpu_execution_accelerator
+    half = "gpu" in config.parameters or any(one.name == "tensorrt" for one in accelerators)
+    return HALF_SCORE_MARGIN if half else SCORE_MARGIN
 
 
 def _check_values(labels_json: str, contract: ModelContract) -> None:

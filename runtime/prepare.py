@@ -141,7 +141,7 @@ def _same_signal(left: NDArray[np.float32], right: NDArray[np.float32]) -> bool:
 
 
 def _inner(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    return float(np.sum(left * right, dtype=np.float64))
+    return float(np.einsum("i,i->", left, right))
 
 
 @contextmanager

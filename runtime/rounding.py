@@ -20,14 +20,13 @@ from runtime.conclude import spectrogram_crc32, spectrogram_sha256
 from runtime.diagnosis import Diagnosis
 from runtime.listen import at_model_rate, candidate_powers
 
-MAX_SHARE = 1e-3  # of the levels; docs/decisions/0016-same-bits.md has what decoders were seen to move
-
-# The nearest to a border that are tried in a candidate whose digest is known, and how many of them at once (6 of 6144 are
-# MAX_SHARE). Where only the whole recording's digest is known, fewer are tried in all of it.
+# The nearest to a border that are tried in a candidate whose digest is known, and how many of them at once: 6 of 6144 are 0.1 %,
+# and docs/decisions/0016-same-bits.md has what decoders were seen to move. Where only the whole recording's digest is known,
+# fewer are tried in all of it.
 _NEAREST, _NEAREST_IN_ALL, _AT_ONCE = 14, 10, 6
 
 
-def moved_levels(
+def recorded_levels(
     data: bytes,
     diagnosis: Diagnosis,
     recorded_sha256: str,
@@ -35,10 +34,11 @@ def moved_levels(
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
     limits: DecodeLimits,
-) -> int | None:
-    """How many levels of `diagnosis`, each moved by one, give the recorded digests; None where that can't be shown.
+) -> tuple[NDArray[np.uint8], int] | None:
+    """The levels that have the recorded digests, and how many of them differ by one from those of `diagnosis`.
 
     data: the recording that was diagnosed; recorded_crc32: of each candidate, None in records that have none
+    Returns uint8 [shape=(n, n_mels, n_frames)] and a count, or None where no levels that rounding can have moved fit.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
@@ -48,14 +48,15 @@ def moved_levels(
     if len(recorded_crc32) != len(levels):
         return None
     if not all(recorded_crc32):
-        return _moved(levels, others, distances, spectrogram_sha256, recorded_sha256, _NEAREST_IN_ALL)
+        moved = _moved(levels, others, distances, spectrogram_sha256, recorded_sha256, _NEAREST_IN_ALL)
+        return None if moved is None else (levels, moved)
     counts = [
         _moved(levels[n], others[n], distances[n], spectrogram_crc32, crc32, _NEAREST)
         for n, crc32 in enumerate(recorded_crc32)
     ]
     found = [one for one in counts if one is not None]
     shown = len(found) == len(counts) and spectrogram_sha256(levels) == recorded_sha256
-    return sum(found) if shown and sum(found) <= MAX_SHARE * levels.size else None
+    return (levels, sum(found)) if shown else None
 
 
 def _moved(

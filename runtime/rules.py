@@ -17,9 +17,10 @@ class RuleChange:
 RULE_CHANGES = (
     RuleChange(
         since="0.2.0",
-        fields=frozenset({"spectrogram_sha256"}),
-        what="a level is found by comparing power with constants; before, a logarithm was rounded, whose last bits depend "
-        "on the processor, so a level may lie one higher or lower",
+        fields=frozenset({"spectrogram_sha256", "audio.bandwidth_hz"}),
+        what="a level is found by comparing power with constants, and the tables of window and filters are rounded to a grid; "
+        "before, a logarithm was rounded, whose last bits depend on the processor, so a level may lie one higher or lower. "
+        "Of equally loud frames the bandwidth now takes the same ones everywhere",
     ),
 )
 
@@ -32,4 +33,5 @@ def changed_since(version: str) -> tuple[RuleChange, ...]:
 
 def _number(version: str) -> tuple[int, ...] | None:
     parts = version.split(".")
-    return tuple(map(int, parts)) if all(part.isascii() and part.isdigit() for part in parts) else None
+    numeric = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
+    return tuple(map(int, parts)) if numeric else None

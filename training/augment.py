@@ -6,10 +6,13 @@ distribution: the channel must tell nothing about the label.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from preprocess.exact import power_ratio
 from training.codecs import through_codec
 
 Samples = NDArray[np.float32]
@@ -61,9 +64,11 @@ def with_noise(samples: Samples, snr_db: float, slope: float, rng: np.random.Gen
     """Add noise with power ~ 1 / f^slope (0 white, 1 pink, 2 brown); SNR over the whole recording's RMS."""
     spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
     frequencies = np.maximum(np.arange(len(spectrum)), 1.0)
-    noise = np.fft.irfft(spectrum * frequencies ** (-slope / 2.0), len(samples))
+    # float32 rounds away what a power ends in on another processor.
+    falling = (frequencies ** (-slope / 2.0)).astype(np.float32)
+    noise = np.fft.irfft(spectrum * falling, len(samples))
     signal_rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
-    noise *= signal_rms * 10.0 ** (-snr_db / 20.0) / max(float(np.sqrt(np.mean(noise**2))), 1e-12)
+    noise *= signal_rms * math.sqrt(power_ratio(-snr_db)) / max(float(np.sqrt(np.mean(noise**2))), 1e-12)
     return _levelled(samples + noise, samples)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from preprocess.exact import power_ratio
 from training.augment import band_limited, with_noise
 from training.codecs import encoded
 
@@ -53,7 +55,7 @@ def _noise(samples: Samples, sample_rate_hz: int, *, snr_db: float) -> bytes:
 def _clipped(samples: Samples, sample_rate_hz: int, *, over_db: float) -> bytes:
     """Driven `over_db` over what the converter takes, from a peak at full scale."""
     peak = max(float(np.abs(samples).max()), 1e-9)
-    return _flac(np.clip(samples / peak * 10.0 ** (over_db / 20.0), -0.999, 0.999), sample_rate_hz)
+    return _flac(np.clip(samples / peak * math.sqrt(power_ratio(over_db)), -0.999, 0.999), sample_rate_hz)
 
 
 def _band(samples: Samples, sample_rate_hz: int, *, cutoff_hz: float) -> bytes:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, quantise
+from preprocess.exact import power_ratio
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.resample import resample
 from preprocess.segment import Segment, SegmentationParams, segment
@@ -77,9 +78,10 @@ def label_segments(
         marks = tuple((start_s / speed, end_s / speed) for start_s, end_s in entry.marks)
         spans = [(one.start / sample_rate_hz, one.end / sample_rate_hz) for one in segments]
         return [(label_by_marks(span, marks), 1.0) for span in spans]
-    levels_db = [10.0 * np.log10(float(np.square(samples[one.start : one.end]).mean()) + 1e-12) for one in segments]
-    loudest = max(levels_db, default=0.0)
-    return [(1.0, 1.0) if db == loudest else (1.0, 0.5) if db > loudest - 12.0 else (-1.0, 1.0) for db in levels_db]
+    powers = [float(np.square(samples[one.start : one.end]).mean()) + 1e-12 for one in segments]
+    loudest = max(powers, default=0.0)
+    loud = loudest * power_ratio(-12.0)
+    return [(1.0, 1.0) if one == loudest else (1.0, 0.5) if one > loud else (-1.0, 1.0) for one in powers]
 
 
 def label_by_marks(span_s: tuple[float, float], marks: tuple[tuple[float, float], ...]) -> float:

@@ -77,7 +77,7 @@ def test_the_golden_set_is_the_same_each_time_and_crosses_every_threshold(
         (found.classes[accepted, -1], facts.threshold_low, 0.1),
         (found.classes[accepted, -1], facts.threshold_high, 0.1),
     ):
-        # A pool of 2000 reaches this near on both sides: a decision flips here before it flips anywhere.
+        # A pool of 3000 reaches this near on both sides: a decision flips here before it flips anywhere.
         assert np.min(threshold - values[values < threshold]) < near
         assert np.min(values[values >= threshold] - threshold) < near
 

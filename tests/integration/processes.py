@@ -105,8 +105,13 @@ def front_end(
         yield one
     finally:
         if one.process is not None and one.process.poll() is None:
+            one.process.send_signal(signal.SIGCONT)  # a test may have failed while it was stopped
             one.process.terminate()
-            one.process.wait(PATIENCE_S)
+            try:
+                one.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                raise
         one.api.close()
 
 

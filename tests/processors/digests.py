@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from preprocess.decode import decode
 from preprocess.resample import resample
@@ -47,7 +48,9 @@ def main(folder: Path) -> None:
 
     found = {path.name: stages(path.read_bytes()) for path in sorted(folder.iterdir())}
     numpy_uses = sorted(name for name, used in __cpu_features__.items() if used)
-    json.dump({"processor": processor_class(), "numpy_uses": numpy_uses, "files": found}, sys.stdout)
+    openblas = sorted({one["architecture"] for one in threadpool_info() if one["internal_api"] == "openblas"})
+    used = {"processor": processor_class(), "numpy_uses": numpy_uses, "openblas": openblas}
+    json.dump({**used, "files": found}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,10 @@ def test_the_recordings_have_coughs_two_channels_and_both_ends_of_the_mixing(her
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_digest_is_the_same(level: str, folder: Path, here: dict[str, Any]) -> None:
     found = digests(folder, LEVELS[level])
+    if "GLIBC_TUNABLES" in LEVELS[level]:
+        assert found["processor"] == "x86-64-v2"
+    if "OPENBLAS_CORETYPE" in LEVELS[level]:
+        assert found["openblas"] == [LEVELS[level]["OPENBLAS_CORETYPE"]]
     left_out = set(LEVELS[level].get("NPY_DISABLE_CPU_FEATURES", "").split())
     assert not left_out.intersection(found["numpy_uses"])
     differing = {name: stages for name, stages in here["files"].items() if found["files"][name] != stages}

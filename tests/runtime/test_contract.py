@@ -49,6 +49,12 @@ def test_a_release_that_names_no_margin_has_that_of_float32(value, margin):
     assert contract_of(model_config(score_margin=value), "8").score_margin == margin
 
 
+def test_a_release_for_tensorrt_that_names_no_margin_has_that_of_half_precision():
+    plan, provider = model_config(gpu="NVIDIA A10"), model_config()
+    provider.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
+    assert contract_of(plan, "8").score_margin == contract_of(provider, "8").score_margin == 0.02
+
+
 @pytest.mark.parametrize("value", ["-0.1", "0.5", "nan"])
 def test_a_margin_that_is_none_is_refused(value):
     with pytest.raises(ModelContractError, match="score_margin"):
