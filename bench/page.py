@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bench.perf_analyzer import Level, markdown
+from bench.triton.perf_analyzer import Level, markdown
 from runtime.config import ROOT
 
 _HEAD = """# Performance

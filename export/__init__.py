@@ -1,1 +1,15 @@
-"""From a checkpoint to a release that Triton loads: to_onnx.py, triton_config.py, parity.py, release.py."""
+"""From a checkpoint to a release that Triton loads.
+
+__main__        `make export`
+candidate       the checkpoint that is to be exported
+formats         the network as ONNX or as a TensorRT plan
+model_facts     what a release says of its model
+triton_config   config.pbtxt
+parity          how far two sets of scores differ
+gate            whether all ways of running it agree
+releases        releases on disk: write, select, publish
+plan            a plan that was built on a GPU node becomes a release
+manage          `make releases`, `rollback`, `verify`, `publish`
+command         exit codes
+errors          why there is no release
+"""

@@ -19,22 +19,22 @@ import numpy as np
 from export.candidate import load_candidate, precise_scores, torch_scores
 from export.command import run_command
 from export.errors import ExportError
-from export.gate import judge_half, judge_onnx, judge_padded, judge_served
-from export.golden import Spectrograms, golden_set, sample_spectrograms
+from export.formats.to_half import HalfCoughCNN
+from export.formats.to_onnx import to_onnx
+from export.formats.to_padded import to_padded
+from export.formats.to_tensorrt import build_plan, plan_scores, require_gpu
+from export.gate.gate import judge_half, judge_onnx, judge_padded, judge_served
+from export.gate.golden_set import Spectrograms, golden_set, sample_spectrograms
 from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
-from export.release import onnx_contents, plan_contents, published_metrics, write_release
-from export.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
-from export.to_half import HalfCoughCNN
-from export.to_onnx import to_onnx
-from export.to_padded import to_padded
-from export.to_tensorrt import build_plan, plan_scores, require_gpu
+from export.releases.release import onnx_contents, plan_contents, published_metrics, write_release
+from export.releases.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
 from export.triton_config import CUDA_CONFIG
 from local_triton import ConfigurationError, TritonError, TritonServer
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import read_contract
-from training.network import CoughCNN
+from training.model.network import CoughCNN
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
 METRICS = ROOT / "models" / "METRICS.json"
@@ -112,7 +112,8 @@ def _shown(found: Iterable[Parity]) -> list[Parity]:
     rows = []
     for one in found:
         print(
-            f"{one.what}: {one.n} spectrograms, scores differ by at most {one.max_difference:.1e}, {one.flips} decisions flip"
+            f"{one.what}: {one.n} spectrograms, scores differ by at most {one.max_difference:.1e}, {one.flips} "
+            "decisions flip"
         )
         rows.append(one)
     return rows

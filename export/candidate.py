@@ -14,8 +14,8 @@ from export.model_facts import ModelFacts
 from runtime.classify import Scores
 from runtime.config import load_config, preprocess_parameters
 from runtime.contract import LABELS, require_same_parameters
-from training.checkpoint import CheckpointError, load_checkpoint
-from training.network import CoughCNN
+from training.model.checkpoint import CheckpointError, load_checkpoint
+from training.model.network import CoughCNN
 
 _BATCH = 64
 
@@ -23,8 +23,9 @@ _BATCH = 64
 def load_candidate(path: Path) -> tuple[CoughCNN, ModelFacts]:
     """The network in evaluation mode, and its facts.
 
-    Raises: ExportError where a file is missing or altered, weights are NaN, or classes are named otherwise than a diagnosis
-    names them; ParametersDiffer where the checkpoint was trained with other parameters than config.yml holds; ConfigError.
+    Raises: ExportError where a file is missing or altered, weights are NaN, or classes are named otherwise than a
+    diagnosis names them; ParametersDiffer where the checkpoint was trained with other parameters than config.yml holds;
+    ConfigError.
     """
     try:
         network, info = load_checkpoint(path)
@@ -50,7 +51,9 @@ def load_candidate(path: Path) -> tuple[CoughCNN, ModelFacts]:
 
 
 def precise_scores(network: CoughCNN, spectrograms: NDArray[np.uint8]) -> Scores:
-    """The same in float64, to choose by: processors add in different orders, of which float32 shows 1e-6 and float64 1e-15."""
+    """The same in float64, to choose by: processors add in different orders, of which float32 shows 1e-6 and float64
+    1e-15.
+    """
     precise = copy.deepcopy(network).double()
     with torch.inference_mode():
         parts = [precise(part) for part in torch.from_numpy(spectrograms).split(_BATCH)]

@@ -14,7 +14,9 @@ Errors = tuple[type[Exception], ...]
 
 
 def run_command(name: str, action: Callable[[], int], *, failures: Errors = (), settings: Errors = ()) -> int:
-    """failures, settings: further errors that mean 1 (something is wrong) and 2 (the machine or its settings must change)."""
+    """failures, settings: further errors that mean 1 (something is wrong) and 2 (the machine or its settings must
+    change).
+    """
     logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it has to say is in our sentence
     must_change: Errors = (SettingsMissingError, UnavailableError, ConfigError, *settings)
     is_wrong: Errors = (ExportError, RuntimeFailure, *failures)

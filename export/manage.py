@@ -1,5 +1,5 @@
-"""`make releases`, `make rollback`, `make verify`, `make publish`: what lies on disk, which of it is selected, whether it is
-unaltered, and its copy in the blob container.
+"""`make releases`, `make rollback`, `make verify`, `make publish`: what lies on disk, which of it is selected, whether
+it is unaltered, and its copy in the blob container.
 
 Exit codes: 0; 1 where something is wrong with a release or the container; 2 usage. Needs neither torch nor a server.
 """
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from export.command import run_command
 from export.errors import ReleaseError
-from export.publish import container_of, publish, size_of, triton_path
-from export.repository import (
+from export.releases.publish import container_of, publish, size_of, triton_path
+from export.releases.repository import (
     RELEASES,
     Release,
     folders_in,
@@ -27,7 +27,7 @@ from export.repository import (
     releases_in,
     select_release,
 )
-from export.swap import recover
+from export.releases.swap import recover
 from runtime.config import MODEL_REPOSITORY
 
 # Of METRICS.json's figures, those that tell releases apart at a glance.

@@ -18,7 +18,9 @@ HALF_FLIPS = 0.01  # the golden set crosses every threshold on purpose
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """what: the way that was compared; max_difference: of any probability; flips: decisions that differ; n: spectrograms."""
+    """what: the way that was compared; max_difference: of any probability; flips: decisions that differ; n:
+    spectrograms.
+    """
 
     what: str
     max_difference: float
@@ -27,7 +29,9 @@ class Parity:
 
 
 def decisions(scores: Scores, facts: ModelFacts) -> NDArray[np.int8]:
-    """What follows from each score alone, int8 [shape=(n,)]: -1 no cough, else 0 negative, 1 between the thresholds, 2 positive."""
+    """What follows from each score alone, int8 [shape=(n,)]: -1 no cough, else 0 negative, 1 between the thresholds, 2
+    positive.
+    """
     positive = scores.classes[:, -1]
     side = np.where(positive >= facts.threshold_high, 2, np.where(positive >= facts.threshold_low, 1, 0))
     return np.where(scores.cough >= facts.cough_threshold, side, -1).astype(np.int8)
@@ -50,15 +54,21 @@ def compare(expected: Scores, found: Scores, facts: ModelFacts, what: str) -> Pa
 
 
 def require_parity(parity: Parity, tolerance: float = TOLERANCE, flips: float = 0.0) -> Parity:
-    """flips: the share of decisions that may. Raises: GateError if any probability or more decisions differ than may."""
+    """flips: the share of decisions that may.
+
+    Raises: GateError if any probability or more decisions differ than may.
+    """
     if parity.max_difference > tolerance or parity.flips > flips * parity.n:
         raise GateError(
-            f"{parity.what} differs from the checkpoint by up to {parity.max_difference:.1e} and flips {parity.flips} of "
+            f"{parity.what} differs from the checkpoint by up to {parity.max_difference:.1e} and flips "
+            f"{parity.flips} of "
             f"{parity.n} decisions (allowed: {tolerance:g} and {flips:.0%}), so no release was written."
         )
     return parity
 
 
 def require_half_parity(parity: Parity) -> Parity:
-    """For float16, whose scores move in the third decimal: a decision may flip only where a score lies that near its threshold."""
+    """For float16, whose scores move in the third decimal: a decision may flip only where a score lies that near its
+    threshold.
+    """
     return require_parity(parity, HALF_TOLERANCE, HALF_FLIPS)

@@ -1,11 +1,13 @@
-"""A plan that was built elsewhere (k8s/tensorrt-plan: trtexec in Triton's own image) becomes a release, once it was judged.
+"""A plan that was built on a GPU node (k8s/manifests/tensorrt-plan) becomes a release, once it was judged.
 
     python -m export.plan fetch  PATH FOLDER                       a published ONNX release, every digest checked
-    python -m export.plan trial  SOURCE PLAN GPU_FILE FOLDER       a repository that Triton can load, so that it can be judged
-    python -m export.plan finish SOURCE PLAN GPU_FILE URL FOLDER   judge what Triton at URL serves, write the release, publish it
+    python -m export.plan trial  SOURCE PLAN GPU_FILE FOLDER       a repository that Triton can load, so that it can be
+    judged
+    python -m export.plan finish SOURCE PLAN GPU_FILE URL FOLDER   judge what Triton at URL serves, write the release,
+    publish it
 
-Exit codes: 0; 1 where the plan is not good enough or the container says no; 2 usage. Needs no torch: what the plan is judged
-by is the ONNX file that it was built from, in process.
+Exit codes: 0; 1 where the plan is not good enough or the container says no; 2 usage. Needs no torch: what the plan is
+judged by is the ONNX file that it was built from, in process.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ import numpy as np
 
 from export.command import run_command
 from export.errors import GateError
-from export.golden import golden_set, sample_spectrograms
+from export.gate.golden_set import golden_set, sample_spectrograms
 from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
-from export.publish import container_of, fetch, publish, triton_path
-from export.release import Contents, plan_contents, write_release
-from export.repository import Release, read_release
+from export.releases.publish import container_of, fetch, publish, triton_path
+from export.releases.release import Contents, plan_contents, write_release
+from export.releases.repository import Release, read_release
 from runtime.config import ROOT
 from runtime.contract import read_contract
 from runtime.onnx_classifier import OnnxClassifier

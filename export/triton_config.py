@@ -1,4 +1,6 @@
-"""The one typed source of every `config.pbtxt`: of the ONNX model on a CPU, on CUDA, through TensorRT's provider; of a plan."""
+"""The one typed source of every `config.pbtxt`: of the ONNX model on a CPU, on CUDA, through TensorRT's provider; of a
+plan.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ PLAN_FILE = "model.plan"
 # `tritonserver --model-config-name=cuda` reads cough_cnn/configs/cuda.pbtxt instead of config.pbtxt.
 CUDA_CONFIG = "cuda"
 PROVIDER_CONFIG = "tensorrt"
-ENGINE_CACHE = "/var/cache/tensorrt"  # a volume, k8s/overlays/tensorrt-provider
+ENGINE_CACHE = "/var/cache/tensorrt"  # a volume, k8s/manifests/overlays/tensorrt-provider
 ENGINE_WORKSPACE_BYTES = 1 << 30
 
 HEADER = """\
@@ -34,7 +36,10 @@ HEADER = """\
 
 
 def onnx_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
-    """The configuration of the ONNX model: for CPUs, one thread an instance. It runs on a GPU, too, but see `cuda_config`."""
+    """The configuration of the ONNX model: for CPUs, one thread an instance.
+
+    It runs on a GPU, too, but see `cuda_config`.
+    """
     config = _config(facts, model_sha256)
     config.backend = "onnxruntime"
     config.default_model_filename = ONNX_FILE
@@ -46,9 +51,10 @@ def onnx_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
 
 
 def cuda_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
-    """The same network on a GPU, by ONNX Runtime's CUDA provider: batches of one size, and no waiting (both measured: docs/gpu.md).
+    """The same network on a GPU, by ONNX Runtime's CUDA provider: batches of one size, and no waiting (both measured:
+    docs/gpu.md).
 
-    model_sha256: of the plain file, which is what a record names: to_padded.py adds nothing that is learnt
+    model_sha256: of the plain file, which is what a record names: formats/to_padded.py adds nothing that is learnt
     """
     config = onnx_config(facts, model_sha256)
     config.default_model_filename = PADDED_FILE
@@ -66,7 +72,8 @@ def provider_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
             "precision_mode": "FP16",
             "max_workspace_size_bytes": str(ENGINE_WORKSPACE_BYTES),
             "trt_engine_cache_enable": "1",
-            # A folder for each model: the provider names an engine after the graph, and weights are no part of that name.
+            # A folder for each model: the provider names an engine after the graph, and weights are no part of that
+            # name.
             "trt_engine_cache_path": f"{ENGINE_CACHE}/{model_sha256[:12]}",
             # Without a profile the provider builds an engine for each new batch size, while requests wait.
             **{f"trt_profile_{end}_shapes": f"{INPUT}:{shape}" for end, shape in profile_shapes(facts).items()},
@@ -93,7 +100,9 @@ def profile_shapes(facts: ModelFacts) -> dict[str, str]:
 
 
 def config_text(config: pb.ModelConfig) -> str:
-    """Protobuf text, with its origin in the first line; map entries are sorted, so the same config gives the same text."""
+    """Protobuf text, with its origin in the first line; map entries are sorted, so the same config gives the
+    same text.
+    """
     return HEADER + str(text_format.MessageToString(config))
 
 
@@ -110,7 +119,8 @@ def _config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
                 name=CLASS_OUTPUT, data_type=pb.TYPE_FP32, dims=[len(facts.labels)], label_filename=LABEL_FILE
             ),
         ],
-        # No queue policy: with any field of one, Triton lets requests wait for up to 500 ms beside an idle instance (0013).
+        # No queue policy: with any field of one, Triton lets requests wait for up to 500 ms beside an idle instance
+        # (0013).
         dynamic_batching=pb.ModelDynamicBatching(max_queue_delay_microseconds=QUEUE_DELAY_US),
         model_warmup=[_warmup(batch_size, dims) for batch_size in (1, MAX_BATCH_SIZE)],
     )

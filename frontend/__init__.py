@@ -1,22 +1,21 @@
-"""HTTP, authentication, storage, workers: turns REST calls into runtime calls.
+"""Turns REST calls into diagnoses that are stored: HTTP, the life of a call, worker processes, stores.
 
-__main__.py, commands.py   the command line: serve, --check (check.py), backfill (backfill.py)
-settings.py      the environment, checked; variables.py: what each is, and its default
-app.py           where the server is wired
-routes_*.py      thin endpoints
-openapi.py       the OpenAPI document: operations.py and schemas.py say what there is, examples.py shows it
-upload.py        multipart, within limits
-server.py        uvicorn, with a pause for draining
-unread_body.py   answers that come before the body was read reach the sender
-calls.py         the life of a call; knows no transport
-attempts.py      one attempt at a call: claimed, bounded, written once
-finisher.py      takes up what was left unfinished
-sweeper.py       removes what no call needs
-diagnoser.py     audio -> diagnosis: workers.py (CPU), then Triton
-preloading.py, preloaded.py   what workers are forked from
-deadline.py      the moment after which an answer is of no use
-stores/          audio and records, embedded and on Azure
-serving_model.py which model serves, and whether its parameters agree
-errors.py        the one table from errors to HTTP
-logs.py, request_log.py, audit.py   what is logged, and what is not
+In the order in which a request passes them:
+
+__main__        the command line: serve, --check, backfill
+cli             what each command does; uvicorn
+configuration   settings of an operator: config.yml, environment, command line
+app             the application: services, routes, middlewares
+middleware      around every request: admission, request id and log line, headers, unread bodies
+api             the routes, the upload, the key, exceptions
+openapi         the API's description
+answers         what callers read: call documents, problems, guidance
+services        the one place where the parts are wired
+calls           the life of a call, without HTTP
+inference       audio to diagnosis: worker processes, then Triton
+stores          audio and records, embedded and on Azure
+i18n            languages of the answers
+observability   metrics, logs, audit lines
+domain          records, errors and deadlines, which all of the above share
+console         the web page (JavaScript)
 """

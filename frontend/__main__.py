@@ -1,8 +1,10 @@
 """`python -m frontend`: serve until SIGTERM or Ctrl-C.
 
-`--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that serves now.
+`--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
+serves now.
 
-Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment or config.yml.
+Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment or
+config.yml.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from collections.abc import Callable
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from frontend.preloading import start_preloading
-from frontend.variables import described
+from frontend.configuration.variables import described
+from frontend.inference.fork_server import start_preloading
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not options.check:
         start_preloading()
-    from frontend.commands import run  # noqa: PLC0415 - seconds of imports, beside those of the preloading
+    from frontend.cli.commands import run  # noqa: PLC0415 - seconds of imports, beside those of the preloading
 
     return run(options, create)
 
@@ -82,8 +84,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 _ELSEWHERE = (
-    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others). The limits (bytes, "
-    "seconds of audio, sample rates, deadline, load, days that calls are kept) are in config.yml, under limits: and quality:; they "
+    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others). The "
+    "limits (bytes, "
+    "seconds of audio, sample rates, deadline, load, days that calls are kept) are in config.yml, under limits: and "
+    "quality:; they "
     "are read when the server starts."
 )
 

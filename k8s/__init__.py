@@ -1,1 +1,4 @@
-"""Manifests (kustomize), `deploy/`, which brings them to a cluster, and `validate/`, which judges them without one."""
+"""AKS: `manifests/` (kustomize), `azure/` (policies), and `tools/`, which render, judge and deploy them.
+
+tools   what runs
+"""

@@ -1,4 +1,11 @@
-"""The whole system on one machine: `make run` (run.py) and `make demo` (demo.py).
+"""The whole system on one machine: `make run`, `make demo`.
+
+api_key    the API key of this machine
+service    Triton and the front end, started and stopped together
+run        `make run`
+demo       `make demo`
+__main__   which of the two
+errors     what keeps the system from running here
 
 Starts processes and speaks HTTP; of ours it imports only `local_triton`.
 """

@@ -13,7 +13,9 @@ from laptop.errors import SetupError
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """value: as the front end reads $API_KEY; shell: how a shell line gets at the key; generated: by us, so we may print it."""
+    """value: as the front end reads $API_KEY; shell: how a shell line gets at the key; generated: by us, so we may
+    print it.
+    """
 
     value: str
     shell: str

@@ -139,5 +139,7 @@ class Service:
 
 
 def _end_with_parent() -> None:
-    """A process that is killed can't stop what it started; the kernel then asks it to end (Triton has its own warden)."""
+    """A process that is killed can't stop what it started; the kernel then asks it to end (Triton has its own
+    warden).
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -24,8 +24,8 @@ def is_free(port: int) -> bool:
 def free_ports(count: int) -> list[int]:
     """Different ports on which nothing listens now.
 
-    Each is this process's until it ends: a server takes seconds to listen on its port, and another process that asks meanwhile, or
-    this one again, gets others. Raises PortInUseError where so many are not left.
+    Each is this process's until it ends: a server takes seconds to listen on its port, and another process that asks
+    meanwhile, or this one again, gets others. Raises PortInUseError where so many are not left.
     """
     candidates = random.SystemRandom().sample(CANDIDATES, len(CANDIDATES))
     found: list[int] = []
@@ -42,7 +42,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    """Whether no process had it. The name of a socket without a file is what the kernel gives to one, and takes back at its end."""
+    """Whether no process had it.
+
+    The name of a socket without a file is what the kernel gives to one, and takes back at its end.
+    """
     name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         name.bind(f"\0tosia-port-{port}")

@@ -3,5 +3,16 @@
     bytes --decode--> samples --resample--> 8 kHz --segment--> segments --mel--> power --color--> uint8 spectrograms
                                        \\--quality--> what may be believed
 
+container     bytes -> which format
+decode        bytes -> samples
+resample      samples -> 8 kHz
+segment       samples -> candidates
+quality       how well the recording can be heard
+mel           candidates -> relative power in mel bands
+color_table   the colour table of the spectrograms
+color         power -> uint8 levels
+exact         logarithms that are the same on every processor
+errors        what can be wrong with a recording
+
 Modules are named after the stage and import only NumPy, SciPy, librosa, soundfile, soxr and PyAV.
 """

@@ -28,8 +28,8 @@ class ColorSpecParams:
 def quantise(power: NDArray[np.float32], params: ColorSpecParams) -> NDArray[np.uint8]:
     """256 equal steps in dB between the two ends; what lies beyond an end takes that end's level.
 
-    The same as rounding `255 * (10 * log10(power) - min_db) / (max_db - min_db)`, without a logarithm: a power is compared
-    with the 255 powers at which a level begins, and comparisons are exact on every processor. A half goes up.
+    The same as rounding `255 * (10 * log10(power) - min_db) / (max_db - min_db)`, without a logarithm: a power is
+    compared with the 255 powers at which a level begins, and comparisons are exact on every processor. A half goes up.
 
     power: float32 of any shape, not negative
     Returns uint8 of the same shape.
@@ -64,7 +64,8 @@ class _LevelTable:
 
     begins: float32 [shape=(255,)], the powers at which levels 1 to 255 begin
     shift: how many of a float32's 32 bits are not leading; the others name a cell, which holds at most one border
-    lowest: uint8 [shape=(cells,)], the level at which a cell begins; following: float32 [shape=(cells,)], where the next begins
+    lowest: uint8 [shape=(cells,)], the level at which a cell begins; following: float32 [shape=(cells,)], where the
+        next begins
     """
 
     begins: NDArray[np.float32]

@@ -44,8 +44,9 @@ _ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 def sniff(data: bytes) -> Container | None:
     """The container that the first bytes name, or None."""
     head = data[:16]
-    # OpusHead stands alone on the first page (RFC 7845, section 3). libsndfile decodes a note at the rate that it names, and its
-    # libopus costs twice the CPU of FFmpeg's, which decodes at 48 kHz: as much at 16 kHz, and all that follows is cheaper (0013).
+    # OpusHead stands alone on the first page (RFC 7845, section 3). libsndfile decodes a note at the rate that it
+    # names, and its libopus costs twice the CPU of FFmpeg's, which decodes at 48 kHz: as much at 16 kHz, and all that
+    # follows is cheaper (0013).
     if head.startswith(b"OggS") and data[28:36] == b"OpusHead" and not _is_narrow(data[28:47]):
         return _OGG_OPUS
     for signature, container in (
@@ -97,7 +98,9 @@ def _id3_bytes(data: bytes) -> int:
 
 
 def opus_input_rate_hz(opus_head: bytes) -> int | None:
-    """The rate that the encoder was given, as an OpusHead names it (RFC 7845, section 5.1); None where it names none."""
+    """The rate that the encoder was given, as an OpusHead names it (RFC 7845, section 5.1); None where it names
+    none.
+    """
     rate = struct.unpack_from("<I", opus_head, 12)[0] if opus_head[:8] == b"OpusHead" and len(opus_head) >= 16 else 0
     return rate if 8_000 <= rate <= 192_000 else None
 
@@ -105,10 +108,10 @@ def opus_input_rate_hz(opus_head: bytes) -> int | None:
 def ends_early(data: bytes, container: Container) -> bool:
     """Whether the file breaks off, as far as the container tells.
 
-    OGG: the last page lacks the end-of-stream flag or is cut. WAV, RF64, W64, AIFF, CAF, AU: the audio's chunk says more
-    bytes than there are (2 GiB and more is what recorders leave there that can't go back, and tells nothing). WebM: an
-    element is cut. MP4: the last top-level box is. AMR: the last frame is. MP3: a Xing header says more bytes than there
-    are. Other containers don't tell.
+    OGG: the last page lacks the end-of-stream flag or is cut. WAV, RF64, W64, AIFF, CAF, AU: the audio's chunk says
+    more bytes than there are (2 GiB and more is what recorders leave there that can't go back, and tells nothing).
+    WebM: an element is cut. MP4: the last top-level box is. AMR: the last frame is. MP3: a Xing header says more bytes
+    than there are. Other containers don't tell.
     """
     check = _ENDS_EARLY.get(container.name)
     return check is not None and check(data)
@@ -152,7 +155,9 @@ def _au_ends_early(data: bytes) -> bool:
 def _find_chunk(
     data: bytes, position: int, wanted: bytes, header: struct.Struct, alignment: int, size_has_header: bool = False
 ) -> tuple[int, int]:
-    """Start and size of the first chunk of that name; where there is none, where the next one should have stood, and 0."""
+    """Start and size of the first chunk of that name; where there is none, where the next one should have
+    stood, and 0.
+    """
     while position + header.size <= len(data):
         name, size = header.unpack_from(data, position)
         if size_has_header:
@@ -184,7 +189,9 @@ def _mp3_ends_early(data: bytes) -> bool:
 
 
 def _webm_ends_early(data: bytes) -> bool:
-    """Walks the elements; into segments and clusters only where they are of unknown size, as live recorders write them."""
+    """Walks the elements; into segments and clusters only where they are of unknown size, as live recorders
+    write them.
+    """
     position = 0
     for _ in range(_MOST_ELEMENTS):
         if position >= len(data):

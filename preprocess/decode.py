@@ -1,9 +1,9 @@
 """Stage 1, decode: the bytes of a recording -> float32 samples per channel.
 
-libsndfile (soundfile) decodes OGG Vorbis and narrow Opus, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF, AU,
-CAF; FFmpeg (PyAV) wide Opus and what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of the former
-libsndfile refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other things that are no
-recordings, so it is only ever given one container by name.
+libsndfile (soundfile) decodes OGG Vorbis and narrow Opus, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF,
+AU, CAF; FFmpeg (PyAV) wide Opus and what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of
+the former libsndfile refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other
+things that are no recordings, so it is only ever given one container by name.
 """
 
 from __future__ import annotations
@@ -120,14 +120,18 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """Read from the beginning to the end. soundfile sets the position anew after each read, for which Opus decodes again."""
+    """Read from the beginning to the end. soundfile sets the position anew after each read, for which Opus decodes
+    again.
+    """
 
     def seekable(self) -> bool:
         return False
 
 
 class _Buffer(io.BytesIO):
-    """Damaged headers make libsndfile seek before the start, where BytesIO raises and soundfile prints a stack trace."""
+    """Damaged headers make libsndfile seek before the start, where BytesIO raises and soundfile prints a stack
+    trace.
+    """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         return super().seek(max(offset, 0) if whence == io.SEEK_SET else offset, whence)
@@ -197,8 +201,8 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
 class _Decoded:
     """Samples as they come out of FFmpeg's decoder, of one layout and one rate.
 
-    Frames are gathered in FFmpeg's own queue and become an array a block at a time: there are fifty a second, and to look into
-    each of them from Python took a sixth of the time that decoding takes.
+    Frames are gathered in FFmpeg's own queue and become an array a block at a time: there are fifty a second, and to
+    look into each of them from Python took a sixth of the time that decoding takes.
     """
 
     def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
@@ -255,7 +259,8 @@ class _Decoded:
 def _decode_stream(
     file: av.container.InputContainer, stream: av.AudioStream, decoder: av.AudioCodecContext, limits: DecodeLimits
 ) -> tuple[_Decoded | None, bool]:
-    """What could be decoded, None without a frame; and whether any is missing, because the file breaks off or a part is damaged.
+    """What could be decoded, None without a frame; and whether any is missing, because the file breaks off or a part is
+    damaged.
 
     A packet that can't be decoded becomes as much silence, so that what follows stays in its place. A damaged frame may
     claim another rate or layout than the first; it is left out.
@@ -344,8 +349,9 @@ _MOST_PACKETS = (
 )
 _LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
-# Of the decoders that are used, those that gave the same bits on every processor tried (docs/decisions/0016-same-bits.md): integer
-# arithmetic, or no code that is chosen by processor. A modified cosine transform in floats (AAC, AC-3, Vorbis, WMA) is not.
+# Of the decoders that are used, those that gave the same bits on every processor tried
+# (docs/decisions/0016-same-bits.md): integer arithmetic, or no code that is chosen by processor. A modified cosine
+# transform in floats (AAC, AC-3, Vorbis, WMA) is not.
 _EXACT_PREFIXES = ("pcm_", "adpcm_")
 _EXACT_DECODERS = frozenset(
     {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2", "mp2float", "mp3", "mp3float", "tta"}

@@ -36,8 +36,8 @@ def on_grid(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """The values as float32, rounded to multiples of 2**-24 of the next power of two above the largest.
 
     For tables that are computed with sines or logarithms. Two processors differ by some 1e-16 there, a billionth of the
-    grid, so both round to the same multiple, but for one value in some hundred million; tests look at the tables in use.
-    Rounding to float32 alone would keep the difference in values near zero.
+    grid, so both round to the same multiple, but for one value in some hundred million; tests look at the tables in
+    use. Rounding to float32 alone would keep the difference in values near zero.
     """
     _, exponent = np.frexp(np.abs(values).max(initial=0.0))
     steps = np.ldexp(1.0, _MANTISSA_BITS - int(exponent))

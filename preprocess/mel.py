@@ -1,8 +1,8 @@
 """Stage 5, mel: cut-out coughs -> mel power spectrograms, all of a recording in one batched transform.
 
-`librosa.feature.melspectrogram(center=False, power=2)` and `librosa.power_to_db(ref=max)` are the reference; a test holds
-this batched transform to them within 1e-3 dB (docs/decisions/0004-signal-path.md). The powers stay powers: a logarithm
-ends in other bits on another processor (docs/decisions/0016-same-bits.md), and `color.quantise` needs none.
+`librosa.feature.melspectrogram(center=False, power=2)` and `librosa.power_to_db(ref=max)` are the reference; a test
+holds this batched transform to them within 1e-3 dB (docs/decisions/0004-signal-path.md). The powers stay powers: a
+logarithm ends in other bits on another processor (docs/decisions/0016-same-bits.md), and `color.quantise` needs none.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _window(n_fft: int) -> NDArray[np.float32]:
 def _filter_bank(params: MelSpecParams) -> scipy.sparse.csr_array:
     """Slaney's mel filter bank as librosa builds it, float32 [shape=(n_mels, 1 + n_fft // 2)].
 
-    Sparse, since a bin lies in two filters at most. A dense product would also wake BLAS's threads, which spin for longer
-    than the product takes (docs/decisions/0013-speed.md).
+    Sparse, since a bin lies in two filters at most. A dense product would also wake BLAS's threads, which spin for
+    longer than the product takes (docs/decisions/0013-speed.md).
     """
     bank = librosa.filters.mel(
         sr=params.sample_rate_hz,

@@ -64,8 +64,9 @@ def measure_quality(
 def clipped_fraction(samples: NDArray[np.float32]) -> float:
     """Share of samples in flat tops: at least 3 neighbours within 0.1 % of each other and of the recording's extremes.
 
-    Relative to the extremes of either sign, because a limiter may stand anywhere before the last gain. A top counts only
-    with a corner, a step of more than 0.5 % beside it: the round top of a sine leaves the 0.1 % in steps of at most 0.4 %.
+    Relative to the extremes of either sign, because a limiter may stand anywhere before the last gain. A top counts
+    only with a corner, a step of more than 0.5 % beside it: the round top of a sine leaves the 0.1 % in steps of at
+    most 0.4 %.
     samples: float32 [shape=(n,)] without their mean
     """
     flat = 0

@@ -2,7 +2,8 @@
 
 Hysteresis on the short-time RMS relative to the recording's own levels, so that gain changes nothing: a segment needs
 `on_ratio` times the recording's RMS somewhere and lasts while the level stays above `off_ratio` times it, and above
-`floor_ratio` times the noise floor. It proposes; the network decides. A segment that runs to the end of the recording counts.
+`floor_ratio` times the noise floor. It proposes; the network decides. A segment that runs to the end of the recording
+counts.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 class SegmentationParams:
     """Parameters of the segmenter; units are in the names.
 
-    on_ratio, off_ratio: to the recording's own RMS; floor_ratio: to its noise floor (the 10th percentile of the short-time
-    RMS); valley_ratio: to the lower of the two peaks beside a valley.
+    on_ratio, off_ratio: to the recording's own RMS; floor_ratio: to its noise floor (the 10th percentile of the
+    short-time RMS); valley_ratio: to the lower of the two peaks beside a valley.
     """
 
     frame_ms: float
@@ -73,7 +74,8 @@ def segment(
 
 
 def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> NDArray[np.float32]:
-    """What `librosa.feature.rms` gives for the samples without their mean, float32 [shape=(1 + n // hop,)], centred frames.
+    """What `librosa.feature.rms` gives for the samples without their mean, float32 [shape=(1 + n // hop,)], centred
+    frames.
 
     The same operations on the same layout, so equal to the last bit, without the second of imports and 60 MB that
     librosa.feature brings (docs/decisions/0013-speed.md).
@@ -135,9 +137,9 @@ def _split(run: tuple[int, int], envelope: NDArray[np.float32], params: Segmenta
 def _trim(run: tuple[int, int], envelope: NDArray[np.float32], off: float) -> tuple[int, int]:
     """Take the frames below `off` from either end.
 
-    After a split they lie beside the cut: two coughs whose pause is just long enough to part them, or just not, then get the
-    same ends, and a change of gain or codec moves nothing. A run has frames above `off`, and so has each part of it, unless
-    it was cut out of a merged pause: such a part becomes one frame, which is too short to stay.
+    After a split they lie beside the cut: two coughs whose pause is just long enough to part them, or just not, then
+    get the same ends, and a change of gain or codec moves nothing. A run has frames above `off`, and so has each part
+    of it, unless it was cut out of a merged pause: such a part becomes one frame, which is too short to stay.
     """
     start, end = run
     loud = np.flatnonzero(envelope[start:end] >= off)

@@ -1,14 +1,23 @@
 """One request from bytes to diagnosis, for any caller.
 
-    prepare  (CPU)   bytes -> spectrograms          prepare.py
-    classify (model) spectrograms -> scores         onnx_classifier.py, triton_classifier.py
-    conclude (pure)  what was found -> Diagnosis    conclude.py
-
-`execute` does all three; the front end runs them in different places.
-
-    __main__.py, commands.py   the command line: diagnose (diagnose_files.py), replay (replay.py)
-    outcome.py, outcomes_file.py   what became of each file, and where that is kept
-    figure.py, figure_waveform.py pictures for people
+work_unit           a recording, and the parameters for it
+config              config.yml: parameters of the pipeline, limits of the service
+prepare             bytes -> spectrograms (CPU)
+processor           the class of processor that did it
+contract            what a model promises: tensors, labels, thresholds, parameters
+classify            what every classifier offers
+onnx_classifier     spectrograms -> scores, by ONNX Runtime in this process
+triton_classifier   spectrograms -> scores, by Triton
+trace_context       which request something is done for
+conclude            candidates and scores -> Diagnosis (pure)
+diagnosis           the answer
+execute             prepare, classify and conclude in this process
+figures             pictures and sound for people
+replaying           repeat a diagnosis from its record
+cli                 the command line
+__main__            `python -m runtime`
+errors              what can go wrong
+version             the software's version
 """
 
 from runtime.config import load_config

@@ -11,8 +11,8 @@ import io
 import sys
 from pathlib import Path
 
-from runtime.commands import complain, diagnose, replay
-from runtime.replay import SCORE_TOLERANCE
+from runtime.cli.commands import complain, diagnose, replay
+from runtime.replaying.replay import SCORE_TOLERANCE
 
 _ASKS = "Asks Triton where TRITON_URL is set, else ONNX Runtime in process."
 
@@ -39,7 +39,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     many = commands.add_parser(
         "diagnose",
         help="diagnose files",
-        description=f"Diagnose files, one after the other, and print a line for each. {_ASKS} What is wrong with a file is "
+        description=f"Diagnose files, one after the other, and print a line for each. {_ASKS} What is wrong with a "
+        "file is "
         "told on stderr (exit code 1), and the others go on; where the model can't be asked any more, the run ends.",
         allow_abbrev=False,
     )
@@ -49,20 +50,24 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--output",
         type=_path,
         metavar="FILE.jsonl",
-        help="add each file's JSON object (path, sha256, diagnosis, error) here; files that are there with the same path and "
+        help="add each file's JSON object (path, sha256, diagnosis, error) here; files that are there with the same "
+        "path and "
         "content are not done again, whichever model it was, unless the model could not be asked",
     )
     many.add_argument(
         "--figure",
         type=_path,
         metavar="DIR",
-        help="draw each recording with its coughs and scores to DIR/NAME-DIGITS.png, with the first digits of its SHA-256",
+        help="draw each recording with its coughs and scores to DIR/NAME-DIGITS.png, with the first digits of its "
+        "SHA-256",
     )
     again = commands.add_parser(
         "replay",
         help="repeat a diagnosis from its record",
-        description=f"Diagnose the audio again and compare every field. {_ASKS} Segments and spectrogram digest must be "
-        f"identical, scores within {SCORE_TOLERANCE:g}. The digest alone may differ where a decoder computes otherwise on "
+        description=f"Diagnose the audio again and compare every field. {_ASKS} Segments and spectrogram digest "
+        "must be "
+        f"identical, scores within {SCORE_TOLERANCE:g}. The digest alone may differ where a decoder computes "
+        "otherwise on "
         "other processors, or a rule has changed since; both are named.",
         allow_abbrev=False,
     )

@@ -93,7 +93,8 @@ def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
         )
     if limits.max_in_flight_bytes < limits.max_body_bytes:
         raise ConfigError(
-            f"{Path(path).name}: limits.max_in_flight_bytes is below limits.max_body_bytes, and the largest could never be taken."
+            f"{Path(path).name}: limits.max_in_flight_bytes is below limits.max_body_bytes, and the largest could "
+            "never be taken."
         )
     return _section(document, "quality", QualityLimits, Path(path)), limits
 

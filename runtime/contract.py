@@ -35,8 +35,8 @@ class ModelContract:
     """A model's promises.
 
     labels: in the order of `class_probabilities`; cough_threshold: a segment is a cough from here on
-    score_margin: how far a score may differ between runtimes, processors and GPUs; nearer than this to its threshold, a score
-        may fall on the other side of it elsewhere
+    score_margin: how far a score may differ between runtimes, processors and GPUs; nearer than this to its threshold, a
+        score may fall on the other side of it elsewhere
     preprocess: the parameters as `runtime.config.preprocess_parameters` gives them
     max_batch_size: most spectrograms in one request
     """
@@ -83,7 +83,10 @@ class ModelContract:
 
 
 def require_same_parameters(trained: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> None:
-    """Both as `runtime.config.preprocess_parameters` gives them. Raises: ParametersDiffer naming the first field that differs."""
+    """Both as `runtime.config.preprocess_parameters` gives them.
+
+    Raises: ParametersDiffer naming the first field that differs.
+    """
     for section in sorted(ours.keys() | trained.keys()):
         expected, found = trained.get(section, {}), ours.get(section, {})
         for name in sorted(expected.keys() | found.keys()):
@@ -194,7 +197,8 @@ def _check_values(labels_json: str, contract: ModelContract) -> None:
     labels = json.loads(labels_json)
     if labels != list(LABELS):
         raise ModelContractError(
-            "labels are {found!r} in the model, but a diagnosis has {expected!r}: export and serve one that was trained on these.",
+            "labels are {found!r} in the model, but a diagnosis has {expected!r}: export and serve one that was "
+            "trained on these.",
             found=labels,
             expected=list(LABELS),
         )

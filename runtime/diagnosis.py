@@ -150,7 +150,9 @@ class Diagnosis:
 
 
 def _fields(one: Any) -> dict[str, Any]:
-    """Of a dataclass, as they are; `dataclasses.asdict` copies everything inside them, too, which takes twenty times as long."""
+    """Of a dataclass, as they are; `dataclasses.asdict` copies everything inside them, too, which takes twenty times as
+    long.
+    """
     return {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
 
 

@@ -85,6 +85,8 @@ class OutputError(RuntimeFailure):
 class InferenceError(RuntimeFailure):
     """The inference server can't be reached or refuses."""
 
+    code = "inference_unavailable"
+
 
 class InferenceTimeout(InferenceError):
     """The inference server did not answer before the deadline."""

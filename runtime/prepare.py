@@ -1,4 +1,6 @@
-"""The CPU half: the bytes of a recording -> uint8 spectrograms of every candidate, and what `conclude` needs to know."""
+"""The CPU half: the bytes of a recording -> uint8 spectrograms of every candidate, and what `conclude` needs to
+know.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ SAME_SIGNAL_CORRELATION = 0.9
 
 @dataclass(frozen=True, slots=True)
 class PreparedChannel:
-    """One channel's candidates. channel: its number or MIX; segment_rms: level of each without its padding, full scale is 1."""
+    """One channel's candidates. channel: its number or MIX; segment_rms: level of each without its padding, full scale
+    is 1.
+    """
 
     channel: int | str
     segments_s: tuple[tuple[float, float], ...]

@@ -12,8 +12,9 @@ from functools import lru_cache
 
 UNKNOWN = "unknown"
 
-# Bits of CPUID as glibc orders its leaves: (leaf, register, bits); register 0 is EAX, 1 EBX, 2 ECX. From the x86-64 psABI:
-# v2: SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, POPCNT; v3: FMA, MOVBE, AVX, F16C, BMI1, AVX2, BMI2; v4: AVX-512 F, DQ, CD, BW, VL.
+# Bits of CPUID as glibc orders its leaves: (leaf, register, bits); register 0 is EAX, 1 EBX, 2 ECX. From the x86-64
+# psABI: v2: SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, POPCNT; v3: FMA, MOVBE, AVX, F16C, BMI1, AVX2, BMI2; v4: AVX-512 F, DQ,
+# CD, BW, VL.
 _LEVELS = (
     ("x86-64-v2", ((0, 2, (9, 13, 19, 20, 23)),)),
     ("x86-64-v3", ((0, 2, (12, 22, 28, 29)), (1, 1, (3, 5, 8)))),

@@ -1,6 +1,8 @@
-"""W3C trace context (https://www.w3.org/TR/trace-context/, version 00): which request of which system something is done for.
+"""W3C trace context (https://www.w3.org/TR/trace-context/, version 00): which request of which system something is done
+for.
 
-A caller's trace goes on through us into Triton, which exports its own spans where it is told to; we log the ids and export nothing.
+A caller's trace goes on through us into Triton, which exports its own spans where it is told to; we log the ids and
+export nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ _TRACESTATE_CHARACTERS = 512  # what a receiver has to pass on at least (section
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """trace_id: 32 hexadecimal digits; span_id: 16, of the step that calls; flags: two; state: other systems' own, as it came."""
+    """trace_id: 32 hexadecimal digits; span_id: 16, of the step that calls; flags: two; state: other systems' own, as
+    it came.
+    """
 
     trace_id: str
     span_id: str

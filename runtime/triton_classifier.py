@@ -28,8 +28,8 @@ Answer = TypeVar("Answer")
 
 DEFAULT_TIMEOUT_S = 10.0
 
-# Passing `channel_args` drops tritonclient's own defaults, so its message size and keepalive are repeated here. Triton's
-# server closes connections that ping more often than every 5 minutes without data unless told otherwise.
+# Passing `channel_args` drops tritonclient's own defaults, so its message size and keepalive are repeated here.
+# Triton's server closes connections that ping more often than every 5 minutes without data unless told otherwise.
 CHANNEL_ARGS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
     ("grpc.max_receive_message_length", triton.MAX_GRPC_MESSAGE_SIZE),

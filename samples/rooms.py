@@ -53,7 +53,9 @@ def rain(n_samples: int, rng: np.random.Generator) -> Samples:
 
 
 def telephone_band(samples: Samples) -> Samples:
-    """80-3400 Hz, as a mobile telephone passes (AMR, 3GPP TS 26.090: high-pass at 80 Hz); float64 [shape=(n,)] at 48 kHz."""
+    """80-3400 Hz, as a mobile telephone passes (AMR, 3GPP TS 26.090: high-pass at 80 Hz); float64 [shape=(n,)] at 48
+    kHz.
+    """
     low = same_everywhere(butter(2, 80.0, btype="highpass", fs=RATE_HZ, output="sos"))
     high = same_everywhere(butter(8, 3400.0, btype="lowpass", fs=RATE_HZ, output="sos"))
     return np.asarray(sosfilt(high, sosfilt(low, samples)), dtype=np.float64)

@@ -34,8 +34,8 @@ def _by_block(track: ArrayLike, n_samples: int) -> Samples:
 def same_everywhere(values: ArrayLike) -> Samples:
     """Rounded to float32's 24 bits, of what an exponential, a power or a sine gave, or a filter's design.
 
-    Their last bits are others on another processor, and feedback in the filters would make audible samples of that; 24 bits
-    they have in common. Everything else here is +, -, *, / and the square root, which are the same everywhere
+    Their last bits are others on another processor, and feedback in the filters would make audible samples of that; 24
+    bits they have in common. Everything else here is +, -, *, / and the square root, which are the same everywhere
     (docs/decisions/0016-same-bits.md). float64 of any shape.
     """
     return np.asarray(values, dtype=np.float32).astype(np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from k8s.deploy.kustomization import IMAGE
+from k8s.tools.deploy.kustomization import IMAGE
 from laptop.service import CHECKOUT
 
 PIPELINE: dict[str, Any] = yaml.safe_load((CHECKOUT / "azure-pipelines.yml").read_text())

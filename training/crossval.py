@@ -1,9 +1,9 @@
 """`make crossval`: what the recipe of `make train` is worth on people it has not heard, over train and validation.
 
-Five folds by subject. Networks that lack two folds each (10) give every fold's threshold and calibration out of fold, from its
-training folds only; networks that lack one (5) are what is judged. In the first three folds two arms are compared with it: three
-colours instead of their brightness, and grey levels. Two more learn the class from one source alone. Every score is kept in
-models/crossval/, so that `make evaluate` needs no training.
+Five folds by subject. Networks that lack two folds each (10) give every fold's threshold and calibration out of fold,
+from its training folds only; networks that lack one (5) are what is judged. In the first three folds two arms are
+compared with it: three colours instead of their brightness, and grey levels. Two more learn the class from one source
+alone. Every score is kept in models/crossval/, so that `make evaluate` needs no training.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from numpy.typing import NDArray
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
 from runtime.errors import AudioError, ConfigError
-from training.candidates import Candidates, build_candidates
-from training.conditions import CHANNELS, DAMAGES, GAINS, PLAIN, TWIN
-from training.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
-from training.decide import CoughDecision, decide_cough
-from training.example_cache import CACHE, cached_examples, open_examples
-from training.examples import N_VARIANTS, Examples
-from training.fit import FitParams
-from training.fit_many import Job, fit_many
-from training.intervals import interval
-from training.measure import class_auc, event_auc
-from training.network import CoughCNN
-from training.predict import predict_logits
+from training.data.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
+from training.data.example_cache import CACHE, cached_examples, open_examples
+from training.data.examples import N_VARIANTS, Examples
+from training.data.sources import class_sources, mixed_sources
+from training.evaluation.candidates import Candidates, build_candidates
+from training.evaluation.conditions import CHANNELS, DAMAGES, GAINS, PLAIN, TWIN
+from training.evaluation.intervals import interval
+from training.evaluation.metrics import class_auc, event_auc
+from training.evaluation.scored_recordings import Recordings, by_fold
+from training.evaluation.scores import RecordingScores, score_candidates, write_scores
+from training.model.calibration import CoughDecision, decide_cough
+from training.model.fit import FitParams
+from training.model.fit_many import Job, fit_many
+from training.model.network import CoughCNN
+from training.model.predict import predict_logits
+from training.model.recipe import recipe_sha256
 from training.progress import bar
-from training.recipe import recipe_sha256
-from training.recordings import Recordings, by_fold
-from training.scores import RecordingScores, score_candidates, write_scores
-from training.sources import class_sources, mixed_sources
 from training.train import seed_number
 
 N_FOLDS = 5
@@ -139,7 +139,9 @@ def gray_table() -> NDArray[np.uint8]:
 
 
 def _wanted(entries: list[Entry]) -> list[tuple[int, tuple[str, ...]]]:
-    """All conditions where a detector can be judged, the plain recording elsewhere, and the twin of each that holds coughs."""
+    """All conditions where a detector can be judged, the plain recording elsewhere, and the twin of each that holds
+    coughs.
+    """
     mixed = mixed_sources(entries)
     wanted = []
     for i, one in enumerate(entries):

@@ -1,6 +1,7 @@
 """`make evaluate`: what the shipped checkpoint and its recipe are worth -> models/METRICS.json, MODEL_CARD.md, report/.
 
-1. the cross-validation's scores (`make crossval`, committed): the mean of five folds over train and validation, by subject;
+1. the cross-validation's scores (`make crossval`, committed): the mean of five folds over train and validation, by
+   subject;
 2. the checkpoint on the validation split;
 3. leak probes, background twins, quality curves, costs.
 Every figure has a 95 % interval, a bootstrap over recordings.
@@ -21,24 +22,24 @@ import numpy as np
 from runtime.config import ROOT, load_config, preprocess_parameters
 from runtime.contract import require_same_parameters
 from runtime.errors import AudioError, ConfigError, ModelContractError
-from training.bars import BARS, COSTS, cost_bars, ordered, with_bars, words_of
-from training.candidates import Candidates, build_candidates
-from training.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint
-from training.conditions import CHANNELS, GAINS, PLAIN
-from training.costs import measure_costs
-from training.dataset import DatasetError, Entry, manifest_sha256, read_dataset
-from training.examples import Params
-from training.intervals import figures_with_intervals
-from training.model_card import model_card
-from training.network import CoughCNN
-from training.probes import leak_probes
+from training.data.dataset import DatasetError, Entry, manifest_sha256, read_dataset
+from training.data.examples import Params
+from training.data.sources import mixed_sources
+from training.evaluation.candidates import Candidates, build_candidates
+from training.evaluation.conditions import CHANNELS, GAINS, PLAIN
+from training.evaluation.costs import measure_costs
+from training.evaluation.intervals import figures_with_intervals
+from training.evaluation.leak_probes import leak_probes
+from training.evaluation.quality_curves import cut_offs, quality_curves, undamaged
+from training.evaluation.scored_recordings import Recordings, by_fold, recordings_of
+from training.evaluation.scores import read_scores, score_candidates
+from training.evaluation.targets import BARS, COSTS, cost_bars, ordered, with_bars, words_of
+from training.evaluation.twin_metrics import twin_figures
+from training.model.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint
+from training.model.network import CoughCNN
 from training.progress import bar
-from training.quality_curves import cut_offs, quality_curves, undamaged
-from training.recordings import Recordings, by_fold, recordings_of
-from training.report import draw_report
-from training.scores import read_scores, score_candidates
-from training.sources import mixed_sources
-from training.twin_figures import twin_figures
+from training.reporting.model_card import model_card
+from training.reporting.plots import draw_report
 
 MODELS = ROOT / "models"
 

@@ -24,16 +24,16 @@ from runtime.config import ROOT, load_config, preprocess_parameters
 from runtime.contract import LABELS
 from runtime.errors import ConfigError
 from runtime.version import SOFTWARE_VERSION
-from training.checkpoint import save_checkpoint
-from training.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
-from training.decide import CoughDecision, best_threshold, decide_cough, recording_medians
-from training.example_cache import CACHE, cached_examples, open_examples
-from training.examples import N_VARIANTS, Examples
-from training.fit import FitParams
-from training.fit_many import Job, fit_many
-from training.predict import predict_logits
+from training.data.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
+from training.data.example_cache import CACHE, cached_examples, open_examples
+from training.data.examples import N_VARIANTS, Examples
+from training.model.calibration import CoughDecision, best_threshold, decide_cough, recording_medians
+from training.model.checkpoint import save_checkpoint
+from training.model.fit import FitParams
+from training.model.fit_many import Job, fit_many
+from training.model.predict import predict_logits
+from training.model.recipe import recipe_sha256
 from training.progress import bar
-from training.recipe import recipe_sha256
 
 N_FOLDS = 4
 
@@ -172,7 +172,8 @@ def _check_enough(entries: list[Entry]) -> None:
         subjects = {one.subject_id for one in entries if one.is_cough == is_cough}
         if len(subjects) < N_FOLDS:
             raise DatasetError(
-                f"the train split has {len(subjects)} subjects {name} coughs, but thresholds are chosen in {N_FOLDS} folds: "
+                f"the train split has {len(subjects)} subjects {name} coughs, but thresholds are chosen in "
+                f"{N_FOLDS} folds: "
                 f"add recordings of at least {N_FOLDS} subjects."
             )
 

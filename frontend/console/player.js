@@ -85,7 +85,7 @@ async function withWorker() {
   ]);
 }
 
-/** Our policy (frontend/routes_console.py) lets scripts come from named places only; this is the one. */
+/** Our policy (frontend/api/console_routes.py) lets scripts come from named places only; this is the one. */
 function trusted(address) {
   if (!window.trustedTypes) return address;
   const policy = window.trustedTypes.createPolicy("tosia", {

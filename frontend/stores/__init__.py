@@ -1,1 +1,11 @@
-"""Where audio and records lie: protocols.py says what every store offers, opening.py opens those that the settings name."""
+"""Where audio and records are kept.
+
+protocols          what every store must do
+opening            the stores that the settings name
+embedded_audio     audio in a folder
+embedded_records   records in SQLite
+azure_identity     the identity of this process
+azure_call         deadlines and errors of a request to Azure
+azure_audio        audio in Azure Blob Storage
+azure_records      records in Azure Cosmos DB
+"""

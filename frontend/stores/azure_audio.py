@@ -10,10 +10,10 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
 
-from frontend.deadline import Deadline
-from frontend.errors import BodyTooLarge, StoreUnavailable
-from frontend.records import now
-from frontend.settings import AzureSettings
+from frontend.configuration.settings import AzureSettings
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import BodyTooLarge, StoreUnavailable
+from frontend.domain.records import now
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
 from frontend.stores.azure_identity import TokenCredential
 from frontend.stores.protocols import Blob

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from frontend.deadline import Deadline
-from frontend.errors import StoreUnavailable
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import StoreUnavailable
 
 MAX_RETRY_AFTER_S = 60
 # Of one attempt; the deadline ends the call as a whole.
@@ -23,7 +23,9 @@ _log = logging.getLogger("tosia.stores")
 
 @asynccontextmanager
 async def azure_call(service: str, deadline: Deadline) -> AsyncIterator[None]:
-    """What the caller has not caught inside is StoreUnavailable; the SDK's words may hold addresses and stay in the cause."""
+    """What the caller has not caught inside is StoreUnavailable; the SDK's words may hold addresses and stay in the
+    cause.
+    """
     try:
         async with deadline.for_store():
             yield

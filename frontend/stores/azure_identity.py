@@ -9,5 +9,7 @@ __all__ = ["TokenCredential", "workload_credential"]
 
 
 def workload_credential() -> DefaultAzureCredential:
-    """In a cluster: the workload identity that the pod's service account stands for; elsewhere what the machine is signed in as."""
+    """In a cluster: the workload identity that the pod's service account stands for; elsewhere what the machine is
+    signed in as.
+    """
     return DefaultAzureCredential(exclude_interactive_browser_credential=True)

@@ -1,11 +1,11 @@
 """Records in Azure Cosmos DB: a container with the partition key `/id`, and time to live switched on.
 
-A call is an item whose id is the call's; a tombstone is an item whose id is `~` and the erased call's digest (no call's id begins
-so). The two lie in different
-partitions, so there is no transaction over both: who erases writes the tombstone and then removes the record, who creates
-writes the record and then looks for a tombstone. Whichever comes first, one of the two sees the other; who takes up a call that
-waits looks again, since its creator may have been stopped in between. That needs reads that see
-what was written: the account's consistency must be Bounded Staleness or Strong where more than one replica runs (docs/azure.md).
+A call is an item whose id is the call's; a tombstone is an item whose id is `~` and the erased call's digest (no call's
+id begins so). The two lie in different partitions, so there is no transaction over both: who erases writes the
+tombstone and then removes the record, who creates writes the record and then looks for a tombstone. Whichever comes
+first, one of the two sees the other; who takes up a call that waits looks again, since its creator may have been
+stopped in between. That needs reads that see what was written: the account's consistency must be Bounded Staleness or
+Strong where more than one replica runs (docs/azure.md).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from azure.core import MatchConditions
 from azure.cosmos import exceptions
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from frontend.deadline import Deadline
-from frontend.errors import CallErased
-from frontend.records import CallRecord, State, id_sha256, now, readable_record, record_from_dict
-from frontend.settings import AzureSettings
+from frontend.configuration.settings import AzureSettings
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased
+from frontend.domain.records import CallRecord, State, id_sha256, now, readable_record, record_from_dict
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
 from frontend.stores.azure_identity import TokenCredential
 from frontend.stores.protocols import ERASED, CallExists, Page, RecordTooLarge, StaleRecord, Versioned
@@ -111,7 +111,8 @@ class CosmosRecordStore:
         return Page(records, items[limit - 1]["sort_key"] if len(items) > limit else None)
 
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        query = f"SELECT TOP {limit} * FROM c WHERE c.kind = @kind AND c.due_at <= @moment ORDER BY c.due_at"  # noqa: S608 - a number
+        where = "WHERE c.kind = @kind AND c.due_at <= @moment"
+        query = f"SELECT TOP {limit} * FROM c {where} ORDER BY c.due_at"  # noqa: S608 - a number
         items = await self._query(query, {"@moment": moment}, deadline)
         found = [(record, str(item["_etag"])) for item in items if (record := readable_record(item)) is not None]
         async with azure_call(SERVICE, deadline):
@@ -133,7 +134,9 @@ class CosmosRecordStore:
         return True
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:
-        """Cosmos removes what its time to live says, and the container's lifecycle policy the audio (k8s/retention)."""
+        """Cosmos removes what its time to live says, and the container's lifecycle policy the audio
+        (k8s/manifests/azure).
+        """
         return []
 
     async def forget(self, call_id: str, deadline: Deadline) -> None:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from frontend.deadline import Deadline
-from frontend.errors import StoreUnavailable
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import StoreUnavailable
 from frontend.stores.protocols import Blob
 
 Answer = TypeVar("Answer")

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from frontend.deadline import Deadline
-from frontend.errors import CallErased, StoreUnavailable
-from frontend.records import CallRecord, State, from_now, id_sha256, now, readable_record, record_from_dict
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, StoreUnavailable
+from frontend.domain.records import CallRecord, State, from_now, id_sha256, now, readable_record, record_from_dict
 from frontend.stores.protocols import ERASED, CallExists, Page, StaleRecord, Versioned
 
 Answer = TypeVar("Answer")
@@ -91,7 +91,8 @@ class SqliteRecordStore:
             self._refuse_erased(record.call_id)
             try:
                 self._connection.execute(
-                    "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, 1, ?, ?)",
+                    "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, "
+                    "1, ?, ?)",
                     (
                         *(record.call_id, record.sort_key, record.state, record.status),
                         *(json.dumps(record.to_dict()), record.due_at),
@@ -113,7 +114,8 @@ class SqliteRecordStore:
         version = int(etag) + 1
         with self._connection:
             changed = self._connection.execute(
-                "UPDATE calls SET state = ?, status = ?, version = ?, document = ?, due_at = ? WHERE id = ? AND version = ?",
+                "UPDATE calls SET state = ?, status = ?, version = ?, document = ?, due_at = ? WHERE id = ? AND "
+                "version = ?",
                 (
                     *(record.state, record.status, version, json.dumps(record.to_dict()), record.due_at),
                     *(record.call_id, int(etag)),
@@ -129,8 +131,9 @@ class SqliteRecordStore:
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
+        where = " AND ".join(conditions)
         rows = self._connection.execute(
-            f"SELECT sort_key, document FROM calls WHERE {' AND '.join(conditions)} ORDER BY sort_key DESC LIMIT ?",  # noqa: S608
+            f"SELECT sort_key, document FROM calls WHERE {where} ORDER BY sort_key DESC LIMIT ?",  # noqa: S608
             (*values, limit + 1),
         ).fetchall()
         items = [one for _, document in rows[:limit] if (one := readable_record(json.loads(document))) is not None]

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from frontend.settings import Settings
+from frontend.configuration.settings import Settings
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from frontend.stores.protocols import AudioStore, RecordStore

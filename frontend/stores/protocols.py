@@ -1,8 +1,8 @@
 """What the front end needs of its stores, whichever they are.
 
-Every method takes the deadline of what it is done for (a listing: a time for each of its parts), and raises StoreUnavailable
-when the store can't be reached, can't write, or has not answered by then; what has returned is durable. After StoreUnavailable
-a write may have happened or not.
+Every method takes the deadline of what it is done for (a listing: a time for each of its parts), and raises
+StoreUnavailable when the store can't be reached, can't write, or has not answered by then; what has returned is
+durable. After StoreUnavailable a write may have happened or not.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from frontend.deadline import Deadline
-from frontend.records import CallRecord, State
+from frontend.domain.deadline import Deadline
+from frontend.domain.records import CallRecord, State
 
 ERASED = "This call was erased; a new one needs another call_id."  # with CallErased
 
@@ -127,7 +127,9 @@ class RecordStore(Protocol):
         ...
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
-        """Removes the record and leaves a tombstone for one retention period; False if there never was such a call. Safe to repeat.
+        """Removes the record and leaves a tombstone for one retention period; False if there never was such a call.
+
+        Safe to repeat.
 
         without_record: leave a tombstone also where there is no record, because there is audio.
         """

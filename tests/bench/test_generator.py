@@ -11,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench.generator import Generator
+from bench.load.generator import Generator
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler (cc) for bench/generator.c")
+pytestmark = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="there is no C compiler (cc) for bench/load/generator.c"
+)
 
 
 @contextmanager

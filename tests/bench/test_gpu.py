@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import gpu, gpu_onnx
+from bench.gpu import onnx as gpu_onnx
+from bench.gpu import report as gpu
 from laptop.service import CHECKOUT
 
 BARE = {"float32": {1: 1000.0, 64: 8000.0}, "float16": {1: 1100.0, 64: 16000.0}}
@@ -52,7 +53,7 @@ def test_without_a_gpu_one_plain_line_and_no_failure(tmp_path: Path) -> None:
         "-I",
         "-S",
         "-c",
-        f"import sys; sys.path.append({str(CHECKOUT)!r}); import bench.gpu as g; ",
+        f"import sys; sys.path.append({str(CHECKOUT)!r}); import bench.gpu.__main__ as g; ",
     ]
     command[-1] += "sys.exit(g.main(sys.argv[1:]))"
     environ = {"PATH": str(tmp_path)}  # no nvidia-smi there

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.peers.ours import our_diagnose
-from bench.peers.storing import Storing, make_stores
-from bench.peers.usual_code import (
+from bench.baselines.ours import our_diagnose
+from bench.baselines.storing import Storing, make_stores
+from bench.baselines.usual_code import (
     Coughs,
     find_coughs,
     spectrogram_image,
@@ -20,9 +20,9 @@ from bench.peers.usual_code import (
     stacked_levels,
     usual_onnx_diagnose,
 )
-from frontend.deadline import Deadline
-from frontend.errors import CallConflict, InvalidCallId
-from frontend.records import CallRecord, State
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallConflict, InvalidCallId
+from frontend.domain.records import CallRecord, State
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from preprocess.color import colorize, quantise

@@ -11,8 +11,8 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from bench import input_data, perf_binary
-from bench.perf_analyzer import (
+from bench.triton import input_data, perf_binary
+from bench.triton.perf_analyzer import (
     SPECTROGRAMS,
     Level,
     batching_rows,
@@ -124,6 +124,6 @@ def test_what_is_missing_ends_the_command_with_2(
     def absent() -> None:
         raise perf_binary.MissingToolError("not here")
 
-    monkeypatch.setattr("bench.perf_analyzer.perf_binary", absent)
+    monkeypatch.setattr("bench.triton.perf_analyzer.perf_binary", absent)
     assert main(["--url", "127.0.0.1:1"]) == 2
     assert capsys.readouterr().err == "bench: not here\n"

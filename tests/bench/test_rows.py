@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.bars import BARS, BY_WORST_ROUND
-from bench.machine import differs, machine
 from bench.page import page
-from bench.rows import Bar, Row, interleaved, median_row, ratios, worst_row
+from bench.report.machine import differs, machine
+from bench.report.rows import Bar, Row, interleaved, median_row, ratios, worst_row
+from bench.report.targets import BARS, BY_WORST_ROUND
 from runtime.config import ROOT
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from frontend.errors import HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED, NOT_FOUND
+from frontend.answers.http_errors import HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED, NOT_FOUND
 from laptop.service import CHECKOUT, Service
 from runtime.diagnosis import Reason, Status
 from tests.docs.blocks import blocks

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from frontend.records import State
+from frontend.domain.records import State
 from laptop.service import CHECKOUT, Service
 from runtime.contract import LABELS
 from runtime.diagnosis import Reason, Status

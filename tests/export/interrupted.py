@@ -17,10 +17,10 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-import export.swap
-from export.publish import container_of, fetch, path_of, publish
-from export.release import MANIFEST
-from export.repository import problems_of, read_release, select_release
+import export.releases.swap
+from export.releases.publish import container_of, fetch, path_of, publish
+from export.releases.release import MANIFEST
+from export.releases.repository import problems_of, read_release, select_release
 from tests.export.parts import write
 
 CHANGES = frozenset(
@@ -82,7 +82,7 @@ def _select_by_two_renames(trial: Path) -> None:
     def no_exchange(first: Path, second: Path) -> None:
         raise OSError(22, "Invalid argument", str(second))
 
-    export.swap._exchange = no_exchange
+    export.releases.swap._exchange = no_exchange
     _select(trial)
 
 
@@ -90,7 +90,7 @@ def _look_at_the_repository(trial: Path) -> dict[str, object]:
     """What Triton would find now, and after the next command has put an interrupted replacement back."""
     repository = trial / "model_repository"
     found: dict[str, object] = {"there": repository.exists()}
-    export.swap.recover(repository)
+    export.releases.swap.recover(repository)
     release = read_release(repository)
     return {**found, "serves": release.number, "problems": list(problems_of(release))}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.model_facts import ModelFacts
-from export.release import onnx_contents, write_release
-from export.repository import Release, read_release
+from export.releases.release import onnx_contents, write_release
+from export.releases.repository import Release, read_release
 from runtime.config import load_config, preprocess_parameters
 
 FACTS = ModelFacts(

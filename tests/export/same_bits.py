@@ -14,14 +14,14 @@ import torch
 
 from export.__main__ import CHECKPOINT
 from export.candidate import load_candidate, precise_scores, torch_scores
-from export.golden import golden_set, sample_spectrograms
-from export.to_half import HalfCoughCNN
-from export.to_onnx import to_onnx
-from export.to_padded import to_padded
+from export.formats.to_half import HalfCoughCNN
+from export.formats.to_onnx import to_onnx
+from export.formats.to_padded import to_padded
+from export.gate.golden_set import golden_set, sample_spectrograms
 from export.triton_config import config_text, cuda_config, onnx_config, provider_config
 from preprocess.decode import decode
 from runtime.config import ROOT, load_limits
-from training.conditions import CHANNELS, DAMAGES, GAINS
+from training.evaluation.conditions import CHANNELS, DAMAGES, GAINS
 
 SAMPLES = ROOT / "samples"
 

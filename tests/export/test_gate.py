@@ -16,18 +16,18 @@ import torch
 from export import __main__ as command
 from export.candidate import load_candidate, precise_scores, torch_scores
 from export.errors import GateError
-from export.gate import judge_classifier, judge_half, judge_onnx
-from export.golden import Spectrograms, golden_set, random_spectrograms, sample_spectrograms
+from export.formats.to_half import HalfCoughCNN
+from export.formats.to_onnx import to_onnx
+from export.gate.gate import judge_classifier, judge_half, judge_onnx
+from export.gate.golden_set import Spectrograms, golden_set, random_spectrograms, sample_spectrograms
+from export.gate.onnx_runtimes import RUNTIMES, score_with
 from export.model_facts import ModelFacts
-from export.onnx_runtimes import RUNTIMES, score_with
 from export.parity import compare, decisions, require_half_parity, require_parity
-from export.to_half import HalfCoughCNN
-from export.to_onnx import to_onnx
 from runtime.classify import Scores
 from runtime.config import ROOT
 from runtime.errors import ParametersDiffer
-from training.checkpoint import save_checkpoint
-from training.network import CoughCNN
+from training.model.checkpoint import save_checkpoint
+from training.model.network import CoughCNN
 
 pytestmark = pytest.mark.training
 

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from export.to_padded import to_padded
+from export.formats.to_padded import to_padded
 from export.triton_config import CUDA_CONFIG, MAX_BATCH_SIZE, PADDED_FILE
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, newest_version

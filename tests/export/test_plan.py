@@ -17,9 +17,9 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from export.plan import main
-from export.publish import container_of, fetch, publish
-from export.release import HALF_FILE
-from export.repository import read_release
+from export.releases.publish import container_of, fetch, publish
+from export.releases.release import HALF_FILE
+from export.releases.repository import read_release
 from local_triton import TritonServer
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import newest_version, read_contract

@@ -14,8 +14,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from export.errors import PublishError, ReleaseError
 from export.manage import main
-from export.publish import container_of, fetch, path_of, publish
-from export.release import MANIFEST
+from export.releases.publish import container_of, fetch, path_of, publish
+from export.releases.release import MANIFEST
 from local_triton.ports import free_ports
 from runtime.config import ROOT
 from tests.export.parts import write
@@ -188,7 +188,7 @@ def test_a_container_that_cannot_be_used_gets_one_sentence_without_secrets(
     words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.publish.RETRIES", 0)
+    monkeypatch.setattr("export.releases.publish.RETRIES", 0)
     special = {
         "wrong key": azurite.connection(key="d3Jvbmcga2V5"),
         "closed port": azurite.connection().replace(str(azurite.port), str(free_ports(1)[0])),

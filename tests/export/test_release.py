@@ -10,11 +10,11 @@ import pytest
 
 from export import __main__ as command
 from export.candidate import load_candidate
-from export.release import HALF_FILE, MANIFEST, published_metrics
-from export.repository import problems_of, read_release
-from export.to_half import HalfCoughCNN
-from export.to_onnx import to_onnx
-from export.to_padded import to_padded
+from export.formats.to_half import HalfCoughCNN
+from export.formats.to_onnx import to_onnx
+from export.formats.to_padded import to_padded
+from export.releases.release import HALF_FILE, MANIFEST, published_metrics
+from export.releases.repository import problems_of, read_release
 from export.triton_config import PADDED_FILE, config_text, cuda_config, onnx_config, provider_config
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import read_contract

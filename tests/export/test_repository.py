@@ -12,8 +12,8 @@ import pytest
 
 from export.errors import ReleaseError
 from export.manage import main
-from export.release import MANIFEST, onnx_contents, plan_contents, write_release
-from export.repository import next_number, problems_of, read_release, select_release
+from export.releases.release import MANIFEST, onnx_contents, plan_contents, write_release
+from export.releases.repository import next_number, problems_of, read_release, select_release
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import read_contract
 from tests.export.parts import FACTS, write

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from export.candidate import torch_scores
-from export.golden import random_spectrograms
-from export.to_onnx import to_onnx
+from export.formats.to_onnx import to_onnx
+from export.gate.golden_set import random_spectrograms
 from preprocess.color import color_table
 from runtime.config import load_config
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
-from training.network import CoughCNN
+from training.model.network import CoughCNN
 
 pytestmark = pytest.mark.training
 

@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from export.check_config import check_config
 from export.errors import GateError
-from export.release import MANIFEST
+from export.gate.check_config import check_config
+from export.releases.release import MANIFEST
 from export.triton_config import (
     MAX_BATCH_SIZE,
     OPTIMAL_BATCH_SIZE,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from frontend.settings import ApiKey, AzureSettings, Settings
+from frontend.configuration.settings import ApiKey, AzureSettings, Settings
 from tests.services.azure import Account
 
 KEYS = (ApiKey("tests", SecretStr("a-key-for-tests")),)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
-from frontend.admission import Admission, AdmissionGate
-from frontend.errors import Overloaded
-from frontend.metrics import Metrics
+from frontend.domain.errors import Overloaded
+from frontend.inference.admission import Admission
+from frontend.middleware.admission_gate import AdmissionGate
+from frontend.observability.metrics import Metrics
 from runtime.config import Limits, load_limits
 
 LIMITS = replace(load_limits()[1], max_in_flight=4, max_in_flight_bytes=100, max_body_bytes=60, max_wait_s=1.0)
@@ -164,7 +166,7 @@ def ask(app: Any, admission: Admission, headers: list[Any], path: str = "/v1/dia
         raise AssertionError("the body was read")
 
     owner = Starlette()
-    owner.state.admission = admission
+    owner.state.services = SimpleNamespace(admission=admission)
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": owner}
     scope["state"] = {"request_id": "r"}
     asyncio.run(AdmissionGate(app, max_body_bytes=LIMITS.max_body_bytes)(scope, receive, send))

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from frontend.attempts import MAX_ATTEMPTS, WRITE_S, Attempts
-from frontend.calls import Calls
-from frontend.deadline import Deadline
-from frontend.errors import CallErased, NotReady, StoreUnavailable
-from frontend.metrics import Metrics
-from frontend.records import CallRecord, Failure, State, StoredAudio, from_now, now
+from frontend.calls.attempts import MAX_ATTEMPTS, WRITE_S, Attempts
+from frontend.calls.call_service import Calls
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
+from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, now
+from frontend.inference.workers import WorkersClosed, WorkTimeout
+from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
-from frontend.workers import WorkersClosed, WorkTimeout
 from runtime.config import load_limits
 from runtime.errors import InferenceError, UndecodableAudio
 from tests.frontend.settings import embedded_settings

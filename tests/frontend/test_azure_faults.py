@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from frontend.deadline import Deadline
-from frontend.errors import BodyTooLarge, CallErased, StoreUnavailable
-from frontend.records import State
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import BodyTooLarge, CallErased, StoreUnavailable
+from frontend.domain.records import State
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import CallExists, RecordTooLarge, StaleRecord
 from tests.frontend.settings import azure_settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.byte_range import parse_range
-from frontend.errors import RangeNotSatisfiable
+from frontend.api.responses import parse_range
+from frontend.domain.errors import RangeNotSatisfiable
 
 
 @pytest.mark.parametrize(

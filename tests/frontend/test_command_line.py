@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from frontend.__main__ import parse_arguments
-from frontend.check import check
-from frontend.commands import run
-from frontend.settings import SettingsError
-from frontend.variables import VARIABLES, described
+from frontend.cli.check import check
+from frontend.cli.commands import run
+from frontend.configuration.settings import SettingsError
+from frontend.configuration.variables import VARIABLES, described
 from runtime.config import ROOT
 
 EMBEDDED = {"API_KEY": "old:first-secret,new:second-secret", "TOSIA_STORES": "embedded", "TRITON_URL": "127.0.0.1:1"}

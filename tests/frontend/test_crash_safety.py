@@ -11,8 +11,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from frontend.deadline import Deadline
-from frontend.records import record_from_dict
+from frontend.domain.deadline import Deadline
+from frontend.domain.records import record_from_dict
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from runtime.config import ROOT
@@ -21,9 +21,9 @@ WRITER = """
 import asyncio, hashlib, os, resource, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
-from frontend.deadline import Deadline
-from frontend.errors import StoreUnavailable
-from frontend.records import CallRecord, State, StoredAudio, new_call_id, now
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import StoreUnavailable
+from frontend.domain.records import CallRecord, State, StoredAudio, new_call_id, now
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 

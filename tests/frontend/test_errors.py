@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import preprocess.errors
-from frontend import errors
-from frontend.errors import REFUSED
+from frontend.answers.http_errors import HTTP_ERRORS
+from frontend.domain.errors import AUDIO_ERRORS_BY_CODE, REFUSED, FrontendError, ServiceError
 
 
 def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -18,18 +18,18 @@ def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_every_leaf_is_in_the_table_and_nothing_else() -> None:
-    expected = {*leaves(errors.FrontendError), *leaves(preprocess.errors.AudioError)}
-    assert set(errors.HTTP_ERRORS) == expected
+    expected = {*leaves(FrontendError), *leaves(preprocess.errors.AudioError)}
+    assert set(HTTP_ERRORS) == expected
 
 
 def test_codes_and_titles_are_told_apart() -> None:
-    answers = list(errors.HTTP_ERRORS.values())
+    answers = list(HTTP_ERRORS.values())
     assert len({one.code for one in answers}) == len(answers)
     assert len({one.title for one in answers}) == len(answers)
 
 
-def test_the_table_of_the_design() -> None:
-    assert {(one.status, one.code) for one in errors.HTTP_ERRORS.values()} == {
+def test_statuses_and_codes_stay_as_callers_know_them() -> None:
+    assert {(one.status, one.code) for one in HTTP_ERRORS.values()} == {
         (401, "unauthorized"), (404, "call_not_found"), (410, "call_erased"), (409, "call_conflict"), (409, "not_diagnosed"),
         (408, "body_timeout"), (413, "body_too_large"), (415, "unsupported_media"), (416, "range_not_satisfiable"),
         (422, "missing_audio"), (422, "empty_audio"), (422, "undecodable_audio"), (422, "audio_too_long"),
@@ -39,10 +39,10 @@ def test_the_table_of_the_design() -> None:
 
 
 def test_what_is_wrong_with_a_recording_can_be_said_again() -> None:
-    assert set(errors.AUDIO_ERRORS_BY_CODE.values()) == set(leaves(preprocess.errors.AudioError))
-    assert REFUSED.keys() == errors.AUDIO_ERRORS_BY_CODE.keys()
+    assert set(AUDIO_ERRORS_BY_CODE.values()) == set(leaves(preprocess.errors.AudioError))
+    assert REFUSED.keys() == AUDIO_ERRORS_BY_CODE.keys()
 
 
 def test_only_what_passes_asks_to_come_back() -> None:
-    for kind, answer in errors.HTTP_ERRORS.items():
-        assert issubclass(kind, errors.ServiceError) == (answer.status == 503)
+    for kind, answer in HTTP_ERRORS.items():
+        assert issubclass(kind, ServiceError) == (answer.status == 503)

@@ -9,24 +9,21 @@ from string import Formatter
 
 import pytest
 
-from frontend import guidance
-from frontend.accept_language import Language, preferred
-from frontend.errors import (
-    HTTP_ERRORS,
-    INTERNAL_ERROR,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
+from frontend.answers import guidance
+from frontend.answers.http_errors import HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED, NOT_FOUND
+from frontend.answers.problem_document import NOT_VALID, SEE_DOCS
+from frontend.domain.errors import (
     REFUSED,
     InvalidRequest,
     NotReady,
     RangeNotSatisfiable,
     StoreUnavailable,
 )
-from frontend.problems import NOT_VALID, SEE_DOCS
-from frontend.records import CallRecord, Failure, State, StoredAudio
-from frontend.spanish import SPANISH
+from frontend.domain.records import CallRecord, Failure, State, StoredAudio
+from frontend.i18n.language import Language, preferred
+from frontend.i18n.spanish import SPANISH
+from frontend.i18n.translate import say_error
 from frontend.stores.protocols import ERASED
-from frontend.wording import say_error
 from preprocess.errors import AudioTooLong, TooManyChannels
 from runtime.config import ROOT
 from runtime.diagnosis import Reason, Status

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from frontend.logs import REQUEST_ID, JsonLines
+from frontend.observability.json_logs import REQUEST_ID, JsonLines
 from runtime.trace_context import CURRENT, begin
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import time
 
-from frontend.loop_lag import EVERY_S, watch_lag
-from frontend.metrics import Metrics
+from frontend.observability.loop_lag import EVERY_S, watch_lag
+from frontend.observability.metrics import Metrics
 
 HELD_S = 0.3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from frontend.metrics import Metrics
+from frontend.observability.metrics import Metrics
 from runtime.config import ROOT
 
 

@@ -18,10 +18,10 @@ import soundfile
 import yaml
 from PIL import Image
 
-from frontend import examples
-from frontend.errors import CODES, HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED
-from frontend.openapi import FILE
-from frontend.spanish import SPANISH
+from frontend.answers.http_errors import CODES, HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED
+from frontend.cli.write_openapi import FILE
+from frontend.i18n.spanish import SPANISH
+from frontend.openapi import examples
 from laptop.service import CHECKOUT
 from runtime.diagnosis import Status, diagnosis_from_dict
 
@@ -54,7 +54,11 @@ def answers(operation: dict[str, Any]) -> Iterator[tuple[int, str, dict[str, Any
 
 def test_the_verb_writes_what_is_committed() -> None:
     """With nothing in the environment: no settings, no keys, no addresses."""
-    command = [sys.executable, "-c", "import sys; from frontend.openapi import text; sys.stdout.write(text())"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from frontend.cli.write_openapi import text; sys.stdout.write(text())",
+    ]
     run = subprocess.run(command, cwd=CHECKOUT, env={}, capture_output=True, text=True, check=True, encoding="utf-8")
     assert run.stdout == FILE.read_text(encoding="utf-8"), "run `make openapi`"
 

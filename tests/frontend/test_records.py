@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from frontend.errors import InvalidCallId
-from frontend.records import (
+from frontend.domain.errors import InvalidCallId
+from frontend.domain.records import (
     CallRecord,
     Failure,
     State,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from frontend.authenticate import Authenticator
-from frontend.errors import Unauthorized
-from frontend.settings import ApiKey, Settings, SettingsError, read_settings
-from frontend.variables import VARIABLES
+from frontend.api.authenticate import Authenticator
+from frontend.configuration.settings import ApiKey, Settings, SettingsError, read_settings
+from frontend.configuration.variables import VARIABLES
+from frontend.domain.errors import Unauthorized
 from runtime.config import ROOT
 
 GOOD = {"API_KEY": "secret", "TOSIA_STORES": "embedded", "TRITON_URL": "localhost:8001"}

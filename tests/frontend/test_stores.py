@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from frontend.deadline import Deadline
-from frontend.errors import CallErased, StoreUnavailable
-from frontend.records import CallRecord, State, StoredAudio, from_now, now
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, StoreUnavailable
+from frontend.domain.records import CallRecord, State, StoredAudio, from_now, now
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from frontend.stores.opening import Stores, open_stores

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from frontend.deadline import Deadline
-from frontend.errors import CallErased
-from frontend.records import CallRecord, StoredAudio, from_now, now
+from frontend.calls.retention_sweeper import ORPHAN_AGE_S, SUSPICIOUS_COUNT, Sweeper, Swept
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased
+from frontend.domain.records import CallRecord, StoredAudio, from_now, now
 from frontend.stores.opening import open_stores
-from frontend.sweeper import ORPHAN_AGE_S, SUSPICIOUS_COUNT, Sweeper, Swept
 from tests.frontend import test_stores
 from tests.frontend.settings import embedded_settings
 from tests.frontend.test_stores import Check, Pair, run

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from frontend.deadline import Deadline
-from frontend.metrics import Metrics
-from frontend.workers import Workers
+from frontend.domain.deadline import Deadline
+from frontend.inference.workers import Workers
+from frontend.observability.metrics import Metrics
 from runtime.config import ROOT, load_config, load_limits
 
 NOTE = (ROOT / "samples" / "preprocessing" / "benchmark_1" / "raw.ogg").read_bytes()

@@ -43,7 +43,7 @@ CODE = ("config.yml", "export", "frontend", "model_repository", "preprocess", "r
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the image is built from: this checkout, some of it for its owner alone."""
     folder = tmp_path_factory.mktemp("context")
-    copy_checkout(folder, ("Dockerfile.frontend", ".dockerignore", "requirements", "samples", *CODE))
+    copy_checkout(folder, ("Dockerfile.frontend", ".dockerignore", "requirements", "scripts", "samples", *CODE))
     (folder / "config.yml").chmod(0o600)
     (folder / "frontend").chmod(0o700)
     return folder
@@ -154,7 +154,16 @@ def test_what_is_ours_and_nothing_beside_it(added: Tree, root: Path, context: Pa
 
 def test_secrets_data_and_environments_do_not_enter_a_build(build: Build, tmp_path: Path) -> None:
     """Strangers lie where they may lie; of the checkout's own, too, only what the Dockerfile copies enters."""
-    names = (".dockerignore", "Dockerfile.frontend", "requirements", "config.yml", "frontend", "samples", "tests/image")
+    names = (
+        ".dockerignore",
+        "Dockerfile.frontend",
+        "requirements",
+        "scripts",
+        "config.yml",
+        "frontend",
+        "samples",
+        "tests/image",
+    )
     copy_checkout(tmp_path, names)
     strangers = [".env", ".git/config", ".venv/bin/python", "var/api_key", "id_rsa", "data/cough/call.wav"]
     strangers += ["releases/1/model.onnx", "models/cough_cnn.pt", "samples/preprocessing/.call.wav"]
@@ -166,7 +175,7 @@ def test_secrets_data_and_environments_do_not_enter_a_build(build: Build, tmp_pa
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x")
-    allowed = {"config.yml"} | {f"requirements/{name}" for name in ("bytecode.py", "serving.txt", "slim.py")}
+    allowed = {"config.yml", "requirements/serving.txt", "scripts/bytecode.py", "scripts/slim.py"}
     for folder, pattern in (("frontend", "**/*.py"), ("frontend/console", "*"), ("samples/preprocessing", "*/*")):
         allowed |= {str(one.relative_to(CHECKOUT)) for one in (CHECKOUT / folder).glob(pattern)}
     assert build.entering(tmp_path) == {name for name in allowed if (CHECKOUT / name).stat().st_size}
@@ -204,7 +213,7 @@ def test_the_commands_that_jobs_and_operators_give(root: Path, config: dict[str,
 
 
 def test_the_steps_of_a_plan_run_in_it(root: Path, config: dict[str, Any]) -> None:
-    """As k8s/tensorrt-plan runs them, another user included; the plan itself is not a real one."""
+    """As k8s/manifests/tensorrt-plan runs them, another user included; the plan itself is not a real one."""
     trial = "printf plan > /tmp/plan; printf 'a GPU' > /tmp/gpu; "
     trial += "python -m export.plan trial /app/model_repository /tmp/plan /tmp/gpu /tmp/trial && cat /tmp/trial/manifest.json"
     code, printed = run(root, config, ["sh", "-c", trial], user="1000:1000")

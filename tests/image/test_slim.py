@@ -18,7 +18,7 @@ from laptop.service import CHECKOUT
 @pytest.fixture(scope="module")
 def slim() -> ModuleType:
     """A script, not a module of a package."""
-    specification = importlib.util.spec_from_file_location("slim", CHECKOUT / "requirements" / "slim.py")
+    specification = importlib.util.spec_from_file_location("slim", CHECKOUT / "scripts" / "slim.py")
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

@@ -1,4 +1,4 @@
-"""What schemathesis draws for the formats of docs/openapi.json that are ours; schemathesis.toml names this module."""
+"""What schemathesis draws for the formats of docs/openapi.json that are ours; tests/schemathesis.toml names this module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import schemathesis
 from hypothesis import strategies as st
 
-from frontend.page_token import page_token
+from frontend.answers.page_token import page_token
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples" / "preprocessing"
 

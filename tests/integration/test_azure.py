@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from frontend.check import check
-from frontend.records import id_sha256
+from frontend.cli.check import check
+from frontend.domain.records import id_sha256
 from laptop.service import CHECKOUT, Service
 from tests.integration.problems import assert_problem, post, tone, wav
 from tests.integration.processes import KEY, FrontEnd, front_end, wait_for

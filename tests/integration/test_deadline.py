@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from frontend.deadline import Deadline
-from frontend.diagnoser import Diagnoser
-from frontend.metrics import Metrics
-from frontend.serving_model import ServingModel
-from frontend.workers import Workers
+from frontend.domain.deadline import Deadline
+from frontend.inference.diagnoser import Diagnoser
+from frontend.inference.serving_model import ServingModel
+from frontend.inference.workers import Workers
+from frontend.observability.metrics import Metrics
 from laptop.service import Service
 from runtime.classify import Scores
 from runtime.config import load_config, load_limits

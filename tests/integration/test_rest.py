@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from frontend.schemas import CallAnswer, PageAnswer
+from frontend.openapi.schemas import CallAnswer, PageAnswer
 from laptop.service import CHECKOUT, Service
 from tests.integration.problems import assert_problem, post, tone, wav
 

@@ -1,6 +1,6 @@
 """Requests drawn from the OpenAPI document, on the real service: every check of schemathesis, with the key and without it.
 
-schemathesis.toml holds the exceptions with their reasons, `drawn.py` where uploads come from. For longer, and with others:
+tests/schemathesis.toml holds the exceptions with their reasons, `drawn.py` where uploads come from. For longer, and with others:
 
     SCHEMATHESIS_EXAMPLES=200 SCHEMATHESIS_SEED=1 .venv/bin/python -m pytest --timeout 3600 tests/integration/test_schemathesis.py
 """

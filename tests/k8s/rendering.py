@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from k8s.validate.objects import Bundle, folders, render
+from k8s.tools.validate.objects import Bundle, folders, render
 from laptop.service import CHECKOUT
 
-K8S = CHECKOUT / "k8s"
+MANIFESTS = CHECKOUT / "k8s" / "manifests"
 CRDS = CHECKOUT.parent / "shared" / "crds"
 TOOL = CHECKOUT / ".venv-kubectl" / "bin" / "kubectl"
-FOLDERS = folders(K8S)
+FOLDERS = folders(MANIFESTS)
 
 
 def kubectl() -> str:
@@ -40,7 +40,7 @@ def promtool() -> str:
 
 @functools.cache
 def bundle(name: str) -> Bundle:
-    return render(kubectl(), K8S, name)
+    return render(kubectl(), MANIFESTS, name)
 
 
 def bundles() -> list[Bundle]:

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from export.publish import path_of
-from export.repository import read_release
-from frontend.settings import SettingsError, read_settings
-from frontend.variables import VARIABLES
-from k8s.deploy.environment import EnvironmentProblem, read_values
-from k8s.deploy.release import release_path
+from export.releases.publish import path_of
+from export.releases.repository import read_release
+from frontend.configuration.settings import SettingsError, read_settings
+from frontend.configuration.variables import VARIABLES
+from k8s.tools.deploy.environment import EnvironmentProblem, read_values
+from k8s.tools.deploy.release import release_path
 from laptop.service import CHECKOUT
 from tests.k8s.rendering import kubectl
 
@@ -478,6 +478,6 @@ def test_whoever_deploys_needs_no_environment_of_ours() -> None:
         "-I",
         "-S",
         "-c",
-        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import k8s.deploy.__main__",
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import k8s.tools.deploy.__main__",
     ]
     subprocess.run(command, check=True, capture_output=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from k8s.validate.__main__ import findings, main
-from k8s.validate.objects import Bundle
+from k8s.tools.validate.__main__ import findings, main
+from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
-from tests.k8s.rendering import FOLDERS, K8S, bundles, definitions, kubectl, promtool
+from tests.k8s.rendering import FOLDERS, MANIFESTS, bundles, definitions, kubectl, promtool
 
 
 def judged(changed: list[Bundle]) -> list[str]:
@@ -22,7 +22,7 @@ def judged(changed: list[Bundle]) -> list[str]:
 
 
 def test_every_overlay_is_rendered_and_nothing_is_found() -> None:
-    assert {f"overlays/{one.name}" for one in (K8S / "overlays").iterdir()} <= set(FOLDERS)
+    assert {f"overlays/{one.name}" for one in (MANIFESTS / "overlays").iterdir()} <= set(FOLDERS)
     assert {"overlays/azure", "overlays/cpu", "gpu-nodepool", "perf-analyzer", "tensorrt-plan"} <= set(FOLDERS)
     assert judged(bundles()) == []
 
@@ -338,7 +338,7 @@ def test_pods_that_no_policy_closes_are_found() -> None:
         ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
         ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
         (
-            "retention/blob-lifecycle.json",
+            "azure/blob-lifecycle.json",
             '"baseBlob": {"delete": {"days',
             '"baseBlob": {"delete": {"hours',
             "baseBlob",
@@ -356,7 +356,7 @@ def test_a_mistake_in_a_file_fails_the_verb(
 ) -> None:
     """`make manifests` as CI would run it, on a copy."""
     root = tmp_path / "k8s"
-    shutil.copytree(K8S, root, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(MANIFESTS, root, ignore=shutil.ignore_patterns("__pycache__"))
     text = (root / file).read_text()
     assert text.count(old) == 1
     (root / file).write_text(text.replace(old, new))
@@ -385,7 +385,7 @@ def test_without_definitions_it_says_so_and_ci_does_not_pass(
 
 def test_the_verb_itself_says_what_it_has_judged() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "k8s.validate", "--kubectl", kubectl(), "--crds", str(definitions())],
+        [sys.executable, "-m", "k8s.tools.validate", "--kubectl", kubectl(), "--crds", str(definitions())],
         cwd=CHECKOUT,
         env={"PATH": "", "CI": "true"},
         capture_output=True,

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
-from export.release import HALF_FILE
+from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
+from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
-from frontend.commands import GRACE_S
-from k8s.deploy.__main__ import ROLLOUT_S
-from k8s.validate.safety import REQUEST_GRACE_S
+from frontend.cli.serve import GRACE_S
+from k8s.tools.deploy.__main__ import ROLLOUT_S
+from k8s.tools.validate.safety import REQUEST_GRACE_S
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
-from tests.k8s.rendering import K8S, bundle, one
+from tests.k8s.rendering import MANIFESTS, bundle, one
 
 TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
 
@@ -261,7 +261,7 @@ def test_the_benchmark_prints_a_line_for_each_number_of_clients(tmp_path: Path) 
 
 def test_the_lifecycle_policy_forgets_calls_when_the_front_end_does() -> None:
     """And nothing else in the container: releases lie beside them."""
-    policy = json.loads((K8S / "retention" / "blob-lifecycle.json").read_text())
+    policy = json.loads((MANIFESTS / "azure" / "blob-lifecycle.json").read_text())
     (rule,) = policy["rules"]
     assert rule["enabled"]
     assert rule["definition"]["filters"] == {"blobTypes": ["blockBlob"], "prefixMatch": ["CONTAINER/calls/"]}

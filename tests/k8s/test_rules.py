@@ -10,15 +10,15 @@ from typing import Any
 
 import yaml
 
-from k8s.dashboard import FILE, dashboard
+from k8s.tools.dashboard import FILE, dashboard
 from laptop.service import CHECKOUT
-from tests.k8s.rendering import K8S, one, promtool
+from tests.k8s.rendering import MANIFESTS, one, promtool
 
-CASES = K8S / "monitoring" / "rules.test.yaml"
+CASES = MANIFESTS / "monitoring" / "rules.test.yaml"
 
 
 def groups() -> list[dict[str, Any]]:
-    return yaml.safe_load((K8S / "monitoring" / "rules.yaml").read_text())["spec"]["groups"]  # type: ignore[no-any-return]
+    return yaml.safe_load((MANIFESTS / "monitoring" / "rules.yaml").read_text())["spec"]["groups"]  # type: ignore[no-any-return]
 
 
 def alerts() -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from k8s.validate.agreement import TRITON_FLAGS, TRITON_METRICS
+from k8s.tools.validate.agreement import TRITON_FLAGS, TRITON_METRICS
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from runtime.contract import read_contract

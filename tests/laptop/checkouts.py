@@ -20,7 +20,7 @@ def copy_checkout(folder: Path, *left_out: str) -> Path:
             copy = folder / path.relative_to(CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
-    for name in ("config.yml", "model_repository", "samples", "requirements", ".venv-triton"):
+    for name in ("config.yml", "model_repository", "samples", "requirements", "scripts", ".venv-triton"):
         if name not in left_out:
             (folder / name).symlink_to(CHECKOUT / name)
     return folder

@@ -26,7 +26,7 @@ def digest(array: np.ndarray) -> str:
 
 
 def stages(data: bytes) -> dict[str, Any]:
-    """Of one recording, stage by stage; `exact` is what decode.py says of its decoder."""
+    """Of one recording, stage by stage; `exact` is what `preprocess/decode.py` says of its decoder."""
     params, (_, limits) = load_config(), load_limits()
     recording = decode(data, limits.decode)
     prepared = prepare(data, *params, limits.decode)

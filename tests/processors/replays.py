@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runtime.config import load_config
 from runtime.onnx_classifier import default_classifier
-from runtime.replay import read_record, replay
+from runtime.replaying.replay import read_record, replay
 from runtime.work_unit import WorkUnit
 
 

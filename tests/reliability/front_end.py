@@ -12,7 +12,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    from frontend.preloading import start_preloading
+    from frontend.inference.fork_server import start_preloading
 
     start_preloading()
 
@@ -23,8 +23,8 @@ from fastapi import FastAPI
 
 from frontend.__main__ import main
 from frontend.app import create_app
-from frontend.records import CallRecord, State
-from frontend.settings import Settings
+from frontend.configuration.settings import Settings
+from frontend.domain.records import CallRecord, State
 from frontend.stores.azure_records import CosmosRecordStore
 from frontend.stores.opening import Stores, open_stores
 from runtime.config import load_limits

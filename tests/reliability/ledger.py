@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from frontend.sweeper import Sweeper
+from frontend.calls.retention_sweeper import Sweeper
 from tests.integration.problems import post
 from tests.integration.processes import FrontEnd, wait_for
 from tests.reliability.backends import Backend

@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from frontend.deadline import Deadline
-from frontend.records import CallRecord, State, StoredAudio, from_now, now
+from frontend.domain.deadline import Deadline
+from frontend.domain.records import CallRecord, State, StoredAudio, from_now, now
 from local_triton import TritonServer
 from tests.frontend.test_crash_safety import assert_whole, kill_after, start_writer
 from tests.integration.processes import FrontEnd, descendants, front_end, wait_for

@@ -20,11 +20,11 @@ from PIL import Image
 
 from runtime import WorkUnit, execute, load_config
 from runtime.__main__ import main
+from runtime.cli.diagnose_files import figure_path
+from runtime.cli.file_outcome import Failure, Outcome, failure, outcome_from_json
+from runtime.cli.outcomes_file import OutcomesFile
 from runtime.config import ROOT
-from runtime.diagnose_files import figure_path
 from runtime.errors import AudioError, InferenceError
-from runtime.outcome import Failure, Outcome, failure, outcome_from_json
-from runtime.outcomes_file import OutcomesFile
 
 SAMPLES = ROOT / "samples" / "preprocessing"
 AUDIO = SAMPLES / "benchmark_1" / "raw.ogg"
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_a_file_stops_no_other(tmp_path: Path, capsys: pytest
 
 
 def test_the_codes_of_recordings_are_those_of_the_rest_api() -> None:
-    from frontend.errors import AUDIO_ERRORS_BY_CODE  # what the layers below may not know
+    from frontend.domain.errors import AUDIO_ERRORS_BY_CODE  # what the layers below may not know
 
     for code, kind in AUDIO_ERRORS_BY_CODE.items():
         error = kind("A sentence.")

@@ -16,9 +16,9 @@ from preprocess.errors import UnsupportedMedia
 from runtime.conclude import conclude
 from runtime.config import ROOT
 from runtime.diagnosis import DiagnosedSegment, Reason
-from runtime.figure import _mel_row, draw_figure, draw_segment
-from runtime.figure_waveform import _outline, draw_labels, place_labels
-from runtime.figure_words import ENGLISH, SPANISH, WORDS, FigureWords
+from runtime.figures.drawing import _mel_row, draw_figure, draw_segment
+from runtime.figures.labels import ENGLISH, SPANISH, WORDS, FigureWords
+from runtime.figures.waveform import _outline, draw_labels, place_labels
 from runtime.prepare import prepare
 from tests.preprocess.recordings import by_libsndfile
 from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, PARAMS, QUALITY_LIMITS, contract, scores

@@ -8,7 +8,7 @@ import soundfile
 
 from preprocess.errors import UnsupportedMedia
 from runtime.config import ROOT
-from runtime.listen import channel_wav, diagnosed_channel
+from runtime.figures.playback import channel_wav, diagnosed_channel
 from tests.preprocess.recordings import by_libsndfile
 from tests.runtime.parts import LIMITS
 from tests.runtime.test_figure import diagnosed

@@ -18,12 +18,21 @@ from runtime.__main__ import main
 from runtime.conclude import conclude
 from runtime.config import ROOT
 from runtime.errors import RecordUnreadable
-from runtime.listen import at_model_rate, candidate_powers
+from runtime.figures.playback import at_model_rate, candidate_powers
 from runtime.onnx_classifier import default_classifier
 from runtime.prepare import prepare
 from runtime.processor import processor_class
-from runtime.replay import LEVEL_TOLERANCE, SCORE_TOLERANCE, Comparison, Replay, Verdict, compare, read_record, replay
-from runtime.rules import changed_since
+from runtime.replaying.replay import (
+    LEVEL_TOLERANCE,
+    SCORE_TOLERANCE,
+    Comparison,
+    Replay,
+    Verdict,
+    compare,
+    read_record,
+    replay,
+)
+from runtime.replaying.rule_changes import changed_since
 from tests.preprocess.recordings import by_ffmpeg
 from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, QUALITY_LIMITS
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from training.fit import FitParams
+from training.model.fit import FitParams
 
 SMALL = FitParams(steps=12, batch_size=16)

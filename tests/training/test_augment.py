@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.augment import augment, band_limited, faster, quantised_gain, with_noise
-from training.codecs import through_codec
+from training.data.augment import augment, band_limited, faster, quantised_gain, with_noise
+from training.data.codecs import through_codec
 
 pytestmark = pytest.mark.training
 

@@ -11,8 +11,8 @@ import torch
 
 from preprocess.color import color_table
 from runtime.config import load_config, preprocess_parameters
-from training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from training.network import CoughCNN
+from training.model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from training.model.network import CoughCNN
 
 pytestmark = pytest.mark.training
 

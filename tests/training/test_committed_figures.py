@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from runtime.config import ROOT
-from training.conditions import CHANNELS, GAINS
-from training.dataset import Entry
-from training.measure import figures_of
-from training.recordings import by_fold
-from training.scores import read_scores
+from training.data.dataset import Entry
+from training.evaluation.conditions import CHANNELS, GAINS
+from training.evaluation.metrics import figures_of
+from training.evaluation.scored_recordings import by_fold
+from training.evaluation.scores import read_scores
 
 pytestmark = pytest.mark.training
 

@@ -11,10 +11,10 @@ from preprocess.decode import decode
 from preprocess.quality import clipped_fraction, dropout_fraction
 from runtime.config import load_config, load_limits
 from tests.training.recordings import RATE, recording
-from training.candidates import CONDITIONS, build_candidates, candidates_of, file_bytes
-from training.conditions import CHANNELS, DAMAGES, GAINS, PLAIN, TWIN
-from training.dataset import read_dataset
-from training.twins import MARGIN_S, without_coughs
+from training.data.dataset import read_dataset
+from training.evaluation.background_twins import MARGIN_S, without_coughs
+from training.evaluation.candidates import CONDITIONS, build_candidates, candidates_of, file_bytes
+from training.evaluation.conditions import CHANNELS, DAMAGES, GAINS, PLAIN, TWIN
 
 pytestmark = pytest.mark.training
 

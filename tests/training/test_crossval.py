@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from training import crossval
-from training.dataset import Entry
-from training.examples import Examples
+from training.data.dataset import Entry
+from training.data.examples import Examples
 
 pytestmark = pytest.mark.training
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.dataset import DatasetError, Entry, folds_by_subject, load_audio, manifest_sha256, read_dataset
+from training.data.dataset import DatasetError, Entry, folds_by_subject, load_audio, manifest_sha256, read_dataset
 
 pytestmark = pytest.mark.training
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import DatasetError, Entry
-from training.decide import SENSITIVITY, best_threshold, decide_cough, fit_calibration, recording_medians
-from training.examples import Examples
+from training.data.dataset import DatasetError, Entry
+from training.data.examples import Examples
+from training.model.calibration import SENSITIVITY, best_threshold, decide_cough, fit_calibration, recording_medians
 
 pytestmark = pytest.mark.training
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.training.recordings import write_data
 from tests.training.small import SMALL
-from training.bars import BARS
 from training.crossval import crossval
 from training.evaluate import evaluate, main, table
-from training.model_card import model_card
+from training.evaluation.targets import BARS
+from training.reporting.model_card import model_card
 from training.train import train
 
 pytestmark = pytest.mark.training

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from runtime.config import load_config
-from training.dataset import manifest_sha256, read_dataset
-from training.example_cache import cached_examples, open_examples
+from training.data.dataset import manifest_sha256, read_dataset
+from training.data.example_cache import cached_examples, open_examples
 from training.progress import bar
 
 pytestmark = pytest.mark.training

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from preprocess.color import color_table
 from runtime.config import load_config
-from training.dataset import Entry
-from training.examples import Examples, label_segments
-from training.fit import FitParams, fit, sampling_odds
-from training.network import CoughCNN
-from training.predict import predict_logits
+from training.data.dataset import Entry
+from training.data.examples import Examples, label_segments
+from training.model.fit import FitParams, fit, sampling_odds
+from training.model.network import CoughCNN
+from training.model.predict import predict_logits
 
 from preprocess.segment import Segment  # isort: skip
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.conditions import PLAIN, TWIN
-from training.dataset import Entry
-from training.intervals import interval
-from training.measure import (
+from training.data.dataset import Entry
+from training.evaluation.conditions import PLAIN, TWIN
+from training.evaluation.intervals import interval
+from training.evaluation.metrics import (
     accepted_share,
     auc,
     calibration_error_of,
@@ -26,9 +26,9 @@ from training.measure import (
     moved_share,
     recording_auc,
 )
-from training.recordings import Recordings, by_fold, recordings_of
-from training.scores import RecordingScores, read_scores, write_scores
-from training.twin_figures import twin_figures
+from training.evaluation.scored_recordings import Recordings, by_fold, recordings_of
+from training.evaluation.scores import RecordingScores, read_scores, write_scores
+from training.evaluation.twin_metrics import twin_figures
 
 pytestmark = pytest.mark.training
 

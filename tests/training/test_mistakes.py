@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from training.conditions import PLAIN
-from training.dataset import Entry
-from training.mistakes import N_MISTAKES, draw_mistakes, worst_mistakes
-from training.scores import RecordingScores
+from training.data.dataset import Entry
+from training.evaluation.conditions import PLAIN
+from training.evaluation.scores import RecordingScores
+from training.reporting.mistakes import N_MISTAKES, draw_mistakes, worst_mistakes
 
 pytestmark = pytest.mark.training
 

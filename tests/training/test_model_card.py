@@ -7,9 +7,9 @@ import json
 import pytest
 
 from runtime.config import ROOT
-from training.bars import BARS
-from training.checkpoint import load_checkpoint
-from training.model_card import model_card
+from training.evaluation.targets import BARS
+from training.model.checkpoint import load_checkpoint
+from training.reporting.model_card import model_card
 
 pytestmark = pytest.mark.training
 

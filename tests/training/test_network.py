@@ -9,7 +9,7 @@ import torch
 from preprocess.color import color_table
 from runtime.config import load_config
 from training.crossval import gray_table
-from training.network import CoughCNN, brightness_weights
+from training.model.network import CoughCNN, brightness_weights
 
 pytestmark = pytest.mark.training
 

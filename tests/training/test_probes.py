@@ -7,7 +7,7 @@ import pytest
 
 from runtime.config import load_config
 from tests.training.recordings import RATE
-from training.probes import probe_auc, quietest_spectrum
+from training.evaluation.leak_probes import probe_auc, quietest_spectrum
 
 pytestmark = pytest.mark.training
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from runtime.config import ROOT, load_limits
-from training.conditions import PLAIN
-from training.dataset import Entry
-from training.quality_curves import cut_offs, quality_curves, undamaged
-from training.scores import RecordingScores
+from training.data.dataset import Entry
+from training.evaluation.conditions import PLAIN
+from training.evaluation.quality_curves import cut_offs, quality_curves, undamaged
+from training.evaluation.scores import RecordingScores
 
 pytestmark = pytest.mark.training
 

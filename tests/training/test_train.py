@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.small import SMALL
-from training.checkpoint import load_checkpoint
-from training.dataset import manifest_sha256
+from training.data.dataset import manifest_sha256
+from training.model.checkpoint import load_checkpoint
 from training.train import main, train
 
 pytestmark = pytest.mark.training

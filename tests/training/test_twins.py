@@ -10,8 +10,8 @@ import pytest
 from preprocess.segment import segment
 from runtime.config import load_config
 from tests.training.recordings import RATE, recording
-from training.dataset import Entry
-from training.twins import MARGIN_S, without_coughs
+from training.data.dataset import Entry
+from training.evaluation.background_twins import MARGIN_S, without_coughs
 
 pytestmark = pytest.mark.training
 

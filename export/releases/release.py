@@ -1,0 +1,152 @@
+"""Write a release: a whole repository directory that Triton loads, with a manifest of digests.
+
+Written beside and renamed, so that an interruption leaves no release or a whole one. A release is never written again.
+From one checkpoint, code and set of locked packages all files are the same bytes on every processor; in the manifest
+`parity` holds what the gate measured, and `measured_on` where.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from export.errors import ReleaseError
+from export.model_facts import ModelFacts
+from export.parity import Parity
+from export.triton_config import (
+    CUDA_CONFIG,
+    LABEL_FILE,
+    PADDED_FILE,
+    PROVIDER_CONFIG,
+    config_text,
+    cuda_config,
+    onnx_config,
+    plan_config,
+    provider_config,
+)
+from runtime.contract import MODEL_NAME, read_contract
+from runtime.processor import processor_class
+from runtime.version import SOFTWARE_VERSION
+
+MANIFEST = "manifest.json"
+HALF_FILE = "half.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a release is made of.
+
+    model: the file's bytes; beside: further files that some configuration serves instead
+    configs: file name under `cough_cnn/` -> configuration, `config.pbtxt` among them
+    files: further files under `cough_cnn/`; metrics: figures of the checkpoint; parity: what the gate measured
+    more: further fields of the manifest
+    """
+
+    model: bytes
+    facts: ModelFacts
+    configs: Mapping[str, pb.ModelConfig]
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    parity: Sequence[Parity] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def onnx_contents(
+    model: bytes,
+    padded: bytes,
+    half: bytes,
+    facts: ModelFacts,
+    metrics: Mapping[str, Any] | None = None,
+    parity: Sequence[Parity] = (),
+) -> Contents:
+    """A release of an ONNX file, with the configurations that run it on CUDA and through TensorRT's provider beside the
+    plain one.
+
+    padded: the same for CUDA (formats/to_padded.py)
+    half: the same in half precision, which Triton does not load: a plan is built from it (k8s/manifests/tensorrt-plan).
+    """
+    sha256 = hashlib.sha256(model).hexdigest()
+    configs = {
+        "config.pbtxt": onnx_config(facts, sha256),
+        f"configs/{CUDA_CONFIG}.pbtxt": cuda_config(facts, sha256),
+        f"configs/{PROVIDER_CONFIG}.pbtxt": provider_config(facts, sha256),
+    }
+    beside, files = {PADDED_FILE: padded}, {HALF_FILE: half}
+    return Contents(model, facts, configs, beside, files, metrics or {}, parity, {"format": "onnx"})
+
+
+def plan_contents(
+    plan: bytes, facts: ModelFacts, gpu: str, metrics: Mapping[str, Any], parity: Sequence[Parity], made_of: str
+) -> Contents:
+    """A release of a TensorRT plan. made_of: SHA-256 of the ONNX file of the release that it was built from."""
+    config = plan_config(facts, hashlib.sha256(plan).hexdigest(), gpu)
+    more = {"format": "tensorrt", "gpu": gpu, "made_of": made_of}
+    return Contents(plan, facts, {"config.pbtxt": config}, {}, {}, metrics, parity, more)
+
+
+def write_release(target: Path, number: int, contents: Contents) -> None:
+    """Fill `target` with `cough_cnn/`, and a manifest that names every file's SHA-256.
+
+    Raises: ReleaseError where `target` exists; ModelContractError where what was written can't be read back.
+    """
+    if target.exists():
+        raise ReleaseError(f"{target.name} exists, and a release is never written again: export under the next number.")
+    beside = target.with_name(target.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    folder = beside / MODEL_NAME
+    version = folder / str(number)
+    version.mkdir(parents=True)
+    (version / contents.configs["config.pbtxt"].default_model_filename).write_bytes(contents.model)
+    for name, data in contents.beside.items():
+        (version / name).write_bytes(data)
+    for name, config in contents.configs.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(config_text(config), encoding="utf-8")
+    for name, data in contents.files.items():
+        (folder / name).write_bytes(data)
+    (folder / LABEL_FILE).write_text("\n".join(contents.facts.labels) + "\n", encoding="utf-8")
+    (beside / MANIFEST).write_text(json.dumps(_manifest(beside, number, contents), indent=2) + "\n", encoding="utf-8")
+    read_contract(beside)  # what can't be read back is no release
+    beside.replace(target)
+
+
+def published_metrics(metrics_file: Path, facts: ModelFacts) -> dict[str, Any]:
+    """name -> value of the checkpoint on the validation split; nothing where METRICS.json is missing or of another
+    checkpoint.
+    """
+    if not metrics_file.is_file():
+        return {}
+    metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
+    if metrics["checkpoint_sha256"] != facts.checkpoint_sha256:
+        return {}
+    return {name: figure["value"] for name, figure in metrics["validation"].items()}
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Path in the folder -> SHA-256, of every file but the manifest."""
+    files = sorted(one for one in folder.rglob("*") if one.is_file() and one != folder / MANIFEST)
+    return {one.relative_to(folder).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest() for one in files}
+
+
+def _manifest(folder: Path, number: int, contents: Contents) -> dict[str, Any]:
+    facts = contents.facts
+    return {
+        "release": number,
+        **contents.more,
+        "files": file_digests(folder),
+        "checkpoint_sha256": facts.checkpoint_sha256,
+        "data_sha256": facts.data_sha256,
+        "software_version": SOFTWARE_VERSION,
+        "validated": facts.validated,
+        "measured_on": processor_class(),
+        "parity": [asdict(one) for one in contents.parity],
+        "metrics": dict(contents.metrics),
+    }

@@ -1,0 +1,14 @@
+"""The call document: a record as callers see it, with guidance in their language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frontend.answers.guidance import guidance
+from frontend.domain.records import CallRecord
+from frontend.i18n.language import Language
+
+
+def call_document(record: CallRecord, language: Language) -> dict[str, Any]:
+    """The record without what is internal, and `guidance`."""
+    return {**record.to_answer(), "guidance": guidance(record, language)}

@@ -1,0 +1,27 @@
+"""Where a listing goes on: a sort key, as callers see it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from frontend.domain.errors import InvalidRequest
+from frontend.domain.records import is_sort_key
+
+
+def page_token(sort_key: str | None) -> str | None:
+    """What `next` is; None at the end of the listing."""
+    return base64.urlsafe_b64encode(sort_key.encode()).decode() if sort_key is not None else None
+
+
+def sort_key_of(token: str | None) -> str | None:
+    """The inverse of `page_token`; None for none or an empty one. Raises: InvalidRequest."""
+    if not token:
+        return None
+    try:
+        sort_key = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        sort_key = ""
+    if not is_sort_key(sort_key):
+        raise InvalidRequest("`after` is not a token of this listing: send the `next` of the page before.")
+    return sort_key

@@ -1,0 +1,30 @@
+"""Problem documents: every error as `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frontend.answers.http_errors import HTTP_ERRORS, HttpError
+from frontend.domain.errors import AUDIO_ERRORS_BY_CODE, CallConflict, CallErased, NotReady
+from frontend.i18n.language import Language
+from frontend.i18n.translate import say
+
+PROBLEM_TYPE = "application/problem+json"
+SEE_DOCS = "{title}: see /docs for those there are."
+NOT_VALID = "Not valid: {places}. See /docs for what is."
+
+# Errors that a request gives only after it has seen the call's record, or its tombstone: `Location` then names the
+# call.
+LOCATED = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
+
+
+def problem_document(error: HttpError, detail: str, request_id: str | None, language: Language) -> dict[str, Any]:
+    """What a problem answers with; detail: in the language."""
+    return {
+        "type": f"urn:tosia:problem:{error.code}",
+        "title": say(error.title, {}, language),
+        "status": error.status,
+        "detail": detail,
+        "code": error.code,
+        "request_id": request_id,
+    }

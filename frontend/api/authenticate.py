@@ -1,0 +1,43 @@
+"""The API key of every `/v1` route."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from fastapi import Request
+from fastapi.security import APIKeyHeader
+
+from frontend.configuration.settings import ApiKey
+from frontend.domain.errors import Unauthorized
+
+# Declared for the API docs' "Authorize" button; `Authenticator` does the checking.
+api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The key from `var/api_key` or $API_KEY.")
+
+
+class Authenticator:
+    """Knows the keys by their digests, which have one length, so that comparing takes the same time for every key."""
+
+    def __init__(self, keys: tuple[ApiKey, ...]) -> None:
+        self._digests = [(one.name, _digest(one.key.get_secret_value())) for one in keys]
+
+    def key_name(self, given: str | None) -> str:
+        """The name of the key that was given. Raises: Unauthorized."""
+        found = None
+        digest = _digest(given or "")
+        for name, known in self._digests:
+            if hmac.compare_digest(digest, known):  # no early end: the time must not tell which key came near
+                found = name
+        if found is None:
+            raise Unauthorized("Send one of this service's API keys in the header X-API-Key.")
+        return found
+
+
+async def require_key(request: Request) -> None:
+    """The dependency of every `/v1` route; leaves the key's name for the request's log line. Raises: Unauthorized."""
+    authenticator: Authenticator = request.app.state.authenticator
+    request.state.key_name = authenticator.key_name(request.headers.get("X-API-Key"))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,169 @@
+"""`/v1`: calls, their audio and figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+
+from frontend.answers.call_document import call_document
+from frontend.answers.page_token import page_token, sort_key_of
+from frontend.api.authenticate import api_key_header, require_key
+from frontend.api.responses import call_response, png_response, ranged_response
+from frontend.api.services_of import deadline_of, services_of
+from frontend.api.upload import read_upload
+from frontend.calls.call_service import Outcome
+from frontend.domain.errors import CallNotFound
+from frontend.domain.records import State, checked_call_id
+from frontend.i18n.language import headers_of, language_of
+from frontend.observability.audit import audit
+from frontend.openapi import operations
+from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
+
+RETRY_AFTER_S = "2"
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
+
+
+@router.post("/diagnoses", status_code=201, **operations.POST_DIAGNOSIS)
+async def post_diagnosis(request: Request) -> JSONResponse:
+    """Stores a recording, records the call, and diagnoses it."""
+    services = services_of(request)
+    services.model.known()
+    limits = services.limits
+    upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
+    request.state.ticket.body_is_read()  # of `AdmissionGate`, which this route is behind
+    request.state.call_id = upload.call_id
+    # From here on: how long the body took was the sender's doing.
+    deadline = deadline_of(request)
+    outcome = await services.calls.submit(
+        upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id
+    )
+    return _answer(request, outcome)
+
+
+@router.post("/calls/{call_id}/diagnosis", status_code=201, **operations.POST_STORED_DIAGNOSIS)
+async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONResponse:
+    """Diagnoses a call whose audio already lies in the store."""
+    services, deadline = services_of(request), deadline_of(request)
+    services.model.known()
+    with services.admission.admitted():
+        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline)
+    return _answer(request, outcome)
+
+
+@router.get("/calls", **operations.LIST_CALLS)
+async def list_calls(
+    request: Request,
+    limit: PageSize = 50,
+    after: PageToken = None,
+    state: StateFilter = None,
+    status: StatusFilter = None,
+) -> JSONResponse:
+    """Calls, newest first."""
+    page = await services_of(request).calls.page(limit, sort_key_of(after), state, status, deadline_of(request))
+    language = language_of(request)
+    items = [call_document(record, language) for record in page.items]
+    return JSONResponse({"items": items, "next": page_token(page.next)}, headers=headers_of(language))
+
+
+@router.get("/calls/{call_id}", **operations.GET_CALL)
+async def get_call(call_id: CallId, request: Request) -> JSONResponse:
+    """A call's record."""
+    record = await services_of(request).calls.read(checked_call_id(call_id), deadline_of(request))
+    return call_response(request, record)
+
+
+@router.delete("/calls/{call_id}", status_code=204, **operations.DELETE_CALL)
+async def delete_call(call_id: CallId, request: Request) -> Response:
+    """Erases audio and record; safe to repeat."""
+    await services_of(request).calls.erase(checked_call_id(call_id), deadline_of(request))
+    audit("erase", request.state.key_name, call_id)
+    return Response(status_code=204)
+
+
+@router.get("/calls/{call_id}/audio", response_class=Response, **operations.GET_AUDIO)
+async def get_audio(call_id: CallId, request: Request) -> Response:
+    """The audio as it was received; ranges work."""
+    record, data = await services_of(request).calls.read_audio(checked_call_id(call_id), deadline_of(request))
+    audit("read audio", request.state.key_name, call_id)
+    return ranged_response(request, data, record.audio.content_type)
+
+
+@router.get("/calls/{call_id}/audio.wav", response_class=Response, **operations.GET_WAV)
+async def get_wav(call_id: CallId, request: Request) -> Response:
+    """The channel that was diagnosed, as WAV for any browser (16 bits, 16 kHz at most); ranges work."""
+    services, deadline = services_of(request), deadline_of(request)
+    with services.admission.admitted():
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+        audit("read audio", request.state.key_name, call_id)
+        work = services.workers.to_wav(data, record.diagnosis or {}, deadline)
+        return ranged_response(request, await _unless_gone(request, work), "audio/wav")
+
+
+@router.get("/calls/{call_id}/figure.png", response_class=Response, **operations.GET_FIGURE)
+async def get_figure(call_id: CallId, request: Request) -> Response:
+    """The waveform with every candidate, its score and its number (`segments` from 0); coughs as colour
+    spectrograms.
+    """
+    services, deadline = services_of(request), deadline_of(request)
+    with services.admission.admitted():
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+        audit("read figure", request.state.key_name, call_id)
+        language = language_of(request)
+        drawing = services.workers.draw_figure(data, record.diagnosis or {}, language.value, deadline)
+        return png_response(await _unless_gone(request, drawing), headers_of(language))
+
+
+@router.get("/calls/{call_id}/segments/{n}.png", response_class=Response, **operations.GET_SEGMENT)
+async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Response:
+    """One candidate's colour spectrogram; n counts `segments` from 0."""
+    services, deadline = services_of(request), deadline_of(request)
+    with services.admission.admitted():
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+        audit("read segment", request.state.key_name, call_id)
+        try:
+            drawing = services.workers.draw_segment(data, record.diagnosis or {}, n, deadline)
+            return png_response(await _unless_gone(request, drawing))
+        except IndexError:
+            count = len((record.diagnosis or {}).get("segments", ()))
+            raise CallNotFound(
+                "The diagnosis has {count} segments, counted from 0: ask for one of them.", count=count
+            ) from None
+
+
+@router.get("/model", **operations.GET_MODEL)
+async def get_model(request: Request) -> JSONResponse:
+    """The model that is serving, its labels, thresholds and digests."""
+    return JSONResponse(services_of(request).model.known().to_dict())
+
+
+def _answer(request: Request, outcome: Outcome) -> JSONResponse:
+    record = outcome.record
+    headers = {"Location": f"/v1/calls/{record.call_id}"}
+    if record.state is State.RECEIVED:
+        return call_response(request, record, 202, {**headers, "Retry-After": RETRY_AFTER_S})
+    return call_response(request, record, 201 if outcome.created else 200, headers)
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:
+    """What the work brings; it ends when the client goes away. Raises: ClientDisconnect."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_leaving(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _leaving(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

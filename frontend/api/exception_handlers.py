@@ -1,0 +1,106 @@
+"""Exceptions become problem documents: one handler for the table of errors, and one for each exception of FastAPI."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+
+from frontend.answers.http_errors import (
+    HTTP_ERRORS,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    HttpError,
+    http_error,
+)
+from frontend.answers.problem_document import LOCATED, NOT_VALID, PROBLEM_TYPE, SEE_DOCS, problem_document
+from frontend.domain.errors import InvalidRequest, RangeNotSatisfiable, ServiceError
+from frontend.i18n.language import headers_of, language_of
+from frontend.i18n.translate import say, say_error
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+_log = logging.getLogger("tosia.problems")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """One handler for everything in the table, and one each for what FastAPI raises itself."""
+    for kind in HTTP_ERRORS:
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _unknown)
+
+
+def problem_response(
+    request: Request, error: HttpError, detail: Exception | str, headers: dict[str, str] | None = None, **values: object
+) -> JSONResponse:
+    """One error in the caller's language. detail: an error, or a template of the catalogue with its values."""
+    language = language_of(request)
+    sentence = say_error(detail, language) if isinstance(detail, Exception) else say(detail, values, language)
+    document = problem_document(error, sentence, getattr(request.state, "request_id", None), language)
+    headers = {**(headers or {}), **headers_of(language)}
+    call_id = getattr(request.state, "call_id", None)
+    if call_id is not None and error in LOCATED:  # so its sender can ask for it, or erase it
+        headers["Location"] = f"/v1/calls/{call_id}"
+    return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
+
+
+async def _known(request: Request, error: Exception) -> JSONResponse:
+    headers: dict[str, str] = {}
+    if isinstance(error, ServiceError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
+    return problem_response(request, http_error(error), error, headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Names the parameters, not their values: those may be anything."""
+    places = [str(one["loc"][-1]) for one in error.errors()] if isinstance(error, RequestValidationError) else []
+    named = ", ".join(sorted(set(places)))
+    return problem_response(request, HTTP_ERRORS[InvalidRequest], NOT_VALID, places=named)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    invalid = HTTP_ERRORS[InvalidRequest]
+    known = next(
+        (one for one in (NOT_FOUND, METHOD_NOT_ALLOWED) if one.status == status), replace(invalid, status=status)
+    )
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == METHOD_NOT_ALLOWED.status:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem_response(request, known, SEE_DOCS, headers, title=known.title)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path has; the router names the methods of the first of its routes alone."""
+    routes = request.app.router.routes
+    return [
+        one
+        for one in _METHODS
+        if any(route.matches({**request.scope, "method": one})[0] is Match.FULL for route in routes)
+    ]
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The caller hung up, in the middle of its body or before its figure was drawn.
+
+    Nobody reads this, but logs and metrics must not call it our defect.
+    """
+    return Response(status_code=499)
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    """A defect of ours: its trace goes to the log, not to the caller."""
+    _log.error("unexpected %s", type(error).__name__)
+    return problem_response(request, INTERNAL_ERROR, "Try again, and report the request_id if it stays.")

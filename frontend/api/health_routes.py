@@ -1,0 +1,41 @@
+"""Probes. Liveness asks nobody: an outage of Triton must not restart every front end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from frontend.api.services_of import services_of
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import NotReady, StoreUnavailable
+from frontend.openapi import operations
+
+PING_S = 2.0
+
+router = APIRouter()
+
+
+@router.get("/healthz", **operations.HEALTHZ)
+async def healthz() -> JSONResponse:
+    """This process is alive."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/readyz", **operations.READYZ)
+async def readyz(request: Request) -> JSONResponse:
+    """503 until the model's parameters were seen and agree, and while draining; says what is degraded."""
+    if request.app.state.draining:
+        raise NotReady("The service is shutting down: ask another replica.")
+    services = services_of(request)
+    services.model.known()
+    inference = "ok" if services.model.available else "degraded"
+    deadline = Deadline.after(PING_S)
+    try:
+        await asyncio.gather(services.stores.records.ping(deadline), services.stores.audio.ping(deadline))
+        stores = "ok"
+    except StoreUnavailable:
+        stores = "degraded"
+    services.metrics.degraded.labels("stores").set(stores == "degraded")
+    return JSONResponse({"status": "ready", "inference": inference, "stores": stores})

@@ -1,0 +1,118 @@
+"""Read the multipart form of an upload within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
+from frontend.domain.records import checked_call_id, new_call_id
+from frontend.openapi.schemas import MAX_FORM_FIELDS
+from runtime.errors import UnsupportedMedia
+from runtime.prepare import check_media
+
+_SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes have about half of that
+_FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """call_id: checked, or made here where none was sent (new_id); content_type: one that is safe to serve back."""
+
+    call_id: str
+    new_id: bool
+    audio: bytes
+    content_type: str
+
+
+async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> Upload:
+    """The form's `audio` and `call_id`; idle_s: how long the sender may fall behind 4 KiB/s.
+
+    Raises: UnsupportedMedia, BodyTooLarge (from the header where it tells, before the body is read), BodyTimeout,
+    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise UnsupportedMedia("Send the recording as multipart/form-data with a file in the field `audio`.")
+    limit = max_body_bytes + _FORM_OVERHEAD_BYTES
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(max_body_bytes)
+    parser = _InMemoryParser(
+        request.headers,
+        _limited(request.stream(), limit, max_body_bytes, idle_s),
+        max_files=1,
+        max_fields=MAX_FORM_FIELDS,
+        max_part_size=_FORM_OVERHEAD_BYTES,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(
+            "The form can't be read ({reason}): send multipart/form-data with the file in the field `audio`.",
+            reason=error.message.rstrip("."),
+        ) from error
+    except ValueError as error:  # some text codecs that a charset can name raise no UnicodeDecodeError but its parents
+        raise InvalidRequest("The form can't be read: send it as UTF-8.") from error
+    try:
+        audio = form.get("audio")
+        if not isinstance(audio, UploadFile):
+            raise MissingAudio("Send the recording as a file in the form's field `audio`.")
+        call_id = form.get("call_id")
+        if call_id is not None and not isinstance(call_id, str):
+            raise InvalidRequest("Send call_id as a plain field, not as a file.")
+        checked = checked_call_id(call_id) if call_id is not None else new_call_id()
+        data = await audio.read()
+        if len(data) > max_body_bytes:
+            raise _too_large(max_body_bytes)
+        check_media(data)
+        return Upload(checked, call_id is None, data, _safe_content_type(audio.content_type))
+    finally:
+        await form.close()
+
+
+class _InMemoryParser(MultiPartParser):
+    """The body is bounded and needed in memory anyway, so no upload touches a temporary file."""
+
+    spool_max_size = 1 << 30
+
+
+async def _limited(
+    stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int, idle_s: float
+) -> AsyncGenerator[bytes, None]:
+    """The stream, which ends with an error where a body without a length exceeds the limit, or comes too slowly.
+
+    Without the latter as many stalled senders as requests are admitted would keep everybody else out.
+    """
+    total = 0
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    while True:
+        try:
+            async with asyncio.timeout_at(started + idle_s + total / _SLOWEST_BYTES_PER_S):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise BodyTimeout("The body came too slowly or not at all: send it again.") from error
+        if chunk is None:
+            return
+        total += len(chunk)
+        if total > limit:
+            raise _too_large(max_body_bytes)
+        yield chunk
+
+
+def _too_large(max_body_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        "The recording is larger than {most:g} MiB: compress it or send less of it.", most=max_body_bytes / 2**20
+    )
+
+
+def _safe_content_type(declared: str | None) -> str:
+    """What a browser may be told when the audio is played: never HTML or a script, whatever the sender said."""
+    kind = (declared or "").partition(";")[0].strip().lower()
+    plain = all(one.isalnum() or one in "/.+-" for one in kind)
+    return kind if plain and kind.isascii() and kind.startswith(("audio/", "video/")) else "application/octet-stream"

@@ -1,0 +1,8 @@
+"""The life of a call; knows no HTTP.
+
+call_service        submit, read, erase
+audio_digest        SHA-256 of a recording
+attempts            one attempt: claim, diagnose, write the result once
+reconciler          claims calls that were left unfinished
+retention_sweeper   removes expired calls, and audio without a record
+"""

@@ -1,0 +1,172 @@
+"""The life of a call, without HTTP: audio is stored, the record is created, then the work starts.
+
+    received --> diagnosed
+             \\-> failed       the recording can't be diagnosed, or its attempts came to nothing (attempts.py)
+
+What was accepted is finished, whether the caller waits or not: `reconciler.py` takes up what a restart or an outage
+left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from frontend.calls.attempts import Attempted, Attempts, is_whole
+from frontend.calls.audio_digest import sha256_of
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import (
+    AUDIO_ERRORS_BY_CODE,
+    REFUSED,
+    BodyTooLarge,
+    CallConflict,
+    CallErased,
+    CallNotFound,
+    NotDiagnosed,
+    NotReady,
+    StoreUnavailable,
+)
+from frontend.domain.records import CallRecord, State, StoredAudio, now
+from frontend.observability.metrics import Metrics
+from frontend.stores.protocols import AudioStore, CallExists, Page, RecordStore, Versioned
+from runtime.config import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A call after a request; created: by this request; its state is `received` where it is finished later."""
+
+    record: CallRecord
+    created: bool
+
+
+class Calls:
+    """What the routes call."""
+
+    def __init__(
+        self, audio: AudioStore, records: RecordStore, attempts: Attempts, limits: Limits, metrics: Metrics
+    ) -> None:
+        self._audio = audio
+        self._records = records
+        self._attempts = attempts
+        self._limits = limits
+        self._metrics = metrics
+
+    async def submit(
+        self, call_id: str, audio: bytes, content_type: str, deadline: Deadline, *, new: bool = False
+    ) -> Outcome:
+        """Store a recording and diagnose it, until the deadline at most; new: the id was just made, so nothing can be
+        stored yet.
+
+        Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where it was stored and can't be
+        diagnosed.
+        """
+        sha256 = await sha256_of(audio)
+        known, begun = None if new else await self._records.read(call_id, deadline), None
+        if known is None:
+            stored = StoredAudio(f"calls/{call_id}/{sha256}", sha256, len(audio), content_type)
+            with self._metrics.timed("store_audio"):
+                await self._audio.write(stored.name, audio, deadline)
+            try:
+                known, begun = await self._create(call_id, stored, audio, deadline)
+            except CallErased:
+                await self._audio.erase(call_id, deadline)
+                raise
+        if known.record.audio.sha256 != sha256:
+            raise CallConflict("This call_id already has other audio: send this recording under another call_id.")
+        return await self._finish(known, begun, deadline)
+
+    async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
+        """Diagnose a call whose audio lies in the store already.
+
+        Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
+            diagnosed.
+        """
+        known = await self._records.read(call_id, deadline)
+        if known is not None:
+            return await self._finish(known, None, deadline)
+        name = await self._audio.find(call_id, deadline)
+        if name and (await self._audio.size(name, deadline) or 0) > self._limits.max_body_bytes:
+            raise BodyTooLarge("The stored audio is larger than this service takes: store less of it.")
+        data = await self._audio.read(name, deadline) if name else None
+        if name is None or data is None:
+            raise CallNotFound("There is neither a record nor audio of this call: check the call_id.")
+        stored = StoredAudio(name, await sha256_of(data), len(data), "application/octet-stream")
+        return await self._finish(*await self._create(call_id, stored, data, deadline), deadline)
+
+    async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
+        """Raises: CallNotFound, CallErased, StoreUnavailable."""
+        known = await self._records.read(call_id, deadline)
+        if known is None:
+            raise CallNotFound("There is no call with this call_id: check it, or list the calls.")
+        return known.record
+
+    async def read_audio(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
+        """Raises: CallNotFound, CallErased, StoreUnavailable."""
+        record = await self.read(call_id, deadline)
+        data = await self._audio.read(record.audio.name, deadline)
+        if data is None:
+            raise CallNotFound("The audio of this call is no longer stored.")
+        if not await is_whole(data, record):
+            raise StoreUnavailable("The stored audio is not what was received: try again, and report it if it stays.")
+        return record, data
+
+    async def read_diagnosed(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
+        """A diagnosed call and its audio. Raises: as `read_audio`; NotDiagnosed."""
+        record, data = await self.read_audio(call_id, deadline)
+        if record.diagnosis is None:
+            raise NotDiagnosed("This call is `{state}`: there is no diagnosis to draw.", state=record.state.value)
+        return record, data
+
+    async def page(
+        self, limit: int, after: str | None, state: State | None, status: str | None, deadline: Deadline
+    ) -> Page:
+        """Raises: StoreUnavailable."""
+        return await self._records.page(limit, after, state, status, deadline)
+
+    async def erase(self, call_id: str, deadline: Deadline) -> None:
+        """Record first, so that nothing that is shown lacks its audio. Raises: CallNotFound, StoreUnavailable."""
+        there = await self._audio.find(call_id, deadline) is not None
+        if not await self._records.erase(call_id, without_record=there, deadline=deadline):
+            raise CallNotFound("There is no call with this call_id: check it, or list the calls.")
+        await self._audio.erase(call_id, deadline)
+
+    async def _create(
+        self, call_id: str, stored: StoredAudio, audio: bytes, deadline: Deadline
+    ) -> tuple[Versioned, asyncio.Task[Attempted] | None]:
+        """The new record and its first attempt, or the record that another request created in the meantime."""
+        moment = now()
+        record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, stored, None)
+        try:
+            return await self._attempts.begin(record, audio, deadline)
+        except CallExists:
+            known = await self._records.read(call_id, deadline)
+            if known is None:
+                raise CallErased("This call was erased while it was being stored: choose another call_id.") from None
+            return known, None
+
+    async def _finish(self, known: Versioned, begun: asyncio.Task[Attempted] | None, deadline: Deadline) -> Outcome:
+        """begun: the attempt of a call that this request has created."""
+        record = known.record
+        if begun is not None:
+            attempted = await self._attempts.outcome(begun, known, deadline)
+        elif record.state is State.RECEIVED or (record.failure and record.failure.retryable):
+            attempted = await self._attempts.finish(known, deadline)
+        else:
+            return _outcome(record, created=False)
+        if attempted.refused:
+            raise attempted.refused
+        return _outcome((attempted.known or known).record, created=begun is not None)
+
+
+def _outcome(record: CallRecord, *, created: bool) -> Outcome:
+    """Raises:
+
+    AudioError for a recording that can't be diagnosed, NotReady for a call that failed and may be sent again.
+    """
+    failure = record.failure
+    if failure and failure.code in AUDIO_ERRORS_BY_CODE:
+        raise AUDIO_ERRORS_BY_CODE[failure.code](REFUSED[failure.code])
+    if failure and failure.retryable:
+        raise NotReady("The call is stored but could not be diagnosed ({code}): send it again.", code=failure.code)
+    return Outcome(record, created)

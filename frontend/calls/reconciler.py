@@ -1,0 +1,91 @@
+"""Take up calls that were accepted and not finished: after a restart or an outage, of this replica or of
+another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+
+from frontend.calls.attempts import Attempted, Attempts
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, StoreUnavailable
+from frontend.domain.records import now
+from frontend.inference.serving_model import ServingModel
+from frontend.observability.metrics import Metrics
+from frontend.stores.protocols import RecordStore, Versioned
+from runtime.config import Limits
+
+LOOK_S = 1.0
+COUNT_S = 10.0  # while Triton is away nothing is attempted, but what waits is counted: it may be what wakes Triton
+
+_log = logging.getLogger("tosia.reconciler")
+
+
+class Reconciler:
+    """Finds calls that are due and claims them for this replica."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        records: RecordStore,
+        model: ServingModel,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        at_once: int,
+    ) -> None:
+        """at_once: how many calls of a backlog; what requests bring waits behind them."""
+        self._at_once = at_once
+        self._attempts = attempts
+        self._records = records
+        self._model = model
+        self._limits = limits
+        self._metrics = metrics
+        self._running: set[asyncio.Task[Attempted]] = set()
+
+    async def run(self) -> None:
+        """Look for calls that are due until cancelled; while Triton is away nothing is attempted."""
+        next_count = 0.0
+        while True:
+            found = 0
+            try:
+                if self._model.available:
+                    found = await self._take_up_due()
+                elif time.monotonic() >= next_count:
+                    next_count = time.monotonic() + COUNT_S
+                    self._metrics.due.set(len(await self._due()))
+            except StoreUnavailable:
+                _log.warning("the record store is away")
+            except Exception:  # noqa: BLE001 - a defect of ours must not end the loop that keeps "nothing is lost"
+                _log.exception("looking for calls that are due failed")
+            if found and self._running:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LOOK_S)
+            else:
+                await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't go in step
+
+    async def _take_up_due(self) -> int:
+        free = self._at_once - len(self._running)
+        if free <= 0:
+            return 1
+        # More than we take, in an order of our own: other replicas look at the same list.
+        due = await self._due()
+        self._metrics.due.set(len(due))
+        random.shuffle(due)
+        for known in due[:free]:
+            # Long enough that a recording which hangs a worker is found out, and not tried for ever.
+            deadline = Deadline.after(self._limits.worker_timeout_s + self._limits.request_deadline_s)
+            try:
+                task = await self._attempts.take_up(known, deadline)
+            except CallErased:
+                continue
+            if task is not None:
+                self._metrics.taken_up.inc()
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+        return len(due)
+
+    async def _due(self) -> list[Versioned]:
+        return await self._records.due(now(), 4 * self._at_once, Deadline.after(self._limits.request_deadline_s))

@@ -1,0 +1,111 @@
+"""Remove what no call needs: audio without a record, and calls that are older than the retention period."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from prometheus_client import Counter
+
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, StoreUnavailable
+from frontend.observability.audit import audit
+from frontend.stores.protocols import AudioStore, Blob, RecordStore
+
+ORPHAN_AGE_S = 900.0  # of audio whose record was never created; a request takes seconds
+EVERY_S = 60.0
+REST = 20.0  # times as long as a sweep took: a container with millions of blobs is listed a few times a day
+OVERLAP = timedelta(seconds=60.0)  # the service's clock is not ours, and tells whole seconds
+PAGE_S = 60.0
+CALL_S = 10.0
+# More orphans than these are more likely a wrong COSMO_CONTAINER than an accident: nothing is removed.
+SUSPICIOUS_SHARE, SUSPICIOUS_COUNT = 0.5, 20
+
+_log = logging.getLogger("tosia.sweeper")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep has removed."""
+
+    orphans: int
+    expired: int
+
+
+class Sweeper:
+    """Remembers how far it has looked, so that each blob is asked about once."""
+
+    def __init__(self, audio: AudioStore, records: RecordStore, orphan_age_s: float = ORPHAN_AGE_S) -> None:
+        self._audio = audio
+        self._records = records
+        self._orphan_age = timedelta(seconds=orphan_age_s)
+        lookback_s = audio.lookback_s
+        self._from = None if lookback_s is None else datetime.now(UTC) - timedelta(seconds=lookback_s)
+
+    async def run(self, removed: Counter) -> None:
+        """Sweep again and again until cancelled; removed: counts what was removed, by `what`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                swept = await self.sweep()
+                removed.labels("orphans").inc(swept.orphans)
+                removed.labels("expired").inc(swept.expired)
+                if swept != Swept(0, 0):
+                    _log.info("swept %d recordings without a record and %d expired calls", swept.orphans, swept.expired)
+            except StoreUnavailable:
+                _log.warning("a sweep was given up: a store is away")
+            except Exception:  # noqa: BLE001 - a defect of ours must not end the loop
+                _log.exception("a sweep failed")
+            await asyncio.sleep(max(EVERY_S, REST * (loop.time() - started)))
+
+    async def sweep(self) -> Swept:
+        """Once. Raises: StoreUnavailable."""
+        return Swept(expired=await self._remove_expired(), orphans=await self._remove_orphans())
+
+    async def _remove_expired(self) -> int:
+        count = 0
+        while due := await self._records.expired(100, Deadline.after(CALL_S)):
+            for call_id in due:
+                # Audio first: should we be interrupted, the record is found again.
+                await self._audio.erase(call_id, Deadline.after(CALL_S))
+                await self._records.forget(call_id, Deadline.after(CALL_S))
+                audit("expire", "retention", call_id)
+                count += 1
+        return count
+
+    async def _remove_orphans(self) -> int:
+        until = datetime.now(UTC) - self._orphan_age
+        looked_at, orphans = 0, []
+        async for blob in self._audio.blobs(PAGE_S):
+            if blob.written_at <= until and (self._from is None or blob.written_at > self._from):
+                looked_at += 1
+                if await self._is_orphan(blob):
+                    orphans.append(blob)
+        if len(orphans) > max(SUSPICIOUS_COUNT, SUSPICIOUS_SHARE * looked_at):
+            _log.error(
+                "%d of %d recordings have no record, which is no accident: nothing is removed; check that audio and "
+                "records "
+                "belong together",
+                *(len(orphans), looked_at),
+            )
+            return 0
+        removed = [await self._audio.remove(blob, Deadline.after(CALL_S)) for blob in orphans]
+        if self._from is not None:
+            self._from = until - OVERLAP
+        return sum(removed)
+
+    async def _is_orphan(self, blob: Blob) -> bool:
+        folder, _, rest = blob.name.partition("/")
+        call_id, _, digest = rest.partition("/")
+        if folder != "calls" or not call_id or not digest or "/" in digest:
+            return False  # not ours
+        try:
+            known = await self._records.read(call_id, Deadline.after(CALL_S))
+        except CallErased:
+            return True
+        except (KeyError, TypeError, ValueError):
+            return False  # a record that can't be read is one
+        return known is None or known.record.audio.name != blob.name

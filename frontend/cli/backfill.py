@@ -1,0 +1,150 @@
+"""Score stored calls again with the release that serves now; what was answered stays, the new result goes beside it.
+
+Interrupted, the same command goes on: a call that has a result of this model, with these parameters, is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tqdm import tqdm
+
+from frontend.calls.attempts import is_whole
+from frontend.configuration.settings import Settings, SettingsError
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, FrontendError
+from frontend.domain.records import CallRecord, State, moment, now
+from frontend.inference.diagnoser import Diagnoser
+from frontend.inference.workers import WorkersClosed, WorkTimeout
+from frontend.services import Services, open_foundation
+from frontend.stores.opening import Stores
+from frontend.stores.protocols import RecordTooLarge, StaleRecord
+from runtime.config import Limits
+from runtime.contract import ModelContract
+from runtime.errors import AudioError, InferenceError
+
+PAGE = 200
+RETRIES = 5  # where others change the record meanwhile, or a store or Triton is away for a moment
+
+
+async def backfill(settings: Settings, since: str, limit: int | None, worker_count: int) -> int:
+    """The command; the exit code. Raises: SettingsError, ConfigError; StoreUnavailable, NotReady."""
+    from_moment = _moment(since)
+    services = Services(open_foundation(settings), worker_count=worker_count)
+    try:
+        await services.start()
+        work = _Backfill(services.stores, services.diagnoser, services.model.contract(), services.limits)
+        return await work.run(from_moment, limit, at_once=2 * worker_count)
+    finally:
+        await services.close()
+
+
+class _Backfill:
+    def __init__(self, stores: Stores, diagnoser: Diagnoser, contract: ModelContract, limits: Limits) -> None:
+        self._stores = stores
+        self._diagnoser = diagnoser
+        self._contract = contract
+        self._limits = limits
+
+    async def run(self, since: str, limit: int | None, at_once: int) -> int:
+        todo: list[str] = []
+        there = 0
+        async for record in self._diagnosed_since(since):
+            if self._is_scored(record):
+                there += 1
+            else:
+                todo.append(record.call_id)
+            if limit is not None and len(todo) >= limit:
+                break
+        queue = iter(todo)
+        failed: list[str] = []
+
+        async def work() -> None:
+            for call_id in queue:
+                why = await self._score(call_id)
+                if why is not None:
+                    failed.append(why)
+                bar.update()
+
+        with tqdm(total=len(todo), desc="backfill", unit="call", file=sys.stderr) as bar:
+            await asyncio.gather(*(work() for _ in range(at_once)))
+        model = self._contract.model
+        print(
+            f"{len(todo) - len(failed)} calls scored by {model.name} {model.version}, {there} had been before, "
+            f"{len(failed)} failed{': ' + ', '.join(sorted(set(failed))) if failed else ''}."
+        )
+        return 1 if failed else 0
+
+    async def _diagnosed_since(self, since: str) -> AsyncIterator[CallRecord]:
+        """Newest first."""
+        after: str | None = None
+        while True:
+            page = await self._stores.records.page(PAGE, after, State.DIAGNOSED, None, self._deadline())
+            for record in page.items:
+                if record.received_at < since:
+                    return
+                yield record
+            after = page.next
+            if after is None:
+                return
+
+    async def _score(self, call_id: str) -> str | None:
+        """None, or in a word why it failed."""
+        why = ""
+        for attempt in range(RETRIES):
+            if attempt:
+                await asyncio.sleep(2.0**attempt / 10.0)
+            try:
+                known = await self._stores.records.read(call_id, self._deadline())
+                if known is None or self._is_scored(known.record):
+                    return None  # expired, or another one was faster
+                data = await self._stores.audio.read(known.record.audio.name, self._deadline())
+                if data is None or not await is_whole(data, known.record):
+                    why = "audio_missing" if data is None else "audio_altered"
+                    continue
+                diagnosis = (await self._diagnoser.diagnose(data, self._deadline())).to_dict()
+                await self._stores.records.replace(_with(known.record, diagnosis), known.etag, self._deadline())
+            except CallErased:
+                return None
+            except (StaleRecord, FrontendError, InferenceError, WorkTimeout, WorkersClosed) as error:
+                why = type(error).__name__
+            except AudioError as error:
+                return type(error).__name__
+            except RecordTooLarge:
+                return "the record's history is full"
+            else:
+                return None
+        return why
+
+    def _is_scored(self, record: CallRecord) -> bool:
+        results = [record.diagnosis or {}, *(one["diagnosis"] for one in record.history)]
+        ours = (self._contract.model.version, self._contract.model.sha256, self._contract.preprocess_sha256)
+        return any(
+            (one["model"]["version"], one["model"]["sha256"], one["preprocess_sha256"]) == ours
+            for one in results
+            if one
+        )
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self._limits.worker_timeout_s + self._limits.request_deadline_s)
+
+
+def _with(record: CallRecord, diagnosis: dict[str, Any]) -> CallRecord:
+    first = record.history or [{"at": record.updated_at, "diagnosis": record.diagnosis}]
+    at = now()
+    return replace(record, history=[*first, {"at": at, "diagnosis": diagnosis}], updated_at=at)
+
+
+def _moment(text: str) -> str:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"--since is {text!r}: give a date or time like 2026-01-31 or 2026-01-31T12:00:00Z"
+        ) from error
+    return moment(time if time.tzinfo is not None else time.replace(tzinfo=UTC))

@@ -1,0 +1,154 @@
+"""`python -m frontend --check`: what is set, what can be reached, and as whom.
+
+No secret is shown and no call is touched; embedded stores are made where there are none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import Awaitable, Mapping
+from shutil import get_terminal_size
+from urllib.parse import urlsplit
+
+from frontend.configuration.settings import AzureSettings, Settings, SettingsError, read_settings, url_of_connection
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import StoreUnavailable
+from frontend.services import Foundation, open_foundation
+from frontend.stores.azure_records import CosmosRecordStore
+from frontend.stores.opening import Stores
+from runtime.config import CONFIG_FILE, Limits, load_config, load_limits
+from runtime.errors import ConfigError, RuntimeFailure
+from runtime.triton_classifier import AsyncTritonClassifier
+
+PATIENCE_S = 10.0
+
+
+async def check(environ: Mapping[str, str], worker_count: int) -> int:
+    """Print a row for each part; 0 where all of them can be used, 1 where something can't be reached.
+
+    Raises: SettingsError naming all that is missing or wrong, then nothing is asked; StoreUnavailable where an embedded
+    store can't be opened.
+    """
+    _row("part", "result", "what")
+    wrong: list[str] = []
+    try:
+        settings = read_settings(environ)
+        _show_settings(settings, worker_count)
+    except SettingsError as error:
+        wrong += error.wrong
+        for one in error.wrong:
+            _row("settings", "wrong", f"{one}.")
+    try:
+        load_config()
+        _, limits = load_limits()
+        _row(CONFIG_FILE.name, "ok", _limits(limits))
+    except ConfigError as error:
+        wrong.append(str(error).removesuffix("."))
+        _row(CONFIG_FILE.name, "wrong", str(error))
+    if wrong:
+        raise SettingsError(*wrong)
+    foundation = open_foundation(settings)
+    try:
+        # The variable that the cluster's webhook gives a pod whose service account has an identity.
+        parts = _parts(foundation, environ.get("AZURE_CLIENT_ID", ""))
+        results = await asyncio.gather(*(_result(probe) for *_, probe in parts))
+    finally:
+        await foundation.stores.close()
+    for (part, where, _), (good, text) in zip(parts, results, strict=True):
+        _row(part, "reached" if good else "failed", f"{where}: {text}" if text else where)
+    return 0 if all(good for good, _ in results) else 1
+
+
+def _show_settings(settings: Settings, worker_count: int) -> None:
+    _row("keys", "ok", ", ".join(one.name for one in settings.api_keys))
+    if settings.azure is None:
+        _row("stores", "ok", "embedded; models that are not validated are served, too")
+    else:
+        allowed = (
+            "models that are not validated are served, too" if settings.allow_unvalidated else "validated models only"
+        )
+        _row("stores", "ok", f"azure; {allowed}")
+    _row("workers", "ok", f"{worker_count} process{'' if worker_count == 1 else 'es'}")
+
+
+def _limits(limits: Limits) -> str:
+    return (
+        f"up to {limits.max_body_bytes / 2**20:g} MiB and {limits.max_duration_s:g} s a recording, "
+        f"{limits.max_in_flight} in work, "
+        f"answered within {limits.request_deadline_s:g} s, kept for {limits.retention_days} days"
+    )
+
+
+def _parts(foundation: Foundation, client: str) -> list[tuple[str, str, Awaitable[str]]]:
+    """Each part, where it is and as whom it is asked, and what asks it."""
+    settings, stores = foundation.settings, foundation.stores
+    azure = settings.azure
+    sleeps = ", which may sleep" if settings.triton_may_sleep else ""
+    inference = ("inference", f"{settings.triton_url}{sleeps}", _triton(foundation))
+    if azure is None:
+        audio, records = settings.var / "audio", settings.var / "calls.sqlite"
+        return [inference, ("audio", str(audio), _audio(stores)), ("records", str(records), _records(stores))]
+    identity = f"workload identity of this process{f' (client {client})' if client else ''}"
+    container = f"{_blob_host(azure)} container {azure.blob_container}"
+    container += f" with the {'connection string' if azure.blob_connection else identity}"
+    database = f"{urlsplit(azure.cosmos_endpoint).netloc} {azure.cosmos_database}/{azure.cosmos_container}"
+    database += f" with the {'key' if azure.cosmos_key else identity}"
+    return [inference, ("audio", container, _audio(stores)), ("records", database, _records(stores))]
+
+
+async def _result(probe: Awaitable[str]) -> tuple[bool, str]:
+    try:
+        return True, await probe
+    except (RuntimeFailure, StoreUnavailable) as error:
+        return False, str(error)
+
+
+async def _triton(foundation: Foundation) -> str:
+    classifier = AsyncTritonClassifier(foundation.settings.triton_url)
+    try:
+        contract = await classifier.contract(PATIENCE_S)
+    finally:
+        await classifier.close()
+    foundation.check_contract(contract)
+    model = contract.model
+    return f"{model.name} {model.version}, {'validated' if model.validated else 'not validated'}"
+
+
+async def _audio(stores: Stores) -> str:
+    await stores.audio.ping(Deadline.after(PATIENCE_S))
+    return ""
+
+
+async def _records(stores: Stores) -> str:
+    """Raises: StoreUnavailable, also where a container is not made as docs/azure.md says."""
+    await stores.records.ping(Deadline.after(PATIENCE_S))
+    if isinstance(stores.records, CosmosRecordStore):
+        properties = await stores.records.properties(Deadline.after(PATIENCE_S))
+        if properties.get("partitionKey", {}).get("paths") != ["/id"]:
+            raise StoreUnavailable("The container's partition key is not /id: make one as docs/azure.md says.")
+        if "defaultTtl" not in properties:
+            raise StoreUnavailable(
+                "The container has no time to live, so nothing would expire: switch it on (docs/azure.md)."
+            )
+    return ""
+
+
+def _blob_host(azure: AzureSettings) -> str:
+    if azure.blob_connection is None:
+        return urlsplit(azure.blob_endpoint).netloc
+    url = url_of_connection(azure.blob_connection.get_secret_value())
+    return urlsplit(url or "").netloc  # it was read before, when the settings were checked
+
+
+def _row(part: str, result: str, what: str) -> None:
+    """Printed as soon as it is known: what can't be reached takes its time."""
+    lines = textwrap.wrap(
+        what,
+        min(get_terminal_size((100, 24)).columns, 120),
+        initial_indent=f"{part:10}  {result:7}  ",
+        subsequent_indent=" " * 21,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    print("\n".join(lines), flush=True)

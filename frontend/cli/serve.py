@@ -1,0 +1,67 @@
+"""Serve with uvicorn until SIGTERM or Ctrl-C, the metrics on a port of their own."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+from collections.abc import Callable
+
+import prometheus_client
+import uvicorn
+from fastapi import FastAPI
+
+from frontend.cli.bounded_head import BoundedHead
+from frontend.cli.draining_server import DrainingServer
+from frontend.configuration.settings import Settings, SettingsError
+
+GRACE_S = 12  # requests in work may take this long at the end: a little more than their deadline
+
+
+def serve(options: argparse.Namespace, settings: Settings, create: Callable[..., FastAPI]) -> int:
+    """The exit code. Raises: SettingsError where a port can't be listened on; what `create` raises."""
+    if options.port == options.metrics_port:
+        raise SettingsError(f"--port and --metrics-port are both {options.port}: choose another for one of them")
+    app = create(settings, worker_count=options.workers)
+    listener = _listen(options.host, options.port, "--port")
+    _listen(options.host, options.metrics_port, "--metrics-port").close()
+    prometheus_client.start_http_server(options.metrics_port, options.host, app.state.metrics.registry)
+    # log_config: uvicorn's own would print traces with their messages (observability/json_logs.py).
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nothing here asks who the caller is
+        ws="none",
+        loop="uvloop",
+        http=BoundedHead,
+        timeout_graceful_shutdown=GRACE_S,
+        # Longer than whoever is in front of us keeps idle connections (nginx: 60 s), or a request meets one that we
+        # just closed.
+        timeout_keep_alive=75,
+    )
+    server = DrainingServer(
+        config, drain_s=options.drain_seconds, on_drain=lambda: setattr(app.state, "draining", True)
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn ends in good order and then raises the signal again: that must not end us with a trace or without a
+        # code.
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    """Raises: SettingsError where the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"{host}:{port} can't be listened on ({error.strerror}): choose another {option}"
+        ) from error
+    return listener

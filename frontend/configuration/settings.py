@@ -1,0 +1,198 @@
+"""The environment, read once and checked: everything that is missing or wrong is named in one line."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from frontend.configuration.variables import VARIABLES
+
+_KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
+_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class SettingsError(ValueError):
+    """What was given can't be used; the message names all that is missing or wrong, in one line.
+
+    wrong: each of them, without a full stop
+    """
+
+    def __init__(self, *wrong: str) -> None:
+        super().__init__("; ".join(wrong) + ".")
+        self.wrong = wrong
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key and the name that audit lines call it by."""
+
+    name: str
+    key: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class AzureSettings:
+    """Where audio and records lie on Azure, and as whom they are asked.
+
+    blob_connection: a connection string; None: `blob_endpoint` with the identity of this process
+    cosmos_key: None: the identity of this process
+    """
+
+    blob_connection: SecretStr | None
+    blob_endpoint: str
+    blob_container: str
+    cosmos_endpoint: str
+    cosmos_key: SecretStr | None
+    cosmos_database: str
+    cosmos_container: str
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether anything is asked with the identity of this process."""
+        return self.blob_connection is None or self.cosmos_key is None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says.
+
+    azure: None: the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
+    allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
+    triton_may_sleep: whether Triton may be scaled to zero, so that being away when we start is nothing unusual
+    """
+
+    api_keys: tuple[ApiKey, ...]
+    azure: AzureSettings | None
+    var: Path
+    triton_url: str
+    allow_unvalidated: bool
+    triton_may_sleep: bool = False
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Raises: SettingsError."""
+    wrong: list[str] = []
+    api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
+    stores = _value(environ, "TOSIA_STORES")
+    azure = _azure(environ, wrong) if stores == "azure" else None
+    if stores not in ("azure", "embedded"):
+        wrong.append(f"TOSIA_STORES is {stores!r}: set it to azure or embedded")
+    triton_url = environ.get("TRITON_URL", "")
+    if not triton_url:
+        wrong.append("TRITON_URL is missing: set it to Triton's gRPC address, host:port or dns:///name:port")
+    elif not re.fullmatch(r"(dns:///)?[^\s/:]+:\d{1,5}", triton_url):
+        wrong.append("TRITON_URL is not host:port or dns:///name:port")
+    allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
+    if wrong:
+        raise SettingsError(*wrong)
+    return Settings(api_keys, azure, Path(_value(environ, "TOSIA_VAR")), triton_url, allow, may_sleep)
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    """Set to nothing is not set."""
+    return environ.get(name, "") or VARIABLES[name].default or ""
+
+
+def _switch(environ: Mapping[str, str], name: str, wrong: list[str]) -> bool:
+    value = _value(environ, name)
+    if value not in ("0", "1"):
+        wrong.append(f"{name} is {value!r}: set it to 1, or leave it out")
+    return value == "1"
+
+
+def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
+    identity = _value(environ, "TOSIA_IDENTITY")
+    workload = identity == "workload"
+    if identity not in ("key", "workload"):
+        wrong.append(f"TOSIA_IDENTITY is {identity!r}: set it to workload, or leave it out to use keys")
+    connection, endpoint = environ.get("BLOB_CONNECTION", ""), environ.get("BLOB_ENDPOINT", "")
+    if endpoint and (workload or not connection):
+        connection = ""  # an identity is used, and no key beside it
+        _check_endpoint("BLOB_ENDPOINT", endpoint, wrong)
+    elif not connection:
+        wrong.append("BLOB_CONNECTION is missing: set it to the storage account's connection string, or BLOB_ENDPOINT")
+    else:
+        url = url_of_connection(connection)
+        if url is None:
+            wrong.append("BLOB_CONNECTION can't be read: copy the connection string from the storage account")
+        else:
+            _check_endpoint("BLOB_CONNECTION's address", url, wrong)
+    container = environ.get("BLOB_CONTAINER", "")
+    if not _CONTAINER.fullmatch(container):
+        problem = "is not a container's name" if container else "is missing"
+        wrong.append(f"BLOB_CONTAINER {problem}: set it to the container that holds the calls' audio")
+    cosmos_endpoint, key = environ.get("COSMO_ENDPOINT", ""), environ.get("COSMO_KEY", "")
+    if cosmos_endpoint:
+        _check_endpoint("COSMO_ENDPOINT", cosmos_endpoint, wrong)
+    else:
+        wrong.append("COSMO_ENDPOINT is missing: set it to the Cosmos DB account's address")
+    if not workload and not key:
+        wrong.append("COSMO_KEY is missing: set it to the account's key, or TOSIA_IDENTITY to workload")
+    elif not workload and not _is_base64(key):
+        wrong.append("COSMO_KEY is not a key: copy it from the Cosmos DB account")
+    return AzureSettings(
+        SecretStr(connection) if connection else None,
+        endpoint,
+        container,
+        cosmos_endpoint,
+        None if workload else SecretStr(key),
+        _value(environ, "COSMO_DATABASE"),
+        _value(environ, "COSMO_CONTAINER"),
+    )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
+def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        wrong.append(f"{name} is not an address: give it as https://...")
+    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        wrong.append(f"{name} is not https: keys and recordings must not travel in clear")
+
+
+def url_of_connection(connection: str) -> str | None:
+    """The address in a connection string, as the SDK reads it; None where it can't, or where nothing to sign with is in
+    it.
+    """
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - half a second of imports
+
+    try:
+        url = str(BlobServiceClient.from_connection_string(connection).url).partition("?")[0]  # a SAS follows
+        parts = {name.lower(): value for name, _, value in (part.partition("=") for part in connection.split(";"))}
+        key = base64.b64decode(parts.get("accountkey", ""), validate=True)
+    except ValueError:
+        return None
+    return url if key or parts.get("sharedaccesssignature") else None
+
+
+def _api_keys(text: str, wrong: list[str]) -> tuple[ApiKey, ...]:
+    """One bare key, or `name:key` pairs separated by commas, so that keys can be rotated."""
+    if not text.strip():
+        wrong.append("API_KEY is missing or empty: set it to a key, or to name:key pairs separated by commas")
+        return ()
+    keys: list[ApiKey] = []
+    for part in text.split(","):
+        name, separator, key = part.strip().partition(":")
+        name, key = (name, key) if separator else ("default", name)
+        if not key or not name:
+            wrong.append("API_KEY holds an empty key or name: give each pair as name:key")
+        elif not _KEY.fullmatch(key) or not name.isprintable() or " " in name:
+            wrong.append(f"API_KEY's key {name!r} has characters that a header or a list of pairs can't carry")
+        elif any(name == other.name for other in keys):
+            wrong.append(f"API_KEY names {name!r} twice: give each key a name of its own")
+        else:
+            keys.append(ApiKey(name, SecretStr(key)))
+    return tuple(keys)

@@ -1,0 +1,56 @@
+"""The environment variables that settings.py reads: what each means, and the one home of its default.
+
+Imports next to nothing: `--help` shows them, and what serves must not wait for them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """default: what is taken where it is not set, as it would be set; None where there is none."""
+
+    meaning: str
+    default: str | None = None
+
+
+VARIABLES = {
+    "API_KEY": Variable("required: a key for X-API-Key, or name:key pairs separated by commas"),
+    "TRITON_URL": Variable("required: Triton's gRPC address, host:port or dns:///name:port"),
+    # So that a forgotten variable never writes calls to a container's disk.
+    "TOSIA_STORES": Variable("azure, or embedded: a folder and SQLite, for one process", "azure"),
+    "TOSIA_VAR": Variable("folder of the embedded stores", str(Path(__file__).resolve().parents[2] / "var")),
+    "TOSIA_IDENTITY": Variable("key, or workload: Azure is asked with the identity of the process", "key"),
+    "BLOB_CONNECTION": Variable("required with azure, without BLOB_ENDPOINT: the storage account's connection string"),
+    "BLOB_ENDPOINT": Variable("https address of the storage account, asked with the identity of the process"),
+    "BLOB_CONTAINER": Variable("required with azure: the container that holds the calls' audio"),
+    "COSMO_ENDPOINT": Variable("required with azure: https address of the Cosmos DB account"),
+    "COSMO_KEY": Variable("required with azure, unless TOSIA_IDENTITY is workload: the account's key"),
+    "COSMO_DATABASE": Variable("the database in it", "tosia"),
+    "COSMO_CONTAINER": Variable("the container in it that holds the calls' records", "calls"),
+    "ALLOW_UNVALIDATED": Variable("1: models that are not validated are served from the Azure stores, too", "0"),
+    "TRITON_MAY_SLEEP": Variable("1: Triton may be scaled to zero, so that being away at the start is nothing "
+    "unusual", "0"),
+}  # fmt: skip
+
+
+def described(width: int) -> str:
+    """A line for each, or more where they are longer than `width` columns."""
+    column = max(map(len, VARIABLES)) + 4
+    width = max(width, column + 20)  # of a terminal that says less the lines break anyway
+    lines: list[str] = []
+    for name, one in VARIABLES.items():
+        default = "" if one.default is None else f" (default: {one.default})"
+        lines += textwrap.wrap(
+            one.meaning + default,
+            width,
+            initial_indent=f"  {name}".ljust(column),
+            subsequent_indent=" " * column,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)

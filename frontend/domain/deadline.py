@@ -1,0 +1,45 @@
+"""The moment after which an answer is of no use.
+
+A request's deadline travels down to every call that is made for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from frontend.domain.errors import StoreUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """at: on the event loop's clock, in seconds."""
+
+    at: float
+
+    @staticmethod
+    def after(seconds: float) -> Deadline:
+        """From now on; must be called inside the event loop."""
+        return Deadline(asyncio.get_running_loop().time() + seconds)
+
+    @property
+    def remaining_s(self) -> float:
+        """0.0 once it has passed."""
+        return max(0.0, self.at - asyncio.get_running_loop().time())
+
+    @property
+    def passed(self) -> bool:
+        return self.remaining_s <= 0.0
+
+    @asynccontextmanager
+    async def for_store(self) -> AsyncIterator[None]:
+        """Ends what is awaited inside at the deadline. Raises: StoreUnavailable, also where it had passed before."""
+        try:
+            async with asyncio.timeout_at(self.at):
+                if self.passed:
+                    raise TimeoutError
+                yield
+        except TimeoutError as error:
+            raise StoreUnavailable("The store did not answer in time: try again.") from error

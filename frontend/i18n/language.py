@@ -1,0 +1,65 @@
+"""Which of our languages an answer is written in: `Accept-Language` -> Language (RFC 9110, section 12.5.4)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Scope
+
+
+class Language(StrEnum):
+    """What we write in, the default first: whoever operates this and whoever coughs read Spanish before English."""
+
+    SPANISH = "es"
+    ENGLISH = "en"
+
+
+DEFAULT = Language.SPANISH
+_BY_TAG = {one.value: one for one in Language}
+
+
+def preferred(accept_language: str) -> Language:
+    """The language of ours with the highest weight; of equal ones the first named.
+
+    Nobody is refused over a language: the default answers a header that is absent, names none of ours, or can't be
+    read.
+    """
+    named: dict[Language, float] = {}
+    others = 0.0
+    for part in accept_language.split(","):
+        tag, *parameters = (one.strip().lower() for one in part.split(";"))
+        language = _BY_TAG.get(tag.replace("_", "-").partition("-")[0])
+        if language is not None:
+            named[language] = max(named.get(language, 0.0), _weight(parameters))
+        elif tag == "*":
+            others = _weight(parameters)
+    weights = {**named, **{one: others for one in Language if one not in named}}
+    best = max(weights, key=lambda one: weights[one])  # the first of equals
+    # `es;q=0` asks for anything but Spanish.
+    return best if weights[best] > 0.0 else next((one for one in Language if one not in named), DEFAULT)
+
+
+def language_of(asked: Request | Scope) -> Language:
+    """Of a request."""
+    headers = asked.headers if isinstance(asked, Request) else Headers(scope=asked)
+    return preferred(",".join(headers.getlist("accept-language")))
+
+
+def headers_of(language: Language) -> dict[str, str]:
+    """What an answer in a language says about itself."""
+    return {"Content-Language": language.value, "Vary": "Accept-Language"}
+
+
+def _weight(parameters: list[str]) -> float:
+    """0 for what can't be read: such a part is as if it were not there."""
+    for one in parameters:
+        name, _, value = one.partition("=")
+        if name.strip() == "q":
+            try:
+                weight = float(value)
+            except ValueError:
+                return 0.0
+            return weight if 0.0 <= weight <= 1.0 else 0.0
+    return 1.0

@@ -1,0 +1,102 @@
+"""Who gets in: a request that brings work is refused from its headers where its work could not be done soon.
+
+Three limits: recordings in work, bytes of bodies in memory, and how long a recording would wait for a worker. The last
+one keeps the answers of those that are taken quick when many times as many come: a queue that is as long as it may be
+makes every answer as late as it may be, and completes no more (docs/decisions/0013-speed.md). It holds from a few
+recordings a worker on: where a machine is slow all of a sudden, the expected wait alone would refuse everybody but the
+first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from frontend.domain.errors import Overloaded
+from frontend.observability.metrics import Metrics
+from runtime.config import Limits
+
+
+class Ticket:
+    """A place for one request.
+
+    `body_is_read`: to be called then, since only from there on its recording waits for a worker.
+    """
+
+    def __init__(self, admission: Admission, body_bytes: int) -> None:
+        self._admission = admission
+        self.body_bytes = body_bytes
+        self.reading = True
+
+    def body_is_read(self) -> None:
+        self.reading = False
+
+    def release(self) -> None:
+        """Give the place back; once more does nothing."""
+        self._admission.tickets.discard(self)
+
+
+class Admission:
+    """What is in work, and whether more may come.
+
+    running: how many calls are in work, those included whose request was answered
+    wait_s: how long a recording would wait for a worker behind those that wait already and so many more
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        metrics: Metrics,
+        running: Callable[[], int],
+        wait_s: Callable[[int], float],
+        worker_count: int,
+    ) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._running = running
+        self._wait_s = wait_s
+        # Not all that may be in work at all, or many workers would leave the wait without effect.
+        self._always = min(limits.always_per_worker * worker_count, limits.max_in_flight // 2)
+        self.tickets: set[Ticket] = set()
+
+    @property
+    def in_work(self) -> int:
+        """Recordings in work: those of requests, and those that are finished after their request was answered."""
+        return max(len(self.tickets), self._running())
+
+    @property
+    def body_bytes(self) -> int:
+        """Of the requests in work, as they have declared."""
+        return sum(one.body_bytes for one in self.tickets)
+
+    def admit(self, body_bytes: int) -> Ticket:
+        """A place, to be released. Raises: Overloaded."""
+        limit = self._limit_reached(body_bytes)
+        if limit is not None:
+            self._metrics.refusals.labels(limit).inc()
+            raise Overloaded("As many recordings are in work as this service takes at once: try again in a moment.")
+        ticket = Ticket(self, body_bytes)
+        self.tickets.add(ticket)
+        return ticket
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Held around a request without a body that brings work all the same. Raises: Overloaded."""
+        ticket = self.admit(0)
+        ticket.body_is_read()
+        try:
+            yield
+        finally:
+            ticket.release()
+
+    def _limit_reached(self, body_bytes: int) -> str | None:
+        if self.in_work >= self._limits.max_in_flight:
+            return "recordings"
+        if self.body_bytes + body_bytes > self._limits.max_in_flight_bytes:
+            return "bytes"
+        if self.in_work < self._always:
+            return None
+        # Those that were read and are just being stored come to the workers next; the others that run are known to
+        # them.
+        on_their_way = max(0, sum(not one.reading for one in self.tickets) - self._running())
+        return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None

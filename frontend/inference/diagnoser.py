@@ -1,0 +1,56 @@
+"""Audio -> diagnosis: the CPU half in a worker, one gRPC request to Triton, the pure last step here."""
+
+from __future__ import annotations
+
+import time
+
+from frontend.domain.deadline import Deadline
+from frontend.inference.serving_model import ServingModel
+from frontend.inference.workers import Workers
+from frontend.observability.metrics import Metrics
+from runtime.classify import AsyncClassifier
+from runtime.conclude import conclude
+from runtime.config import Limits, QualityLimits
+from runtime.diagnosis import Diagnosis
+from runtime.errors import InferenceTimeout
+
+
+class Diagnoser:
+    """Diagnoses one recording at a time, for as many callers as there are."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        classifier: AsyncClassifier,
+        model: ServingModel,
+        quality_limits: QualityLimits,
+        limits: Limits,
+        metrics: Metrics,
+    ) -> None:
+        self._workers = workers
+        self._classifier = classifier
+        self._model = model
+        self._quality_limits = quality_limits
+        self._limits = limits
+        self._metrics = metrics
+
+    @property
+    def available(self) -> bool:
+        """Whether Triton answered when it was looked at last, so that trying is of use."""
+        return self._model.available
+
+    async def diagnose(self, audio: bytes, deadline: Deadline) -> Diagnosis:
+        """No inference starts after the deadline.
+
+        Raises: AudioError; InferenceError; NotReady; WorkTimeout; WorkersClosed.
+        """
+        prepared = await self._workers.prepare(audio, deadline)
+        contract = self._model.contract()
+        if deadline.passed:
+            raise InferenceTimeout("The deadline passed before the inference server was asked.")
+        started = time.perf_counter()
+        scores = await self._classifier.classify(prepared.spectrograms, contract, deadline.remaining_s)
+        infer_ms = (time.perf_counter() - started) * 1000.0
+        diagnosis = conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)
+        self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))
+        return diagnosis

@@ -1,0 +1,91 @@
+"""Which model serves, and whether its parameters are ours: the front end is ready only once they were seen to agree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from frontend.domain.errors import NotReady
+from runtime.classify import AsyncClassifier
+from runtime.contract import ModelContract
+from runtime.errors import InferenceError, ModelContractError
+
+WATCH_S = 1.0
+
+_log = logging.getLogger("tosia.serving_model")
+
+
+class ServingModel:
+    """Watches the model behind Triton.
+
+    Before its contract was seen, and whenever a contract that differs is seen, calls are refused. A Triton that only
+    goes away leaves the last contract standing: calls are then stored and finished later. So does one that may sleep
+    (be scaled to zero) and was not seen yet: then the release's own contract stands, but nothing is scored by it.
+    """
+
+    def __init__(
+        self,
+        classifier: AsyncClassifier,
+        check: Callable[[ModelContract], None],
+        *,
+        expected: ModelContract | None = None,
+    ) -> None:
+        """check: raises ModelContractError where a contract can't be served with our parameters.
+
+        expected: where Triton may sleep, the contract of the release that it will serve; already checked.
+        """
+        self._classifier = classifier
+        self._check = check
+        self._expected = expected
+        self._differs = False
+        self._contract: ModelContract | None = None
+        self._why_not: NotReady | ModelContractError = NotReady(
+            "Triton has not answered yet: wait, or check that it runs at TRITON_URL."
+        )
+        self.available = False
+
+    def known(self) -> ModelContract:
+        """What serves or, while it sleeps, will serve: enough to take calls in. Raises: NotReady saying why."""
+        if self._contract is None and self._expected is not None and not self._differs:
+            return self._expected
+        return self.contract()
+
+    def contract(self) -> ModelContract:
+        """What serves, as Triton itself said. Raises: NotReady saying why; InferenceError while it sleeps."""
+        if self._contract is not None:
+            return self._contract
+        if self._expected is not None and not self._differs:
+            raise InferenceError("Triton has not been seen yet: it may be asleep.")
+        raise NotReady("{reason}", reason=self._why_not)
+
+    async def look(self) -> None:
+        """Ask Triton once, and take the answer over."""
+        try:
+            contract = await self._classifier.contract(timeout_s=2.0)
+            self._check(contract)
+        except InferenceError:
+            self._differs = False  # what differed is gone, and whoever comes back may be another
+            self._set_available(False)
+        except ModelContractError as error:
+            self._contract, self._why_not, self._differs = None, error, True
+            self._set_available(False)
+        else:
+            self._contract, self._differs = contract, False
+            self._set_available(await self._classifier.is_ready())
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                try:
+                    await self.look()
+                except Exception:  # noqa: BLE001 - a defect of ours must not end the watch
+                    _log.exception("looking at the model failed")
+                await asyncio.sleep(WATCH_S)
+
+    def _set_available(self, available: bool) -> None:
+        if available != self.available:
+            _log.info("inference is %s", "available" if available else "away")
+        self.available = available

@@ -1,0 +1,70 @@
+"""Refuses a request that brings work, from its headers, where its work could not be done soon."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from frontend.answers.http_errors import http_error
+from frontend.answers.problem_document import PROBLEM_TYPE, problem_document
+from frontend.domain.errors import Overloaded
+from frontend.i18n.language import headers_of, language_of
+from frontend.i18n.translate import say_error
+from frontend.services import Services
+
+_GATED = frozenset({"/v1/diagnoses"})
+
+
+class AdmissionGate:
+    """ASGI middleware in front of the routes that take uploads: a refusal costs no routing, no key and no form."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Routes match a path that ends in a line feed, too.
+        if scope["type"] != "http" or scope["method"] != "POST" or (path := scope["path"].rstrip("\n")) not in _GATED:
+            await self._app(scope, receive, send)
+            return
+        services: Services = scope["app"].state.services
+        admission = services.admission
+        declared = Headers(scope=scope).get("content-length", "")
+        # More than a body may have is refused as that, and a body without a length may have so much.
+        told = declared.isdecimal() and len(declared) < 16
+        claim = min(int(declared), self._max_body_bytes) if told else self._max_body_bytes
+        try:
+            ticket = admission.admit(claim)
+        except Overloaded as error:
+            scope["state"]["refused"] = path
+            await _refuse(error, scope, send)
+            return
+
+        async def send_and_release(message: Message) -> None:
+            # With the answer, not after it: who is told 401 may leave a body half sent, and unread_body.py waits for
+            # the rest.
+            ticket.release()
+            await send(message)
+
+        scope["state"]["ticket"] = ticket
+        try:
+            await self._app(scope, receive, send_and_release)
+        finally:
+            ticket.release()
+
+
+async def _refuse(error: Overloaded, scope: Scope, send: Send) -> None:
+    known = http_error(error)
+    language = language_of(scope)
+    document = problem_document(known, say_error(error, language), scope["state"]["request_id"], language)
+    body = json.dumps(document, ensure_ascii=False).encode()
+    headers = [
+        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(error.retry_after_s).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in headers_of(language).items()),
+    ]
+    await send({"type": "http.response.start", "status": known.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

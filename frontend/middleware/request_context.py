@@ -1,0 +1,80 @@
+"""Around every request: an id, its place in a trace, one log line, one count.
+
+Logs carry route templates only, never ids of calls.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from frontend.domain.records import id_sha256
+from frontend.observability.json_logs import REQUEST_ID
+from frontend.observability.metrics import Metrics
+from runtime.trace_context import CURRENT, begin
+
+_log = logging.getLogger("tosia.requests")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Others are counted as one: a metric must not grow with what callers invent.
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+
+class RequestContext:
+    """ASGI middleware. A caller's own X-Request-ID is kept where it is harmless; the log has its digest."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        theirs = _REQUEST_ID.fullmatch(given) is not None
+        request_id = given if theirs else uuid.uuid4().hex
+        # A caller's own id may be the call's, which no log may hold.
+        logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
+        scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(logged)
+        # Two parents are none (section 3.2 of the recommendation), several states are one list.
+        CURRENT.set(begin(",".join(headers.getlist("traceparent")), ",".join(headers.getlist("tracestate"))))
+        started = time.perf_counter()
+        status, seconds = 500, None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, seconds
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                seconds = time.perf_counter() - started  # what is still read of the body is no part of it
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - started if seconds is None else seconds
+            refused = scope["state"].get("refused")  # before there was a route
+            route = refused or getattr(scope.get("route"), "path", "unmatched")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.seconds.labels(method, route).observe(seconds)
+            key_name = scope["state"].get("key_name", "-")
+            fields = {
+                "method": method,
+                "route": route,
+                "status": status,
+                "duration_s": round(seconds, 4),
+                "key": key_name,
+            }
+            # Thousands of lines a second that say no more than the metric would cost those that are let in.
+            level = logging.DEBUG if refused else logging.INFO
+            if _log.isEnabledFor(level):
+                _log.log(level, "%s %s %d", method, route, status, extra={"fields": fields})

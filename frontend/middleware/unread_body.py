@@ -1,0 +1,72 @@
+"""An answer that is given before the request's body was read, such as 401 or 413, must still reach the sender.
+
+Closing a connection on which bytes are waiting makes the kernel reset it, and the sender then often loses the answer.
+So the answer goes out at once, and what still comes is read and thrown away, within bounds, before the connection ends
+(RFC 9112, section 9.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_S = 5.0
+KEEP_ALIVE_BYTES = 64 * 1024  # a body up to here is read through and its connection kept; others are closed
+
+
+class UnreadBody:
+    """ASGI middleware, the outermost."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        # Who asks for leave to send the body (RFC 9110, section 10.1.1) gets it when we begin to read; else he won't
+        # send it.
+        unread, coming = True, "expect" not in headers
+
+        async def receive_and_note() -> Message:
+            nonlocal unread, coming
+            coming = True
+            message = await receive()
+            unread = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        async def send_and_drain(message: Message) -> None:
+            if unread and message["type"] == "http.response.start" and not _is_small(headers):
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            if unread and message["type"] == "http.response.body" and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                if coming:
+                    await _drain(receive)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self._app(scope, receive_and_note, send_and_drain)
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _is_small(headers: Headers) -> bool:
+    declared = headers.get("content-length", "")
+    return declared.isdecimal() and len(declared) < 10 and int(declared) <= KEEP_ALIVE_BYTES
+
+
+async def _drain(receive: Receive) -> None:
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MAX_S):
+            while read < MAX_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return

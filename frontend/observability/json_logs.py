@@ -1,0 +1,64 @@
+"""Logs of the process: one JSON object a line, and nothing in them that a caller or a service has said.
+
+Ids of calls, addresses and signatures travel in the messages of exceptions and in the Azure SDK's own log. So a trace
+shows where something was raised and its type, not its message, and the libraries' logs are kept out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from runtime.trace_context import CURRENT
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""As the log may have it, of the request that the running task works for; tasks inherit it from those that start them.
+"""
+
+_QUIET = ("azure", "aiohttp", "asyncio", "grpc", "urllib3", "msal")
+
+
+class JsonLines(logging.Formatter):
+    """`time`, `level`, `logger`, `message`; `request_id` and `trace_id` inside a request; an exception's `trace`,
+    without messages.
+
+    A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        context = CURRENT.get()
+        if context is not None:
+            line |= {"request_id": REQUEST_ID.get(), "trace_id": context.trace_id}
+        line |= getattr(record, "fields", {})
+        if record.exc_info and record.exc_info[1]:
+            line["trace"] = _frames_only(record.exc_info[1])
+        return json.dumps(line)
+
+
+def _frames_only(raised: BaseException) -> str:
+    lines: list[str] = []
+    error: BaseException | None = raised
+    while error is not None:
+        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        lines.append(f"{frames}\n{type(error).__module__}.{type(error).__qualname__}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nbecause of\n".join(lines)
+
+
+def set_up_logs(level: int = logging.INFO) -> None:
+    """Of this process."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,0 +1,128 @@
+"""Prometheus metrics, served on a port of their own, so that the ingress never exposes them.
+
+Names follow Prometheus' conventions: base units, `_total` for counters. docs/metrics.md says what each is for; a test
+holds the two together. No label has values that callers can invent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from runtime.diagnosis import Diagnosis, Reason, Status
+
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
+_BATCH_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """All metrics of one application, in a registry of its own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "tosia_http_requests_total",
+            "HTTP requests by route template",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "tosia_http_request_duration_seconds",
+            "Time from the request's first byte to the answer's last",
+            ("method", "route"),
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self.refusals = Counter(
+            "tosia_refusals_total", "Requests refused from their headers, by the limit", ("limit",), registry=registry
+        )
+        self.in_work = Gauge("tosia_recordings_in_work", "Recordings in work at this moment", registry=registry)
+        self.waiting = Gauge("tosia_recordings_waiting", "Recordings that wait for a worker", registry=registry)
+        self.body_bytes = Gauge("tosia_body_bytes_in_work", "Bytes of the bodies in work", registry=registry)
+        self.stages = Histogram(
+            "tosia_stage_duration_seconds",
+            "Time of each stage of a recording",
+            ("stage",),
+            buckets=_STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.batch = Histogram(
+            "tosia_inference_batch_size",
+            "Spectrograms of one recording, sent to Triton as one batch",
+            buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.diagnoses = Counter("tosia_diagnoses_total", "Diagnoses by status", ("status",), registry=registry)
+        self.reasons = Counter("tosia_diagnosis_reasons_total", "Reasons in diagnoses", ("reason",), registry=registry)
+        self.attempts = Counter(
+            "tosia_attempts_total", "Attempts to diagnose a call, by what came of them", ("outcome",), registry=registry
+        )
+        self.taken_up = Counter(
+            "tosia_calls_taken_up_total",
+            "Calls that the reconciler took up after a restart, an outage or an expired lease",
+            registry=registry,
+        )
+        self.due = Gauge(
+            "tosia_calls_due",
+            "Accepted calls that wait for their diagnosis and are due, as last seen; those beyond a page of the "
+            "store's answer not",
+            registry=registry,
+        )
+        self.stale_results = Counter(
+            "tosia_stale_results_total",
+            "Results dropped because the call was erased or taken over meanwhile",
+            registry=registry,
+        )
+        self.swept = Counter(
+            "tosia_swept_total",
+            "What the sweep removed: orphans (audio without a record), expired calls",
+            ("what",),
+            registry=registry,
+        )
+        self.worker_restarts = Counter(
+            "tosia_worker_restarts_total",
+            "Workers that had to be replaced, by the cause",
+            ("cause",),
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            "tosia_event_loop_lag_seconds",
+            "How much later than due the event loop wakes up",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self.degraded = Gauge("tosia_degraded", "1 while a dependency is away", ("dependency",), registry=registry)
+        self.build = Gauge(
+            "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
+        )
+        for limit in ("recordings", "bytes", "wait"):
+            self.refusals.labels(limit)  # so that a rate has a 0 to start from
+        for status in Status:
+            self.diagnoses.labels(status.value)
+        for reason in Reason:
+            self.reasons.labels(reason.value)
+        for cause in ("died", "timeout", "pool"):
+            self.worker_restarts.labels(cause)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Observe how long what is inside takes, also where it fails."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(stage).observe(time.perf_counter() - started)
+
+    def count_diagnosis(self, diagnosis: Diagnosis, n_spectrograms: int) -> None:
+        """One diagnosis: its stages, its status and its reasons."""
+        for stage, milliseconds in diagnosis.timings_ms.items():
+            self.stages.labels(stage).observe(milliseconds / 1000.0)
+        self.batch.observe(n_spectrograms)
+        self.diagnoses.labels(diagnosis.status.value).inc()
+        for reason in diagnosis.reasons:
+            self.reasons.labels(reason.value).inc()

@@ -1,0 +1,139 @@
+"""The OpenAPI document: what all routes have in common, and the components that their descriptions refer to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+from starlette.types import Lifespan
+
+from frontend.openapi import examples
+from frontend.openapi.schemas import Problem
+from runtime.version import SOFTWARE_VERSION
+
+DESCRIPTION = """Listens to a cough: post a recording, get a diagnosis record that can be replayed and audited.
+
+The reference weights are a demonstrator (`validated: false`): orientation at most, never a medical diagnosis.
+
+Errors are problems (RFC 9457) with a stable `code`. Besides those of each route: 404 `not_found` for a path that does
+not exist, 405 `method_not_allowed` with `Allow` for a method that the path lacks, 500 `internal_error` for a defect of
+ours."""
+
+_TAGS = [
+    {"name": "calls", "description": "Recordings, their diagnoses, audio and figures"},
+    {"name": "model", "description": "What scores them"},
+    {"name": "probes", "description": "For whatever watches over this process; they want no key"},
+]
+
+# On every answer.
+_EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options")
+
+
+def _header(description: str, example: str | int, *, required: bool = True) -> dict[str, Any]:
+    kind = "integer" if isinstance(example, int) else "string"
+    return {"description": description, "required": required, "schema": {"type": kind}, "example": example}
+
+
+_HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": _header("Names the request, in our log, too", examples.REQUEST_ID),
+    "X-Content-Type-Options": _header("The content is of the type that is named", "nosniff"),
+    "Location": _header("Where the call is", f"/v1/calls/{examples.CALL_ID}"),
+    "LocationOfStored": _header(
+        "Where the call is, if it is stored all the same", f"/v1/calls/{examples.CALL_ID}", required=False
+    ),
+    "Retry-After": _header("After how many seconds asking again may help", examples.RETRY_AFTER_S),
+    "Content-Range": _header("Which bytes of how many; `*/size` where none", "bytes 0-4095/35844"),
+    "Accept-Ranges": _header("The unit in which ranges may be asked for", "bytes"),
+    "Content-Language": _header("What it is written in, `es` or `en`", "es"),
+    "Vary": _header("What the answer depends on beside the address", "Accept-Language"),
+    "Cache-Control": _header("Recordings are for nobody else's eyes or disks", "private, no-store"),
+}
+
+_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Your name for the request: kept where it is 1 to 64 letters, digits or . _ -",
+    "examples": {"yours": {"value": examples.REQUEST_ID}},
+}
+_ACCEPT_LANGUAGE = {
+    "name": "Accept-Language",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "What problems and `guidance` are written in: Spanish (`es`, the default) or English (`en`)",
+    "examples": {"spanish": {"value": "es-AR, es;q=0.9"}, "english": {"value": "en"}},
+}
+_COMMON_PARAMETERS = (_REQUEST_ID, _ACCEPT_LANGUAGE)
+
+
+def _values() -> dict[str, dict[str, Any]]:
+    values = {
+        **examples.CALLS,
+        **examples.PAGES,
+        **examples.PROBLEMS,
+        "model": examples.MODEL,
+        **examples.PROBES,
+    }
+    files = {"recording": examples.WAV, "image": examples.PNG}
+    return {
+        **{name: {"value": value} for name, value in values.items()},
+        **{name: {"externalValue": uri} for name, uri in files.items()},
+    }
+
+
+def described_api(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """An application without routes yet, whose document says all that the routes' own descriptions leave open."""
+    app = FastAPIOffline(
+        title="Tos.IA",
+        version=SOFTWARE_VERSION,
+        description=DESCRIPTION,
+        openapi_tags=_TAGS,
+        generate_unique_id_function=_operation_id,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    generated = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _describe(generated())
+        return generated()
+
+    app.openapi = described  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Clients are generated with it: it stays when a path changes."""
+    return route.name
+
+
+def _describe(document: dict[str, Any]) -> None:
+    """Adds what all routes have in common, and what their descriptions refer to."""
+    components = document["components"]
+    components["schemas"]["Problem"] = Problem.model_json_schema()
+    components["headers"] = _HEADERS
+    components["examples"] = _values()
+    components["parameters"] = {one["name"]: one for one in _COMMON_PARAMETERS}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.setdefault("parameters", []):
+                _without_null(parameter["schema"])
+            operation["parameters"] += [
+                {"$ref": f"#/components/parameters/{one['name']}"} for one in _COMMON_PARAMETERS
+            ]
+            for response in operation["responses"].values():
+                headers = response.setdefault("headers", {})
+                headers.update({name: {"$ref": f"#/components/headers/{name}"} for name in _EVERYWHERE})
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """What may be left out is optional; a query or a header has no null."""
+    if "anyOf" in schema:
+        (given,) = [one for one in schema.pop("anyOf") if one != {"type": "null"}]
+        schema.update(given)

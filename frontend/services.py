@@ -1,0 +1,119 @@
+"""The one place where the front end's parts are wired: for the application, `--check` and `backfill`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from frontend.calls.attempts import Attempts
+from frontend.calls.call_service import Calls
+from frontend.calls.reconciler import Reconciler
+from frontend.calls.retention_sweeper import Sweeper
+from frontend.configuration.settings import Settings
+from frontend.inference.admission import Admission
+from frontend.inference.diagnoser import Diagnoser
+from frontend.inference.serving_model import ServingModel
+from frontend.inference.workers import Parameters, Workers
+from frontend.observability.loop_lag import watch_lag
+from frontend.observability.metrics import Metrics
+from frontend.stores.opening import Stores, open_stores
+from runtime.classify import AsyncClassifier
+from runtime.config import MODEL_REPOSITORY, Limits, QualityLimits, load_config, load_limits
+from runtime.contract import ModelContract, read_released_contract
+from runtime.errors import ModelContractError
+from runtime.triton_classifier import AsyncTritonClassifier
+from runtime.version import SOFTWARE_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What everything else is built on: settings, parameters, limits, metrics and open stores."""
+
+    settings: Settings
+    parameters: Parameters
+    quality_limits: QualityLimits
+    limits: Limits
+    metrics: Metrics
+    stores: Stores
+
+    def check_contract(self, contract: ModelContract) -> None:
+        """Raises: ModelContractError where the model must not be served with these parameters, or from these stores."""
+        contract.check_parameters(*self.parameters)
+        settings = self.settings
+        if settings.azure is not None and not contract.model.validated and not settings.allow_unvalidated:
+            raise ModelContractError(
+                "The model that Triton serves is not validated: serve a validated one, or set ALLOW_UNVALIDATED=1 to "
+                "serve it from the Azure stores all the same."
+            )
+
+    def expected_contract(self) -> ModelContract | None:
+        """Where Triton may sleep: the contract of our own release, checked. Raises: ModelContractError."""
+        if not self.settings.triton_may_sleep:
+            return None
+        contract = read_released_contract(MODEL_REPOSITORY)
+        self.check_contract(contract)
+        return contract
+
+
+def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundation:
+    """stores: by default those that the settings name, opened here. Raises: ConfigError, StoreUnavailable."""
+    parameters = load_config()
+    quality_limits, limits = load_limits()
+    opened = stores or open_stores(settings, limits.retention_days)
+    return Foundation(settings, parameters, quality_limits, limits, Metrics(), opened)
+
+
+class Services:
+    """The running parts; made inside the event loop."""
+
+    def __init__(
+        self,
+        foundation: Foundation,
+        *,
+        worker_count: int,
+        classifier: AsyncClassifier | None = None,
+        expected: ModelContract | None = None,
+    ) -> None:
+        """classifier: by default Triton at the settings' address. expected: see `Foundation.expected_contract`."""
+        base, limits, metrics = foundation, foundation.limits, foundation.metrics
+        audio, records = base.stores.audio, base.stores.records
+        self.stores, self.limits, self.metrics = base.stores, limits, metrics
+        self.classifier = classifier or AsyncTritonClassifier(base.settings.triton_url)
+        self.model = ServingModel(self.classifier, base.check_contract, expected=expected)
+        self.workers = Workers(worker_count, base.parameters, limits, metrics)
+        self.diagnoser = Diagnoser(self.workers, self.classifier, self.model, base.quality_limits, limits, metrics)
+        self.attempts = Attempts(audio, records, self.diagnoser, limits, metrics)
+        self.calls = Calls(audio, records, self.attempts, limits, metrics)
+        self.reconciler = Reconciler(self.attempts, records, self.model, limits, metrics, at_once=2 * worker_count)
+        self.sweeper = Sweeper(audio, records)
+        self.admission = Admission(limits, metrics, lambda: self.attempts.running, self.workers.wait_s, worker_count)
+
+    async def start(self) -> None:
+        """Returns when the workers can work and the model was looked at."""
+        await asyncio.gather(self.workers.start(), self.model.look())
+
+    def show_in_metrics(self) -> None:
+        """Let the gauges read what is in work now."""
+        metrics = self.metrics
+        metrics.in_work.set_function(lambda: self.admission.in_work)
+        metrics.body_bytes.set_function(lambda: self.admission.body_bytes)
+        metrics.waiting.set_function(lambda: self.workers.waiting)
+        metrics.degraded.labels("inference").set_function(lambda: not self.model.available)
+        metrics.build.labels(SOFTWARE_VERSION).set(1)
+
+    def run_in_background(self) -> list[asyncio.Task[None]]:
+        """Watch the model, finish what was left behind, remove what has expired; until cancelled."""
+        loops = (
+            self.model.watch(),
+            self.reconciler.run(),
+            self.sweeper.run(self.metrics.swept),
+            watch_lag(self.metrics.loop_lag),
+        )
+        return [asyncio.create_task(loop) for loop in loops]
+
+    async def close(self) -> None:
+        """Attempts first: they need all the others."""
+        await self.attempts.close()
+        await self.workers.close()
+        await self.classifier.close()
+        await self.stores.close()

@@ -1,0 +1,6 @@
+"""What renders, judges and deploys the manifests.
+
+dashboard   writes the Grafana dashboard
+validate    judges the manifests without a cluster
+deploy      brings them to a cluster
+"""

@@ -1,0 +1,197 @@
+"""`python3 -m k8s.tools.dashboard`: writes monitoring/dashboard.json, what Grafana shows. `make manifests` runs it.
+
+Rows from the caller inwards: what callers get, the front end, Triton, the GPU. Where there is a recorded series it is
+shown, so that a person sees what the alerts and the scaler see.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).resolve().parents[1] / "manifests" / "monitoring" / "dashboard.json"
+WIDTH, HEIGHT, COLUMNS = 8, 7, 3
+TRITON = 'namespace="tosia",model="cough_cnn"'
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """unit: Grafana's name of it. queries: expression and legend"""
+
+    title: str
+    unit: str
+    queries: tuple[tuple[str, str], ...]
+    description: str = ""
+
+
+ROWS: dict[str, tuple[Panel, ...]] = {
+    "Callers": (
+        Panel("Requests for a diagnosis", "reqps", (("tosia:diagnosis_requests:rate5m", "all"),)),
+        Panel(
+            "Errors, late answers",
+            "percentunit",
+            (
+                ("tosia:diagnosis_errors:ratio_rate5m", "5xx"),
+                ("tosia:diagnosis_late:ratio_rate5m", "202: finished later"),
+            ),
+            "The objective is 99.9 % without an error over 30 days.",
+        ),
+        Panel(
+            "Time of an answer",
+            "s",
+            (
+                ("tosia:diagnosis_seconds:p99_5m", "99th percentile"),
+                (
+                    "histogram_quantile(0.5, sum by (le) "
+                    '(rate(tosia_http_request_duration_seconds_bucket{namespace="tosia",'
+                    'method="POST",route=~"/v1/.*"}[5m])))',
+                    "median",
+                ),
+            ),
+        ),
+        Panel(
+            "Diagnoses",
+            "cps",
+            (('sum by (status) (rate(tosia_diagnoses_total{namespace="tosia"}[5m]))', "{{status}}"),),
+        ),
+        Panel(
+            "Reasons not to believe",
+            "cps",
+            (('sum by (reason) (rate(tosia_diagnosis_reasons_total{namespace="tosia"}[5m]))', "{{reason}}"),),
+        ),
+        Panel(
+            "Refused for load",
+            "cps",
+            (('sum by (limit) (rate(tosia_refusals_total{namespace="tosia"}[5m]))', "{{limit}}"),),
+        ),
+    ),
+    "Front end": (
+        Panel(
+            "Time of each stage, 95th percentile",
+            "s",
+            (
+                (
+                    "histogram_quantile(0.95, sum by (le, stage) (rate("
+                    'tosia_stage_duration_seconds_bucket{namespace="tosia"}[5m])))',
+                    "{{stage}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Recordings",
+            "short",
+            (
+                ('sum(tosia_recordings_in_work{namespace="tosia"})', "in work"),
+                ('sum(tosia_recordings_waiting{namespace="tosia"})', "waiting for a worker"),
+                ('max(tosia_calls_due{namespace="tosia"})', "accepted, not in work"),
+            ),
+        ),
+        Panel(
+            "What is away",
+            "short",
+            (('max by (dependency) (tosia_degraded{namespace="tosia"})', "{{dependency}}"),),
+            "1 while it is.",
+        ),
+        Panel(
+            "Workers replaced",
+            "short",
+            (('sum by (cause) (increase(tosia_worker_restarts_total{namespace="tosia"}[15m]))', "{{cause}}"),),
+        ),
+        Panel(
+            "Event loop lag, 99th percentile",
+            "s",
+            (
+                (
+                    "histogram_quantile(0.99, sum by (le) "
+                    '(rate(tosia_event_loop_lag_seconds_bucket{namespace="tosia"}[5m])))',
+                    "lag",
+                ),
+            ),
+        ),
+        Panel(
+            "Replicas",
+            "short",
+            (('kube_deployment_status_replicas_available{namespace="tosia"}', "{{deployment}}"),),
+        ),
+    ),
+    "Triton": (
+        Panel(
+            "Waiting in Triton",
+            "s",
+            (("tosia:triton_queue_seconds_per_request:mean", "per request"),),
+            "The scaler adds a pod above 0.02 s.",
+        ),
+        Panel("Pending requests", "short", (("tosia:triton_pending_requests:sum", "all pods"),)),
+        Panel("Spectrograms in one execution", "short", (("tosia:triton_batch_size:mean", "mean"),)),
+        Panel(
+            "Requests",
+            "reqps",
+            (
+                (f"sum(rate(nv_inference_request_success{{{TRITON}}}[5m]))", "answered"),
+                (f"sum(rate(nv_inference_request_failure{{{TRITON}}}[5m]))", "failed"),
+            ),
+        ),
+        Panel("GPU in use", "percentunit", (('nv_gpu_utilization{namespace="tosia"}', "{{pod}}"),)),
+        Panel("GPU memory", "bytes", (('nv_gpu_memory_used_bytes{namespace="tosia"}', "{{pod}}"),)),
+    ),
+}
+
+
+def dashboard() -> dict[str, Any]:
+    """As Grafana imports it; its Prometheus is whichever is the default."""
+    panels: list[dict[str, Any]] = []
+    top = 0
+    for title, row in ROWS.items():
+        panels.append(
+            {
+                "id": len(panels) + 1,
+                "type": "row",
+                "title": title,
+                "gridPos": {"x": 0, "y": top, "w": 24, "h": 1},
+                "panels": [],
+            }
+        )
+        top += 1
+        for place, panel in enumerate(row):
+            grid = {"x": place % COLUMNS * WIDTH, "y": top + place // COLUMNS * HEIGHT, "w": WIDTH, "h": HEIGHT}
+            panels.append(_panel(panel, len(panels) + 1, grid))
+        top += -(-len(row) // COLUMNS) * HEIGHT
+    return {
+        "uid": "tosia",
+        "title": "Tos.IA",
+        "tags": ["tosia"],
+        "schemaVersion": 39,
+        "editable": False,
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "templating": {
+            "list": [
+                {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {}}
+            ]
+        },
+        "panels": panels,
+    }
+
+
+def _panel(panel: Panel, number: int, grid: dict[str, int]) -> dict[str, Any]:
+    source = {"type": "prometheus", "uid": "${source}"}
+    targets = [
+        {"refId": chr(ord("A") + n), "expr": expression, "legendFormat": legend, "datasource": source}
+        for n, (expression, legend) in enumerate(panel.queries)
+    ]
+    return {
+        "id": number,
+        "type": "timeseries",
+        "title": panel.title,
+        "description": panel.description,
+        "gridPos": grid,
+        "datasource": source,
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "targets": targets,
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(dashboard(), indent=1) + "\n", encoding="utf-8")

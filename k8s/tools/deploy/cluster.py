@@ -1,0 +1,87 @@
+"""What the cluster remembers of earlier deployments, so that nobody has to say it again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from k8s.tools.deploy.kubectl import Kubectl
+
+DEPLOYMENTS = ("triton", "frontend")  # in the order in which they get ready: the front end must have seen Triton
+LAST = "last-deployment"  # a ConfigMap: deployment -> its revision before; or UNDONE
+UNDONE = "undone"
+CLIENT_ID = "azure.workload.identity/client-id"
+_REVISION = r"{.metadata.annotations.deployment\.kubernetes\.io/revision}"
+
+
+def client_id(kubectl: Kubectl, account: str) -> str | None:
+    """The identity that a service account has."""
+    path = "{.metadata.annotations." + CLIENT_ID.replace(".", r"\.") + "}"
+    return _matching(r"[0-9a-fA-F-]{36}", kubectl.field("serviceaccount", account, path))
+
+
+def host(kubectl: Kubectl) -> str | None:
+    """The ingress' name; None while it is the placeholder."""
+    found = _matching(r"[-a-z0-9.]+", kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
+    return None if found is None or found.endswith(".example") else found
+
+
+def secrets_version(kubectl: Kubectl) -> str | None:
+    """Changes with the secrets and says nothing of them."""
+    return _matching(r"[0-9]+", kubectl.field("secret", "tosia", "{.metadata.resourceVersion}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """number: of the last rollout; generation: counts every change of the Deployment at once. None: there is none."""
+
+    number: str | None
+    generation: str | None
+
+
+def revisions(kubectl: Kubectl) -> dict[str, Revision]:
+    """Of each Deployment."""
+    return {
+        name: Revision(
+            _matching(r"[0-9]+", kubectl.field("deployment", name, _REVISION)),
+            _matching(r"[0-9]+", kubectl.field("deployment", name, "{.metadata.generation}")),
+        )
+        for name in DEPLOYMENTS
+    }
+
+
+def remember(kubectl: Kubectl, before: dict[str, Revision]) -> None:
+    """Which Deployments have changed since, and what to go back to; unless none has. Raises: KubectlError."""
+    after = revisions(kubectl)
+    changed = {
+        name: one.number
+        for name, one in before.items()
+        if one.number is not None and one.generation != after[name].generation
+    }
+    if changed:
+        _write(kubectl, changed)
+
+
+def remembered(kubectl: Kubectl) -> dict[str, str]:
+    """Deployment -> the revision before the last change."""
+    found = {name: _matching(r"[0-9]+", kubectl.field("configmap", LAST, f"{{.data.{name}}}")) for name in DEPLOYMENTS}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def remember_undone(kubectl: Kubectl) -> None:
+    """So that a second rollback does not undo the first. Raises: KubectlError."""
+    _write(kubectl, {UNDONE: "yes"})
+
+
+def is_undone(kubectl: Kubectl) -> bool:
+    """Whether the last change was undone already."""
+    return kubectl.field("configmap", LAST, f"{{.data.{UNDONE}}}") == "yes"
+
+
+def _write(kubectl: Kubectl, data: dict[str, str]) -> None:
+    metadata = {"name": LAST, "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
+    kubectl.apply_object({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def _matching(pattern: str, text: str) -> str | None:
+    return text if re.fullmatch(pattern, text) else None

@@ -1,0 +1,255 @@
+"""The variables of the shell that deploys, checked before anything is applied: all that is missing or wrong in one
+line.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from k8s.tools.deploy.release import ReleaseError, release_path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+MANIFESTS = CHECKOUT / "k8s" / "manifests"
+OVERLAYS = tuple(sorted(one.parent.name for one in (MANIFESTS / "overlays").glob("*/kustomization.yaml")))
+COMPONENTS = tuple(sorted(one.parent.name for one in (MANIFESTS / "components").glob("*/kustomization.yaml")))
+CLUSTER = "tosia"
+_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_COSMOS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_RELEASE = re.compile(r"as://[a-z0-9]{3,24}/[a-z0-9-]{3,63}/[A-Za-z0-9._/-]+")
+_HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class EnvironmentProblem(ValueError):
+    """What is missing or wrong, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is meant: which cluster, and which form of the system.
+
+    context: kubectl's; None: whichever is current
+    nodepool: whether GPU nodes come by auto-provisioning
+    """
+
+    overlay: str
+    components: tuple[str, ...]
+    context: str | None
+    nodepool: bool
+
+    @property
+    def on_azure(self) -> bool:
+        return self.overlay != "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """One deployment.
+
+    secrets: names and values for the Secret; never written or printed
+    settings: for the front end's ConfigMap
+    triton: for Triton's ConfigMap; None where the overlay brings a model of its own
+    host, frontend_client_id, triton_client_id: None: as the cluster has it
+    """
+
+    target: Target
+    build_number: str
+    settings: Mapping[str, str]
+    triton: Mapping[str, str] | None
+    host: str | None
+    frontend_client_id: str | None
+    triton_client_id: str | None
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+def read_target(environ: Mapping[str, str]) -> Target:
+    """Raises: EnvironmentProblem."""
+    wrong: list[str] = []
+    target = _target(environ, wrong)
+    if wrong:
+        raise EnvironmentProblem("; ".join(wrong) + ".")
+    return target
+
+
+def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Values:
+    """with_secrets: whether keys are needed, which only the verbs that bring them to the cluster need.
+
+    Raises: EnvironmentProblem.
+    """
+    wrong: list[str] = []
+    target = _target(environ, wrong)
+    build_number = _required(environ, "BUILD_NUMBER", "the image's tag, a build number of the pipeline", wrong)
+    if build_number and not re.fullmatch(r"[1-9][0-9]*", build_number):
+        wrong.append("BUILD_NUMBER is not a number: give the tag that the pipeline gave the image")
+    secrets: dict[str, str] = {}
+    if with_secrets:
+        secrets["API_KEY"] = _required(environ, "API_KEY", "what callers authenticate with", wrong)
+        if secrets["API_KEY"]:
+            _check_api_keys(secrets["API_KEY"], wrong)
+    settings, triton = _azure(environ, secrets, wrong, with_secrets=with_secrets) if target.on_azure else ({}, None)
+    host, frontend_id, triton_id = (
+        _optional(environ, name, pattern, what, wrong)
+        for name, pattern, what in (
+            ("INGRESS_HOST", _HOST, "a host's name"),
+            ("FRONTEND_CLIENT_ID", _UUID, "a client id"),
+            ("TRITON_CLIENT_ID", _UUID, "a client id"),
+        )
+    )
+    if wrong:
+        raise EnvironmentProblem("; ".join(wrong) + ".")
+    return Values(target, build_number, settings, triton, host, frontend_id, triton_id, secrets)
+
+
+def _target(environ: Mapping[str, str], wrong: list[str]) -> Target:
+    overlay = environ.get("OVERLAY", "") or "azure"
+    components = tuple(environ.get("COMPONENTS", "").split())
+    if overlay not in OVERLAYS:
+        wrong.append(f"OVERLAY is {overlay!r}: one of {', '.join(OVERLAYS)}")
+    for name in sorted(set(components) - set(COMPONENTS)):
+        wrong.append(f"COMPONENTS names {name!r}: there are {', '.join(COMPONENTS)}")
+    if components and overlay != "azure":
+        wrong.append("COMPONENTS go on top of OVERLAY=azure only")
+    nodepool = environ.get("NODEPOOL", "") or "auto"
+    if nodepool not in ("auto", "none"):
+        wrong.append(f"NODEPOOL is {nodepool!r}: auto or none")
+    on_azure = overlay != "cpu"
+    context = environ.get("CONTEXT", "") or (CLUSTER if on_azure else None)
+    return Target(overlay, components, context, on_azure and nodepool == "auto")
+
+
+def _azure(
+    environ: Mapping[str, str], secrets: dict[str, str], wrong: list[str], *, with_secrets: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    identity = environ.get("TOSIA_IDENTITY", "") or "key"
+    if identity not in ("key", "workload"):
+        wrong.append(f"TOSIA_IDENTITY is {identity!r}: set it to workload, or leave it out to use keys")
+    workload = identity == "workload"
+    if workload:
+        endpoint = _required(environ, "BLOB_ENDPOINT", "https://ACCOUNT.blob.core.windows.net", wrong)
+        account = _account_of(endpoint)
+        if endpoint and not account:
+            wrong.append("BLOB_ENDPOINT names no storage account: give https://ACCOUNT.blob.core.windows.net")
+    else:
+        endpoint, account = "", _by_keys(environ, secrets, wrong, with_secrets=with_secrets)
+    container = _required(environ, "BLOB_CONTAINER", "the container with audio and releases", wrong)
+    if container and not _CONTAINER.fullmatch(container):
+        wrong.append("BLOB_CONTAINER is not a container's name")
+    cosmos = _required(environ, "COSMO_ENDPOINT", "https://ACCOUNT.documents.azure.com", wrong)
+    if cosmos and not _is_https(cosmos):
+        wrong.append("COSMO_ENDPOINT is not an address: give https://ACCOUNT.documents.azure.com")
+    allow = environ.get("ALLOW_UNVALIDATED", "") or "0"
+    if allow not in ("0", "1"):
+        wrong.append(f"ALLOW_UNVALIDATED is {allow!r}: set it to 1, or leave it out")
+    settings = {
+        "TOSIA_STORES": "azure",
+        "TOSIA_IDENTITY": identity,
+        "BLOB_CONTAINER": container,
+        "BLOB_ENDPOINT": endpoint,
+        "COSMO_ENDPOINT": cosmos,
+        "COSMO_DATABASE": _optional(environ, "COSMO_DATABASE", _COSMOS_NAME, "a database's name", wrong) or "tosia",
+        "COSMO_CONTAINER": _optional(environ, "COSMO_CONTAINER", _COSMOS_NAME, "a container's name", wrong) or "calls",
+        "ALLOW_UNVALIDATED": allow,
+    }
+    release = environ.get("RELEASE", "")
+    if release and not _RELEASE.fullmatch(release):
+        wrong.append("RELEASE is not a path: give what `make publish` printed, as://ACCOUNT/CONTAINER/releases/...")
+    try:
+        repository = release or f"as://{account}/{container}/{release_path(CHECKOUT / 'model_repository')}"
+    except ReleaseError as error:
+        repository = ""
+        wrong.append(str(error))
+    return settings, {"repository": repository, "account": repository.removeprefix("as://").partition("/")[0]}
+
+
+def _by_keys(environ: Mapping[str, str], secrets: dict[str, str], wrong: list[str], *, with_secrets: bool) -> str:
+    """The storage account; the keys go into `secrets`."""
+    connection = _required(environ, "BLOB_CONNECTION", "the storage account's connection string", wrong)
+    account = _account_of_connection(connection)
+    if connection and not account:
+        wrong.append("BLOB_CONNECTION names no storage account: copy the connection string as a whole")
+    elif connection and not _can_sign(connection):
+        wrong.append("BLOB_CONNECTION holds no key or signature, or is not https: copy it as a whole, without quotes")
+    if with_secrets:
+        secrets["BLOB_CONNECTION"] = connection
+        secrets["COSMO_KEY"] = _required(environ, "COSMO_KEY", "the Cosmos DB account's key", wrong)
+        if secrets["COSMO_KEY"] and not _is_base64(secrets["COSMO_KEY"]):
+            wrong.append("COSMO_KEY is not a key: copy it from the Cosmos DB account")
+    return account
+
+
+def _check_api_keys(text: str, wrong: list[str]) -> None:
+    """As frontend/configuration/settings.py reads them, which this can't import; a test holds the two together."""
+    names = []
+    for part in text.split(","):
+        name, separator, key = part.strip().partition(":")
+        name, key = (name, key) if separator else ("default", name)
+        names.append(name)
+        if not name or " " in name or not re.fullmatch(r"[!-+\--9;-~]+", key):
+            wrong.append("API_KEY can't be used: one bare key, or name:key pairs separated by commas, without blanks")
+            return
+    if len(set(names)) < len(names):
+        wrong.append("API_KEY names a key twice: give each a name of its own")
+
+
+def _can_sign(connection: str) -> bool:
+    parts = _parts(connection)
+    addresses = [value for name, value in parts.items() if name.endswith("endpoint")]
+    if parts.get("defaultendpointsprotocol", "https") != "https" or not all(_is_https(one) for one in addresses):
+        return False
+    return _is_base64(parts.get("accountkey", "")) or bool(parts.get("sharedaccesssignature"))
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
+def _parts(connection: str) -> dict[str, str]:
+    return {name.strip().lower(): value for name, _, value in (one.partition("=") for one in connection.split(";"))}
+
+
+def _required(environ: Mapping[str, str], name: str, what: str, wrong: list[str]) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        wrong.append(f"{name} is missing: {what}")
+    elif not value.isprintable():
+        wrong.append(f"{name} holds a line break or another character that no value has: copy it again")
+    return value
+
+
+def _optional(
+    environ: Mapping[str, str], name: str, pattern: re.Pattern[str], what: str, wrong: list[str]
+) -> str | None:
+    value = environ.get(name, "").strip()
+    if value and not pattern.fullmatch(value):
+        wrong.append(f"{name} is not {what}")
+    return value or None
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and not parts.username and not parts.query
+
+
+def _account_of(endpoint: str) -> str:
+    """The storage account in an address; empty where there is none."""
+    host = (urlsplit(endpoint).hostname or "") if _is_https(endpoint) else ""
+    account, _, rest = host.partition(".")
+    return account if rest.startswith("blob.") and _ACCOUNT.fullmatch(account) else ""
+
+
+def _account_of_connection(connection: str) -> str:
+    parts = _parts(connection)
+    account = parts.get("accountname", "") or _account_of(parts.get("blobendpoint", ""))
+    return account if _ACCOUNT.fullmatch(account) else ""

@@ -1,0 +1,87 @@
+"""One deployment's values on top of an overlay, as a kustomization in a folder that is removed again.
+
+Nothing secret is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from k8s.tools.deploy.cluster import CLIENT_ID
+from k8s.tools.deploy.environment import MANIFESTS, Values
+from k8s.tools.deploy.kubectl import Kubectl
+
+IMAGE = "tosia.azurecr.io/frontend"
+LOCAL_IMAGE = "tosia-frontend"
+
+
+def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> str:
+    """All manifests. secrets_version: rolls the front end when it changes. Raises: KubectlError."""
+    base = MANIFESTS / "overlays" / values.target.overlay
+    return _rendered(kubectl, [base], _on_top(values, secrets_version))
+
+
+def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, str] | None) -> str:
+    """A Job of `k8s/<job>`, with its image and its ConfigMap, where it has them. Raises: KubectlError."""
+    on_top: dict[str, Any] = {"images": [{"name": IMAGE, "newTag": build_number}]} if build_number else {}
+    if config:
+        on_top["configMapGenerator"] = [_merged(job, config)]
+    return _rendered(kubectl, [MANIFESTS / job], on_top)
+
+
+def _rendered(kubectl: Kubectl, resources: list[Path], on_top: dict[str, Any]) -> str:
+    with tempfile.TemporaryDirectory(prefix="tosia-") as name:
+        folder = Path(name).resolve()  # kustomize takes relative paths only, and resolves links
+        components = on_top.pop("components", [])
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [os.path.relpath(one, folder) for one in resources],
+            "components": [os.path.relpath(MANIFESTS / "components" / one, folder) for one in components],
+            **on_top,
+        }
+        (folder / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
+        return kubectl.kustomize(str(folder))
+
+
+def _on_top(values: Values, secrets_version: str | None) -> dict[str, Any]:
+    image = {"name": IMAGE if values.target.on_azure else LOCAL_IMAGE, "newTag": values.build_number}
+    maps = [_merged("frontend", dict(values.settings))] if values.settings else []
+    if values.triton is not None:
+        maps.append(_merged("triton", dict(values.triton)))
+    patches: list[dict[str, Any]] = []
+    for account, client_id in (("frontend", values.frontend_client_id), ("triton", values.triton_client_id)):
+        if client_id is not None:
+            patches.append(
+                _patch("v1", "ServiceAccount", account, {"metadata": {"annotations": {CLIENT_ID: client_id}}})
+            )
+    if secrets_version is not None:
+        annotations = {"metadata": {"annotations": {"tosia/secrets-version": secrets_version}}}
+        patches.append(_patch("apps/v1", "Deployment", "frontend", {"spec": {"template": annotations}}))
+    if values.host is not None and values.target.on_azure:
+        operations = [
+            {"op": "replace", "path": "/spec/rules/0/host", "value": values.host},
+            {"op": "replace", "path": "/spec/tls/0/hosts/0", "value": values.host},
+        ]
+        patches.append({"patch": json.dumps(operations), "target": {"kind": "Ingress", "name": "frontend"}})
+    return {
+        "components": list(values.target.components),
+        "images": [image],
+        "configMapGenerator": maps,
+        "patches": patches,
+    }
+
+
+def _merged(name: str, literals: dict[str, str]) -> dict[str, Any]:
+    pairs = [f"{key}={value}" for key, value in literals.items()]
+    return {"name": name, "namespace": "tosia", "behavior": "merge", "literals": pairs}
+
+
+def _patch(version: str, kind: str, name: str, change: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, **change.pop("metadata", {})}
+    whole = {"apiVersion": version, "kind": kind, "metadata": metadata, **change}
+    return {"patch": json.dumps(whole), "target": {"kind": kind, "name": name}}

@@ -1,0 +1,16 @@
+"""What a cluster would refuse, or accept and then not work: judged from the rendered manifests, without a cluster.
+
+files        what kustomize ignores silently
+objects      what is rendered, and how to look into it
+values       enumerations, ranges and names that no schema holds
+schemas      Kubernetes' own kinds (strictly, two versions), custom kinds, Karpenter's labels
+admission    what the API server refuses although it fits the schema
+references   selectors, ports and names that must exist
+safety       images, secrets, resources, security, disruption, network
+rules        recording and alert rules, by promtool
+serving      what is particular to us: who may reach whom, and how it must be set to hold
+agreement    with config.yml, the front end's settings, the rules, the nodes
+__main__     `make manifests`
+
+Each check takes all folders (a Job of one folder may ask a Service of another) and yields findings, a line each.
+"""

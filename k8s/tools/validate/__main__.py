@@ -1,0 +1,114 @@
+"""`make manifests`: render every folder of k8s/ that somebody applies, and judge it. A line for each finding.
+
+Exits 0; 1 where something was found; 2 where it can't be judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from k8s.tools.validate import admission, agreement, files, references, rules, safety, schemas, serving, values
+from k8s.tools.validate.objects import Bundle, RenderError, folders, render
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+MANIFESTS = CHECKOUT / "k8s" / "manifests"
+
+
+CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
+    schemas.names,
+    schemas.built_in,
+    values.values,
+    admission.admission,
+    references.selectors,
+    references.ports,
+    references.references,
+    safety.images,
+    safety.secrets,
+    safety.resources,
+    safety.security,
+    safety.disruption,
+    safety.network,
+    agreement.metrics,
+    agreement.nodes,
+    agreement.addresses,
+    agreement.triton,
+    agreement.scaled_to_zero,
+    agreement.monitoring,
+    serving.reach,
+    serving.front_end,
+    serving.triton,
+    serving.scaling,
+    serving.way_in,
+)
+
+
+def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[str]:
+    """definitions: the folder with those of custom kinds; None: custom kinds are not held against any."""
+    checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(one.__name__, partial(one, bundles)) for one in CHECKS]
+    if definitions is not None:
+        checks.insert(2, ("karpenter", partial(schemas.karpenter, bundles, definitions)))
+        checks.insert(2, ("custom", lambda: schemas.custom(bundles, schemas.read_definitions(definitions))))
+    checks.append(("configuration", partial(agreement.configuration, bundles, CHECKOUT / "config.yml")))
+    for name, check in checks:
+        yield from judged(name, check)
+
+
+def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """What a check finds; that it can't read what is there is a finding, too: the schemas say what is wrong
+    with that.
+    """
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - a manifest may be made in any way
+        yield (
+            f"the check {name} could not read all of it ({type(error).__name__}: {error}): mend what is named "
+            "above first"
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m k8s.tools.validate", description="Judge k8s/ without a cluster.")
+    parser.add_argument("--kubectl", default="kubectl", help="the program that renders (default: the one in PATH)")
+    parser.add_argument("--crds", type=Path, default=None, help="folder with the definitions of custom kinds")
+    parser.add_argument("--root", type=Path, default=MANIFESTS, help="the manifests (default: k8s/manifests/)")
+    options = parser.parse_args(arguments)
+    kubectl = shutil.which(options.kubectl)
+    if kubectl is None:
+        print(f"manifests: {options.kubectl} is missing: `make manifests` brings one.", file=sys.stderr)
+        return 2
+    definitions: Path | None = options.crds
+    if definitions is None or not any(definitions.glob("*.yaml")):
+        if os.environ.get("CI") == "true":
+            print("manifests: the definitions of custom kinds are missing: give --crds.", file=sys.stderr)
+            return 2
+        print("manifests: without definitions (CRDS=) custom kinds are not held against any.", file=sys.stderr)
+        definitions = None
+    bundles, found = [], []
+    for name in folders(options.root):
+        try:
+            bundles.append(render(kubectl, options.root, name))
+        except RenderError as error:
+            found.append(f"{name}: can't be rendered: {error}")
+    found += judged("files", lambda: files.files(options.root, bundles))
+    found += findings(bundles, definitions)
+    found += judged("retention", lambda: serving.retention(options.root))
+    found += judged("rules", lambda: rules.rules(options.root))
+    for line in dict.fromkeys(found):
+        print(line)
+    objects = sum(len(bundle.objects) for bundle in bundles)
+    print(
+        f"manifests: {len(bundles)} folders, {objects} objects, Kubernetes {' and '.join(schemas.versions())}: "
+        f"{len(dict.fromkeys(found)) or 'nothing'} found.",
+        file=sys.stderr,
+    )
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,365 @@
+"""What manifests repeat of the code, of config.yml, of the rules and of the nodes must be what those say."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frontend.__main__ import parse_arguments
+from frontend.configuration.variables import VARIABLES
+from frontend.observability.metrics import Metrics
+from k8s.tools.validate.objects import Bundle, Object, Pod
+from k8s.tools.validate.safety import quantity
+from runtime.config import Limits, load_limits
+
+TRITON_METRICS = {  # of 24.10 and 26.08
+    "nv_inference_request_success",
+    "nv_inference_request_failure",
+    "nv_inference_count",
+    "nv_inference_exec_count",
+    "nv_inference_request_duration_us",
+    "nv_inference_queue_duration_us",
+    "nv_inference_compute_input_duration_us",
+    "nv_inference_compute_infer_duration_us",
+    "nv_inference_compute_output_duration_us",
+    "nv_inference_pending_request_count",
+    "nv_gpu_utilization",
+    "nv_gpu_memory_used_bytes",
+    "nv_gpu_memory_total_bytes",
+}
+TRITON_FLAGS = {  # of 24.10 and 26.08, as far as they make sense here; tests/k8s asks the server itself
+    *("--model-repository", "--model-control-mode", "--disable-auto-complete-config", "--model-config-name"),
+    *("--exit-timeout-secs", "--exit-on-error", "--strict-readiness", "--load-model", "--backend-config"),
+    *("--http-port", "--grpc-port", "--metrics-port", "--http-address", "--grpc-address", "--metrics-address"),
+    *(
+        "--grpc-max-connection-age",
+        "--grpc-max-connection-age-grace",
+        "--grpc-keepalive-time",
+        "--grpc-keepalive-timeout",
+    ),
+    *("--grpc-restricted-protocol", "--http-restricted-api", "--http-thread-count", "--buffer-manager-thread-count"),
+    *(
+        "--allow-http",
+        "--allow-grpc",
+        "--allow-metrics",
+        "--allow-gpu-metrics",
+        "--metrics-interval-ms",
+        "--metrics-config",
+    ),
+    *("--log-verbose", "--log-format", "--log-info", "--trace-config", "--cache-config", "--rate-limit"),
+    *("--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size", "--model-load-thread-count"),
+}
+CLUSTER_METRICS = {  # of kube-state-metrics and of Prometheus itself, as far as we use them
+    "up",
+    "ALERTS",
+    "kube_pod_status_ready",
+    "kube_pod_status_phase",
+    "kube_deployment_status_replicas_available",
+    "kube_deployment_spec_replicas",
+}
+_FUNCTIONS = {
+    *(
+        "absent",
+        "avg",
+        "by",
+        "clamp_min",
+        "histogram_quantile",
+        "increase",
+        "max",
+        "max_over_time",
+        "on",
+        "or",
+        "and",
+        "bool",
+    ),
+    *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
+}
+_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", "/v2/health/ready"}}
+
+
+def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
+    """Limits of the ingress, names of settings, arguments of the front end, and whatever repeats config.yml."""
+    config, limits = _read(config_file)
+    for bundle in bundles:
+        for ingress in bundle.of("Ingress"):
+            for problem in _of_ingress(ingress, limits):
+                yield bundle.says(ingress, problem)
+        for one in bundle.of("ConfigMap"):
+            for name, text in (one.get("data") or {}).items():
+                if name == "config.yml":
+                    for problem in _keys(yaml.safe_load(text), config, "config.yml"):
+                        yield bundle.says(one, problem)
+        for pod in bundle.pods():
+            name = pod.labels.get("app.kubernetes.io/name", "")
+            for container in pod.spec.get("containers", []):
+                if container["name"] == "frontend":
+                    for problem in _of_front_end(bundle, container):
+                        yield bundle.says(pod.owner, problem)
+                for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                    path = container.get(probe, {}).get("httpGet", {}).get("path")
+                    if path is not None and name in _ENDPOINTS and path not in _ENDPOINTS[name]:
+                        yield bundle.says(pod.owner, f"the {probe} asks {path}, which is no health endpoint of {name}")
+
+
+@functools.cache
+def _read(config_file: Path) -> tuple[Any, Limits]:
+    return yaml.safe_load(config_file.read_text(encoding="utf-8")), load_limits(config_file)[1]
+
+
+def metrics(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Queries of rules, scalers and the dashboard ask for series that exist."""
+    ours = _our_metrics()
+    for bundle in bundles:
+        recorded = {
+            rule["record"]
+            for rules in bundle.of("PrometheusRule")
+            for group in rules["spec"]["groups"]
+            for rule in group["rules"]
+            if "record" in rule
+        }
+        known = ours | TRITON_METRICS | CLUSTER_METRICS | recorded
+        for owner, query in _queries(bundle):
+            for name in sorted(_names(query) - known):
+                yield bundle.says(owner, f"asks for {name}, which nothing exports or records")
+
+
+def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Pods with a GPU tolerate the GPU nodes' taints, and so does the device plugin; the nodes suffice for the
+    scaler.
+    """
+    pools = [pool for bundle in bundles for pool in bundle.of("NodePool")]
+    for bundle in bundles:
+        for pod in bundle.pods():
+            plugin = pod.owner["kind"] == "DaemonSet"
+            if not plugin and not any(
+                "nvidia.com/gpu" in one.get("resources", {}).get("limits", {}) for one in pod.containers
+            ):
+                continue
+            for pool in pools:
+                template = pool["spec"]["template"]
+                for taint in template["spec"].get("taints", []):
+                    if not _tolerates(pod, taint):
+                        yield bundle.says(
+                            pod.owner, f"does not tolerate {taint['key']} of NodePool {pool['metadata']['name']}"
+                        )
+                labels = template.get("metadata", {}).get("labels", {})
+                for key, value in (pod.spec.get("nodeSelector") or {}).items():
+                    if not _can_have(template, labels, key, value):
+                        yield bundle.says(
+                            pod.owner, f"wants nodes with {key}={value}; NodePool {pool['metadata']['name']} has none"
+                        )
+        for pool in bundle.of("NodePool"):
+            if "nvidia.com/gpu" not in pool["spec"].get("limits", {}):
+                yield bundle.says(pool, "has no limit on GPUs")
+            if not pool["spec"]["template"]["spec"].get("taints"):
+                yield bundle.says(pool, "has no taint: anything may take a GPU node")
+        gpus = sum(quantity(pool["spec"].get("limits", {}).get("nvidia.com/gpu")) or 0 for pool in pools)
+        for scaler in bundle.of("ScaledObject"):
+            wanted = scaler["spec"].get("maxReplicaCount", 100) + 1  # a rollout has one more
+            if pools and wanted > gpus:
+                yield bundle.says(
+                    scaler, f"asks for up to {wanted} GPUs, a rollout included, where the node pools stop at {gpus:.0f}"
+                )
+
+
+def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """A front end whose Triton may be away when it starts must be told so, and only such a one."""
+    for bundle in bundles:
+        for scaler in bundle.of("ScaledObject"):
+            to_zero = scaler["spec"].get("minReplicaCount", 0) == 0
+            told = any((one.get("data") or {}).get("TRITON_MAY_SLEEP") == "1" for one in bundle.of("ConfigMap"))
+            if to_zero != told:
+                yield bundle.says(
+                    scaler,
+                    f"minReplicaCount is {0 if to_zero else 'above 0'}, but TRITON_MAY_SLEEP is "
+                    f"{'' if told else 'not '}1",
+                )
+
+
+def monitoring(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """kube-prometheus-stack takes up what has its label, and nothing else."""
+    for bundle in bundles:
+        for one in bundle.of("PodMonitor", "ServiceMonitor", "PrometheusRule"):
+            if (one["metadata"].get("labels") or {}).get("release") != "kube-prometheus-stack":
+                yield bundle.says(one, "has no label release: kube-prometheus-stack, so Prometheus passes it over")
+
+
+def addresses(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """TRITON_URL names a headless Service of the folder, and one of its ports."""
+    for bundle in bundles:
+        for one in bundle.of("ConfigMap"):
+            url = (one.get("data") or {}).get("TRITON_URL")
+            if url is None:
+                continue
+            host, _, port = url.removeprefix("dns:///").partition(":")
+            service = bundle.named("Service", host.partition(".")[0])
+            if service is None:
+                yield bundle.says(one, f"TRITON_URL is {url}, but there is no such Service")
+            elif not any(str(known["port"]) == port for known in service["spec"]["ports"]):
+                yield bundle.says(one, f"TRITON_URL is {url}, but that Service has no port {port}")
+            elif service["spec"].get("clusterIP") != "None":
+                yield bundle.says(service, "is not headless: one connection would stay with one pod for ever")
+            elif not url.startswith("dns:///"):
+                yield bundle.says(
+                    one, "TRITON_URL is no dns:/// address: one connection would stay with one pod for ever"
+                )
+
+
+def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Its flags are the server's; a repository in Blob Storage has the account, the identity and the folder that it
+    needs.
+    """
+    for bundle in bundles:
+        for pod in bundle.pods():
+            for container in pod.containers:
+                if container.get("command", [""])[0] == "tritonserver":
+                    for problem in _of_triton(bundle, pod, container):
+                        yield bundle.says(pod.owner, f"{container['name']}: {problem}")
+
+
+def _of_triton(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
+    arguments = dict(argument.partition("=")[::2] for argument in container.get("args", []))
+    for flag in sorted(arguments.keys() - TRITON_FLAGS):
+        yield f"{flag} is no flag of Triton that we know"
+    for flag in ("--grpc-restricted-protocol", "--http-restricted-api"):
+        closed = arguments.get(flag, "").partition(":")[0].split(",")
+        if bundle.of("Service") and not {"model-repository", "shared-memory"} <= set(closed):
+            yield f"{flag} leaves model-repository or shared-memory open"
+    if arguments.get("--model-control-mode") != "none":
+        yield "--model-control-mode is not none: whoever reaches it could load a model"
+    variables = {one["name"]: _value(bundle, one) for one in container.get("env", [])}
+    repository = re.sub(
+        r"\$\((\w+)\)", lambda found: variables.get(found[1], ""), arguments.get("--model-repository", "")
+    )
+    if not repository.startswith("as://"):
+        return
+    account = repository.removeprefix("as://").partition("/")[0]
+    if variables.get("AZURE_STORAGE_ACCOUNT") != account:
+        yield f"AZURE_STORAGE_ACCOUNT is {variables.get('AZURE_STORAGE_ACCOUNT')}, but the repository lies in {account}"
+    if variables.get("AZURE_STORAGE_AUTH_TYPE") != "default":
+        yield "AZURE_STORAGE_AUTH_TYPE is not default, so that no identity is used"
+    if pod.labels.get("azure.workload.identity/use") != "true":
+        yield "its pod has no label azure.workload.identity/use, so that it gets no identity"
+    folder = variables.get("TRITON_AZURE_MOUNT_DIRECTORY")
+    if folder not in {mount["mountPath"] for mount in container.get("volumeMounts", []) if not mount.get("readOnly")}:
+        yield f"TRITON_AZURE_MOUNT_DIRECTORY is {folder}, where nothing can be written"
+    if str(container.get("resources", {}).get("limits", {}).get("nvidia.com/gpu")) != "1":
+        yield "has not one GPU"
+
+
+def _value(bundle: Bundle, variable: Object) -> str:
+    wanted = (variable.get("valueFrom") or {}).get("configMapKeyRef")
+    if wanted is None:
+        return str(variable.get("value", ""))
+    return str((bundle.named("ConfigMap", wanted["name"]) or {}).get("data", {}).get(wanted["key"], ""))
+
+
+def _of_ingress(ingress: Object, limits: Limits) -> Iterator[str]:
+    annotations = ingress["metadata"].get("annotations", {})
+    for name in ("nginx.ingress.kubernetes.io/proxy-body-size", "nginx.org/client-max-body-size"):
+        found = _nginx_bytes(annotations.get(name))
+        if found != limits.max_body_bytes:
+            yield f"{name} is {annotations.get(name)}, but limits.max_body_bytes is {limits.max_body_bytes}"
+    for name in ("nginx.ingress.kubernetes.io/proxy-read-timeout", "nginx.org/proxy-read-timeout"):
+        seconds = float(str(annotations.get(name, "60")).removesuffix("s"))
+        if seconds <= limits.request_deadline_s:
+            yield f"{name} ends a request before limits.request_deadline_s, {limits.request_deadline_s:g} s"
+
+
+def _nginx_bytes(text: str | None) -> int | None:
+    found = re.fullmatch(r"(\d+)([kKmMgG]?)", str(text))
+    return None if found is None else int(found[1]) * 1024 ** " kmg".index(found[2].lower() or " ")
+
+
+def _of_front_end(bundle: Bundle, container: Object) -> Iterator[str]:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        try:
+            options = parse_arguments(container.get("args", []))
+        except SystemExit:
+            yield f"its arguments are refused: {said.getvalue().strip().splitlines()[-1]}"
+            return
+    ports = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
+    if (options.port, options.metrics_port) != (ports.get("http"), ports.get("metrics")):
+        yield f"listens on {options.port} and {options.metrics_port}, but its ports are {ports}"
+    if options.host in ("127.0.0.1", "localhost"):
+        yield "listens on loopback, where nobody can reach it"
+    cores = quantity(container.get("resources", {}).get("limits", {}).get("cpu"))
+    if cores is not None and options.workers > cores:
+        yield f"has {options.workers} workers, but at most {cores:g} cores"
+    names = {variable["name"] for variable in container.get("env", [])}
+    for source in container.get("envFrom", []):
+        found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
+        names |= (found or {}).get("data", {}).keys()
+    for name in sorted(names - VARIABLES.keys()):
+        yield f"{name} is no setting of the front end"
+
+
+def _keys(found: Any, known: Any, place: str) -> Iterator[str]:
+    if not isinstance(known, Mapping):
+        return
+    for key, value in (found or {}).items():
+        if key not in known:
+            yield f"{place} has no {key}"
+        else:
+            yield from _keys(value, known[key], f"{place}: {key}")
+
+
+@functools.cache
+def _our_metrics() -> set[str]:
+    names = set()
+    for family in Metrics().registry.collect():
+        names.add(family.name)
+        names |= {f"{family.name}_{end}" for end in ("total", "bucket", "sum", "count")}
+    return names
+
+
+def _queries(bundle: Bundle) -> Iterator[tuple[Object, str]]:
+    for rules in bundle.of("PrometheusRule"):
+        for group in rules["spec"]["groups"]:
+            for rule in group["rules"]:
+                yield rules, rule["expr"]
+    for scaler in bundle.of("ScaledObject"):
+        for trigger in scaler["spec"]["triggers"]:
+            if trigger["type"] == "prometheus":
+                yield scaler, trigger["metadata"]["query"]
+    for one in bundle.of("ConfigMap"):
+        if "grafana_dashboard" in one["metadata"].get("labels", {}):
+            boards = [json.loads(text) for name, text in one["data"].items() if name.endswith(".json")]
+            for panel in (panel for board in boards for panel in board["panels"]):
+                for target in panel.get("targets", []):
+                    yield one, target["expr"]
+
+
+def _names(query: str) -> set[str]:
+    """Series that a PromQL expression names: identifiers outside of braces, brackets, strings, and label lists."""
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"", " ", query)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
+    return set(re.findall(r"(?<![\w.])[a-zA-Z_:][\w:]*", bare)) - _FUNCTIONS
+
+
+def _tolerates(pod: Pod, taint: Mapping[str, str]) -> bool:
+    for one in pod.spec.get("tolerations", []):
+        if one.get("effect") not in (None, taint["effect"]):
+            continue
+        if one.get("operator", "Equal") == "Exists":
+            if one.get("key") in (None, taint["key"]):
+                return True
+        elif one.get("key") == taint["key"] and one.get("value", "") == taint.get("value", ""):
+            return True
+    return False
+
+
+def _can_have(template: Object, labels: Mapping[str, str], key: str, value: str) -> bool:
+    if key in labels:
+        return labels[key] == value
+    wanted = [one for one in template["spec"].get("requirements", []) if one["key"] == key]
+    return any(one["operator"] == "Exists" or value in one.get("values", []) for one in wanted)

@@ -1,0 +1,314 @@
+"""What is particular to us: who may reach whom, how front end, Triton and scalers must be set for the service
+to hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from frontend.configuration.settings import SettingsError, read_settings
+from k8s.tools.validate.objects import Bundle, Object, matches
+from runtime.config import load_limits
+
+TRITON_IMAGE = re.compile(r"nvcr\.io/nvidia/tritonserver:26\.08-py3(-sdk)?")
+PROMETHEUS = "http://kube-prometheus-stack-prometheus.monitoring.svc:9090"
+_INGRESSES = {"ingress-nginx", "nginx-ingress", "app-routing-system"}
+_NAME = "app.kubernetes.io/name"
+_FROM_PROMETHEUS = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+    "podSelector": {"matchLabels": {_NAME: "prometheus"}},
+}
+_KUBE_DNS = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+}
+_DUMMIES = {
+    "API_KEY": "k",
+    "COSMO_KEY": "a2V5",
+    "BLOB_CONNECTION": "AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net",
+}
+_KEDA_KEYS = {
+    *("serverAddress", "query", "threshold", "activationThreshold", "namespace", "customHeaders", "ignoreNullValues"),
+    *("queryParameters", "unsafeSsl", "timeout", "authModes"),
+}
+_CILIUM = {  # no definition lies in shared/crds: the shape as far as we use it
+    "type": "object",
+    "required": ["endpointSelector"],
+    "additionalProperties": False,
+    "properties": {
+        "endpointSelector": {"type": "object"},
+        "egress": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "toEndpoints": {"type": "array"},
+                    "toFQDNs": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "properties": {"matchName": {"type": "string"}, "matchPattern": {"type": "string"}},
+                        },
+                    },
+                    "toPorts": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "properties": {
+                                "ports": {
+                                    "type": "array",
+                                    "items": {
+                                        "type": "object",
+                                        "additionalProperties": False,
+                                        "properties": {
+                                            "port": {"type": "string"},
+                                            "protocol": {"enum": ["TCP", "UDP", "SCTP", "ANY"]},
+                                        },
+                                    },
+                                },
+                                "rules": {
+                                    "type": "object",
+                                    "properties": {"dns": {"type": "array"}},
+                                    "additionalProperties": False,
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+def reach(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Into Triton only the front end, Prometheus, benchmarks; into the front end only the ingress, Prometheus; out as
+    is said.
+    """
+    for bundle in bundles:
+        for policy in bundle.of("NetworkPolicy"):
+            spec = policy["spec"]
+            for part, kind in (("ingress", "Ingress"), ("egress", "Egress")):
+                if spec.get(part) and kind not in spec.get("policyTypes", []):
+                    yield bundle.says(policy, f"its {part} rules do nothing: policyTypes lacks {kind}")
+            selected = (spec.get("podSelector") or {}).get("matchLabels") or {}
+            for rule in spec.get("ingress", []):
+                for peer in rule.get("from", []):
+                    if not _may_come(peer, selected, [port.get("port") for port in rule.get("ports", [])]):
+                        yield bundle.says(policy, f"lets in {json.dumps(peer)}, which is none of those that may come")
+            for rule in spec.get("egress", []):
+                if any(port.get("port") == 53 for port in rule.get("ports", [])) and not _is_dns(rule):
+                    yield bundle.says(policy, "DNS needs UDP and TCP, to kube-dns in kube-system")
+        data = [one.get("data") or {} for one in bundle.of("ConfigMap")]
+        url = next((one["TRITON_URL"] for one in data if "TRITON_URL" in one), None)
+        if url is not None:
+            yield from _way_to_triton(bundle, url.rpartition(":")[2])
+        for policy in bundle.of("CiliumNetworkPolicy"):
+            for error in jsonschema.Draft7Validator(_CILIUM).iter_errors(policy["spec"]):
+                place = ".".join(str(step) for step in error.path)
+                yield bundle.says(policy, f"at {place or 'spec'}: {error.message}")
+            if not any(
+                "rules" in ports for rule in policy["spec"].get("egress", []) for ports in rule.get("toPorts", [])
+            ):
+                yield bundle.says(policy, "has no rule for DNS, so that Cilium never learns the names' addresses")
+
+
+def _is_dns(rule: Object) -> bool:
+    return {port.get("protocol", "TCP") for port in rule["ports"]} == {"UDP", "TCP"} and _KUBE_DNS in rule["to"]
+
+
+def _may_come(peer: Mapping[str, Any], selected: Mapping[str, str], ports: list[Any]) -> bool:
+    if peer == _FROM_PROMETHEUS:
+        return set(ports) <= {"metrics", 8002, 9090}
+    space = (peer.get("namespaceSelector") or {}).get("matchExpressions") or []
+    if space and set(space[0].get("values", [])) <= _INGRESSES:
+        return "acme.cert-manager.io/http01-solver" in selected or (
+            selected.get(_NAME) == "frontend" and set(ports) <= {"http", 8080}
+        )
+    labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
+    if "namespaceSelector" in peer or "ipBlock" in peer or selected.get(_NAME) != "triton":
+        return False
+    if labels == {_NAME: "frontend"}:
+        return set(ports) <= {"grpc", 8001}
+    return labels == {"tosia/bench": "true"} and set(ports) <= {"grpc", "metrics", 8001, 8002}
+
+
+def _way_to_triton(bundle: Bundle, port: str) -> Iterator[str]:
+    pods = {pod.labels.get(_NAME): pod for pod in bundle.pods()}
+    front, triton = pods.get("frontend"), pods.get("triton")
+    if front is None or triton is None:
+        return
+    open_out = any(
+        matches(policy["spec"].get("podSelector"), front.labels)
+        and any(matches(peer.get("podSelector"), triton.labels) for peer in rule.get("to", []) if "podSelector" in peer)
+        and any(str(one.get("port")) == port for one in rule.get("ports", []))
+        for policy in bundle.of("NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+    )
+    if not open_out:
+        yield f"{bundle.name}: no NetworkPolicy lets the front end out to Triton's port {port}"
+
+
+def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Its settings are ones that it starts with; it drains; what it writes it may write; one process has the embedded
+    stores.
+    """
+    for bundle in bundles:
+        for one in bundle.of("Deployment"):
+            if one["metadata"]["name"] != "frontend":
+                continue
+            spec = one["spec"]["template"]["spec"]
+            container = spec["containers"][0]
+            settings = _settings(bundle, container)
+            placeholders = {
+                name: re.sub("ACCOUNT|CONTAINER", lambda found: found[0].lower(), text)
+                for name, text in settings.items()
+            }
+            try:
+                read_settings({**_DUMMIES, **placeholders})
+            except SettingsError as error:
+                yield bundle.says(one, f"would not start: {error}")
+            mounts = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
+            if "/tmp" not in mounts:  # noqa: S108
+                yield bundle.says(one, "has a read-only root and no /tmp")
+            if not any(re.fullmatch(r"--drain-seconds=[1-9]\d*", argument) for argument in container.get("args", [])):
+                yield bundle.says(one, "does not drain (--drain-seconds): requests of its last seconds would fail")
+            if settings.get("TOSIA_STORES") == "embedded":
+                if settings.get("TOSIA_VAR") not in mounts:
+                    yield bundle.says(one, f"keeps calls in {settings.get('TOSIA_VAR')}, which is no volume")
+                if one["spec"].get("replicas") != 1 or one["spec"].get("strategy", {}).get("type") != "Recreate":
+                    yield bundle.says(one, "embedded stores are for one process at a time: one replica, Recreate")
+            elif settings.get("ALLOW_UNVALIDATED") == "1":
+                yield bundle.says(
+                    one, "serves models that are not validated: that is said at a deployment, not in a file"
+                )
+
+
+def _settings(bundle: Bundle, container: Object) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        name = (source.get("configMapRef") or {}).get("name", "")
+        found.update((bundle.named("ConfigMap", name) or {}).get("data") or {})
+    found.update({one["name"]: one["value"] for one in container.get("env", []) if isinstance(one.get("value"), str)})
+    return found
+
+
+def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """One version everywhere; it takes its leave, and its connections have an age."""
+    for bundle in bundles:
+        for pod in bundle.pods():
+            for container in pod.containers:
+                image = str(container.get("image", ""))
+                if "tritonserver" in image and not TRITON_IMAGE.fullmatch(image):
+                    yield bundle.says(pod.owner, f"{image} is not the Triton that everything here was judged for")
+            if pod.owner["kind"] != "Deployment" or pod.labels.get(_NAME) != "triton":
+                continue
+            container = pod.spec["containers"][0]
+            given = {argument.partition("=")[0] for argument in container.get("args", [])}
+            for flag in ("--disable-auto-complete-config", "--grpc-max-connection-age", "--exit-timeout-secs"):
+                if flag not in given:
+                    yield bundle.says(pod.owner, f"lacks {flag}")
+            if "preStop" not in container.get("lifecycle", {}):
+                yield bundle.says(pod.owner, "has no preStop: it would end before anybody has heard of it")
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                if container.get(probe, {}).get("httpGet", {}).get("port") not in ("http", 8000):
+                    yield bundle.says(pod.owner, f"the {probe} must ask the port http")
+
+
+def scaling(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """What KEDA's webhook and Karpenter refuse, and what leaves nodes for ever."""
+    for bundle in bundles:
+        for scaler in bundle.of("ScaledObject"):
+            names = [trigger.get("name") for trigger in scaler["spec"]["triggers"]]
+            if len(set(names)) < len(names):
+                yield bundle.says(scaler, "two triggers have one name")
+            for trigger in scaler["spec"]["triggers"]:
+                for problem in _of_trigger(trigger):
+                    yield bundle.says(scaler, problem)
+        for scaler in bundle.of("HorizontalPodAutoscaler"):
+            target = scaler["spec"]["scaleTargetRef"]
+            found = bundle.named(target["kind"], target["name"])
+            if found is not None and found["apiVersion"] != target.get("apiVersion"):
+                yield bundle.says(
+                    scaler, f"scales {target.get('apiVersion')} {target['kind']}, which is {found['apiVersion']}"
+                )
+            for metric in scaler["spec"].get("metrics", []):
+                if metric["type"] == "Resource" and metric["resource"]["name"] not in ("cpu", "memory"):
+                    yield bundle.says(scaler, f"{metric['resource']['name']} is no resource that is measured")
+        for budget in bundle.of("PodDisruptionBudget"):
+            if "minAvailable" in budget["spec"]:
+                yield bundle.says(budget, "minAvailable may block the drain of a node for ever: say maxUnavailable")
+        for pool in bundle.of("NodePool"):
+            spec = pool["spec"]["template"]["spec"]
+            if "expireAfter" not in spec:
+                yield bundle.says(pool, "has no expireAfter: its nodes never get a newer image")
+            if spec["nodeClassRef"]["group"] != "karpenter.azure.com":
+                yield bundle.says(pool, f"its node class is of {spec['nodeClassRef']['group']}")
+            for one in spec["requirements"]:
+                if one["key"] == "karpenter.sh/capacity-type" and not set(one["values"]) <= {"spot", "on-demand"}:
+                    yield bundle.says(pool, f"there is no capacity-type {', '.join(one['values'])}")
+                if one["operator"] in ("Gt", "Lt") and len(one.get("values", [])) != 1:
+                    yield bundle.says(pool, f"{one['key']}: {one['operator']} takes one number")
+
+
+def _of_trigger(trigger: Object) -> Iterator[str]:
+    if trigger["type"] != "prometheus":
+        yield f"there is no trigger {trigger['type']}: ours are prometheus"
+        return
+    metadata = trigger["metadata"]
+    for name in sorted(metadata.keys() - _KEDA_KEYS):
+        yield f"{name} is nothing that the prometheus trigger knows"
+    for name in ("threshold", "activationThreshold"):
+        if not re.fullmatch(r"\d+(\.\d+)?", metadata.get(name, "" if name == "threshold" else "0")):
+            yield f"{name} is {metadata.get(name)!r}, no number"
+    if trigger.get("metricType", "AverageValue") not in ("AverageValue", "Value"):
+        yield f"there is no metricType {trigger['metricType']}"
+    if metadata.get("serverAddress") != PROMETHEUS:
+        yield f"asks {metadata.get('serverAddress')}, which is not where Prometheus is ({PROMETHEUS})"
+
+
+def way_in(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """The ingress leads everything to the front end, with a certificate; nothing else is open; monitors ask for
+    metrics.
+    """
+    for bundle in bundles:
+        for ingress in bundle.of("Ingress"):
+            spec, notes = ingress["spec"], ingress["metadata"].get("annotations") or {}
+            if spec.get("ingressClassName") != "nginx":
+                yield bundle.says(ingress, f"its class is {spec.get('ingressClassName')}, not nginx")
+            if "cert-manager.io/cluster-issuer" not in notes:
+                yield bundle.says(ingress, "no issuer makes its certificate")
+            if not all(tls.get("secretName") for tls in spec.get("tls") or []):
+                yield bundle.says(ingress, "its certificate has no secretName")
+            paths = [path["path"] for rule in spec["rules"] for path in rule["http"]["paths"]]
+            if paths != ["/"]:
+                yield bundle.says(ingress, f"leads {', '.join(paths)}, not / alone")
+        for service in bundle.of("Service"):
+            if service["spec"].get("externalIPs"):
+                yield bundle.says(service, "has addresses of its own (externalIPs)")
+        for account in bundle.of("ServiceAccount"):
+            if account.get("automountServiceAccountToken") is not False:
+                yield bundle.says(account, "hands out a token for Kubernetes that nobody needs")
+        for monitor in bundle.of("PodMonitor"):
+            for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+                if (endpoint.get("port"), endpoint.get("path", "/metrics")) != ("metrics", "/metrics"):
+                    yield bundle.says(monitor, "metrics are on the port metrics, at /metrics")
+
+
+def retention(root: Path) -> Iterator[str]:
+    """Blobs are forgotten when config.yml says that calls are."""
+    days = load_limits()[1].retention_days
+    policy = json.loads((root / "azure" / "blob-lifecycle.json").read_text(encoding="utf-8"))
+    for rule in policy["rules"]:
+        for name, action in rule["definition"]["actions"].items():
+            if action != {"delete": {"daysAfterCreationGreaterThan": days}}:
+                yield f"retention/blob-lifecycle.json: {name}: {action}, but limits.retention_days is {days}"

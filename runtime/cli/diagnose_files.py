@@ -1,0 +1,96 @@
+"""Many files, one after the other: each has its diagnosis, its line in the outcomes file and its figure."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from runtime.classify import Classifier
+from runtime.cli.file_outcome import Outcome, failure, printable, too_large
+from runtime.cli.outcomes_file import OutcomesFile
+from runtime.config import load_config, load_limits
+from runtime.diagnosis import Diagnosis
+from runtime.errors import AudioError, InferenceError, OutputError
+from runtime.execute import execute
+from runtime.work_unit import WorkUnit
+
+_STEM_BYTES = 200  # a name may have 255 bytes with what is added to it
+
+
+class DiagnoseFiles:
+    """Diagnoses files with one classifier.
+
+    outcomes: what is there already is not done again; what is done is added
+    figures: the folder for figures; None: none is drawn
+    Raises: ConfigError; ParametersDiffer, ModelContractError, InferenceError where the model is not to be asked at all.
+    """
+
+    def __init__(self, classifier: Classifier, outcomes: OutcomesFile | None, figures: Path | None) -> None:
+        self._params = load_config()
+        self._limits = load_limits()[1]
+        classifier.contract().check_parameters(*self._params)
+        self._classifier, self._outcomes, self._figures = classifier, outcomes, figures
+
+    def outcome(self, file: Path) -> tuple[Outcome, bool]:
+        """What became of a file, and whether it was there already.
+
+        What is wrong with it, and a model that can't be asked now, are outcomes like any other.
+        Raises: OutputError; ConfigError, ModelContractError where they change meanwhile.
+        """
+        most = self._limits.max_body_bytes
+        try:
+            with file.open("rb") as opened:
+                data = opened.read(most + 1)  # a device has no end
+        except OSError as error:
+            return self._kept(Outcome(str(file), None, None, failure(error))), False
+        if len(data) > most:
+            return self._kept(Outcome(str(file), None, None, too_large(most))), False
+        sha256 = hashlib.sha256(data).hexdigest()
+        known = self._outcomes.find(str(file), sha256) if self._outcomes else None
+        if known is not None:
+            if known.diagnosis and self._figures and not figure_path(self._figures, file, sha256).exists():
+                self._draw(figure_path(self._figures, file, sha256), data, known.diagnosis)
+            return known, True
+        try:
+            diagnosis = execute(WorkUnit(data, *self._params), self._classifier)
+        except (AudioError, InferenceError) as error:
+            return self._kept(Outcome(str(file), sha256, None, failure(error))), False
+        if self._figures:
+            self._draw(figure_path(self._figures, file, sha256), data, diagnosis)
+        return self._kept(Outcome(str(file), sha256, diagnosis, None)), False
+
+    def _kept(self, outcome: Outcome) -> Outcome:
+        if self._outcomes:
+            self._outcomes.append(outcome)
+        return outcome
+
+    def _draw(self, path: Path, data: bytes, diagnosis: Diagnosis) -> None:
+        from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
+
+        _, mel_spec, color_spec = self._params
+        image = draw_figure(data, diagnosis, mel_spec, color_spec, self._limits.decode)
+        part = path.with_name(f".{path.name}.part")  # a figure that is there is whole
+        try:
+            part.write_bytes(image)
+            part.replace(path)
+        except OSError as error:
+            raise OutputError(f"{printable(str(path))} can't be written ({error.strerror}).") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Raises: OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{printable(str(folder))} can't be made ({error.strerror}): give another --figure."
+        ) from error
+
+
+def figure_path(folder: Path, file: Path, sha256: str) -> Path:
+    """NAME-DIGITS.png, with the first eight digits of the recording's SHA-256.
+
+    Many recordings are called alike, and those of another run must not be written over.
+    """
+    stem = file.stem.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="replace")
+    return folder / f"{stem}-{sha256[:8]}.png"

@@ -1,0 +1,105 @@
+"""The JSON Lines file of `diagnose --output`: a line for each finished file, so that a run that was ended goes on where
+it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+
+from runtime.cli.file_outcome import Outcome, outcome_from_json, printable
+from runtime.errors import OutputError
+
+_BEGINNING = b'{"path": "'  # of every line
+
+
+class OutcomesFile:
+    """One run appends at a time; what runs before it wrote stays.
+
+    A file that was done twice counts as its last line says.
+
+    Raises: OutputError where the file can't be opened, or holds anything else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = printable(str(path))
+        self._starts: dict[str, int] = {}  # where each path's last line begins, in bytes
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{self._name} is not a file: give another --output.")
+        try:
+            self._file = FileIO(path, "a+")
+        except OSError as error:
+            raise OutputError(f"{self._name} can't be opened ({error.strerror}): give another --output.") from error
+        try:
+            self._lock()
+            self._size = self._read()
+        except OSError as error:
+            self.close()
+            raise OutputError(f"{self._name} can't be read ({error.strerror}): give another --output.") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def find(self, path: str, sha256: str) -> Outcome | None:
+        """What became of this file with this content; None where it is to be done, for the first time or again."""
+        start = self._starts.get(path)
+        if start is None:
+            return None
+        self._file.seek(start)
+        outcome = outcome_from_json(self._file.readline())
+        again = outcome.sha256 != sha256 or (outcome.error is not None and outcome.error.retryable)
+        return None if again else outcome
+
+    def append(self, outcome: Outcome) -> None:
+        """Raises: OutputError; nothing of the line is left behind then."""
+        line = outcome.to_json().encode() + b"\n"
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:]) or 0
+        except OSError as error:
+            self._file.truncate(self._size)
+            raise OutputError(f"{self._name} can't be written ({error.strerror}).") from error
+        self._starts[outcome.path] = self._size
+        self._size += len(line)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> OutcomesFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"{self._name} is being written by another run: wait for its end.") from error
+
+    def _read(self) -> int:
+        """Learn where the lines begin, and cut off what a killed run left of its last one; the size in bytes."""
+        size = 0
+        with open(self._file.fileno(), "rb", closefd=False) as lines:
+            lines.seek(0)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    # Anything else that has no line end, a recording above all, is not ours to cut.
+                    if not (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):
+                        raise self._refused()
+                    self._file.truncate(size)
+                    break
+                try:
+                    self._starts[outcome_from_json(line).path] = size
+                except ValueError as error:
+                    raise self._refused() from error
+                size += len(line)
+        return size
+
+    def _refused(self) -> OutputError:
+        return OutputError(f"{self._name} holds something else than diagnoses: give another --output.")

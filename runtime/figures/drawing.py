@@ -1,0 +1,242 @@
+"""Pictures for people: a recording with its coughs marked, and one cough's colour spectrogram.
+
+Drawn from the audio and its diagnosis, so that an old record can be drawn again. Candidates have the numbers that they
+have in the record's `segments`, which count from 0. No pyplot: its global state is not made for servers. Where things
+stand is reckoned in
+inches: matplotlib's own layouts draw everything twice to find out.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from preprocess.color import ColorSpecParams, color_table, colorize, quantise
+from preprocess.decode import DecodeLimits
+from preprocess.mel import MelSpecParams
+from runtime.contract import LABELS
+from runtime.diagnosis import Diagnosis
+from runtime.figures.labels import ENGLISH, FigureWords
+from runtime.figures.playback import at_model_rate, candidate_powers
+from runtime.figures.waveform import draw_labels, draw_waveform, legend_entries, name_axes, place_labels
+from runtime.prepare import MIX
+
+_MAX_SPECTROGRAMS = 8
+
+# Inches; 100 dots each.
+_WIDTH, _LEFT, _RIGHT = 11.0, 0.85, 0.33
+_HEAD, _LINE, _WAVEFORM, _BELOW = 0.42, 0.19, 1.8, 0.55
+_ABOVE_SPECTROGRAMS, _SPECTROGRAM, _WIDEST, _GAP, _SCALE = 0.58, 1.9, 2.2, 0.14, 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A figure that is filled from the top."""
+
+    figure: Figure
+    height: float
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """All in inches; top: below the figure's upper edge."""
+        bottom = self.height - top - height
+        return self.figure.add_axes((left / _WIDTH, bottom / self.height, width / _WIDTH, height / self.height))
+
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        self.figure.text(left / _WIDTH, 1.0 - top / self.height, text, va="top", **style)
+
+
+def draw_figure(
+    data: bytes,
+    diagnosis: Diagnosis,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    limits: DecodeLimits,
+    words: FigureWords = ENGLISH,
+) -> bytes:
+    """PNG, 1100 dots wide: what was found, the waveform with every candidate, its number and its score, and below it
+    the colour spectrograms of the first coughs (of the first candidates where there are none).
+
+    Numbers count from 0, as in `segments`. Where candidates stand too close for their numbers, the figure says how many
+    have none.
+
+    Raises: a leaf of `preprocess.errors.AudioError`.
+    """
+    samples = at_model_rate(data, diagnosis, mel_spec, limits)
+    segments = diagnosis.segments
+    duration_s = len(samples) / mel_spec.sample_rate_hz
+    shown = [n for n, one in enumerate(segments) if one.is_cough] or list(range(len(segments)))
+    shown = shown[:_MAX_SPECTROGRAMS]
+    lines = _said(diagnosis, words)
+    width = _WIDTH - _LEFT - _RIGHT
+    labels = place_labels(segments, shown, duration_s, width)
+    top = _HEAD + _LINE * len(lines) + labels.height_in
+    below = top + _WAVEFORM + _BELOW
+    height = below + (_ABOVE_SPECTROGRAMS + _SPECTROGRAM + _BELOW if shown else 0.0)
+    figure = Figure(figsize=(_WIDTH, height))
+    FigureCanvasAgg(figure)
+    sheet = _Sheet(figure, height)
+    sheet.text(_LEFT, 0.12, _headline(diagnosis, words), fontsize=11.5, weight="bold")
+    for row, line in enumerate(lines):
+        sheet.text(_LEFT, _HEAD - 0.05 + _LINE * row, line, fontsize=9)
+    if segments:
+        above = sheet.axes(_LEFT, top - labels.height_in, width, labels.height_in)
+        draw_labels(above, segments, labels, duration_s, words)
+        entries = legend_entries(words)
+        figure.legend(
+            handles=entries, loc="upper right", bbox_to_anchor=(1.0 - _RIGHT / _WIDTH, 1.0 - 0.08 / height),
+            ncols=2, fontsize=9, frameon=False, borderaxespad=0.0, handlelength=1.6, handleheight=1.1,
+        )  # fmt: skip
+    middle = sheet.axes(_LEFT, top, width, _WAVEFORM)
+    draw_waveform(middle, samples, mel_spec.sample_rate_hz, segments, duration_s, words)
+    if labels.without:
+        text = words.too_close.format(count=labels.without)
+        sheet.text(_WIDTH - _RIGHT, below - 0.2, text, fontsize=8, ha="right", style="italic")
+    if shown:
+        candidates = [segments[n] for n in shown]
+        levels = quantise(candidate_powers(samples, candidates, mel_spec), color_spec)
+        _draw_spectrograms(sheet, below, levels, shown, diagnosis, mel_spec, color_spec, words)
+    return _png(figure)
+
+
+def draw_segment(
+    data: bytes,
+    diagnosis: Diagnosis,
+    n: int,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    limits: DecodeLimits,
+) -> bytes:
+    """PNG of candidate n's colour spectrogram, exactly the levels that the model saw, four pixels a cell, low at the
+    bottom.
+
+    Raises: IndexError if there is no candidate n; a leaf of `preprocess.errors.AudioError`.
+    """
+    if not 0 <= n < len(diagnosis.segments):
+        raise IndexError(n)
+    samples = at_model_rate(data, diagnosis, mel_spec, limits)
+    levels = quantise(candidate_powers(samples, [diagnosis.segments[n]], mel_spec), color_spec)
+    image = colorize(levels[0], color_spec)[::-1]
+    enlarged = np.repeat(np.repeat(image, 4, axis=0), 4, axis=1)
+    figure = Figure(figsize=(enlarged.shape[1] / 100, enlarged.shape[0] / 100), dpi=100)
+    FigureCanvasAgg(figure)
+    figure.figimage(enlarged)
+    return _png(figure)
+
+
+def _headline(diagnosis: Diagnosis, words: FigureWords) -> str:
+    audio = diagnosis.audio
+    coughs, candidates = len(diagnosis.coughs), len(diagnosis.segments)
+    others = "" if coughs == candidates else words.among.format(count=candidates)
+    channel = words.both_channels if audio.channel == MIX else words.channel.format(channel=audio.channel)
+    found = words.coughs[coughs != 1].format(count=coughs)
+    duration = words.seconds.format(duration=audio.duration_s)
+    return f"{diagnosis.status}: {found}{others}{duration}{'' if audio.channels == 1 else channel}"
+
+
+def _said(diagnosis: Diagnosis, words: FigureWords) -> list[str]:
+    """The result and the reasons, none of them cut off."""
+    lines = []
+    if diagnosis.result:
+        result = diagnosis.result
+        low, high = result.thresholds.low, result.thresholds.high
+        thresholds = words.threshold[low != high].format(low=low, high=high)
+        said = words.result.format(
+            label=result.label, last=LABELS[-1], probability=result.probability, thresholds=thresholds
+        )
+        lines.append(said + ("" if result.validated else words.not_validated))
+    if diagnosis.reasons:
+        lines.append(words.reasons.format(reasons=", ".join(diagnosis.reasons)))
+    return [part for line in lines for part in textwrap.wrap(line, 140)]
+
+
+def _what_is_shown(count: int, diagnosis: Diagnosis, words: FigureWords) -> str:
+    coughs = len(diagnosis.coughs)
+    if count < (coughs or len(diagnosis.segments)):
+        first = words.spectrograms_of_the_first if coughs else words.of_the_first_candidates
+        return first.format(count=count)
+    return (words.spectrograms if coughs else words.of_candidates)[count != 1]
+
+
+def _draw_spectrograms(
+    sheet: _Sheet,
+    top: float,
+    levels: NDArray[np.uint8],
+    shown: list[int],
+    diagnosis: Diagnosis,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    words: FigureWords,
+) -> None:
+    """Side by side, one frequency axis for all, and the scale of their colours."""
+    sheet.text(_LEFT, top, _what_is_shown(len(shown), diagnosis, words), fontsize=9)
+    top += _ABOVE_SPECTROGRAMS
+    room = _WIDTH - _LEFT - _RIGHT - _SCALE
+    width = min(room / len(shown) - _GAP, _WIDEST)
+    for column, (n, image) in enumerate(zip(shown, levels, strict=True)):
+        axis = sheet.axes(_LEFT + column * (width + _GAP), top, width, _SPECTROGRAM)
+        _draw_spectrogram(axis, image, n, diagnosis, mel_spec, color_spec, words)
+        name_axes(axis, words.time, "" if column else words.frequency)
+        axis.tick_params(labelleft=not column)
+    scale = sheet.axes(_LEFT + len(shown) * (width + _GAP) + 0.06, top, 0.14, _SPECTROGRAM)
+    scale.imshow(
+        color_table(color_spec)[:, None],
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, 1.0, color_spec.min_db, color_spec.max_db),
+    )
+    scale.set_xticks([])
+    scale.yaxis.tick_right()
+    scale.yaxis.set_label_position("right")
+    name_axes(scale, "", words.level)
+
+
+def _draw_spectrogram(
+    axis: Axes,
+    levels: NDArray[np.uint8],
+    n: int,
+    diagnosis: Diagnosis,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    words: FigureWords,
+) -> None:
+    duration_s = mel_spec.n_frames * mel_spec.hop_length / mel_spec.sample_rate_hz
+    axis.imshow(
+        colorize(levels, color_spec),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0.0, duration_s, 0.0, float(mel_spec.n_mels)),
+    )
+    ticks_hz = [f for f in (250.0, 500.0, 1000.0, 2000.0, 4000.0) if mel_spec.fmin_hz <= f <= mel_spec.fmax_hz]
+    # The highest lies half a cell above the picture.
+    rows = [min(_mel_row(f, mel_spec), float(mel_spec.n_mels)) for f in ticks_hz]
+    axis.set_yticks(rows, [f"{f / 1000:g}" for f in ticks_hz])
+    one = diagnosis.segments[n]
+    where = words.at.format(start=one.start_s)
+    axis.set_title(f"{n}: {one.cough_probability:.2f}\n{where}", fontsize=9, linespacing=1.15)
+
+
+def _mel_row(frequency_hz: float, mel_spec: MelSpecParams) -> float:
+    """The row of the spectrogram, in cells from the bottom, at which a frequency lies (Slaney's mel scale)."""
+    low, here, high = (_slaney_mel(f) for f in (mel_spec.fmin_hz, frequency_hz, mel_spec.fmax_hz))
+    return (here - low) / (high - low) * (mel_spec.n_mels + 1) - 0.5
+
+
+def _slaney_mel(frequency_hz: float) -> float:
+    """Linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998), as `librosa.hz_to_mel`."""
+    linear = 3.0 * frequency_hz / 200.0
+    return linear if frequency_hz < 1000.0 else 15.0 + 27.0 * float(np.log(frequency_hz / 1000.0) / np.log(6.4))
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()

@@ -1,0 +1,70 @@
+"""The channel that was diagnosed, as it was heard: bytes and diagnosis -> samples, candidates, and WAV for people.
+
+Browsers don't know every format that telephones send, nor seek alike in those they know; all play 16-bit PCM, to the
+sample.
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.decode import DecodeLimits, decode
+from preprocess.mel import MelSpecParams, cut, mel_spectrograms
+from preprocess.resample import resample
+from preprocess.segment import Segment
+from runtime.diagnosis import DiagnosedSegment, Diagnosis
+from runtime.prepare import MIX
+
+MAX_RATE_HZ = (
+    16_000  # wideband telephony: a third of a voice note's bytes, and coughs lose nothing that one listens for
+)
+
+
+def diagnosed_channel(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -> tuple[NDArray[np.float32], int]:
+    """float32 [shape=(n,)], mono, and its sample rate in Hz: the times of the diagnosis' segments count in it.
+
+    Raises: a leaf of `preprocess.errors.AudioError`.
+    """
+    recording = decode(data, limits)
+    channel = diagnosis.audio.channel
+    samples = recording.samples.mean(axis=0) if channel == MIX else recording.samples[int(channel)]
+    return samples, recording.sample_rate_hz
+
+
+def at_model_rate(
+    data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, limits: DecodeLimits
+) -> NDArray[np.float32]:
+    """The same at `mel_spec.sample_rate_hz`. Raises: a leaf of `preprocess.errors.AudioError`."""
+    samples, rate_hz = diagnosed_channel(data, diagnosis, limits)
+    return np.asarray(resample(samples[None], rate_hz, mel_spec.sample_rate_hz)[0])
+
+
+def candidate_powers(
+    samples: NDArray[np.float32], candidates: Sequence[DiagnosedSegment], mel_spec: MelSpecParams
+) -> NDArray[np.float32]:
+    """As `mel_spectrograms` gives them, float32 [shape=(candidates, n_mels, n_frames)]; samples: of `at_model_rate`."""
+    rate = mel_spec.sample_rate_hz
+    segments = [Segment(round(one.start_s * rate), round(one.end_s * rate)) for one in candidates]
+    return mel_spectrograms(cut(samples, segments, mel_spec), mel_spec)
+
+
+def channel_wav(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -> bytes:
+    """The same as WAV, 16-bit PCM, at MAX_RATE_HZ at most.
+
+    Raises: a leaf of `preprocess.errors.AudioError`.
+    """
+    samples, rate_hz = diagnosed_channel(data, diagnosis, limits)
+    if rate_hz > MAX_RATE_HZ:
+        samples, rate_hz = resample(samples[None], rate_hz, MAX_RATE_HZ)[0], MAX_RATE_HZ
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())
+    return buffer.getvalue()

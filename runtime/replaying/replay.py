@@ -1,0 +1,266 @@
+"""Repeat a diagnosis from its record: is the answer the same, field by field?
+
+A record is a Diagnosis as JSON, or a call's record that holds one under `diagnosis`. Segments and the digest of the
+uint8 spectrograms must be identical, scores within SCORE_TOLERANCE; fields that say what made the answer are compared,
+too, so that a difference explains itself. The digest alone may differ, and the answer is still the same, for two
+reasons: a decoder that computes otherwise on other processors, or a rule of the signal path that has changed since the
+record was made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from preprocess.decode import decode
+from runtime.classify import Classifier
+from runtime.conclude import conclude
+from runtime.config import load_limits
+from runtime.diagnosis import Diagnosis, diagnosis_from_dict
+from runtime.errors import RecordUnreadable
+from runtime.execute import classifier_from_environment, execute
+from runtime.prepare import prepare
+from runtime.replaying.rounding import recorded_levels
+from runtime.replaying.rule_changes import changed_since
+from runtime.work_unit import WorkUnit
+
+SCORE_TOLERANCE = 1e-4  # between runtimes and machines, of the same levels; on one they are equal
+# Where levels moved by one: what is looked into at all, and what is believed where the levels themselves can't be
+# found. One level was seen to move a score by 5e-4.
+LEVEL_TOLERANCE, UNPROVED_TOLERANCE = 1e-2, 1e-3
+
+_ALWAYS = ("model", "preprocess_sha256", "software_version")
+_MADE_BY = (*_ALWAYS, "processor")
+# How far decoders that compute otherwise on other processors move what is measured of the audio. The noise floor
+# between coughs may be their rounding alone, hence the first.
+_MEASURES = {"audio.snr_db": 0.1, "audio.clipped_fraction": 1e-3, "audio.bandwidth_hz": 32.0}
+
+_ABSENT: dict[str, Any] = {"timings_ms": {}}  # what else may be absent is None then
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One field. same: identical, for scores within SCORE_TOLERANCE; binding: whether a difference makes another
+    answer.
+    """
+
+    field: str
+    recorded: Any
+    found: Any
+    same: bool
+    binding: bool = True
+
+
+class Verdict(StrEnum):
+    """IDENTICAL: segments and levels to the bit. The next two are the same answer as well; the last is another one."""
+
+    IDENTICAL = "identical"
+    WITHIN_ROUNDING = "within rounding"
+    RULE_CHANGED = "rule changed"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """comparisons: every field; why: sentences that explain the verdict."""
+
+    verdict: Verdict
+    comparisons: list[Comparison]
+    why: tuple[str, ...] = ()
+
+
+def read_record(text: str) -> dict[str, Any]:
+    """The diagnosis in a record. Raises: RecordUnreadable."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordUnreadable(
+            "The record is not JSON: give a file that `GET /v1/calls/{call_id}` answered."
+        ) from error
+    if isinstance(document, dict) and "diagnosis" in document:
+        document = document["diagnosis"]
+    if document is None:
+        raise RecordUnreadable(
+            "The record holds no diagnosis: the call was not diagnosed, so there is nothing to repeat."
+        )
+    wanted = ("status", "reasons", "result", "segments", "audio", "spectrogram_sha256", *_ALWAYS)
+    missing = [name for name in wanted if name not in document] if isinstance(document, dict) else ["segments"]
+    if missing:
+        raise RecordUnreadable(f"The record lacks {missing[0]!r}: give a whole diagnosis or a call's record.")
+    try:
+        _check_types(document)
+        known = {one.name: document.get(one.name, _ABSENT.get(one.name)) for one in fields(Diagnosis)}
+        return diagnosis_from_dict(known).to_dict()
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise RecordUnreadable(
+            "The record's fields are not those of a diagnosis: give it as it was answered."
+        ) from error
+
+
+def _check_types(document: dict[str, Any]) -> None:
+    """Of what a replay reckons with. Raises: TypeError."""
+    near = document.get("near_threshold") or {"margin": 0.0, "segments": [], "class_probability": False}
+    digests = [one.get("spectrogram_crc32") for one in document["segments"]]
+    typed = (
+        isinstance(document["software_version"], str)
+        and isinstance(document.get("processor"), str | None)
+        and all(isinstance(one, str | None) for one in digests)
+        and _is_number(near["margin"])
+        and all(isinstance(one, int) for one in near["segments"])
+        and isinstance(near["class_probability"], bool)
+    )
+    if not typed:
+        raise TypeError
+
+
+def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | None = None) -> Replay:
+    """Diagnose the recording again and compare. recorded: as `read_record` gives it; classifier: as `execute` takes it.
+
+    Raises: as `execute`.
+    """
+    classifier = classifier or classifier_from_environment()
+    work = replace(work, source_file=work.read())
+    diagnosis = execute(work, classifier)
+    comparisons = compare(recorded, diagnosis)
+    differing = [one for one in comparisons if one.binding and not one.same]
+    if not differing:
+        return Replay(Verdict.IDENTICAL, comparisons)
+    different = Replay(Verdict.DIFFERENT, comparisons, tuple(_near_thresholds(recorded, diagnosis)))
+    made_alike = recorded["preprocess_sha256"] == diagnosis.preprocess_sha256 and (
+        recorded["model"]["sha256"] == diagnosis.model.sha256
+    )
+    if not made_alike or not all(_follows_from_levels(one, LEVEL_TOLERANCE) for one in differing):
+        return different
+    exact = decode(work.read(), load_limits()[1].decode).exact
+    rules = [
+        one
+        for one in changed_since(recorded["software_version"])
+        if one.fields.intersection(d.field for d in differing)
+    ]
+    if not rules and (exact or not _may_round_differently(recorded["processor"], diagnosis.processor)):
+        return different
+    found = _found_levels(recorded, diagnosis, work, classifier)
+    if found is None and not (rules and all(_follows_from_levels(one, UNPROVED_TOLERANCE) for one in differing)):
+        return different
+    told = [f"Changed with version {one.since}: {one.what}." for one in rules]
+    told.append(
+        found
+        or "Which levels moved can't be told from the digest alone; segments and decision are equal, "
+        f"scores within {UNPROVED_TOLERANCE:g}."
+    )
+    if not rules:
+        told.append(
+            f"The decoder of {diagnosis.audio.codec} computes otherwise on other processors: recorded on "
+            f"{recorded['processor'] or 'an unknown one'}, repeated on {diagnosis.processor}."
+        )
+    explained = [replace(one, binding=one.binding and one not in differing) for one in comparisons]
+    return Replay(Verdict.RULE_CHANGED if rules else Verdict.WITHIN_ROUNDING, explained, tuple(told))
+
+
+def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit, classifier: Classifier) -> str | None:
+    """A sentence, where levels that rounding can have moved have the recorded digests and the recorded scores."""
+    quality_limits, limits = load_limits()
+    found = recorded_levels(
+        work.read(),
+        diagnosis,
+        recorded["spectrogram_sha256"],
+        [one["spectrogram_crc32"] for one in recorded["segments"]],
+        work.mel_spec_params,
+        work.color_spec_params,
+        limits.decode,
+    )
+    if found is None:
+        return None
+    levels, moved = found
+    params = (work.segmentation_params, work.mel_spec_params, work.color_spec_params)
+    prepared = prepare(work.read(), *params, limits.decode)
+    chosen = tuple(one for one in prepared.channels if one.channel == diagnosis.audio.channel)
+    prepared = replace(prepared, channels=chosen, spectrograms=levels)
+    scores, contract = classifier.classify(levels), classifier.contract()
+    again = conclude(prepared, scores, contract, quality_limits, limits.min_coughs, 0.0)
+    if not all(one.same or not one.binding or _is_rounded_measure(one) for one in compare(recorded, again)):
+        return None
+    return f"{moved} of {levels.size} levels differ by one; with the recorded ones the scores are the recorded ones."
+
+
+def _may_round_differently(recorded_on: str | None, repeated_on: str | None) -> bool:
+    """Between processors with AVX2 and FMA no decoder was seen to differ."""
+    return not {recorded_on, repeated_on} <= {"x86-64-v3", "x86-64-v4"}
+
+
+def _follows_from_levels(one: Comparison, tolerance: float) -> bool:
+    """Whether a few levels that moved by one, or samples that differ in their last bits, can have made this
+    difference.
+    """
+    if one.field == "spectrogram_sha256":
+        return True
+    if one.field == "result" or one.field.endswith(("cough_probability", "class_probabilities")):
+        return _alike(one.recorded, one.found, tolerance)
+    return _is_rounded_measure(one)
+
+
+def _is_rounded_measure(one: Comparison) -> bool:
+    """Whether a measure of the audio moved by no more than samples do that differ in their last bits."""
+    most = _MEASURES.get(one.field)
+    numbers = _is_number(one.recorded) and _is_number(one.found)
+    return most is not None and numbers and abs(one.recorded - one.found) <= most
+
+
+def _near_thresholds(recorded: dict[str, Any], diagnosis: Diagnosis) -> Iterator[str]:
+    """Why a decision may have flipped without anything being wrong."""
+    for said, near in (("recorded", recorded["near_threshold"]), ("found now", diagnosis.to_dict()["near_threshold"])):
+        if near and (near["segments"] or near["class_probability"]):
+            places = [f"candidate {n}" for n in near["segments"]] + ["the class"] * near["class_probability"]
+            yield (
+                f"Scores {said} lie within {near['margin']:g} of their threshold ({', '.join(places)}), "
+                "and may fall on the other side of it on another processor."
+            )
+
+
+def compare(recorded: dict[str, Any], diagnosis: Diagnosis) -> list[Comparison]:
+    """Every field of a record against the diagnosis made now. Timings differ each time and are left out."""
+    return list(_compare(recorded, diagnosis.to_dict()))
+
+
+def _compare(recorded: dict[str, Any], found: dict[str, Any]) -> Iterator[Comparison]:
+    for name in ("status", "reasons"):
+        yield Comparison(name, recorded[name], found[name], recorded[name] == found[name])
+    yield _scores("result", recorded["result"], found["result"])
+    yield from _segments(recorded["segments"], found["segments"])
+    for name in sorted(recorded["audio"].keys() | found["audio"].keys()):
+        yield _scores(f"audio.{name}", recorded["audio"].get(name), found["audio"].get(name))
+    name = "spectrogram_sha256"
+    yield Comparison(name, recorded[name], found[name], recorded[name] == found[name])
+    for name in _MADE_BY:
+        yield Comparison(name, recorded[name], found[name], recorded[name] == found[name], binding=False)
+
+
+def _segments(recorded: list[dict[str, Any]], found: list[dict[str, Any]]) -> Iterator[Comparison]:
+    spans = [[[one["start_s"], one["end_s"]] for one in segments] for segments in (recorded, found)]
+    yield Comparison("segments", spans[0], spans[1], spans[0] == spans[1])
+    if len(recorded) != len(found):
+        return
+    for number, (before, now) in enumerate(zip(recorded, found, strict=True)):
+        for name in ("cough_probability", "is_cough", "class_probabilities"):
+            yield _scores(f"segments[{number}].{name}", before[name], now[name])
+
+
+def _scores(field: str, recorded: Any, found: Any) -> Comparison:
+    return Comparison(field, recorded, found, _alike(recorded, found))
+
+
+def _alike(recorded: Any, found: Any, tolerance: float = SCORE_TOLERANCE) -> bool:
+    """Numbers within the tolerance, whatever holds them; everything else equal."""
+    if isinstance(recorded, dict) and isinstance(found, dict):
+        return recorded.keys() == found.keys() and all(_alike(recorded[key], found[key], tolerance) for key in recorded)
+    if _is_number(recorded) and _is_number(found) and float in (type(recorded), type(found)):
+        return bool(abs(recorded - found) <= tolerance)
+    return bool(recorded == found)
+
+
+def _is_number(value: Any) -> bool:
+    """JSON writes 1.0 as 1 at some places."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,87 @@
+"""Do two sets of levels differ by rounding alone? Asked when a recording's spectrogram digest is not the recorded one.
+
+A record holds digests, not levels. But which levels rounding can move is known: those whose power lies next to the
+border of the next level. So these few are moved, in every combination, until the digests are the recorded ones. A match
+is a proof; that none is found within the bounds below means that more than rounding differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.color import ColorSpecParams, neighbouring_level, quantise
+from preprocess.decode import DecodeLimits
+from preprocess.mel import MelSpecParams
+from runtime.conclude import spectrogram_crc32, spectrogram_sha256
+from runtime.diagnosis import Diagnosis
+from runtime.figures.playback import at_model_rate, candidate_powers
+
+# The nearest to a border that are tried in a candidate whose digest is known, and how many of them at once: 6 of 6144
+# are 0.1 %, and docs/decisions/0016-same-bits.md has what decoders were seen to move. Where only the whole recording's
+# digest is known, fewer are tried in all of it.
+_NEAREST, _NEAREST_IN_ALL, _AT_ONCE = 14, 10, 6
+
+
+def recorded_levels(
+    data: bytes,
+    diagnosis: Diagnosis,
+    recorded_sha256: str,
+    recorded_crc32: list[str | None],
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    limits: DecodeLimits,
+) -> tuple[NDArray[np.uint8], int] | None:
+    """The levels that have the recorded digests, and how many of them differ by one from those of `diagnosis`.
+
+    data: the recording that was diagnosed; recorded_crc32: of each candidate, None in records that have none
+    Returns uint8 [shape=(n, n_mels, n_frames)] and a count, or None where no levels that rounding can have moved fit.
+
+    Raises: a leaf of `preprocess.errors.AudioError`.
+    """
+    powers = candidate_powers(at_model_rate(data, diagnosis, mel_spec, limits), diagnosis.segments, mel_spec)
+    levels = quantise(powers, color_spec)
+    others, distances = neighbouring_level(powers, color_spec)
+    if len(recorded_crc32) != len(levels):
+        return None
+    if not all(recorded_crc32):
+        moved = _moved(levels, others, distances, spectrogram_sha256, recorded_sha256, _NEAREST_IN_ALL)
+        return None if moved is None else (levels, moved)
+    counts = [
+        _moved(levels[n], others[n], distances[n], spectrogram_crc32, crc32, _NEAREST)
+        for n, crc32 in enumerate(recorded_crc32)
+    ]
+    found = [one for one in counts if one is not None]
+    shown = len(found) == len(counts) and spectrogram_sha256(levels) == recorded_sha256
+    return (levels, sum(found)) if shown else None
+
+
+def _moved(
+    levels: NDArray[np.uint8],
+    others: NDArray[np.uint8],
+    distances: NDArray[np.float32],
+    digest: Callable[[NDArray[np.uint8]], str],
+    recorded: str | None,
+    nearest: int,
+) -> int | None:
+    """Moves levels in place until they are the recorded ones, and counts them; None, and all as before, where
+    none fit.
+    """
+    flat, other = levels.reshape(-1), others.reshape(-1)
+    before = flat.copy()
+    for chosen in _subsets(np.argsort(distances, axis=None, kind="stable")[:nearest]):
+        flat[chosen] = other[chosen]
+        if digest(levels) == recorded:
+            return len(chosen)
+        flat[chosen] = before[chosen]
+    return None
+
+
+def _subsets(places: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """None of them first, then one at a time, and so on."""
+    for count in range(min(_AT_ONCE, len(places)) + 1):
+        for chosen in combinations(places.tolist(), count):
+            yield np.array(chosen, dtype=np.intp)

@@ -1,0 +1,43 @@
+"""Which rules of the signal path have changed, and with which version, so that a replay of an older record can name
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """since: the first software version with the new rule; fields: of a diagnosis, which it may change; what: one
+    clause.
+    """
+
+    since: str
+    fields: frozenset[str]
+    what: str
+
+
+RULE_CHANGES = (
+    RuleChange(
+        since="0.2.0",
+        fields=frozenset({"spectrogram_sha256", "audio.bandwidth_hz"}),
+        what="a level is found by comparing power with constants, and the tables of window and filters are rounded "
+        "to a grid; "
+        "before, a logarithm was rounded, whose last bits depend on the processor, so a level may lie one higher or "
+        "lower. "
+        "Of equally loud frames the bandwidth now takes the same ones everywhere",
+    ),
+)
+
+
+def changed_since(version: str) -> tuple[RuleChange, ...]:
+    """The rules that a record of that software version was made before; none where the version can't be read."""
+    made_by = _number(version)
+    return tuple(one for one in RULE_CHANGES if made_by is not None and made_by < (_number(one.since) or ()))
+
+
+def _number(version: str) -> tuple[int, ...] | None:
+    parts = version.split(".")
+    numeric = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
+    return tuple(map(int, parts)) if numeric else None

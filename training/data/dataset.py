@@ -1,0 +1,215 @@
+"""Read the labelled audio: one entry per recording, from `manifest.csv` and `segments.csv`.
+
+The columns are those of the data's own README (docs/training.md): manifest.csv `path, label_task, label, subject_id,
+source, split`, one row per (file, task); segments.csv `path, start_s, end_s`, hand-marked coughs, where anybody marked
+some.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from runtime.config import load_limits
+from runtime.contract import LABELS
+from training.data.manifest_tables import DatasetError, Row, read_manifest, read_marks
+
+__all__ = ["DatasetError", "Entry", "folds_by_subject", "load_audio", "manifest_sha256", "read_dataset"]
+
+JOIN_TO_S = 3.0
+MARK_SLACK_S = 0.1  # a mark may end this far after the recording: tables are rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One labelled recording.
+
+    path: relative to the data's folder; files: what it is made of, several where short recordings were joined
+    source: short name (`coughseg`, `c19_call`, `c19_telegram`, `esc10`, `fsdd`)
+    is_cough: whether the recording holds coughs
+    class_label: index into LABELS, or None where the recording has no class
+    marks: hand-marked coughs, seconds, or None where nobody marked them
+    """
+
+    path: str
+    files: tuple[Path, ...]
+    source: str
+    split: str
+    subject_id: str
+    is_cough: bool
+    class_label: int | None
+    marks: tuple[tuple[float, float], ...] | None
+
+    @property
+    def kind(self) -> str:
+        """The folder that the recording lies in: the sort of sound, where a source has several (`person_sneeze`)."""
+        return self.path.split("/")[-2] if "/" in self.path else ""
+
+    @property
+    def stratum(self) -> tuple[str, str, bool, int | None]:
+        """What every fold must have its share of."""
+        return self.source, self.kind, self.is_cough, self.class_label
+
+
+def read_dataset(root: Path) -> list[Entry]:
+    """All recordings of the train and val splits, in the manifest's order.
+
+    Raises: DatasetError, ConfigError.
+    """
+    rows = read_manifest(root)
+    marks = read_marks(root, rows)
+    classes = {row["path"]: LABELS.index(row["label"]) for row in rows if row["label_task"] == "covid"}
+    entries = []
+    for row in rows:
+        if row["label_task"] != "cough_detection":
+            continue
+        spans, is_cough = marks.get(row["path"], []), row["label"] == "cough"
+        _check_file(root, row, max((end_s for _, end_s in spans), default=0.0))
+        entries.append(
+            Entry(
+                path=row["path"],
+                files=(root / row["path"],),
+                source=_short_source(row["source"]),
+                split=row["split"],
+                subject_id=row["subject_id"],
+                is_cough=is_cough,
+                class_label=classes.get(row["path"]),
+                marks=tuple(spans) if spans or not is_cough else None,
+            )
+        )
+    return _join_short(entries)
+
+
+def load_audio(entry: Entry) -> tuple[NDArray[np.float32], int]:
+    """Samples [shape=(n,)] and their rate; files of a joined entry follow each other without a pause.
+
+    Raises: DatasetError where a file is no audio, has more than one channel, or samples that are no numbers.
+    """
+    parts, rates = [], set()
+    for file in entry.files:
+        name = (Path(entry.path).parent / file.name).as_posix()
+        try:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise _unreadable(name) from error
+        if samples.shape[1] != 1 or not len(samples):
+            raise DatasetError(f"{name} is empty or not mono: keep the caller's channel only.")
+        if not np.isfinite(samples).all():
+            raise DatasetError(f"{name} holds samples that are no numbers: convert it again.")
+        parts.append(samples[:, 0])
+        rates.add(rate)
+    if len(rates) != 1:
+        raise DatasetError(f"{entry.path} and others of its subject have different sample rates: resample them.")
+    return np.concatenate(parts), rates.pop()
+
+
+def manifest_sha256(root: Path) -> str:
+    """Digest of the data: of both tables, and of every audio file where the manifest has no column `sha256` for them.
+
+    Where it has one, `read_dataset` holds the files to it.
+    """
+    tables = [one for one in (root / "manifest.csv", root / "segments.csv") if one.is_file()]
+    digest = hashlib.sha256(b"".join(one.read_bytes() for one in tables))
+    rows = read_manifest(root)
+    if rows and "sha256" not in rows[0]:
+        for path in sorted({row["path"] for row in rows}):
+            digest.update(hashlib.sha256((root / path).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def folds_by_subject(entries: Sequence[Entry], n_folds: int) -> NDArray[np.int64]:
+    """The fold of each entry, [shape=(len(entries),)]: all of a subject in one, every source and kind spread over all.
+
+    Subjects are dealt out in the order of a hash, so that the order of rows does not matter.
+    """
+    first: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda one: one.path):
+        first.setdefault(entry.subject_id, entry)
+    ranked = sorted(first, key=lambda subject: (first[subject].stratum, hashlib.sha256(subject.encode()).hexdigest()))
+    fold = {subject: index % n_folds for index, subject in enumerate(ranked)}
+    return np.array([fold[entry.subject_id] for entry in entries], dtype=np.int64)
+
+
+def _join_short(entries: list[Entry]) -> list[Entry]:
+    """Recordings without coughs that are shorter than JOIN_TO_S become clips of about that, by subject and split.
+
+    A spoken digit is as short as a cough and alone in its file: joined, neither length nor silence gives it away, and
+    the segmenter meets it as it meets speech.
+    """
+    kept: list[Entry] = []
+    short: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.is_cough or _duration_s(entry) >= JOIN_TO_S:
+            kept.append(entry)
+        else:
+            short.setdefault((entry.source, entry.subject_id, entry.split), []).append(entry)
+    for group in short.values():
+        clips: list[Entry] = []
+        length_s = JOIN_TO_S
+        for entry in group:
+            if length_s >= JOIN_TO_S:
+                clips.append(entry)
+                length_s = 0.0
+            else:
+                clips[-1] = replace(clips[-1], files=clips[-1].files + entry.files)
+            length_s += _duration_s(entry)
+        if length_s < JOIN_TO_S and len(clips) > 1:  # what is left over goes to the last whole clip
+            rest = clips.pop()
+            clips[-1] = replace(clips[-1], files=clips[-1].files + rest.files)
+        kept += clips
+    return kept
+
+
+def _duration_s(entry: Entry) -> float:
+    return float(soundfile.info(entry.files[0]).duration)
+
+
+def _check_file(root: Path, row: Row, marked_to_s: float) -> None:
+    """Raises:
+
+    DatasetError where a recording is missing, altered, no audio, beyond the service's limits, or marked past its end.
+    """
+    name = row["path"]
+    file = root / name
+    if not file.is_file():
+        raise DatasetError(f"{name} is in the manifest but not on disk: restore it or remove its row.")
+    if "sha256" in row and hashlib.sha256(file.read_bytes()).hexdigest() != row["sha256"].lower():
+        raise DatasetError(
+            f"{name} is not the file that the manifest's sha256 names: restore it, or correct the column."
+        )
+    try:
+        info = soundfile.info(file)
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(name) from error
+    limits = load_limits()[1].decode
+    if info.duration > limits.max_duration_s:
+        raise DatasetError(f"{name} is longer than the {limits.max_duration_s:g} s that are served: cut it.")
+    if not limits.min_sample_rate_hz <= info.samplerate <= limits.max_sample_rate_hz:
+        raise DatasetError(f"{name} has {info.samplerate} Hz, which is not served: resample it.")
+    if marked_to_s > info.duration + MARK_SLACK_S:
+        raise DatasetError(
+            f"segments.csv marks {name} up to {marked_to_s:g} s, but it ends at {info.duration:.2f} s: correct it."
+        )
+
+
+def _unreadable(name: str) -> DatasetError:
+    return DatasetError(f"{name} can't be read as audio: convert it to FLAC or WAV.")
+
+
+def _short_source(source: str) -> str:
+    for part, short in (
+        ("CoughSegmentation", "coughseg"),
+        ("call-center", "c19_call"),
+        ("telegram", "c19_telegram"),
+        ("ESC-10", "esc10"),
+        ("free-spoken-digit", "fsdd"),
+    ):
+        if part in source:
+            return short
+    return source

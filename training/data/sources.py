@@ -1,0 +1,24 @@
+"""Which of the data's sources can tell what: never pooled, since in a source of one kind only, source equals class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from training.data.dataset import Entry
+
+
+def mixed_sources(entries: Iterable[Entry]) -> list[str]:
+    """Those that hold recordings with coughs and without, by name: a detector is judged there."""
+    return _with_both((one.source, one.is_cough) for one in entries)
+
+
+def class_sources(entries: Iterable[Entry]) -> list[str]:
+    """Those that hold both classes, by name."""
+    return _with_both((one.source, one.class_label == 1) for one in entries if one.class_label is not None)
+
+
+def _with_both(pairs: Iterable[tuple[str, bool]]) -> list[str]:
+    kinds: dict[str, set[bool]] = {}
+    for source, kind in pairs:
+        kinds.setdefault(source, set()).add(kind)
+    return sorted(source for source, found in kinds.items() if len(found) == 2)
