@@ -13,12 +13,12 @@ from frontend.configuration.settings import Settings
 from frontend.inference.admission import Admission
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.serving_model import ServingModel
-from frontend.inference.workers import Parameters, Workers
+from frontend.inference.workers import Workers
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores, open_stores
 from runtime.classify import AsyncClassifier
-from runtime.config import MODEL_REPOSITORY, Limits, QualityLimits, load_config, load_limits
+from runtime.config import MODEL_REPOSITORY, Limits, Parameters, QualityLimits, load_config, load_limits
 from runtime.contract import ModelContract, read_released_contract
 from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
@@ -86,7 +86,7 @@ class Services:
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         self.reconciler = Reconciler(self.attempts, records, self.model, limits, metrics, at_once=2 * worker_count)
         self.sweeper = Sweeper(audio, records)
-        self.admission = Admission(limits, metrics, lambda: self.attempts.running, self.workers.wait_s, worker_count)
+        self.admission = Admission(limits, metrics, self.attempts.running, self.workers.wait_s, worker_count)
 
     async def start(self) -> None:
         """Returns when the workers can work and the model was looked at."""

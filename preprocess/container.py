@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from preprocess.errors import EmptyAudio, UnsupportedMedia
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -40,25 +42,30 @@ _W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_DATA_GUID = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
+_SIGNATURES = (
+    (b"OggS", _OGG),
+    (b"fLaC", _FLAC),
+    (b"\x1aE\xdf\xa3", _EBML),
+    (b"#!AMR", _AMR),
+    (b".snd", _AU),
+    (b"caff", _CAF),
+    (_W64_GUID, _W64),
+    (_ASF_GUID, _ASF),
+)
+NARROW_OPUS_HZ = 16_000
 
-def sniff(data: bytes) -> Container | None:
-    """The container that the first bytes name, or None."""
+
+def sniff(data: bytes) -> Container:
+    """The container that the first bytes name; nothing is decoded. Raises: EmptyAudio, UnsupportedMedia."""
+    if not data:
+        raise EmptyAudio("The file is empty: send the recording's bytes.")
     head = data[:16]
-    # OpusHead stands alone on the first page (RFC 7845, section 3). libsndfile decodes a note at the rate that it
-    # names, and its libopus costs twice the CPU of FFmpeg's, which decodes at 48 kHz: as much at 16 kHz, and all that
-    # follows is cheaper (0013).
-    if head.startswith(b"OggS") and data[28:36] == b"OpusHead" and not _is_narrow(data[28:47]):
-        return _OGG_OPUS
-    for signature, container in (
-        (b"OggS", _OGG),
-        (b"fLaC", _FLAC),
-        (b"\x1aE\xdf\xa3", _EBML),
-        (b"#!AMR", _AMR),
-        (b".snd", _AU),
-        (b"caff", _CAF),
-        (_W64_GUID, _W64),
-        (_ASF_GUID, _ASF),
-    ):
+    if head.startswith(b"OggS") and data[28:36] == b"OpusHead":
+        # OpusHead stands alone on the first page (RFC 7845, section 3). libsndfile decodes a note at the rate that it
+        # names, and its libopus costs twice the CPU of FFmpeg's, which decodes at 48 kHz: as much at 16 kHz, and all
+        # that follows is cheaper (0013).
+        return _OGG if (opus_input_rate_hz(data[28:47]) or 48_000) <= NARROW_OPUS_HZ else _OGG_OPUS
+    for signature, container in _SIGNATURES:
         if head.startswith(signature):
             return container
     if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
@@ -67,11 +74,12 @@ def sniff(data: bytes) -> Container | None:
         return _AIFF
     if head[4:8] == b"ftyp":
         return _MP4
-    return _sniff_mpeg(data)
-
-
-def _is_narrow(opus_head: bytes) -> bool:
-    return (opus_input_rate_hz(opus_head) or 48_000) <= 16_000
+    found = _sniff_mpeg(data)
+    if found is None:
+        raise UnsupportedMedia(
+            "This is not an audio format that can be decoded: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR."
+        )
+    return found
 
 
 def _sniff_mpeg(data: bytes) -> Container | None:

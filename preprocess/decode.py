@@ -21,12 +21,26 @@ from preprocess.container import Container, ends_early, opus_input_rate_hz, snif
 from preprocess.errors import (
     AudioError,
     AudioTooLong,
-    EmptyAudio,
     TooManyChannels,
     UndecodableAudio,
     UnsupportedMedia,
     UnsupportedSampleRate,
 )
+
+_BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one read
+_MOST_PACKETS = (
+    100_000  # 120 s of the shortest, 2.5 ms, are 48,000; millions of empty ones shall not keep a worker busy
+)
+_LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
+# Of the decoders that are used, those that gave the same bits on every processor tried
+# (docs/decisions/0016-same-bits.md): integer arithmetic, or no code that is chosen by processor. A modified cosine
+# transform in floats (AAC, AC-3, Vorbis, WMA) is not.
+_EXACT_PREFIXES = ("pcm_", "adpcm_")
+_EXACT_DECODERS = frozenset(
+    {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2", "mp2float", "mp3", "mp3float", "tta"}
+)
+_CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +77,18 @@ class Recording:
         return float(self.samples.shape[1] / self.sample_rate_hz)
 
 
-def decode(data: bytes, limits: DecodeLimits) -> Recording:
-    """Decode a whole recording.
+def decode(data: bytes, limits: DecodeLimits, container: Container | None = None) -> Recording:
+    """Decode a whole recording. container: what `sniff` said of the data, where somebody has asked before.
 
     Float files that exceed full scale are scaled down to it (levels are relative everywhere downstream).
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
-    container = check_container(data)
+    container = container or sniff(data)
     recording = _decode_with_libsndfile(data, container, limits) if container.libsndfile else None
     if recording is None:
         recording = _decode_with_ffmpeg(data, container, limits)
     return _checked(recording)
-
-
-def check_container(data: bytes) -> Container:
-    """The container that the first bytes name; nothing is decoded. Raises: EmptyAudio, UnsupportedMedia."""
-    if not data:
-        raise EmptyAudio("The file is empty: send the recording's bytes.")
-    container = sniff(data)
-    if container is None:
-        raise UnsupportedMedia(
-            "This is not an audio format that can be decoded: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR."
-        )
-    return container
 
 
 def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLimits) -> Recording | None:
@@ -341,19 +343,3 @@ def _checked(recording: Recording) -> Recording:
         return recording
     scaled = recording.samples / np.float32(peak)
     return replace(recording, samples=scaled)
-
-
-_BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one read
-_MOST_PACKETS = (
-    100_000  # 120 s of the shortest, 2.5 ms, are 48,000; millions of empty ones shall not keep a worker busy
-)
-_LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
-_UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
-# Of the decoders that are used, those that gave the same bits on every processor tried
-# (docs/decisions/0016-same-bits.md): integer arithmetic, or no code that is chosen by processor. A modified cosine
-# transform in floats (AAC, AC-3, Vorbis, WMA) is not.
-_EXACT_PREFIXES = ("pcm_", "adpcm_")
-_EXACT_DECODERS = frozenset(
-    {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2", "mp2float", "mp3", "mp3float", "tta"}
-)
-_CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}

@@ -38,7 +38,7 @@ def conclude(
     infer_ms: float,
 ) -> Diagnosis:
     """scores: of `prepared.spectrograms`, in their order."""
-    index, first = _choose_channel(prepared.channels, scores, contract)
+    index, first = _choose_channel(prepared.channels, scores, contract) if len(prepared.channels) > 1 else (0, 0)
     chosen = prepared.channels[index]
     rows = slice(first, first + len(chosen.segments_s))
     spectrograms = prepared.spectrograms[rows]

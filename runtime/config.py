@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ CONFIG_FILE = ROOT / "config.yml"
 MODEL_REPOSITORY = ROOT / "model_repository"
 
 _NARROWEST_DB = 2.0  # 256 levels in less are finer than preprocess.color tells apart
+
+Parameters = tuple[SegmentationParams, MelSpecParams, ColorSpecParams]  # those that belong to the model
 
 Params = TypeVar("Params")
 
@@ -67,7 +70,7 @@ class Limits:
         )
 
 
-def load_config(path: str | Path = CONFIG_FILE) -> tuple[SegmentationParams, MelSpecParams, ColorSpecParams]:
+def load_config(path: str | Path = CONFIG_FILE) -> Parameters:
     """The three groups of parameters that belong to the model.
 
     Raises: ConfigError naming the file and the key.
@@ -108,6 +111,12 @@ def preprocess_parameters(
         "mel_spec": dataclasses.asdict(mel_spec),
         "color_spec": dataclasses.asdict(color_spec),
     }
+
+
+@lru_cache(maxsize=8)
+def parameters_sha256(segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams) -> str:
+    """`digest` of `preprocess_parameters`; what a release and a diagnosis name them by."""
+    return digest(preprocess_parameters(segmentation, mel_spec, color_spec))
 
 
 def canonical_json(value: object) -> str:

@@ -10,25 +10,44 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, quantise
-from preprocess.decode import DecodeLimits, Recording, check_container, decode
+from preprocess.container import Container, sniff
+from preprocess.decode import DecodeLimits, Recording, decode
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.quality import Quality, measure_quality, segment_rms
 from preprocess.resample import resample
 from preprocess.segment import SegmentationParams, rms_envelope, segment
-from runtime.config import digest, preprocess_parameters
+from runtime.config import parameters_sha256
 from runtime.processor import processor_class
+
+__all__ = ["MIX", "AudioFile", "DecodeLimits", "Prepared", "PreparedChannel", "prepare", "prepare_file", "sniff"]
 
 MIX = "mix"
 
 # Two channels whose samples correlate above this carry one signal (a mono source written as stereo, through a codec);
 # the two parties of a call do not correlate, and opposite phases would cancel, so neither is mixed.
 SAME_SIGNAL_CORRELATION = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A recording's bytes, and what was already found out about them; travels between processes.
+
+    sha256: lower-case hexadecimal; container: what the first bytes name, None where nobody has looked
+    """
+
+    data: bytes
+    sha256: str
+    container: Container | None = None
+
+    @staticmethod
+    def of(data: bytes) -> AudioFile:
+        """A file that nobody has looked into yet."""
+        return AudioFile(data, hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +94,21 @@ def prepare(
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
+    return prepare_file(AudioFile.of(data), segmentation, mel_spec, color_spec, limits)
+
+
+def prepare_file(
+    file: AudioFile,
+    segmentation: SegmentationParams,
+    mel_spec: MelSpecParams,
+    color_spec: ColorSpecParams,
+    limits: DecodeLimits,
+) -> Prepared:
+    """As `prepare`, of a file whose digest and, if anybody looked, container are known."""
     timings: dict[str, float] = {}
     rate = mel_spec.sample_rate_hz
     with _timed(timings, "decode"):
-        recording = decode(data, limits)
+        recording = decode(file.data, limits, file.container)
     with _timed(timings, "resample"):
         names, source = _channels(recording)
         samples = resample(source, recording.sample_rate_hz, rate)
@@ -103,7 +133,7 @@ def prepare(
             )
         )
     return Prepared(
-        audio_sha256=hashlib.sha256(data).hexdigest(),
+        audio_sha256=file.sha256,
         duration_s=recording.duration_s,
         sample_rate_hz=recording.source_rate_hz,
         codec=recording.codec,
@@ -112,19 +142,9 @@ def prepare(
         channels=tuple(channels),
         spectrograms=np.concatenate(spectrograms),
         processor=processor_class(),
-        preprocess_sha256=_parameters_sha256(segmentation, mel_spec, color_spec),
+        preprocess_sha256=parameters_sha256(segmentation, mel_spec, color_spec),
         timings_ms=timings,
     )
-
-
-@lru_cache(maxsize=4)
-def _parameters_sha256(segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams) -> str:
-    return digest(preprocess_parameters(segmentation, mel_spec, color_spec))
-
-
-def check_media(data: bytes) -> None:
-    """Raises: EmptyAudio, UnsupportedMedia where the first bytes already tell; nothing is decoded."""
-    check_container(data)
 
 
 def _channels(recording: Recording) -> tuple[list[int | str], NDArray[np.float32]]:

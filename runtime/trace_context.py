@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import secrets
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+SPAN_ID_BYTES = 8
 _KNOWN_FLAGS = 0x01  # sampled; of version 00 the others must be sent as zero
 _TRACESTATE_CHARACTERS = 512  # what a receiver has to pass on at least (section 3.3.1.5)
 
@@ -28,11 +29,6 @@ class TraceContext:
     flags: str
     state: str = ""
 
-    def headers(self) -> dict[str, str]:
-        """What goes with a call, as HTTP or gRPC headers."""
-        parent = {"traceparent": f"00-{self.trace_id}-{self.span_id}-{self.flags}"}
-        return {**parent, "tracestate": self.state} if self.state else parent
-
 
 CURRENT: ContextVar[TraceContext | None] = ContextVar("trace_context", default=None)
 """Of the request that the running task works for; tasks inherit it from those that start them."""
@@ -47,15 +43,16 @@ def begin(traceparent: str | None, tracestate: str | None) -> TraceContext:
         if known and trace_id.strip("0") and parent_id.strip("0"):
             state = tracestate or ""
             state = state if len(state) <= _TRACESTATE_CHARACTERS and state.isascii() and state.isprintable() else ""
-            return TraceContext(trace_id, _span_id(), f"{int(flags, 16) & _KNOWN_FLAGS:02x}", state)
-    return TraceContext(secrets.token_hex(16), _span_id(), "00")
+            return TraceContext(
+                trace_id, secrets.token_hex(SPAN_ID_BYTES), f"{int(flags, 16) & _KNOWN_FLAGS:02x}", state
+            )
+    return TraceContext(secrets.token_hex(16), secrets.token_hex(SPAN_ID_BYTES), "00")
 
 
-def next_step() -> TraceContext | None:
-    """For a call that the running task makes: the same trace, and a step of its own."""
-    current = CURRENT.get()
-    return None if current is None else replace(current, span_id=_span_id())
-
-
-def _span_id() -> str:
-    return secrets.token_hex(8)
+def outgoing_headers() -> dict[str, str] | None:
+    """HTTP or gRPC headers of a call that the running task makes: the same trace, and a step of its own."""
+    context = CURRENT.get()
+    if context is None:
+        return None
+    parent = {"traceparent": f"00-{context.trace_id}-{secrets.token_hex(SPAN_ID_BYTES)}-{context.flags}"}
+    return {**parent, "tracestate": context.state} if context.state else parent

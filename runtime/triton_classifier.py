@@ -22,11 +22,12 @@ from tritonclient.utils import InferenceServerException
 from runtime.classify import Scores, checked_scores, join_scores, no_scores
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME, ModelContract, contract_of
 from runtime.errors import InferenceError, InferenceTimeout
-from runtime.trace_context import next_step
+from runtime.trace_context import outgoing_headers
 
 Answer = TypeVar("Answer")
 
 DEFAULT_TIMEOUT_S = 10.0
+_TIMEOUT = "The inference server did not answer in time: try again."
 
 # Passing `channel_args` drops tritonclient's own defaults, so its message size and keepalive are repeated here.
 # Triton's server closes connections that ping more often than every 5 minutes without data unless told otherwise.
@@ -60,7 +61,9 @@ class TritonClassifier:
         contract = self.contract()
         if not len(spectrograms):
             return no_scores(contract)
-        return join_scores([_translated(partial(self._infer, part)) for part in _batches(spectrograms, contract)])
+        step = contract.max_batch_size
+        batches = [spectrograms[start : start + step] for start in range(0, len(spectrograms), step)]
+        return join_scores([_translated(partial(self._infer, batch)) for batch in batches])
 
     def close(self) -> None:
         self._client.close()
@@ -79,7 +82,8 @@ class TritonClassifier:
         return contract_of(answer.config, _serving_version(metadata))
 
     def _infer(self, batch: NDArray[np.uint8]) -> Scores:
-        return _scores(self._client.infer(**_request(batch, self._timeout_s)), len(batch))
+        answer = self._client.infer(**_request(batch, self._timeout_s))
+        return checked_scores(answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT), len(batch))
 
 
 class AsyncTritonClassifier:
@@ -114,17 +118,21 @@ class AsyncTritonClassifier:
         try:
             async with asyncio.timeout(timeout_s) as timeout:
                 parts = []
-                for part in _batches(spectrograms, contract):
+                for start in range(0, len(spectrograms), contract.max_batch_size):
+                    batch = spectrograms[start : start + contract.max_batch_size]
                     # Each batch has what is left: Triton must not begin with one that nobody waits for any more.
                     left_s = (timeout.when() or 0.0) - asyncio.get_running_loop().time()
                     if left_s <= 0.0:
                         raise TimeoutError
-                    parts.append(_scores(await self._client.infer(**_request(part, left_s)), len(part)))
+                    answer = await self._client.infer(**_request(batch, left_s))
+                    parts.append(
+                        checked_scores(answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT), len(batch))
+                    )
         except TimeoutError as error:
             raise InferenceTimeout(_TIMEOUT) from error
         except (InferenceServerException, grpc.RpcError) as error:
             raise _inference_error(error) from error
-        return join_scores(parts)
+        return parts[0] if len(parts) == 1 else join_scores(parts)
 
     async def close(self) -> None:
         await self._client.close()
@@ -136,28 +144,18 @@ def shared_classifier(url: str) -> TritonClassifier:
     return TritonClassifier(url)
 
 
-def _batches(spectrograms: NDArray[np.uint8], contract: ModelContract) -> list[NDArray[np.uint8]]:
-    step = contract.max_batch_size
-    return [spectrograms[start : start + step] for start in range(0, len(spectrograms), step)]
-
-
 def _request(batch: NDArray[np.uint8], timeout_s: float) -> dict[str, Any]:
     tensor = triton.InferInput(INPUT, list(batch.shape), "UINT8")
     tensor.set_data_from_numpy(np.ascontiguousarray(batch))
     outputs = [triton.InferRequestedOutput(name) for name in (COUGH_OUTPUT, CLASS_OUTPUT)]
     # The deadline goes along as gRPC's own: Triton drops a request that waits in its queue when it has passed.
-    step = next_step()
     return {
         "model_name": MODEL_NAME,
         "inputs": [tensor],
         "outputs": outputs,
         "client_timeout": timeout_s,
-        "headers": step.headers() if step else None,
+        "headers": outgoing_headers(),
     }
-
-
-def _scores(answer: triton.InferResult, n: int) -> Scores:
-    return checked_scores(answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT), n)
 
 
 def _serving_version(metadata: Any) -> str:
@@ -177,6 +175,3 @@ def _inference_error(error: Exception) -> InferenceError:
     if "DEADLINE_EXCEEDED" in status:
         return InferenceTimeout(_TIMEOUT)
     return InferenceError(f"The inference server can't answer now ({status or 'no status'}): try again.")
-
-
-_TIMEOUT = "The inference server did not answer in time: try again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Security
@@ -19,7 +20,8 @@ from frontend.api.upload import read_upload
 from frontend.calls.call_service import Outcome
 from frontend.domain.errors import CallNotFound
 from frontend.domain.records import State, checked_call_id
-from frontend.i18n.language import headers_of, language_of
+from frontend.i18n.language import HEADERS, language_of
+from frontend.inference import worker_tasks
 from frontend.observability.audit import audit
 from frontend.openapi import operations
 from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
@@ -36,7 +38,7 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     services.model.known()
     limits = services.limits
     upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
-    request.state.ticket.body_is_read()  # of `AdmissionGate`, which this route is behind
+    request.state.ticket.reading = False  # of `AdmissionGate`, which this route is behind
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.
     deadline = deadline_of(request)
@@ -68,7 +70,7 @@ async def list_calls(
     page = await services_of(request).calls.page(limit, sort_key_of(after), state, status, deadline_of(request))
     language = language_of(request)
     items = [call_document(record, language) for record in page.items]
-    return JSONResponse({"items": items, "next": page_token(page.next)}, headers=headers_of(language))
+    return JSONResponse({"items": items, "next": page_token(page.next)}, headers=HEADERS[language])
 
 
 @router.get("/calls/{call_id}", **operations.GET_CALL)
@@ -101,7 +103,7 @@ async def get_wav(call_id: CallId, request: Request) -> Response:
     with services.admission.admitted():
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read audio", request.state.key_name, call_id)
-        work = services.workers.to_wav(data, record.diagnosis or {}, deadline)
+        work = services.workers.render(partial(worker_tasks.diagnosed_channel, data, record.diagnosis or {}), deadline)
         return ranged_response(request, await _unless_gone(request, work), "audio/wav")
 
 
@@ -115,8 +117,10 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read figure", request.state.key_name, call_id)
         language = language_of(request)
-        drawing = services.workers.draw_figure(data, record.diagnosis or {}, language.value, deadline)
-        return png_response(await _unless_gone(request, drawing), headers_of(language))
+        drawing = services.workers.render(
+            partial(worker_tasks.draw_figure, data, record.diagnosis or {}, language.value), deadline
+        )
+        return png_response(await _unless_gone(request, drawing), HEADERS[language])
 
 
 @router.get("/calls/{call_id}/segments/{n}.png", response_class=Response, **operations.GET_SEGMENT)
@@ -127,7 +131,9 @@ async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Re
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read segment", request.state.key_name, call_id)
         try:
-            drawing = services.workers.draw_segment(data, record.diagnosis or {}, n, deadline)
+            drawing = services.workers.render(
+                partial(worker_tasks.draw_segment, data, record.diagnosis or {}, n), deadline
+            )
             return png_response(await _unless_gone(request, drawing))
         except IndexError:
             count = len((record.diagnosis or {}).get("segments", ()))

@@ -22,7 +22,7 @@ from frontend.answers.http_errors import (
 )
 from frontend.answers.problem_document import LOCATED, NOT_VALID, PROBLEM_TYPE, SEE_DOCS, problem_document
 from frontend.domain.errors import InvalidRequest, RangeNotSatisfiable, ServiceError
-from frontend.i18n.language import headers_of, language_of
+from frontend.i18n.language import HEADERS, language_of
 from frontend.i18n.translate import say, say_error
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -47,7 +47,7 @@ def problem_response(
     language = language_of(request)
     sentence = say_error(detail, language) if isinstance(detail, Exception) else say(detail, values, language)
     document = problem_document(error, sentence, getattr(request.state, "request_id", None), language)
-    headers = {**(headers or {}), **headers_of(language)}
+    headers = {**(headers or {}), **HEADERS[language]}
     call_id = getattr(request.state, "call_id", None)
     if call_id is not None and error in LOCATED:  # so its sender can ask for it, or erase it
         headers["Location"] = f"/v1/calls/{call_id}"

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from frontend.answers.call_document import call_document
 from frontend.domain.errors import RangeNotSatisfiable
 from frontend.domain.records import CallRecord
-from frontend.i18n.language import headers_of, language_of
+from frontend.i18n.language import HEADERS, language_of
 
 _PRIVATE = {"Cache-Control": "private, no-store"}
 
@@ -21,7 +21,7 @@ def call_response(
 ) -> JSONResponse:
     """One call, in the language of the request."""
     language = language_of(request)
-    return JSONResponse(call_document(record, language), status, headers={**(headers or {}), **headers_of(language)})
+    return JSONResponse(call_document(record, language), status, headers={**(headers or {}), **HEADERS[language]})
 
 
 def png_response(image: bytes, headers: Mapping[str, str] | None = None) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -10,13 +11,16 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from frontend.calls.audio_digest import sha256_of
 from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
 from frontend.domain.records import checked_call_id, new_call_id
 from frontend.openapi.schemas import MAX_FORM_FIELDS
 from runtime.errors import UnsupportedMedia
-from runtime.prepare import check_media
+from runtime.prepare import AudioFile, sniff
 
 _SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes have about half of that
+# What a browser may be told when the audio is played: never HTML or a script, whatever the sender said.
+_SAFE_TYPE = re.compile(r"(audio|video)/[a-z0-9/.+-]+")
 _FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
 
 
@@ -26,7 +30,7 @@ class Upload:
 
     call_id: str
     new_id: bool
-    audio: bytes
+    audio: AudioFile
     content_type: str
 
 
@@ -69,8 +73,12 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
         data = await audio.read()
         if len(data) > max_body_bytes:
             raise _too_large(max_body_bytes)
-        check_media(data)
-        return Upload(checked, call_id is None, data, _safe_content_type(audio.content_type))
+        container = sniff(data)
+        file = AudioFile(data, await sha256_of(data), container)
+        kind = (audio.content_type or "").partition(";")[0].strip().lower()
+        return Upload(
+            checked, call_id is None, file, kind if _SAFE_TYPE.fullmatch(kind) else "application/octet-stream"
+        )
     finally:
         await form.close()
 
@@ -109,10 +117,3 @@ def _too_large(max_body_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(
         "The recording is larger than {most:g} MiB: compress it or send less of it.", most=max_body_bytes / 2**20
     )
-
-
-def _safe_content_type(declared: str | None) -> str:
-    """What a browser may be told when the audio is played: never HTML or a script, whatever the sender said."""
-    kind = (declared or "").partition(";")[0].strip().lower()
-    plain = all(one.isalnum() or one in "/.+-" for one in kind)
-    return kind if plain and kind.isascii() and kind.startswith(("audio/", "video/")) else "application/octet-stream"

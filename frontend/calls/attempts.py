@@ -1,8 +1,12 @@
-"""One attempt to diagnose a call: claimed with a lease that expires, ended within the lease, and written once.
+"""Attempts to diagnose a call: each is claimed with a lease that expires, and its result is written once.
 
-A claim replaces the version of the record that was read, so of two replicas one gets it; its result replaces the
-version of the claim, so what comes after the lease was taken over is dropped. Nobody needs to notice that a process
-died: its leases run out.
+A claim replaces the version of the record that was read, so of two replicas one gets it. Its result replaces the version
+of the claim, so a result that comes after the lease was taken over is dropped. Nobody needs to notice that a process died:
+its leases run out.
+
+    claim    lease the call to this process, and start an attempt as a task of its own
+    wait     for its result, until a deadline
+    release  write the result, which gives the lease back
 """
 
 from __future__ import annotations
@@ -11,8 +15,7 @@ import asyncio
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from frontend.calls.audio_digest import sha256_of
@@ -21,34 +24,71 @@ from frontend.domain.errors import CallErased, FrontendError, StoreUnavailable
 from frontend.domain.records import CallRecord, Failure, State, from_now, now
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.workers import WorkersClosed, WorkTimeout
+from frontend.observability.json_logs import CALL_ID
 from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import AudioStore, RecordStore, RecordTooLarge, StaleRecord, Versioned
 from runtime.config import Limits
 from runtime.errors import AudioError, InferenceError
+from runtime.prepare import AudioFile
 
 MAX_ATTEMPTS = 100  # with the pauses between them over an hour of failing; while Triton is away nothing is attempted
 MAX_PAUSE_S = 60.0
-WRITE_S = 5.0  # the end of each lease, for storing what the attempt has brought
+WRITE_S = 5.0  # the end of each lease, for writing the result of the attempt
 POLL_S = 0.2  # while another replica has the call in work
 
 _log = logging.getLogger("tosia.attempts")
 
 
+class AudioMissing(Exception):
+    """The record's audio is not in the store."""
+
+    code = "audio_missing"
+
+
+class AudioAltered(Exception):
+    """The stored audio is not what was received; the next reading may give it whole."""
+
+    code = "audio_altered"
+
+
+_OUTCOMES = {State.DIAGNOSED: "diagnosed", State.RECEIVED: "unfinished"}
+
+# What an error leaves behind: tried again later, failed for good, or failed until the caller sends it again.
+_TRY_AGAIN = (InferenceError, FrontendError, WorkersClosed, AudioAltered)
+_FAIL_FOR_GOOD = (AudioError, AudioMissing)
+_FAIL_FOR_NOW = (WorkTimeout,)
+
+
 @dataclass(frozen=True, slots=True)
-class Attempted:
-    """known: the call as it is stored now, or None where that could not be seen; refused: what is wrong with the
-    recording.
+class Stored:
+    """The call as it is stored after the attempt, whoever wrote it."""
 
-    erased: it is gone, and whoever asked for it must be told so.
-    """
+    call: Versioned
 
-    known: Versioned | None
-    refused: AudioError | None
-    erased: bool = False
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The recording can't be diagnosed."""
+
+    error: AudioError
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not finished at the deadline, or the result could not be written: the call is attempted again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The call was erased meanwhile."""
+
+
+AttemptResult = Stored | Refused | Pending | Erased
+Attempt = asyncio.Task[AttemptResult]
 
 
 class Attempts:
-    """Those of this process."""
+    """Claims, runs and tracks this process's diagnosis attempts."""
 
     def __init__(
         self, audio: AudioStore, records: RecordStore, diagnoser: Diagnoser, limits: Limits, metrics: Metrics
@@ -59,38 +99,90 @@ class Attempts:
         self._limits = limits
         self._metrics = metrics
         self._owner = uuid.uuid4().hex
-        self._running: dict[str, asyncio.Task[Attempted]] = {}
-        self._beginning: Counter[str] = Counter()
+        self._running: dict[str, Attempt] = {}
+        # Until the store says that the lease is ours, other requests of this process must not claim the call as well.
+        self._claiming: Counter[str] = Counter()
 
     @property
-    def running(self) -> int:
-        """How many calls this process has in work."""
-        return len(self._running)
+    def running(self) -> Collection[str]:
+        """The calls that this process has in work; always as they are now."""
+        return self._running.keys()
 
-    async def begin(
-        self, record: CallRecord, audio: bytes, deadline: Deadline
-    ) -> tuple[Versioned, asyncio.Task[Attempted]]:
-        """Create the record, leased to us, and start its first attempt.
+    async def claim_new(self, record: CallRecord, audio: AudioFile, deadline: Deadline) -> tuple[Versioned, Attempt]:
+        """Create the record, leased to this process, and start its first attempt.
 
         Raises: CallExists, CallErased, StoreUnavailable.
         """
-        with self._beginning_of(record.call_id):
-            with self._metrics.timed("create_record"):
-                known = await self._records.create(self._leased(record, deadline), deadline)
-            return known, self._start(known, audio, deadline)
-
-    @contextmanager
-    def _beginning_of(self, call_id: str) -> Iterator[None]:
-        """Until we hear that the lease is ours, other requests of this process may read so, and must not claim the call
-        as well.
-        """
-        self._beginning[call_id] += 1
+        self._claiming[record.call_id] += 1
         try:
-            yield
+            with self._metrics.timed("create_record"):
+                claimed = await self._records.create(self._leased(record, deadline), deadline)
+            return claimed, self._start(claimed, deadline, audio)
         finally:
-            self._beginning[call_id] -= 1
-            if not self._beginning[call_id]:
-                del self._beginning[call_id]
+            self._claiming[record.call_id] -= 1
+            self._claiming += Counter()  # keeps positive counts only
+
+    async def claim(self, call: Versioned, deadline: Deadline) -> Attempt | None:
+        """Lease a stored call to this process and start an attempt; None where another one was faster, or the call has
+        had its attempts.
+
+        Raises: CallErased, StoreUnavailable.
+        """
+        record = call.record
+        if record.call_id in self._running or self._claiming[record.call_id]:
+            return None
+        if record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED:
+            # Its last attempt never came to an end, or it would have been given up there.
+            await self._release(_failed(record, "internal_error", retryable=True), call)
+            return None
+        self._claiming[record.call_id] += 1
+        try:
+            claimed = await self._records.replace(self._leased(record, deadline), call.etag, deadline)
+            return self._start(claimed, deadline, None)
+        except StaleRecord:
+            return None
+        finally:
+            self._claiming[record.call_id] -= 1
+            self._claiming += Counter()
+
+    async def wait(self, attempt: Attempt, deadline: Deadline) -> AttemptResult:
+        """The attempt's result, or Pending at the deadline."""
+        await asyncio.wait({attempt}, timeout=deadline.remaining_s)
+        return attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
+
+    async def wait_for_stored(self, call: Versioned, deadline: Deadline) -> AttemptResult:
+        """Wait for a stored call, whichever process has it in work, or attempt it here; until the deadline at most.
+
+        Raises: CallErased.
+        """
+        record = call.record
+        try:
+            while not deadline.passed:
+                attempt = self._running.get(record.call_id)
+                if attempt is None and self._diagnoser.available and _is_free(record, self._owner):
+                    attempt = await self.claim(call, deadline)
+                if attempt is not None:
+                    result = await self.wait(attempt, deadline)
+                    return Stored(call) if isinstance(result, Pending) else result
+                if not self._diagnoser.available or _is_pausing_beyond(record, deadline):
+                    break
+                await asyncio.sleep(min(POLL_S, deadline.remaining_s))
+                call = await self._records.read(record.call_id, deadline) or call
+                record = call.record
+                if record.state is not State.RECEIVED:
+                    break
+        except StoreUnavailable:
+            pass  # the call is stored, so it is finished later
+        return Stored(call)
+
+    async def close(self) -> None:
+        """Wait for the attempts in work, as long as one request may take; other replicas retry the rest."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=self._limits.request_deadline_s)
+        left = list(self._running.values())
+        for attempt in left:
+            attempt.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _leased(self, record: CallRecord, deadline: Deadline) -> CallRecord:
         """The record with a lease of ours over an attempt that ends at the deadline; a failed call begins anew."""
@@ -104,162 +196,83 @@ class Attempts:
             updated_at=now(),
         )
 
-    def _start(self, leased: Versioned, audio: bytes | None, deadline: Deadline) -> asyncio.Task[Attempted]:
-        """Begin the attempt of a call that is leased to us; it goes on whether or not anybody waits for it."""
-        call_id = leased.record.call_id
-        task = asyncio.create_task(self._attempt(leased, audio, deadline))
-        self._running[call_id] = task
-        task.add_done_callback(lambda _: self._running.pop(call_id))
-        return task
+    def _start(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> Attempt:
+        """The attempt goes on whether or not anybody waits for it. audio: by default read from the store."""
+        attempt = asyncio.create_task(self._attempt(claimed, deadline, audio))
+        self._running[claimed.record.call_id] = attempt
+        return attempt
 
-    async def take_up(self, known: Versioned, deadline: Deadline) -> asyncio.Task[Attempted] | None:
-        """Claim a call and begin; None where another replica was faster, or the call has had its attempts."""
-        if known.record.call_id in self._running or self._beginning[known.record.call_id]:
-            return None
-        if known.record.attempts >= MAX_ATTEMPTS and known.record.state is State.RECEIVED:
-            # Its last attempt never came to an end, or it would have been given up there.
-            await self._write(_failed(known.record, "internal_error", retryable=True), known)
-            return None
-        with self._beginning_of(known.record.call_id):
+    async def _attempt(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> AttemptResult:
+        """Diagnose, then release; the record stays `received` where trying again may help."""
+        record, refused = claimed.record, None
+        CALL_ID.set(record.call_id)  # log lines of this task carry its digest
+        try:
             try:
-                claimed = await self._records.replace(self._leased(known.record, deadline), known.etag, deadline)
-            except StaleRecord:
-                return None
-            return self._start(claimed, None, deadline)
-
-    async def finish(self, known: Versioned, deadline: Deadline) -> Attempted:
-        """Wait for a call that is stored, whoever has it in work, or attempt it here; until the deadline at most.
-
-        Raises: CallErased.
-        """
-        call_id = known.record.call_id
-        try:
-            while not deadline.passed:
-                task = self._running.get(call_id)
-                if task is None and self._diagnoser.available and _is_free(known.record, self._owner):
-                    task = await self.take_up(known, deadline)
-                if task is not None:
-                    return await self.outcome(task, known, deadline)
-                if not self._diagnoser.available or _is_pausing_beyond(known.record, deadline):
-                    break
-                await asyncio.sleep(min(POLL_S, deadline.remaining_s))
-                known = await self._records.read(call_id, deadline) or known
-                if known.record.state is not State.RECEIVED:
-                    break
-        except StoreUnavailable:
-            pass  # it was stored when it was read, so it is finished later
-        return Attempted(known, None)
-
-    async def outcome(self, task: asyncio.Task[Attempted], known: Versioned, deadline: Deadline) -> Attempted:
-        """What came of an attempt, or the call as it was known where that is open at the deadline.
-
-        Raises: CallErased.
-        """
-        await asyncio.wait({task}, timeout=deadline.remaining_s)
-        attempted = task.result() if task.done() and not task.cancelled() else Attempted(None, None)
-        if attempted.erased:
-            raise CallErased("This call was erased meanwhile.")
-        return attempted if attempted.known is not None else replace(attempted, known=known)
-
-    async def close(self) -> None:
-        """Wait for what is in work, as long as one request may take; other replicas take up the rest, or the next
-        start.
-        """
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=self._limits.request_deadline_s)
-        left = list(self._running.values())
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    async def _attempt(self, leased: Versioned, audio: bytes | None, deadline: Deadline) -> Attempted:
-        """Leaves the call `received` where trying again may help."""
-        record = leased.record
-        refused: AudioError | None = None
-        try:
-            data = audio if audio is not None else await self._audio.read(record.audio.name, deadline)
-            if data is None:
-                result = _failed(record, "audio_missing", retryable=False)
-            elif audio is None and not await is_whole(data, record):
-                result = _unfinished(record, "audio_altered")
-            else:
-                diagnosis = (await self._diagnoser.diagnose(data, deadline)).to_dict()
-                result = _ended(replace(record, state=State.DIAGNOSED, diagnosis=diagnosis))
-        except AudioError as error:
-            refused = error
-            result = _failed(record, error.code, retryable=False)
-        except InferenceError as error:
-            result = _unfinished(record, error.code)
-        except FrontendError as error:
-            result = _unfinished(record, error.code)
-        except WorkTimeout:
-            result = _failed(record, "preparation_timeout", retryable=True)
-        except WorkersClosed:
-            result = _unfinished(record, "internal_error")  # this process ends: whoever goes on may have it
-        except Exception:  # noqa: BLE001 - a defect of ours: the call must neither be lost nor tried for ever
-            _log.exception("a call could not be diagnosed")
-            result = _failed(record, "internal_error", retryable=True)
-        self._metrics.attempts.labels(_outcome(result)).inc()
-        try:
+                audio = audio or await self._stored_audio(record, deadline)
+                diagnosis = await self._diagnoser.diagnose(audio, deadline)
+                result = replace(record, state=State.DIAGNOSED, diagnosis=diagnosis.to_dict(), due_at=None)
+            except Exception as error:  # noqa: BLE001 - a call must neither be lost nor tried for ever, whatever happens
+                result = _after_error(record, error)
+                refused = Refused(error) if isinstance(error, AudioError) else None
+            self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
             with self._metrics.timed("replace_record"):
-                return Attempted(await self._write(result, leased), refused)
+                stored = await self._release(result, claimed)
+            return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:
-            return Attempted(None, None, erased=True)
+            return Erased()
+        finally:
+            del self._running[record.call_id]
 
-    async def _write(self, result: CallRecord, leased: Versioned) -> Versioned | None:
-        """Store what came out, unless the call was erased or taken over meanwhile; the call as it is stored then.
+    async def _stored_audio(self, record: CallRecord, deadline: Deadline) -> AudioFile:
+        """Raises: AudioMissing, AudioAltered, StoreUnavailable."""
+        data = await self._audio.read(record.audio.name, deadline)
+        if data is None:
+            raise AudioMissing
+        if await sha256_of(data) != record.audio.sha256:
+            raise AudioAltered
+        return AudioFile(data, record.audio.sha256)
 
-        Raises: CallErased.
+    async def _release(self, result: CallRecord, claimed: Versioned) -> Versioned | None:
+        """Write the result, unless the call was erased or claimed by another process meanwhile; the call as it is now.
+
+        Its owner stays in the record: it tells which process made the result. Raises: CallErased.
         """
         deadline = Deadline.after(WRITE_S)
         try:
-            for one in (result, _failed(leased.record, "record_too_large", retryable=False)):
-                try:
-                    return await self._records.replace(one, leased.etag, deadline)
-                except RecordTooLarge:
-                    _log.error("a result was larger than the record store takes")
-                except StaleRecord:
-                    _log.info("a call was erased or finished elsewhere meanwhile")
-                    self._metrics.stale_results.inc()
-                    return await self._records.read(result.call_id, deadline)
+            try:
+                return await self._records.replace(replace(result, updated_at=now()), claimed.etag, deadline)
+            except RecordTooLarge:
+                _log.error("a result was larger than the record store takes")
+                failed = _failed(claimed.record, "record_too_large", retryable=False)
+                return await self._records.replace(replace(failed, updated_at=now()), claimed.etag, deadline)
+        except RecordTooLarge:
+            _log.error("not even the failure fits into the record store")
+        except StaleRecord:
+            _log.info("the result is dropped: the call was erased or claimed elsewhere meanwhile")
+            self._metrics.stale_results.inc()
+            try:
+                return await self._records.read(result.call_id, deadline)
+            except StoreUnavailable:
+                pass
         except StoreUnavailable:
-            _log.warning("a result could not be stored; the call is taken up again when its lease ends")
+            _log.warning("a result could not be stored; the call is attempted again when its lease ends")
         return None
 
 
-async def is_whole(data: bytes, record: CallRecord) -> bool:
-    """Whether these are the bytes that were received."""
-    return await sha256_of(data) == record.audio.sha256
-
-
-def _is_free(record: CallRecord, owner: str) -> bool:
-    """Whether a request may have the call: it had failed, is ours (an answer of the store got lost), or is due.
-
-    The pause after a failed attempt holds for requests, too: whoever sends again every two seconds would use up all
-    attempts.
-    """
-    return record.state is State.FAILED or record.owner == owner or record.due_at is None or record.due_at <= now()
-
-
-def _is_pausing_beyond(record: CallRecord, deadline: Deadline) -> bool:
-    """Whether it is in the pause after a failed attempt until after the deadline, so that waiting is of no use."""
-    return record.owner is None and record.due_at is not None and record.due_at > from_now(deadline.remaining_s)
-
-
-def _outcome(result: CallRecord) -> str:
-    """`diagnosed`, `unfinished` (tried again later), or the code of what has failed."""
-    if result.failure is not None:
-        return result.failure.code
-    return "diagnosed" if result.state is State.DIAGNOSED else "unfinished"
-
-
-def _ended(record: CallRecord) -> CallRecord:
-    """Its owner stays: it tells which process made the result."""
-    return replace(record, due_at=None, updated_at=now())
+def _after_error(record: CallRecord, error: Exception) -> CallRecord:
+    """The record after an attempt that ended with an error."""
+    if isinstance(error, _TRY_AGAIN):
+        return _unfinished(record, error.code)
+    if isinstance(error, _FAIL_FOR_GOOD):
+        return _failed(record, error.code, retryable=False)
+    if isinstance(error, _FAIL_FOR_NOW):
+        return _failed(record, error.code, retryable=True)
+    _log.error("a call could not be diagnosed", exc_info=error)  # a defect of ours
+    return _failed(record, "internal_error", retryable=True)
 
 
 def _failed(record: CallRecord, code: str, *, retryable: bool) -> CallRecord:
-    return _ended(replace(record, state=State.FAILED, failure=Failure(code, retryable)))
+    return replace(record, state=State.FAILED, failure=Failure(code, retryable), due_at=None)
 
 
 def _unfinished(record: CallRecord, code: str) -> CallRecord:
@@ -267,4 +280,18 @@ def _unfinished(record: CallRecord, code: str) -> CallRecord:
     if record.attempts >= MAX_ATTEMPTS:
         return _failed(record, code, retryable=True)
     pause_s = min(2.0 ** min(record.attempts - 1, 6), MAX_PAUSE_S)
-    return replace(record, owner=None, due_at=from_now(pause_s), updated_at=now())
+    return replace(record, owner=None, due_at=from_now(pause_s))
+
+
+def _is_free(record: CallRecord, owner: str) -> bool:
+    """Whether a request may claim the call: it had failed, is ours (an answer of the store got lost), or is due.
+
+    The pause after a failed attempt holds for requests, too: a caller who sends again every two seconds would use up all
+    attempts.
+    """
+    return record.state is State.FAILED or record.owner == owner or record.due_at is None or record.due_at <= now()
+
+
+def _is_pausing_beyond(record: CallRecord, deadline: Deadline) -> bool:
+    """Whether the pause after a failed attempt lasts until after the deadline, so that waiting is of no use."""
+    return record.owner is None and record.due_at is not None and record.due_at > from_now(deadline.remaining_s)

@@ -9,10 +9,9 @@ left behind.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
-from frontend.calls.attempts import Attempted, Attempts, is_whole
+from frontend.calls.attempts import Attempt, Attempts, Erased, Refused, Stored
 from frontend.calls.audio_digest import sha256_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import (
@@ -30,6 +29,7 @@ from frontend.domain.records import CallRecord, State, StoredAudio, now
 from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import AudioStore, CallExists, Page, RecordStore, Versioned
 from runtime.config import Limits
+from runtime.prepare import AudioFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Calls:
         self._metrics = metrics
 
     async def submit(
-        self, call_id: str, audio: bytes, content_type: str, deadline: Deadline, *, new: bool = False
+        self, call_id: str, audio: AudioFile, content_type: str, deadline: Deadline, *, new: bool = False
     ) -> Outcome:
         """Store a recording and diagnose it, until the deadline at most; new: the id was just made, so nothing can be
         stored yet.
@@ -61,20 +61,19 @@ class Calls:
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where it was stored and can't be
         diagnosed.
         """
-        sha256 = await sha256_of(audio)
-        known, begun = None if new else await self._records.read(call_id, deadline), None
-        if known is None:
-            stored = StoredAudio(f"calls/{call_id}/{sha256}", sha256, len(audio), content_type)
+        call, attempt = None if new else await self._records.read(call_id, deadline), None
+        if call is None:
+            stored = StoredAudio(f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type)
             with self._metrics.timed("store_audio"):
-                await self._audio.write(stored.name, audio, deadline)
+                await self._audio.write(stored.name, audio.data, deadline)
             try:
-                known, begun = await self._create(call_id, stored, audio, deadline)
+                call, attempt = await self._create(call_id, stored, audio, deadline)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
-        if known.record.audio.sha256 != sha256:
+        if call.record.audio.sha256 != audio.sha256:
             raise CallConflict("This call_id already has other audio: send this recording under another call_id.")
-        return await self._finish(known, begun, deadline)
+        return await self._finish(call, attempt, deadline)
 
     async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
         """Diagnose a call whose audio lies in the store already.
@@ -82,17 +81,18 @@ class Calls:
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
         """
-        known = await self._records.read(call_id, deadline)
-        if known is not None:
-            return await self._finish(known, None, deadline)
+        call = await self._records.read(call_id, deadline)
+        if call is not None:
+            return await self._finish(call, None, deadline)
         name = await self._audio.find(call_id, deadline)
         if name and (await self._audio.size(name, deadline) or 0) > self._limits.max_body_bytes:
             raise BodyTooLarge("The stored audio is larger than this service takes: store less of it.")
         data = await self._audio.read(name, deadline) if name else None
         if name is None or data is None:
             raise CallNotFound("There is neither a record nor audio of this call: check the call_id.")
-        stored = StoredAudio(name, await sha256_of(data), len(data), "application/octet-stream")
-        return await self._finish(*await self._create(call_id, stored, data, deadline), deadline)
+        audio = AudioFile(data, await sha256_of(data))
+        stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
+        return await self._finish(*await self._create(call_id, stored, audio, deadline), deadline)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""
@@ -107,7 +107,7 @@ class Calls:
         data = await self._audio.read(record.audio.name, deadline)
         if data is None:
             raise CallNotFound("The audio of this call is no longer stored.")
-        if not await is_whole(data, record):
+        if await sha256_of(data) != record.audio.sha256:
             raise StoreUnavailable("The stored audio is not what was received: try again, and report it if it stays.")
         return record, data
 
@@ -132,41 +132,42 @@ class Calls:
         await self._audio.erase(call_id, deadline)
 
     async def _create(
-        self, call_id: str, stored: StoredAudio, audio: bytes, deadline: Deadline
-    ) -> tuple[Versioned, asyncio.Task[Attempted] | None]:
+        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
+    ) -> tuple[Versioned, Attempt | None]:
         """The new record and its first attempt, or the record that another request created in the meantime."""
         moment = now()
         record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, stored, None)
         try:
-            return await self._attempts.begin(record, audio, deadline)
+            return await self._attempts.claim_new(record, audio, deadline)
         except CallExists:
-            known = await self._records.read(call_id, deadline)
-            if known is None:
+            call = await self._records.read(call_id, deadline)
+            if call is None:
                 raise CallErased("This call was erased while it was being stored: choose another call_id.") from None
-            return known, None
+            return call, None
 
-    async def _finish(self, known: Versioned, begun: asyncio.Task[Attempted] | None, deadline: Deadline) -> Outcome:
-        """begun: the attempt of a call that this request has created."""
-        record = known.record
-        if begun is not None:
-            attempted = await self._attempts.outcome(begun, known, deadline)
+    async def _finish(self, call: Versioned, attempt: Attempt | None, deadline: Deadline) -> Outcome:
+        """attempt: the first one, of a call that this request has created.
+
+        Raises: CallErased; AudioError for a recording that can't be diagnosed; NotReady for a call that failed and may be
+        sent again.
+        """
+        record = call.record
+        if attempt is not None:
+            result = await self._attempts.wait(attempt, deadline)
         elif record.state is State.RECEIVED or (record.failure and record.failure.retryable):
-            attempted = await self._attempts.finish(known, deadline)
+            result = await self._attempts.wait_for_stored(call, deadline)
         else:
-            return _outcome(record, created=False)
-        if attempted.refused:
-            raise attempted.refused
-        return _outcome((attempted.known or known).record, created=begun is not None)
-
-
-def _outcome(record: CallRecord, *, created: bool) -> Outcome:
-    """Raises:
-
-    AudioError for a recording that can't be diagnosed, NotReady for a call that failed and may be sent again.
-    """
-    failure = record.failure
-    if failure and failure.code in AUDIO_ERRORS_BY_CODE:
-        raise AUDIO_ERRORS_BY_CODE[failure.code](REFUSED[failure.code])
-    if failure and failure.retryable:
-        raise NotReady("The call is stored but could not be diagnosed ({code}): send it again.", code=failure.code)
-    return Outcome(record, created)
+            result = Stored(call)
+        match result:
+            case Refused(error):
+                raise error
+            case Erased():
+                raise CallErased("This call was erased meanwhile.")
+            case Stored(found):
+                record = found.record
+        failure = record.failure
+        if failure and failure.code in AUDIO_ERRORS_BY_CODE:
+            raise AUDIO_ERRORS_BY_CODE[failure.code](REFUSED[failure.code])
+        if failure and failure.retryable:
+            raise NotReady("The call is stored but could not be diagnosed ({code}): send it again.", code=failure.code)
+        return Outcome(record, created=attempt is not None)

@@ -9,7 +9,7 @@ import logging
 import random
 import time
 
-from frontend.calls.attempts import Attempted, Attempts
+from frontend.calls.attempts import Attempt, Attempts
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.domain.records import now
@@ -44,7 +44,7 @@ class Reconciler:
         self._model = model
         self._limits = limits
         self._metrics = metrics
-        self._running: set[asyncio.Task[Attempted]] = set()
+        self._running: set[Attempt] = set()
 
     async def run(self) -> None:
         """Look for calls that are due until cancelled; while Triton is away nothing is attempted."""
@@ -53,7 +53,7 @@ class Reconciler:
             found = 0
             try:
                 if self._model.available:
-                    found = await self._take_up_due()
+                    found = await self._claim_due()
                 elif time.monotonic() >= next_count:
                     next_count = time.monotonic() + COUNT_S
                     self._metrics.due.set(len(await self._due()))
@@ -66,7 +66,7 @@ class Reconciler:
             else:
                 await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't go in step
 
-    async def _take_up_due(self) -> int:
+    async def _claim_due(self) -> int:
         free = self._at_once - len(self._running)
         if free <= 0:
             return 1
@@ -74,17 +74,17 @@ class Reconciler:
         due = await self._due()
         self._metrics.due.set(len(due))
         random.shuffle(due)
-        for known in due[:free]:
+        for call in due[:free]:
             # Long enough that a recording which hangs a worker is found out, and not tried for ever.
             deadline = Deadline.after(self._limits.worker_timeout_s + self._limits.request_deadline_s)
             try:
-                task = await self._attempts.take_up(known, deadline)
+                attempt = await self._attempts.claim(call, deadline)
             except CallErased:
                 continue
-            if task is not None:
+            if attempt is not None:
                 self._metrics.taken_up.inc()
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                self._running.add(attempt)
+                attempt.add_done_callback(self._running.discard)
         return len(due)
 
     async def _due(self) -> list[Versioned]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from frontend.calls.attempts import is_whole
+from frontend.calls.audio_digest import sha256_of
 from frontend.configuration.settings import Settings, SettingsError
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError
@@ -27,6 +27,7 @@ from frontend.stores.protocols import RecordTooLarge, StaleRecord
 from runtime.config import Limits
 from runtime.contract import ModelContract
 from runtime.errors import AudioError, InferenceError
+from runtime.prepare import AudioFile
 
 PAGE = 200
 RETRIES = 5  # where others change the record meanwhile, or a store or Triton is away for a moment
@@ -104,10 +105,11 @@ class _Backfill:
                 if known is None or self._is_scored(known.record):
                     return None  # expired, or another one was faster
                 data = await self._stores.audio.read(known.record.audio.name, self._deadline())
-                if data is None or not await is_whole(data, known.record):
+                if data is None or await sha256_of(data) != known.record.audio.sha256:
                     why = "audio_missing" if data is None else "audio_altered"
                     continue
-                diagnosis = (await self._diagnoser.diagnose(data, self._deadline())).to_dict()
+                audio = AudioFile(data, known.record.audio.sha256)
+                diagnosis = (await self._diagnoser.diagnose(audio, self._deadline())).to_dict()
                 await self._stores.records.replace(_with(known.record, diagnosis), known.etag, self._deadline())
             except CallErased:
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -17,9 +18,13 @@ class Language(StrEnum):
 
 
 DEFAULT = Language.SPANISH
+HEADERS = {one: {"Content-Language": one.value, "Vary": "Accept-Language"} for one in Language}
+"""What an answer in a language says about itself."""
+
 _BY_TAG = {one.value: one for one in Language}
 
 
+@lru_cache(maxsize=256)
 def preferred(accept_language: str) -> Language:
     """The language of ours with the highest weight; of equal ones the first named.
 
@@ -45,11 +50,6 @@ def language_of(asked: Request | Scope) -> Language:
     """Of a request."""
     headers = asked.headers if isinstance(asked, Request) else Headers(scope=asked)
     return preferred(",".join(headers.getlist("accept-language")))
-
-
-def headers_of(language: Language) -> dict[str, str]:
-    """What an answer in a language says about itself."""
-    return {"Content-Language": language.value, "Vary": "Accept-Language"}
 
 
 def _weight(parameters: list[str]) -> float:

@@ -9,37 +9,30 @@ first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from frontend.domain.errors import Overloaded
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits
 
 
+@dataclass(eq=False, slots=True)
 class Ticket:
     """A place for one request.
 
-    `body_is_read`: to be called then, since only from there on its recording waits for a worker.
+    reading: until the body was read; only from there on its recording waits for a worker
     """
 
-    def __init__(self, admission: Admission, body_bytes: int) -> None:
-        self._admission = admission
-        self.body_bytes = body_bytes
-        self.reading = True
-
-    def body_is_read(self) -> None:
-        self.reading = False
-
-    def release(self) -> None:
-        """Give the place back; once more does nothing."""
-        self._admission.tickets.discard(self)
+    body_bytes: int
+    reading: bool = True
 
 
 class Admission:
     """What is in work, and whether more may come.
 
-    running: how many calls are in work, those included whose request was answered
+    running: the calls in work, as they are at each moment; those included whose request was answered
     wait_s: how long a recording would wait for a worker behind those that wait already and so many more
     """
 
@@ -47,7 +40,7 @@ class Admission:
         self,
         limits: Limits,
         metrics: Metrics,
-        running: Callable[[], int],
+        running: Collection[str],
         wait_s: Callable[[int], float],
         worker_count: int,
     ) -> None:
@@ -58,16 +51,12 @@ class Admission:
         # Not all that may be in work at all, or many workers would leave the wait without effect.
         self._always = min(limits.always_per_worker * worker_count, limits.max_in_flight // 2)
         self.tickets: set[Ticket] = set()
+        self.body_bytes = 0  # of the requests in work, as they have declared
 
     @property
     def in_work(self) -> int:
         """Recordings in work: those of requests, and those that are finished after their request was answered."""
-        return max(len(self.tickets), self._running())
-
-    @property
-    def body_bytes(self) -> int:
-        """Of the requests in work, as they have declared."""
-        return sum(one.body_bytes for one in self.tickets)
+        return max(len(self.tickets), len(self._running))
 
     def admit(self, body_bytes: int) -> Ticket:
         """A place, to be released. Raises: Overloaded."""
@@ -75,19 +64,26 @@ class Admission:
         if limit is not None:
             self._metrics.refusals.labels(limit).inc()
             raise Overloaded("As many recordings are in work as this service takes at once: try again in a moment.")
-        ticket = Ticket(self, body_bytes)
+        ticket = Ticket(body_bytes)
         self.tickets.add(ticket)
+        self.body_bytes += body_bytes
         return ticket
+
+    def release(self, ticket: Ticket) -> None:
+        """Give the place back; once more does nothing."""
+        if ticket in self.tickets:
+            self.tickets.remove(ticket)
+            self.body_bytes -= ticket.body_bytes
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
         """Held around a request without a body that brings work all the same. Raises: Overloaded."""
         ticket = self.admit(0)
-        ticket.body_is_read()
+        ticket.reading = False
         try:
             yield
         finally:
-            ticket.release()
+            self.release(ticket)
 
     def _limit_reached(self, body_bytes: int) -> str | None:
         if self.in_work >= self._limits.max_in_flight:
@@ -98,5 +94,5 @@ class Admission:
             return None
         # Those that were read and are just being stored come to the workers next; the others that run are known to
         # them.
-        on_their_way = max(0, sum(not one.reading for one in self.tickets) - self._running())
+        on_their_way = max(0, sum(not one.reading for one in self.tickets) - len(self._running))
         return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None

@@ -13,6 +13,7 @@ from runtime.conclude import conclude
 from runtime.config import Limits, QualityLimits
 from runtime.diagnosis import Diagnosis
 from runtime.errors import InferenceTimeout
+from runtime.prepare import AudioFile
 
 
 class Diagnoser:
@@ -39,7 +40,7 @@ class Diagnoser:
         """Whether Triton answered when it was looked at last, so that trying is of use."""
         return self._model.available
 
-    async def diagnose(self, audio: bytes, deadline: Deadline) -> Diagnosis:
+    async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Diagnosis:
         """No inference starts after the deadline.
 
         Raises: AudioError; InferenceError; NotReady; WorkTimeout; WorkersClosed.

@@ -7,37 +7,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import NotReady
 from frontend.inference.fork_server import forking_context
+from frontend.inference.worker_tasks import (
+    Task,
+    UnknownParameters,
+    WorkerParameters,
+    learn,
+    prepare_recording,
+    run_task,
+    wait_a_moment,
+)
 from frontend.observability.metrics import Metrics
-from runtime.config import Limits
-from runtime.diagnosis import diagnosis_from_dict
+from runtime.config import Limits, Parameters
 from runtime.errors import InferenceTimeout, UndecodableAudio
-from runtime.figures.playback import channel_wav
-from runtime.prepare import Prepared, prepare
+from runtime.prepare import AudioFile, Prepared
+
+START_S = 120.0
+SLOTS_PER_WORKER = 2  # one task in work and one at hand
+EWMA_ALPHA = 0.1  # the weight of the latest recording in the mean of a worker's time
+TOO_LATE = "The deadline passed before the recording was prepared."
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger("tosia.workers")
-
-Parameters = tuple[Any, Any, Any]  # as `runtime.load_config` returns them
 
 
 class WorkersClosed(Exception):
     """There are no workers now; the call is finished later, or after the next start."""
 
+    code = "internal_error"
+
 
 class WorkTimeout(Exception):
     """The work took longer than a worker may take; on a machine with less to do it may succeed."""
 
+    code = "preparation_timeout"
+
 
 class _WorkerDied(Exception):
-    """The work ended two workers."""
+    """The work ended a worker."""
 
 
 class Workers:
@@ -45,16 +61,16 @@ class Workers:
     later.
     """
 
-    def __init__(self, count: int, params: Parameters, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, count: int, parameters: Parameters, limits: Limits, metrics: Metrics) -> None:
         self._count = count
+        self._limits = limits
         self._metrics = metrics
-        self._mean_s = 0.0  # of a worker's time for one recording, lately
+        self._parameters = WorkerParameters.of(parameters, limits)
+        self._pool = self._new_pool()
+        self._slots = asyncio.Semaphore(SLOTS_PER_WORKER * count)
         self._waiting = 0
         self._in_work = 0
-        self._params = params
-        self._limits = limits
-        self._pool = self._new_pool()
-        self._slots = asyncio.Semaphore(2 * count)  # one in work and one at hand for each worker
+        self._mean_s = 0.0  # exponentially weighted, of a worker's time for one recording
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -70,81 +86,66 @@ class Workers:
 
     async def start(self) -> None:
         """Returns when every worker has imported what it needs."""
-        futures = [self._pool.schedule(_wait_a_moment, timeout=120.0) for _ in range(self._count)]
-        await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        task = (wait_a_moment, self._parameters.sha256, None)
+        tasks = [self._pool.schedule(run_task, args=task, timeout=START_S) for _ in range(self._count)]
+        await asyncio.gather(*map(asyncio.wrap_future, tasks))
 
-    async def prepare(self, data: bytes, deadline: Deadline) -> Prepared:
-        """`runtime.prepare.prepare`.
+    async def prepare(
+        self, audio: AudioFile, deadline: Deadline, parameters: WorkerParameters | None = None
+    ) -> Prepared:
+        """`runtime.prepare.prepare_file`. parameters: of another release than the one that this pool was made for.
 
-        Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline.
-        """
+        Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline."""
         try:
-            answer: Prepared = await self._run(_prepare, data, deadline=deadline)
+            prepared = await self._run(partial(prepare_recording, audio), deadline, parameters)
         except _WorkerDied as error:
             raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
-        worked_s = sum(answer.timings_ms.values()) / 1000.0
-        self._mean_s += (worked_s - self._mean_s) * _LATELY
-        return answer
+        worked_s = sum(prepared.timings_ms.values()) / 1000.0
+        self._mean_s += (worked_s - self._mean_s) * EWMA_ALPHA
+        return prepared
 
-    async def draw_figure(self, data: bytes, diagnosis: dict[str, Any], language: str, deadline: Deadline) -> bytes:
-        """PNG; language: of `runtime.figures.labels`. Raises: NotReady."""
-        return await self._make(_draw_figure, data, diagnosis, language, deadline=deadline)
-
-    async def draw_segment(self, data: bytes, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
-        """PNG. Raises: IndexError; NotReady."""
-        return await self._make(_draw_segment, data, diagnosis, n, deadline=deadline)
-
-    async def to_wav(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
-        """WAV of the channel that was diagnosed. Raises: NotReady."""
-        return await self._make(_to_wav, data, diagnosis, deadline=deadline)
+    async def render(self, task: Task[bytes], deadline: Deadline) -> bytes:
+        """A picture or a sound for people, of `worker_tasks`. Raises: NotReady; what the task raises."""
+        try:
+            return await self._run(task, deadline)
+        except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
+            raise NotReady("The figure or the sound can't be made now: try again.") from error
 
     async def close(self) -> None:
         """Running work is ended; calls in work stay `received` and are finished after the next start."""
         self._closed = True
         await asyncio.gather(_end(self._pool), *self._ending)
 
-    async def _make(self, function: Any, *arguments: Any, deadline: Deadline) -> bytes:
-        try:
-            made: bytes = await self._run(function, *arguments, deadline=deadline)
-        except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
-            raise NotReady("The figure or the sound can't be made now: try again.") from error
-        return made
-
-    async def _run(self, function: Any, *arguments: Any, deadline: Deadline) -> Any:
+    async def _run(self, task: Task[Answer], deadline: Deadline, parameters: WorkerParameters | None = None) -> Answer:
+        """The task's result. Raises: as `_attempt`; _WorkerDied where it ended two workers."""
+        parameters = parameters or self._parameters
+        died, told = False, False
         # Once more where a worker died: others may have killed it (memory), and a good recording must not pay for that.
-        died = False
-        for _ in range(2):
-            await self._take_slot(deadline)
+        # Once more where it was not told the parameters.
+        for _ in range(3):
             try:
-                future = self._usable_pool().schedule(
-                    function, args=(*arguments, self._params, self._limits), timeout=self._limits.worker_timeout_s
-                )
-            except RuntimeError:  # broken since we looked
-                self._slots.release()
+                return await self._attempt(task, parameters, told, deadline)
+            except UnknownParameters:
+                told = True
+            except BrokenProcessPool:  # the next attempt finds a new pool
                 continue
-            except WorkersClosed:
-                self._slots.release()
-                raise
-            try:
-                return await self._result_by(future, deadline)
-            except BrokenProcessPool:
-                continue
-            except ProcessExpired:
-                died = True
-            except TimeoutError as error:
-                raise WorkTimeout from error
-            except asyncio.CancelledError as error:  # of this task, or of the work because the pool was stopped
-                if not self._closed:
+            except _WorkerDied:
+                if died:
                     raise
-                raise WorkersClosed("The service is shutting down.") from error
+                died = True
         if died:
             raise _WorkerDied
         raise WorkersClosed("The workers can't be started.")
 
-    async def _take_slot(self, deadline: Deadline) -> None:
-        """Wait here for a worker, not in pebble's queue: what waits there can't be taken back without ending a worker.
+    async def _attempt(
+        self, task: Task[Answer], parameters: WorkerParameters, tell: bool, deadline: Deadline
+    ) -> Answer:
+        """Wait for a worker, then for the result. Waiting here and not in pebble's queue: what waits there can't be taken
+        back without ending a worker.
 
-        Raises: InferenceTimeout at the deadline.
+        Work that has begun at the deadline goes on to its end or its timeout, and its result is dropped: to stop it would
+        cost the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; WorkersClosed; BrokenProcessPool;
+        _WorkerDied; UnknownParameters; what the task raises.
         """
         self._waiting += 1
         try:
@@ -152,29 +153,41 @@ class Workers:
                 async with asyncio.timeout_at(deadline.at):
                     await self._slots.acquire()
         except TimeoutError as error:
-            raise InferenceTimeout(_TOO_LATE) from error
+            raise InferenceTimeout(TOO_LATE) from error
         finally:
             self._waiting -= 1
-
-    async def _result_by(self, future: ProcessFuture[Any], deadline: Deadline) -> Any:
-        """Raises: InferenceTimeout at the deadline, and whatever the work raises.
-
-        Work that has begun by then goes on to its end or its timeout, and its result is dropped: to stop it would cost
-        the worker.
-        """
+        try:
+            scheduled: ProcessFuture[Answer] = self._usable_pool().schedule(
+                run_task,
+                args=(task, parameters.sha256, parameters if tell else None),
+                timeout=self._limits.worker_timeout_s,
+            )
+        except WorkersClosed:
+            self._slots.release()
+            raise
+        except RuntimeError as error:  # the pool broke since we looked
+            self._slots.release()
+            raise BrokenProcessPool from error
         self._in_work += 1
-        waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(self._done)
-        done, _ = await asyncio.wait({waiting}, timeout=deadline.remaining_s)
+        working = asyncio.wrap_future(scheduled)
+        working.add_done_callback(self._done)
+        done, _ = await asyncio.wait({working}, timeout=deadline.remaining_s)
         if not done:
-            raise InferenceTimeout(_TOO_LATE)
-        return waiting.result()
+            raise InferenceTimeout(TOO_LATE)
+        try:
+            return working.result()
+        except ProcessExpired as error:
+            raise _WorkerDied from error
+        except TimeoutError as error:
+            raise WorkTimeout from error
+        except asyncio.CancelledError as error:  # the pool was stopped
+            raise WorkersClosed("The service is shutting down.") if self._closed else BrokenProcessPool from error
 
-    def _done(self, future: asyncio.Future[Any]) -> None:
+    def _done(self, working: asyncio.Future[Answer]) -> None:
         """Also where nobody waits for it any more."""
         self._in_work -= 1
         self._slots.release()
-        error = None if future.cancelled() else future.exception()
+        error = None if working.cancelled() else working.exception()
         if isinstance(error, ProcessExpired):
             _log.warning("a worker died")
             self._metrics.worker_restarts.labels("died").inc()
@@ -199,41 +212,9 @@ class Workers:
         return self._pool
 
     def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self._count, context=forking_context())
-
-
-_LATELY = 0.1  # the weight of the latest recording in the mean
-_TOO_LATE = "The deadline passed before the recording was prepared."
+        return ProcessPool(self._count, context=forking_context(), initializer=learn, initargs=(self._parameters,))
 
 
 async def _end(pool: ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]
     await asyncio.to_thread(pool.join)
-
-
-def _wait_a_moment() -> None:
-    """Long enough that each of the tasks given at the start lands on another worker."""
-    time.sleep(0.05)
-
-
-def _prepare(data: bytes, params: Parameters, limits: Limits) -> Prepared:
-    return prepare(data, *params, limits.decode)
-
-
-def _draw_figure(data: bytes, diagnosis: dict[str, Any], language: str, params: Parameters, limits: Limits) -> bytes:
-    from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
-    from runtime.figures.labels import WORDS  # noqa: PLC0415
-
-    _, mel_spec, color_spec = params
-    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits.decode, WORDS[language])
-
-
-def _draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, params: Parameters, limits: Limits) -> bytes:
-    from runtime.figures.drawing import draw_segment  # noqa: PLC0415
-
-    _, mel_spec, color_spec = params
-    return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, limits.decode)
-
-
-def _to_wav(data: bytes, diagnosis: dict[str, Any], _: Parameters, limits: Limits) -> bytes:
-    return channel_wav(data, diagnosis_from_dict(diagnosis), limits.decode)

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from frontend.answers.http_errors import http_error
 from frontend.answers.problem_document import PROBLEM_TYPE, problem_document
 from frontend.domain.errors import Overloaded
-from frontend.i18n.language import headers_of, language_of
+from frontend.i18n.language import HEADERS, language_of
 from frontend.i18n.translate import say_error
 from frontend.services import Services
 
@@ -45,14 +45,14 @@ class AdmissionGate:
         async def send_and_release(message: Message) -> None:
             # With the answer, not after it: who is told 401 may leave a body half sent, and unread_body.py waits for
             # the rest.
-            ticket.release()
+            admission.release(ticket)
             await send(message)
 
         scope["state"]["ticket"] = ticket
         try:
             await self._app(scope, receive, send_and_release)
         finally:
-            ticket.release()
+            admission.release(ticket)
 
 
 async def _refuse(error: Overloaded, scope: Scope, send: Send) -> None:
@@ -64,7 +64,7 @@ async def _refuse(error: Overloaded, scope: Scope, send: Send) -> None:
         (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(error.retry_after_s).encode()),
-        *((name.lower().encode(), value.encode()) for name, value in headers_of(language).items()),
+        *((name.lower().encode(), value.encode()) for name, value in HEADERS[language].items()),
     ]
     await send({"type": "http.response.start", "status": known.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -25,7 +25,8 @@ class UnreadBody:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
             await self._app(scope, receive, send)
             return
         # Who asks for leave to send the body (RFC 9110, section 10.1.1) gets it when we begin to read; else he won't
@@ -50,10 +51,6 @@ class UnreadBody:
             await send(message)
 
         await self._app(scope, receive_and_note, send_and_drain)
-
-
-def _has_body(headers: Headers) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _is_small(headers: Headers) -> bool:

@@ -13,20 +13,24 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from frontend.domain.records import id_sha256
 from runtime.trace_context import CURRENT
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """As the log may have it, of the request that the running task works for; tasks inherit it from those that start them.
 """
 
+CALL_ID: ContextVar[str | None] = ContextVar("call_id", default=None)
+"""Of the call that the running task works on; log lines carry its digest, as tombstones and audit lines do."""
+
 _QUIET = ("azure", "aiohttp", "asyncio", "grpc", "urllib3", "msal")
 
 
 class JsonLines(logging.Formatter):
-    """`time`, `level`, `logger`, `message`; `request_id` and `trace_id` inside a request; an exception's `trace`,
-    without messages.
+    """`time`, `level`, `logger`, `message`.
 
-    A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
+    Inside a request `request_id` and `trace_id`, inside an attempt `call` (a digest); of an exception `trace`, without
+    messages. A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -39,6 +43,9 @@ class JsonLines(logging.Formatter):
         context = CURRENT.get()
         if context is not None:
             line |= {"request_id": REQUEST_ID.get(), "trace_id": context.trace_id}
+        call_id = CALL_ID.get()
+        if call_id is not None:
+            line["call"] = id_sha256(call_id)
         line |= getattr(record, "fields", {})
         if record.exc_info and record.exc_info[1]:
             line["trace"] = _frames_only(record.exc_info[1])

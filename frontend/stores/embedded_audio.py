@@ -10,6 +10,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,27 +30,27 @@ class FolderAudioStore:
         self._folder = folder
 
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
-        await self._run(lambda: self._write(self._folder / name, data), deadline)
+        await self._run(partial(self._write, self._folder / name, data), deadline)
 
     async def read(self, name: str, deadline: Deadline) -> bytes | None:
-        return await self._run(lambda: _or_none((self._folder / name).read_bytes), deadline)
+        return await self._run(partial(_or_none, (self._folder / name).read_bytes), deadline)
 
     async def size(self, name: str, deadline: Deadline) -> int | None:
-        status = await self._run(lambda: _or_none((self._folder / name).stat), deadline)
+        status = await self._run(partial(_or_none, (self._folder / name).stat), deadline)
         return None if status is None else status.st_size
 
     async def find(self, call_id: str, deadline: Deadline) -> str | None:
-        return await self._run(lambda: self._find(call_id), deadline)
+        return await self._run(partial(self._find, call_id), deadline)
 
     async def erase(self, call_id: str, deadline: Deadline) -> None:
-        await self._run(lambda: self._erase(call_id), deadline)
+        await self._run(partial(self._erase, call_id), deadline)
 
     async def blobs(self, page_s: float) -> AsyncIterator[Blob]:
         for blob in await self._run(self._list, Deadline.after(page_s)):
             yield blob
 
     async def remove(self, blob: Blob, deadline: Deadline) -> bool:
-        return await self._run(lambda: self._remove(blob), deadline)
+        return await self._run(partial(self._remove, blob), deadline)
 
     async def ping(self, deadline: Deadline) -> None:
         await self._run(lambda: self._folder.exists() and next(self._folder.iterdir(), None), deadline)

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,27 +47,27 @@ class SqliteRecordStore:
         self._connection = self._thread.submit(_open, path).result()
 
     async def create(self, record: CallRecord, deadline: Deadline) -> Versioned:
-        return await self._run(lambda: self._create(record), deadline)
+        return await self._run(partial(self._create, record), deadline)
 
     async def read(self, call_id: str, deadline: Deadline) -> Versioned | None:
-        return await self._run(lambda: self._read(call_id), deadline)
+        return await self._run(partial(self._read, call_id), deadline)
 
     async def replace(self, record: CallRecord, etag: str, deadline: Deadline) -> Versioned:
-        return await self._run(lambda: self._replace(record, etag), deadline)
+        return await self._run(partial(self._replace, record, etag), deadline)
 
     async def page(
         self, limit: int, after: str | None, state: State | None, status: str | None, deadline: Deadline
     ) -> Page:
-        return await self._run(lambda: self._page(limit, after, state, status), deadline)
+        return await self._run(partial(self._page, limit, after, state, status), deadline)
 
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        return await self._run(lambda: self._due(moment, limit), deadline)
+        return await self._run(partial(self._due, moment, limit), deadline)
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
-        return await self._run(lambda: self._erase(call_id, without_record=without_record), deadline)
+        return await self._run(partial(self._erase, call_id, without_record=without_record), deadline)
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:
-        return await self._run(lambda: self._expired(limit), deadline)
+        return await self._run(partial(self._expired, limit), deadline)
 
     async def forget(self, call_id: str, deadline: Deadline) -> None:
         await self._run(lambda: self._connection.execute("DELETE FROM calls WHERE id = ?", (call_id,)), deadline)
@@ -88,7 +89,8 @@ class SqliteRecordStore:
     def _create(self, record: CallRecord) -> Versioned:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._refuse_erased(record.call_id)
+            if self._is_erased(record.call_id):
+                raise CallErased(ERASED)
             try:
                 self._connection.execute(
                     "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, "
@@ -105,7 +107,8 @@ class SqliteRecordStore:
     def _read(self, call_id: str) -> Versioned | None:
         row = self._connection.execute("SELECT document, version FROM calls WHERE id = ?", (call_id,)).fetchone()
         if row is None:
-            self._refuse_erased(call_id)
+            if self._is_erased(call_id):
+                raise CallErased(ERASED)
             return None
         document, version = row
         return Versioned(record_from_dict(json.loads(document)), str(version))
@@ -164,10 +167,6 @@ class SqliteRecordStore:
         query = "SELECT 1 FROM tombstones WHERE id_sha256 = ? AND erased_at >= ?"
         values = (id_sha256(call_id), from_now(-self._retention_s))
         return self._connection.execute(query, values).fetchone() is not None
-
-    def _refuse_erased(self, call_id: str) -> None:
-        if self._is_erased(call_id):
-            raise CallErased(ERASED)
 
 
 def _open(path: Path) -> sqlite3.Connection:

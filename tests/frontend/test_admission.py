@@ -30,7 +30,7 @@ def make(
 ) -> tuple[Admission, Metrics]:
     """workers: 0 so that the wait alone decides."""
     metrics = Metrics()
-    return Admission(limits, metrics, lambda: running, lambda n: n * seconds_each, workers), metrics
+    return Admission(limits, metrics, [str(n) for n in range(running)], lambda n: n * seconds_each, workers), metrics
 
 
 def test_as_many_as_may_be_in_work_and_no_more() -> None:
@@ -39,8 +39,8 @@ def test_as_many_as_may_be_in_work_and_no_more() -> None:
     with pytest.raises(Overloaded), admission.admitted():
         pass
     assert refusals(metrics, "recordings") == 1.0
-    held[0].release()
-    held[0].release()
+    admission.release(held[0])
+    admission.release(held[0])
     with admission.admitted():
         assert admission.in_work == 4
     assert admission.in_work == 3
@@ -60,8 +60,8 @@ def test_bodies_that_would_not_fit_into_memory_are_refused_and_given_back() -> N
     second = admission.admit(40)
     assert admission.body_bytes == 100
     assert refusals(metrics, "bytes") == 1.0
-    first.release()
-    second.release()
+    admission.release(first)
+    admission.release(second)
     with pytest.raises(ZeroDivisionError), admission.admitted():
         raise ZeroDivisionError
     assert (admission.body_bytes, admission.in_work) == (0, 0)
@@ -70,9 +70,9 @@ def test_bodies_that_would_not_fit_into_memory_are_refused_and_given_back() -> N
 def test_who_would_wait_too_long_is_refused_but_slow_senders_keep_nobody_waiting() -> None:
     admission, metrics = make(seconds_each=0.4)
     held = [admission.admit(0) for _ in range(3)]
-    admission.admit(0).release()  # those three still send, so no worker has any of them
+    admission.release(admission.admit(0))  # those three still send, so no worker has any of them
     for one in held:
-        one.body_is_read()
+        one.reading = False
     with pytest.raises(Overloaded):  # 3 times 0.4 s
         admission.admit(0)
     assert refusals(metrics, "wait") == 1.0
@@ -88,7 +88,7 @@ def test_who_would_wait_too_long_is_refused_but_slow_senders_keep_nobody_waiting
 def test_a_few_for_each_worker_are_taken_however_slow_the_machine_is(workers: int, taken: int) -> None:
     admission, metrics = make(seconds_each=100.0, workers=workers, limits=replace(LIMITS, max_in_flight=64))
     for _ in range(taken):
-        admission.admit(0).body_is_read()
+        admission.admit(0).reading = False
     with pytest.raises(Overloaded):
         admission.admit(0)
     assert refusals(metrics, "wait") == 1.0
@@ -97,7 +97,7 @@ def test_a_few_for_each_worker_are_taken_however_slow_the_machine_is(workers: in
 def test_what_has_begun_waits_where_the_workers_know_of_it() -> None:
     admission, _ = make(running=3, seconds_each=0.4)
     for _ in range(3):
-        admission.admit(0).body_is_read()
+        admission.admit(0).reading = False
     admission.admit(0)  # the three are the ones that run
 
 

@@ -4,7 +4,6 @@ is the diagnosis itself, so that it can fail and take its time as a test wants."
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from frontend.calls.attempts import MAX_ATTEMPTS, WRITE_S, Attempts
+from frontend.calls.attempts import MAX_ATTEMPTS, WRITE_S, AttemptResult, Attempts, Refused, Stored
 from frontend.calls.call_service import Calls
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
@@ -25,11 +24,13 @@ from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
 from runtime.config import load_limits
 from runtime.errors import InferenceError, UndecodableAudio
+from runtime.prepare import AudioFile
 from tests.frontend.settings import embedded_settings
 
 _, LIMITS = load_limits()
 AUDIO = b"a recording"
-SHA256 = hashlib.sha256(AUDIO).hexdigest()
+FILE = AudioFile.of(AUDIO)
+SHA256 = FILE.sha256
 STORED = StoredAudio(f"calls/a/{SHA256}", SHA256, len(AUDIO), "audio/ogg")
 
 
@@ -50,8 +51,8 @@ class Diagnosing:
     available: bool = True
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def diagnose(self, audio: bytes, deadline: Deadline) -> Result:
-        assert audio == AUDIO
+    async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Result:
+        assert audio == FILE
         self.count += 1
         self.begun.set()
         if self.until is not None:
@@ -82,6 +83,13 @@ async def stored(stores: Stores) -> CallRecord:
     return known.record
 
 
+async def call_of(result: Awaitable[AttemptResult]) -> Versioned:
+    """The call that is stored after an attempt."""
+    found = await result
+    assert isinstance(found, Stored)
+    return found.call
+
+
 def on_stores(folder: Path, check: Callable[[Stores], Awaitable[None]]) -> None:
     async def run() -> None:
         stores = open_stores(embedded_settings(folder), 30)
@@ -98,7 +106,7 @@ def test_of_two_replicas_one_gets_the_call(tmp_path: Path) -> None:
         known = await received(stores)
         diagnosing = Diagnosing()
         replicas = [attempts_on(stores, diagnosing) for _ in range(2)]
-        tasks = await asyncio.gather(*(replica.take_up(known, soon()) for replica in replicas))
+        tasks = await asyncio.gather(*(replica.claim(known, soon()) for replica in replicas))
         (task,) = [one for one in tasks if one is not None]
         await task
         assert diagnosing.count == 1
@@ -111,14 +119,14 @@ def test_a_claim_holds_a_lease_over_the_attempt(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         diagnosing = Diagnosing(until=asyncio.Event())
         attempts = attempts_on(stores, diagnosing)
-        task = await attempts.take_up(await received(stores), soon(30.0))
+        task = await attempts.claim(await received(stores), soon(30.0))
         assert task is not None
         claimed = await stored(stores)
         assert (claimed.attempts, claimed.state) == (2, State.RECEIVED)
         assert claimed.owner is not None
         assert from_now(25.0) < str(claimed.due_at) <= from_now(30.0 + WRITE_S)
         assert await stores.records.due(now(), 9, soon()) == []
-        assert await attempts.take_up(Versioned(claimed, "2"), soon()) is None  # we have it in work already
+        assert await attempts.claim(Versioned(claimed, "2"), soon()) is None  # we have it in work already
         assert diagnosing.until is not None
         diagnosing.until.set()
         await task
@@ -132,19 +140,19 @@ def test_a_result_after_the_lease_was_taken_over_is_dropped(tmp_path: Path) -> N
     async def check(stores: Stores) -> None:
         slow, quick = Diagnosing(until=asyncio.Event()), Diagnosing()
         first, second = attempts_on(stores, slow), attempts_on(stores, quick)
-        late = await first.take_up(await received(stores), soon())
+        late = await first.claim(await received(stores), soon())
         known = await stores.records.read("a", soon())
         assert late is not None
         assert known is not None
-        task = await second.take_up(known, soon())
+        task = await second.claim(known, soon())
         assert task is not None
         await task
         done = await stored(stores)
         assert slow.until is not None
         slow.until.set()
-        attempted = await late
-        assert attempted.known is not None
-        assert attempted.known.record == done == await stored(stores)  # the first one answers with the other's result
+        assert (
+            (await call_of(late)).record == done == await stored(stores)
+        )  # the first one answers with the other's result
 
     on_stores(tmp_path, check)
 
@@ -153,17 +161,15 @@ def test_a_request_waits_for_the_replica_that_has_the_call(tmp_path: Path) -> No
     async def check(stores: Stores) -> None:
         busy, idle = Diagnosing(until=asyncio.Event()), Diagnosing()
         working, asked = attempts_on(stores, busy), attempts_on(stores, idle)
-        task = await working.take_up(await received(stores), soon())
+        task = await working.claim(await received(stores), soon())
         known = await stores.records.read("a", soon())
         assert known is not None
-        waiting = asyncio.create_task(asked.finish(known, soon()))
+        waiting = asyncio.create_task(asked.wait_for_stored(known, soon()))
         await asyncio.sleep(0.5)
         assert not waiting.done()
         assert busy.until is not None
         busy.until.set()
-        attempted = await waiting
-        assert attempted.known is not None
-        assert attempted.known.record.state is State.DIAGNOSED
+        assert (await call_of(waiting)).record.state is State.DIAGNOSED
         assert idle.count == 0
         assert task is not None
         await task
@@ -174,9 +180,8 @@ def test_a_request_waits_for_the_replica_that_has_the_call(tmp_path: Path) -> No
 def test_a_request_takes_the_call_over_when_the_lease_has_run_out(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         known = await received(stores, owner="a process that died", due_at=from_now(0.5))
-        attempted = await attempts_on(stores, Diagnosing()).finish(known, soon())
-        assert attempted.known is not None
-        assert (attempted.known.record.state, attempted.known.record.attempts) == (State.DIAGNOSED, 2)
+        call = await call_of(attempts_on(stores, Diagnosing()).wait_for_stored(known, soon()))
+        assert (call.record.state, call.record.attempts) == (State.DIAGNOSED, 2)
 
     on_stores(tmp_path, check)
 
@@ -184,9 +189,8 @@ def test_a_request_takes_the_call_over_when_the_lease_has_run_out(tmp_path: Path
 def test_a_request_does_not_wait_beyond_its_deadline(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         known = await received(stores, owner="another process", due_at=from_now(60.0))
-        attempted = await attempts_on(stores, Diagnosing()).finish(known, soon(0.5))
-        assert attempted.known is not None
-        assert attempted.known.record.state is State.RECEIVED
+        call = await call_of(attempts_on(stores, Diagnosing()).wait_for_stored(known, soon(0.5)))
+        assert call.record.state is State.RECEIVED
 
     on_stores(tmp_path, check)
 
@@ -207,11 +211,9 @@ def test_an_attempt_that_failed_is_tried_again_after_a_pause_and_given_up_in_the
         attempts = attempts_on(stores, Diagnosing(error))
         pauses = []
         for _ in range(MAX_ATTEMPTS):
-            task = await attempts.take_up(known, soon())
+            task = await attempts.claim(known, soon())
             assert task is not None
-            attempted = await task
-            assert attempted.known is not None
-            known = attempted.known
+            known = await call_of(task)
             if known.record.due_at is not None:
                 assert known.record.owner is None
                 pauses.append(_seconds_until(known.record.due_at))
@@ -232,7 +234,7 @@ def _seconds_until(moment: str) -> float:
 def test_a_call_whose_attempts_all_ended_with_their_process_is_given_up(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         known = await received(stores, attempts=MAX_ATTEMPTS)
-        assert await attempts_on(stores, Diagnosing()).take_up(known, soon()) is None
+        assert await attempts_on(stores, Diagnosing()).claim(known, soon()) is None
         record = await stored(stores)
         assert (record.state, record.failure) == (State.FAILED, Failure("internal_error", retryable=True))
 
@@ -243,9 +245,8 @@ def test_a_call_that_was_given_up_is_begun_anew_by_a_request(tmp_path: Path) -> 
     async def check(stores: Stores) -> None:
         failed = Failure("inference_unavailable", retryable=True)
         known = await received(stores, attempts=MAX_ATTEMPTS, state=State.FAILED, failure=failed, due_at=None)
-        attempted = await attempts_on(stores, Diagnosing()).finish(known, soon())
-        assert attempted.known is not None
-        record = attempted.known.record
+        call = await call_of(attempts_on(stores, Diagnosing()).wait_for_stored(known, soon()))
+        record = call.record
         assert (record.state, record.attempts, record.failure) == (State.DIAGNOSED, 1, None)
 
     on_stores(tmp_path, check)
@@ -261,10 +262,10 @@ def test_a_call_that_was_given_up_is_begun_anew_by_a_request(tmp_path: Path) -> 
 )
 def test_what_trying_again_does_not_help_fails_at_once(tmp_path: Path, error: Exception, failure: Failure) -> None:
     async def check(stores: Stores) -> None:
-        task = await attempts_on(stores, Diagnosing(error)).take_up(await received(stores), soon())
+        task = await attempts_on(stores, Diagnosing(error)).claim(await received(stores), soon())
         assert task is not None
-        attempted = await task
-        assert (attempted.refused is error) == isinstance(error, UndecodableAudio)
+        result = await task
+        assert (result == Refused(error)) == isinstance(error, UndecodableAudio)
         record = await stored(stores)
         assert (record.state, record.failure, record.due_at) == (State.FAILED, failure, None)
 
@@ -273,7 +274,7 @@ def test_what_trying_again_does_not_help_fails_at_once(tmp_path: Path, error: Ex
 
 def test_a_process_that_ends_leaves_the_call_to_the_others(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
-        task = await attempts_on(stores, Diagnosing(WorkersClosed())).take_up(await received(stores), soon())
+        task = await attempts_on(stores, Diagnosing(WorkersClosed())).claim(await received(stores), soon())
         assert task is not None
         await task
         (due,) = await stores.records.due(from_now(2.1), 9, soon())  # the pause after a second attempt
@@ -289,13 +290,12 @@ def test_audio_that_is_gone_or_altered(tmp_path: Path) -> None:
         path.write_bytes(b"something else")
         diagnosing = Diagnosing()
         attempts = attempts_on(stores, diagnosing)
-        task = await attempts.take_up(known, soon())
+        task = await attempts.claim(known, soon())
         assert task is not None
-        attempted = await task
-        assert attempted.known is not None
-        assert attempted.known.record.state is State.RECEIVED  # it may have been read half, or be mended
+        call = await call_of(task)
+        assert call.record.state is State.RECEIVED  # it may have been read half, or be mended
         path.unlink()
-        task = await attempts.take_up(attempted.known, soon())
+        task = await attempts.claim(call, soon())
         assert task is not None
         await task
         assert (await stored(stores)).failure == Failure("audio_missing", retryable=False)
@@ -335,7 +335,7 @@ class Small:
 def test_a_result_that_is_too_large_for_the_store(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         small = Stores(stores.audio, Small(stores.records))
-        task = await attempts_on(small, Diagnosing()).take_up(await received(stores), soon())
+        task = await attempts_on(small, Diagnosing()).claim(await received(stores), soon())
         assert task is not None
         await task
         assert (await stored(stores)).failure == Failure("record_too_large", retryable=False)
@@ -348,7 +348,7 @@ def test_a_call_that_is_erased_while_it_is_in_work_stays_erased(tmp_path: Path) 
         diagnosing = Diagnosing(until=asyncio.Event())
         attempts = attempts_on(stores, diagnosing)
         calls = Calls(stores.audio, stores.records, attempts, LIMITS, Metrics())
-        sending = asyncio.create_task(calls.submit("a", AUDIO, "audio/ogg", soon()))
+        sending = asyncio.create_task(calls.submit("a", FILE, "audio/ogg", soon()))
         await diagnosing.begun.wait()
         await calls.erase("a", soon())
         assert diagnosing.until is not None
@@ -359,7 +359,7 @@ def test_a_call_that_is_erased_while_it_is_in_work_stays_erased(tmp_path: Path) 
             await calls.read("a", soon())
         assert [blob async for blob in stores.audio.blobs(30.0)] == []
         with pytest.raises(CallErased):
-            await calls.submit("a", AUDIO, "audio/ogg", soon())
+            await calls.submit("a", FILE, "audio/ogg", soon())
         assert [blob async for blob in stores.audio.blobs(30.0)] == []
 
     on_stores(tmp_path, check)
@@ -387,9 +387,9 @@ def test_the_same_call_twice_at_once_in_one_process_is_worked_on_once(tmp_path: 
         slow = Stores(stores.audio, Slow(stores.records))
         diagnosing = Diagnosing()
         calls = Calls(slow.audio, slow.records, attempts_on(slow, diagnosing), LIMITS, Metrics())
-        first = asyncio.create_task(calls.submit("a", AUDIO, "audio/ogg", soon()))
+        first = asyncio.create_task(calls.submit("a", FILE, "audio/ogg", soon()))
         await asyncio.sleep(0.1)
-        second = await calls.submit("a", AUDIO, "audio/ogg", soon())
+        second = await calls.submit("a", FILE, "audio/ogg", soon())
         outcomes = [await first, second]
         assert [outcome.created for outcome in outcomes] == [True, False]
         assert {outcome.record.state for outcome in outcomes} == {State.DIAGNOSED}
@@ -404,20 +404,20 @@ def test_who_sends_again_during_an_outage_does_not_use_up_the_attempts(tmp_path:
     async def check(stores: Stores) -> None:
         diagnosing = Diagnosing(InferenceError("away"))
         calls = Calls(stores.audio, stores.records, attempts_on(stores, diagnosing), LIMITS, Metrics())
-        first = await calls.submit("a", AUDIO, "audio/ogg", soon())
+        first = await calls.submit("a", FILE, "audio/ogg", soon())
         assert (first.record.state, first.record.attempts) == (State.RECEIVED, 1)
         diagnosing.available = False
         for _ in range(2 * MAX_ATTEMPTS):
-            assert (await calls.submit("a", AUDIO, "audio/ogg", soon())).record.state is State.RECEIVED
+            assert (await calls.submit("a", FILE, "audio/ogg", soon())).record.state is State.RECEIVED
         assert diagnosing.count == 1
         diagnosing.available = True
         started = time.monotonic()
         for _ in range(2 * MAX_ATTEMPTS):
-            await calls.submit("a", AUDIO, "audio/ogg", soon(0.02))
+            await calls.submit("a", FILE, "audio/ogg", soon(0.02))
         # Pauses of 1, 2, 4 ... s: however long a busy machine takes, no more attempts than fit between them.
         assert diagnosing.count <= 2 + math.log2(2.0 + time.monotonic() - started)
         diagnosing.error = None
-        assert (await calls.submit("a", AUDIO, "audio/ogg", soon())).record.state is State.DIAGNOSED
+        assert (await calls.submit("a", FILE, "audio/ogg", soon())).record.state is State.DIAGNOSED
 
     on_stores(tmp_path, check)
 
@@ -437,15 +437,14 @@ def test_a_call_that_is_just_being_claimed_is_not_claimed_by_a_request_of_the_sa
         slow = Stores(stores.audio, SlowClaims(stores.records))
         diagnosing = Diagnosing()
         attempts = attempts_on(slow, diagnosing)
-        claiming = asyncio.create_task(attempts.take_up(await received(stores), soon()))
+        claiming = asyncio.create_task(attempts.claim(await received(stores), soon()))
         await asyncio.sleep(0.1)
         known = await stores.records.read("a", soon())
         assert known is not None
-        attempted = await attempts.finish(known, soon())
-        assert attempted.known is not None
-        assert attempted.known.record.state is State.DIAGNOSED
+        call = await call_of(attempts.wait_for_stored(known, soon()))
+        assert call.record.state is State.DIAGNOSED
         assert await claiming is not None
-        assert (diagnosing.count, (await stored(stores)).attempts, attempts.running) == (1, 2, 0)
+        assert (diagnosing.count, (await stored(stores)).attempts, len(attempts.running)) == (1, 2, 0)
 
     on_stores(tmp_path, check)
 
@@ -455,7 +454,7 @@ def test_a_call_whose_audio_is_gone_is_told_and_not_asked_for_again(tmp_path: Pa
         failed = Failure("audio_missing", retryable=False)
         await received(stores, state=State.FAILED, failure=failed, due_at=None)
         calls = Calls(stores.audio, stores.records, attempts_on(stores, Diagnosing()), LIMITS, Metrics())
-        outcome = await calls.submit("a", AUDIO, "audio/ogg", soon())
+        outcome = await calls.submit("a", FILE, "audio/ogg", soon())
         assert (outcome.created, outcome.record.failure) == (False, failed)
 
     on_stores(tmp_path, check)

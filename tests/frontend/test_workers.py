@@ -1,17 +1,22 @@
-"""How long a recording would wait for a worker, which admission goes by."""
+"""Worker processes: how long a recording would wait for one, and which parameters they know."""
 
 from __future__ import annotations
 
 import asyncio
+import pickle
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from frontend.domain.deadline import Deadline
+from frontend.inference.worker_tasks import WorkerParameters
 from frontend.inference.workers import Workers
 from frontend.observability.metrics import Metrics
-from runtime.config import ROOT, load_config, load_limits
+from runtime.config import ROOT, load_config, load_limits, parameters_sha256
+from runtime.prepare import AudioFile
 
-NOTE = (ROOT / "samples" / "preprocessing" / "benchmark_1" / "raw.ogg").read_bytes()
+NOTE = AudioFile.of((ROOT / "samples" / "preprocessing" / "benchmark_1" / "raw.ogg").read_bytes())
 
 
 def test_the_wait_is_that_behind_who_is_there_and_nothing_beside_an_idle_worker() -> None:
@@ -36,3 +41,45 @@ def test_the_wait_is_that_behind_who_is_there_and_nothing_beside_an_idle_worker(
             await workers.close()
 
     asyncio.run(check())
+
+
+def test_a_second_release_is_prepared_with_parameters_of_its_own_beside_the_first() -> None:
+    async def check() -> None:
+        first, (_, limits) = load_config(), load_limits()
+        second = (first[0], replace(first[1], n_mels=32), first[2])
+        workers = Workers(1, first, limits, Metrics())
+        try:
+            await workers.start()
+            for _ in range(2):  # in turns: a worker keeps both
+                ours = await workers.prepare(NOTE, Deadline.after(30.0))
+                others = await workers.prepare(NOTE, Deadline.after(30.0), WorkerParameters.of(second, limits))
+                assert ours.spectrograms.shape[1:] == (64, 96)
+                assert others.spectrograms.shape[1:] == (32, 96)
+                assert ours.preprocess_sha256 == parameters_sha256(*first)
+                assert others.preprocess_sha256 == parameters_sha256(*second)
+        finally:
+            await workers.close()
+
+    asyncio.run(check())
+
+
+def test_parameters_go_to_a_worker_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is scheduled names them by their digest, but for the one task whose worker did not know them."""
+    sent: list[tuple[Any, ...]] = []
+
+    async def check() -> None:
+        first, (_, limits) = load_config(), load_limits()
+        other = WorkerParameters.of((first[0], replace(first[1], n_mels=32), first[2]), limits)
+        workers = Workers(1, first, limits, Metrics())
+        schedule = workers._pool.schedule
+        monkeypatch.setattr(workers._pool, "schedule", lambda *a, **k: sent.append(k["args"]) or schedule(*a, **k))
+        try:
+            for parameters in (None, None, other, other):
+                await workers.prepare(NOTE, Deadline.after(30.0), parameters)
+        finally:
+            await workers.close()
+
+    asyncio.run(check())
+    told = [args[2] is not None for args in sent]
+    assert told == [False, False, False, True, False]  # the third did not know them
+    assert all(len(pickle.dumps(args[1])) < 100 for args in sent)

@@ -17,6 +17,7 @@ from runtime.classify import Scores
 from runtime.config import load_config, load_limits
 from runtime.diagnosis import Status
 from runtime.errors import InferenceTimeout
+from runtime.prepare import AudioFile
 from runtime.triton_classifier import AsyncTritonClassifier
 from tests.integration.problems import tone, wav
 
@@ -40,7 +41,7 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
     """One worker and recordings of some tenths of a second of work each: only the first ones come to Triton in time."""
     params = load_config()
     quality_limits, limits = load_limits()
-    long = wav(tone(50.0, 192_000), 192_000)
+    long, note = AudioFile.of(wav(tone(50.0, 192_000), 192_000)), AudioFile.of(benchmark)
 
     async def check() -> None:
         classifier = Recorded(AsyncTritonClassifier(service.triton_url))
@@ -69,12 +70,12 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
                 for moment, timeout_s in classifier.begun
             )
             # What waited was taken back, what had begun goes on to its end: the worker is the same, and free.
-            again = await diagnoser.diagnose(benchmark, Deadline.after(10.0))
+            again = await diagnoser.diagnose(note, Deadline.after(10.0))
             assert again.status is Status.OK
             assert list(workers._pool._pool_manager.worker_manager.workers) == [pid]
             passed = len(classifier.begun)
             with pytest.raises(InferenceTimeout):
-                await diagnoser.diagnose(benchmark, Deadline.after(0.0))
+                await diagnoser.diagnose(note, Deadline.after(0.0))
             assert len(classifier.begun) == passed
         finally:
             await workers.close()

@@ -1,0 +1,88 @@
+"""What runs in a worker process, and the parameters that it keeps there.
+
+Parameters are sent to a worker once for each digest, not with each task: a task names the digest, and a worker that does
+not know it yet says so. So a second release with other parameters can be served beside the first one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from runtime.config import Limits, Parameters, parameters_sha256
+from runtime.diagnosis import diagnosis_from_dict
+from runtime.figures.playback import channel_wav
+from runtime.prepare import AudioFile, DecodeLimits, Prepared, prepare_file
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParameters:
+    """sha256: of the parameters that belong to the model, see `runtime.config.parameters_sha256`."""
+
+    sha256: str
+    preprocess: Parameters
+    decode_limits: DecodeLimits
+
+    @staticmethod
+    def of(preprocess: Parameters, limits: Limits) -> WorkerParameters:
+        return WorkerParameters(parameters_sha256(*preprocess), preprocess, limits.decode)
+
+
+Task = Callable[[WorkerParameters], Answer]
+
+_known: dict[str, WorkerParameters] = {}  # of this worker
+
+
+class UnknownParameters(Exception):
+    """This worker was not told the parameters yet."""
+
+
+def learn(*parameters: WorkerParameters) -> None:
+    """Runs when a worker starts."""
+    _known.update({known.sha256: known for known in parameters})
+
+
+def run_task(task: Task[Answer], sha256: str, parameters: WorkerParameters | None) -> Answer:
+    """parameters: sent along where a worker has said that it does not know them. Raises: UnknownParameters."""
+    if parameters is not None:
+        learn(parameters)
+    if sha256 not in _known:
+        raise UnknownParameters(sha256)
+    return task(_known[sha256])
+
+
+def prepare_recording(audio: AudioFile, parameters: WorkerParameters) -> Prepared:
+    """`runtime.prepare.prepare_file`."""
+    return prepare_file(audio, *parameters.preprocess, parameters.decode_limits)
+
+
+def draw_figure(data: bytes, diagnosis: dict[str, Any], language: str, parameters: WorkerParameters) -> bytes:
+    """PNG; language: of `runtime.figures.labels`."""
+    from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
+    from runtime.figures.labels import WORDS  # noqa: PLC0415
+
+    _, mel_spec, color_spec = parameters.preprocess
+    words, limits = WORDS[language], parameters.decode_limits
+    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits, words)
+
+
+def draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, parameters: WorkerParameters) -> bytes:
+    """PNG of one candidate's spectrogram. Raises: IndexError."""
+    from runtime.figures.drawing import draw_segment  # noqa: PLC0415
+
+    _, mel_spec, color_spec = parameters.preprocess
+    return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, parameters.decode_limits)
+
+
+def diagnosed_channel(data: bytes, diagnosis: dict[str, Any], parameters: WorkerParameters) -> bytes:
+    """WAV of the channel that was diagnosed."""
+    return channel_wav(data, diagnosis_from_dict(diagnosis), parameters.decode_limits)
+
+
+def wait_a_moment(_: WorkerParameters) -> None:
+    """Long enough that each of the tasks given at the start lands on another worker."""
+    time.sleep(0.05)
