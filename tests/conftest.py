@@ -23,8 +23,35 @@ SAMPLES = CHECKOUT / "samples" / "preprocessing"
 
 # What needs material beside the checkout (../shared: labelled data, definitions of custom kinds): docs/testing.md.
 SHARED = "shared"
-# By the seconds that they take; with `--dist loadfile --no-loadscope-reorder` they start in this order.
-LONGEST_FIRST: tuple[str, ...] = ()
+# Roughly by the seconds that they take (`--durations`); with `--dist loadfile --no-loadscope-reorder` they start in this order.
+LONGEST_FIRST = (
+    "reliability/test_kills.py",
+    "processors/test_emulated.py",
+    "reliability/test_faults.py",
+    "e2e/test_send.py",
+    "samples/test_make.py",
+    "integration/test_azure.py",
+    "processors/test_feature_levels.py",
+    "e2e/test_call.py",
+    "integration/test_sleeping_triton.py",
+    "docs/test_readme.py",
+    "e2e/test_triton_away.py",
+    "frontend/test_azure_faults.py",
+    "integration/test_outage.py",
+    "laptop/test_run.py",
+    "integration/test_backfill.py",
+    "e2e/test_everybody.py",
+    "integration/test_schemathesis.py",
+    "k8s/test_manifests.py",
+    "k8s/test_deploy.py",
+    "local_triton/test_server.py",
+    "laptop/test_start_failures.py",
+    "export/test_repository.py",
+    "export/test_plan.py",
+    "integration/test_skew_guard.py",
+    "integration/test_robustness.py",
+    "integration/test_client_gone.py",
+)
 
 _skipped = pytest.StashKey[list[str]]()
 _left_out = pytest.StashKey[int]()
@@ -72,7 +99,9 @@ def benchmark() -> bytes:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--without", choices=[SHARED], help="leave out tests of this marker, and say how many: where ../shared is not there"
+        "--without",
+        choices=[SHARED],
+        help="leave out tests of this marker, and say how many: where ../shared is not there",
     )
 
 

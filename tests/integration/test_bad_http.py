@@ -151,6 +151,7 @@ def test_a_sender_that_hangs_up_is_no_defect_of_ours(
     assert count_500(service) == before
 
 
+@pytest.mark.system
 def test_a_sender_that_stops_is_let_go(api: httpx.Client, service: Service, api_key: str, benchmark: bytes) -> None:
     with connect(service) as connection:
         connection.settimeout(15.0)  # the pause that is allowed is 10 s

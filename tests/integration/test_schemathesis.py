@@ -18,6 +18,8 @@ import pytest
 
 from laptop.service import CHECKOUT, Service
 
+pytestmark = pytest.mark.system
+
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "4")  # an operation, beside those of the schemas' edges
 SEED = os.environ.get("SCHEMATHESIS_SEED", "7")
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

@@ -65,6 +65,7 @@ def here(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_exact_decoders_give_the_same_bits_and_no_others_differ(
     processor: str, folder: Path, here: dict[str, Any]
@@ -95,6 +96,7 @@ def few(folder: Path, here: dict[str, Any], tmp_path_factory: pytest.TempPathFac
     return chosen
 
 
+@pytest.mark.shared
 def test_a_record_made_here_is_repeated_there(
     few: Path, here: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
