@@ -382,7 +382,7 @@ def test_a_locked_record_store_is_unavailable_at_the_deadline(tmp_path: Path) ->
 
 @pytest.mark.system
 def test_a_locked_record_store_is_unavailable_after_sqlite_s_own_patience(tmp_path: Path) -> None:
-    """Ten seconds, where the deadline is later."""
+    """Five seconds, where the deadline is later."""
     asyncio.run(check_locked(tmp_path, 30.0))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from laptop.service import Service
+from laptop.service import CHECKOUT, Service
 from tests.integration.problems import assert_problem, assert_still_works, post
 
 LIMIT = 20 * 2**20
@@ -61,9 +61,17 @@ KEYS = [None, "", "wrong", "Schlüssel".encode(), "\U0001f511".encode(), b"\xff\
 V1 = [
     ("POST", "/v1/diagnoses"), ("POST", "/v1/calls/x/diagnosis"), ("GET", "/v1/calls"), ("GET", "/v1/calls?limit=0"),
     ("GET", "/v1/calls/x"), ("GET", "/v1/calls/-x"), ("DELETE", "/v1/calls/x"), ("GET", "/v1/calls/x/audio"),
+    ("GET", "/v1/calls/x/audio.wav"),
     ("GET", "/v1/calls/x/figure.png"), ("GET", "/v1/calls/x/segments/0.png"), ("GET", "/v1/calls/x/segments/y.png"),
     ("GET", "/v1/model"),
 ]  # fmt: skip
+
+
+def test_these_are_all_operations_of_the_document_but_the_probes() -> None:
+    document = json.loads((CHECKOUT / "docs" / "openapi.json").read_text())
+    operations = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    filled = {(method, path.format(call_id="x", n="0")) for method, path in operations}
+    assert filled - set(V1) == {("GET", "/healthz"), ("GET", "/readyz")}
 
 
 @pytest.mark.parametrize(("method", "route"), V1)
