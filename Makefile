@@ -25,7 +25,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --requi
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
 # Thousands of tests start hundreds of processes: what they compile is kept, as it is wherever nothing says otherwise.
 BYTECODE := env -u PYTHONDONTWRITEBYTECODE
-PYTEST = $(BYTECODE) .venv/bin/python -m pytest $(if $(WITHOUT),--without $(WITHOUT))
+PYTEST = $(BYTECODE) .venv/bin/python -m pytest$(if $(WITHOUT), --without $(WITHOUT))
 BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
