@@ -45,7 +45,7 @@ test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton inc
 	@$(PYTEST) -m "not training and not image and not system" -n 3 $(BY_FILE) --durations 25
 
 test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## what takes minutes: kills, every page, drawn requests, other processors (WITHOUT=shared)
-	@$(PYTEST) -m system -n 2 $(BY_FILE) --durations 25
+	@$(PYTEST) -m system -n 3 $(BY_FILE) --durations 25
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak

@@ -27,9 +27,11 @@ SHARED = "shared"
 LONGEST_FIRST = (
     "reliability/test_kills.py",
     "processors/test_emulated.py",
+    "processors/test_emulated_haswell.py",
     "reliability/test_faults.py",
     "e2e/test_send.py",
     "samples/test_make.py",
+    "processors/test_samples.py",
     "integration/test_azure.py",
     "processors/test_feature_levels.py",
     "e2e/test_call.py",
