@@ -25,13 +25,11 @@ SAMPLES = CHECKOUT / "samples" / "preprocessing"
 SHARED = "shared"
 # Roughly by the seconds that they take (`--durations`); with `--dist loadfile --no-loadscope-reorder` they start in this order.
 LONGEST_FIRST = (
-    "reliability/test_kills.py",
-    "processors/test_emulated.py",
     "processors/test_emulated_haswell.py",
+    "processors/test_emulated.py",
+    "reliability/test_kills.py",
     "reliability/test_faults.py",
     "e2e/test_send.py",
-    "samples/test_make.py",
-    "processors/test_samples.py",
     "integration/test_azure.py",
     "processors/test_feature_levels.py",
     "e2e/test_call.py",

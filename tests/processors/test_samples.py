@@ -7,16 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from laptop.service import CHECKOUT
 from tests.processors.test_feature_levels import LEVELS
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
-
 
 def test_the_samples_are_made_to_the_same_bytes_with_older_code(tmp_path: Path) -> None:
-    """By the libraries' own switches: under the emulator it takes six minutes."""
+    """By the libraries' own switches."""
     variables = {name: value for level in LEVELS.values() for name, value in level.items()}
     assert "X86_V3" in variables["NPY_DISABLE_CPU_FEATURES"]
     subprocess.run(

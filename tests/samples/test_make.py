@@ -61,7 +61,6 @@ def test_formats(name: str) -> None:
     assert info.frames == round(seconds * rate_hz)
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("name", FORMATS)
 def test_made_again_a_recording_is_the_committed_file(name: str, remade: Path) -> None:
     assert (remade / name).read_bytes() == committed(name).read_bytes()
@@ -78,7 +77,6 @@ def test_opus_stays_in_silk(name: str) -> None:
     )  # RFC 6716, section 3.1: configurations of SILK alone
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("name", COUGHING)
 def test_events_are_committed_as_made(name: str, remade: Path) -> None:
     path = Path(name).with_name("events.json")
