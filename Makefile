@@ -25,6 +25,8 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --requi
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
 # Thousands of tests start hundreds of processes: what they compile is kept, as it is wherever nothing says otherwise.
 BYTECODE := env -u PYTHONDONTWRITEBYTECODE
+PYTEST = $(BYTECODE) .venv/bin/python -m pytest$(if $(WITHOUT), --without $(WITHOUT))
+BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
@@ -39,11 +41,11 @@ run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_
 demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print its diagnosis
 	@exec .venv/bin/python -m laptop demo
 
-test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch
-	@$(BYTECODE) .venv/bin/python -m pytest -m "not training and not system" -n 3 --dist loadfile --no-loadscope-reorder
+test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch (WITHOUT=shared: docs/testing.md)
+	@$(PYTEST) -m "not training and not image and not system" -n 3 $(BY_FILE) --durations 25
 
-test-system: $(DEV) ## what takes minutes: the CPU half on other processors (Debian's qemu-user-static)
-	@$(BYTECODE) .venv/bin/python -m pytest -m system -n 2 --dist load tests/processors
+test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## what takes minutes: kills, every page, drawn requests, other processors (WITHOUT=shared)
+	@$(PYTEST) -m system -n 3 $(BY_FILE) --durations 25
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
@@ -59,7 +61,7 @@ bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; withou
 # Two tests at once, one thread each; some train for two minutes then, hence the longer timeout.
 test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-training/bin/python -m pytest -m training tests/training tests/export \
-	  -n 2 --dist loadfile --no-loadscope-reorder --timeout 600
+	  -n 2 $(BY_FILE) --timeout 600
 
 check: $(DEV) ## format, lint, types, layers
 	@.venv/bin/ruff format --check .

@@ -6,6 +6,7 @@ missing higher poles is needed. Each is a second-order digital resonator with un
 Soc. Am. 67:971), whose frequency and bandwidth may move every millisecond.
 """
 
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -49,11 +50,14 @@ def _filter_by_block(samples: Samples, gains: Samples, feedback: Samples) -> Sam
     """
     order = feedback.shape[1]
     filtered = np.zeros(order + samples.size)
-    for k, (gain, a) in enumerate(zip(gains, feedback, strict=True)):
-        first, last = k * BLOCK, min((k + 1) * BLOCK, samples.size)
+    # Blocks of the same coefficients are one piece: for them lfilter's own state is, to the last bit, the past output's.
+    moved = (np.diff(gains) != 0.0) | (np.diff(feedback, axis=0) != 0.0).any(axis=1)
+    for k, end in pairwise([0, *(np.flatnonzero(moved) + 1).tolist(), gains.size]):
+        first, last = k * BLOCK, min(end * BLOCK, samples.size)
         past = filtered[first : first + order]  # oldest first
-        state = [-sum(x * y for x, y in zip(a[j:].tolist(), past[::-1].tolist(), strict=False)) for j in range(order)]
-        filtered[order + first : order + last], _ = lfilter([gain], [1.0, *a], samples[first:last], zi=state)
+        a = feedback[k].tolist()
+        state = [-sum(x * y for x, y in zip(a[j:], past[::-1].tolist(), strict=False)) for j in range(order)]
+        filtered[order + first : order + last], _ = lfilter([gains[k]], [1.0, *a], samples[first:last], zi=state)
     return filtered[order:]
 
 

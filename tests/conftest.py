@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,40 @@ if TYPE_CHECKING:  # the training environment has no httpx
 
 SAMPLES = CHECKOUT / "samples" / "preprocessing"
 
+# What needs material beside the checkout (../shared: labelled data, definitions of custom kinds): docs/testing.md.
+SHARED = "shared"
+# Roughly by the seconds that they take (`--durations`); with `--dist loadfile --no-loadscope-reorder` they start in this order.
+LONGEST_FIRST = (
+    "processors/test_emulated_haswell.py",
+    "processors/test_emulated.py",
+    "reliability/test_kills.py",
+    "reliability/test_faults.py",
+    "e2e/test_send.py",
+    "integration/test_azure.py",
+    "processors/test_feature_levels.py",
+    "e2e/test_call.py",
+    "integration/test_sleeping_triton.py",
+    "docs/test_readme.py",
+    "e2e/test_triton_away.py",
+    "frontend/test_azure_faults.py",
+    "integration/test_outage.py",
+    "laptop/test_run.py",
+    "integration/test_backfill.py",
+    "e2e/test_everybody.py",
+    "integration/test_schemathesis.py",
+    "k8s/test_manifests.py",
+    "k8s/test_deploy.py",
+    "local_triton/test_server.py",
+    "laptop/test_start_failures.py",
+    "export/test_repository.py",
+    "export/test_plan.py",
+    "integration/test_skew_guard.py",
+    "integration/test_robustness.py",
+    "integration/test_client_gone.py",
+)
+
 _skipped = pytest.StashKey[list[str]]()
+_left_out = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +97,14 @@ def benchmark() -> bytes:
     return (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without",
+        choices=[SHARED],
+        help="leave out tests of this marker, and say how many: where ../shared is not there",
+    )
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Each environment lacks what the other's tests import, so what their mark deselects must not even be imported.
 
@@ -72,17 +113,35 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
         return None
     needs_torch = "pytestmark = pytest.mark.training" in collection_path.read_text()
-    if config.option.markexpr == "training" and not needs_torch:
-        return True
-    if config.option.markexpr.startswith("not training") and needs_torch and importlib.util.find_spec("torch") is None:
-        return True
-    return None
+    if config.option.markexpr == "training":
+        return None if needs_torch else True
+    return True if needs_torch and config.option.markexpr and importlib.util.find_spec("torch") is None else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that the test processes end together; the rest keeps its order."""
-    folders = ("reliability", "integration", "laptop")
-    items.sort(key=lambda item: next((n for n, one in enumerate(folders) if one in item.path.parts), len(folders)))
+@pytest.hookimpl(trylast=True)  # of what the mark has left
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long files first, so that the test processes end together; the rest keeps its order. Leaves out `--without`."""
+    without = config.option.without
+    if without:
+        left_out = [item for item in items if item.get_closest_marker(without)]
+        items[:] = [item for item in items if not item.get_closest_marker(without)]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[_left_out] = len(left_out)
+    places = {name: n for n, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(Path(__file__).parent).as_posix(), len(places)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)  # a process of pytest-xdist's
+    if output is not None:
+        output["left_out"] = session.config.stash.get(_left_out, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every process has collected the same."""
+    node.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left_out", 0)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,7 +176,12 @@ class _SkipsAreFailuresInCI:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The counts of the fault tests, whether these passed or not."""
+    """What was left out by name and number, and the counts of the fault tests, whether these passed or not."""
+    without = terminalreporter.config.option.without
+    if without:
+        count = terminalreporter.config.stash.get(_left_out, 0)
+        terminalreporter.section(f"not selected: {count} tests marked `{without}`", yellow=True)
+        terminalreporter.write_line("They need ../shared beside the checkout; `.ci/run` has it and runs them.")
     reports = [one for outcome in ("passed", "failed") for one in terminalreporter.stats.get(outcome, [])]
     rows = [value for report in reports for key, value in getattr(report, "user_properties", []) if key == "counts"]
     if rows:

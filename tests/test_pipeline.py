@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from k8s.tools.deploy.kustomization import IMAGE
 from laptop.service import CHECKOUT
+from tests.conftest import SHARED
 
 PIPELINE: dict[str, Any] = yaml.safe_load((CHECKOUT / "azure-pipelines.yml").read_text())
 
@@ -29,10 +36,107 @@ def test_a_push_to_master_or_main_tests_builds_and_pushes_in_that_order() -> Non
     assert [one["inputs"]["command"] for one in steps("image") if one.get("task") == "Docker@2"] == ["build", "push"]
 
 
-def test_its_verbs_exist() -> None:
-    verbs = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE))
-    called = {match[1] for one in steps("test") for match in re.finditer(r"\bmake ([a-z-]+)", one.get("script", ""))}
-    assert {"check", "test"} <= called <= verbs
+def verbs(text: str) -> list[str]:
+    """In their order, with what is given to them."""
+    return re.findall(r"^\s*make ([a-z-]+(?: [A-Z]+=\w+)*)$", text, flags=re.MULTILINE)
+
+
+def called() -> dict[str, dict[str, Any]]:
+    """The step of each verb."""
+    return {verb.split()[0]: one for one in steps("test") for verb in verbs(one.get("script", ""))}
+
+
+def test_it_runs_what_ci_runs_but_the_image_s_own_test() -> None:
+    ours = verbs((CHECKOUT / ".ci" / "run").read_text())
+    assert ours == ["check", "test", "test-system", "test-training", "image-test"]
+    assert [verb for verb in called() if verb in ours] == ours[:-1]
+    assert "make image-test" in (CHECKOUT / "azure-pipelines.yml").read_text().partition("trigger:")[0], "and says why"
+    known = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert called().keys() | set(ours) <= known
+
+
+def test_a_skipped_test_fails_it() -> None:
+    assert PIPELINE["variables"]["CI"] == "true"
+    assert [name for name, one in called().items() if one.get("env", {}).get("CI", "true") != "true"] == ["manifests"]
+
+
+def test_there_is_a_browser_before_the_tests_that_need_one() -> None:
+    scripts = [one.get("script", "") for one in steps("test")]
+    (chromium,) = [n for n, one in enumerate(scripts) if "playwright install --with-deps chromium" in one]
+    assert "/usr/local/bin/chromium" in scripts[chromium]  # where the tests look: in the PATH
+    assert scripts.index("make check") < chromium < scripts.index("make test WITHOUT=shared")
+
+
+def test_what_needs_material_beside_the_checkout_is_left_out_by_name() -> None:
+    for verb in ("test", "test-system"):
+        assert called()[verb]["script"] == f"make {verb} WITHOUT={SHARED}"
+        run = subprocess.run(
+            ["make", "--dry-run", "--always-make", verb, f"WITHOUT={SHARED}"],
+            cwd=CHECKOUT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"-m pytest --without {SHARED} -m " in run.stdout
+
+
+CASES = """
+import pytest
+
+@pytest.mark.shared
+def test_beside_the_checkout(): ...
+
+@pytest.mark.shared
+@pytest.mark.system
+def test_of_another_tier(): ...
+
+def test_of_the_checkout(): ...
+
+def test_skipped(): pytest.skip("no such program")
+"""
+
+
+@pytest.mark.parametrize(
+    ("processes", "chosen", "ci", "code"),
+    [((), "not skipped", "true", 0), ((), "", "true", 1), (("-n", "2"), "", "true", 1), ((), "", "", 0)],
+)
+def test_the_number_left_out_is_said_and_a_skip_fails_with_ci(
+    tmp_path: Path, processes: tuple[str, ...], chosen: str, ci: str, code: int
+) -> None:
+    """Our own conftest.py and settings, on four tests in a folder aside."""
+    for name in ("conftest.py", "__init__.py"):
+        if (CHECKOUT / "tests" / name).exists():
+            shutil.copy(CHECKOUT / "tests" / name, tmp_path)
+    (tmp_path / "test_cases.py").write_text(CASES)
+    (tmp_path / "pyproject.toml").write_text((CHECKOUT / "pyproject.toml").read_text())
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not system",
+        "--without",
+        SHARED,
+        *processes,
+    ]
+    run = subprocess.run(
+        [*command, "-k", chosen, "."],
+        cwd=tmp_path,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))},
+            "PYTHONPATH": str(CHECKOUT),
+            "CI": ci,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+    assert "not selected: 1 tests marked `shared`" in run.stdout
+    assert ("skipped, which is a failure with CI=true" in run.stdout) == bool(code)
 
 
 def test_the_image_has_the_name_that_is_deployed_and_a_number_of_its_own() -> None:

@@ -36,14 +36,6 @@ def test_both_have_the_same_content() -> None:
     assert "(README.md)" in spanish
 
 
-def test_the_picture_of_the_console() -> None:
-    """A screen of tests/e2e, copied by hand: CONTRIBUTING.md."""
-    with Image.open(CHECKOUT / "docs" / "console.png") as picture:
-        picture.load()
-        assert picture.format == "PNG"
-        assert picture.width >= 900
-
-
 def clone(parent: Path) -> Path:
     """The line of the README, and what the verbs would spend minutes on: the environments, which are this checkout's."""
     line = commands(ENGLISH)[0]
@@ -63,6 +55,7 @@ def clone(parent: Path) -> Path:
     return folder
 
 
+@pytest.mark.system
 @pytest.mark.timeout(300)
 def test_every_command_runs(tmp_path: Path) -> None:
     folder = clone(tmp_path)

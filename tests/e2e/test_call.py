@@ -18,6 +18,8 @@ from tests.conftest import SAMPLES
 from tests.e2e.conftest import SCREENS, OpenContext, screen, with_key
 from tests.integration.problems import post
 
+pytestmark = pytest.mark.system
+
 # A cough is over in half a second: what happened is noted, for whoever comes late to look.
 NOTE = """() => {
     window.noted = {plays: 0, marked: 0};

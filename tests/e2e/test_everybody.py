@@ -27,6 +27,7 @@ def benchmark_call(api: httpx.Client, benchmark: bytes) -> str:
     return "e2e-everybody"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("locale", "title"), [("es-MX", "Clave de acceso"), ("en-GB", "Access key"), ("pt-BR", "Clave de acceso")]
 )
@@ -37,6 +38,7 @@ def test_the_browser_chooses_the_language(open_context: OpenContext, service: Se
     expect(page.locator("html")).to_have_attribute("lang", "en" if title == "Access key" else "es")
 
 
+@pytest.mark.system
 def test_the_language_is_switched(page: Page, benchmark_call: str) -> None:
     page.goto(f"/#/calls/{benchmark_call}")
     expect(page.locator("#message")).to_contain_text("Se oyeron")
@@ -55,6 +57,7 @@ def test_the_language_is_switched(page: Page, benchmark_call: str) -> None:
     expect(page.locator("h1")).to_have_text("Llamadas")
 
 
+@pytest.mark.system
 def test_a_chosen_file_outlives_the_switch(page: Page) -> None:
     page.locator("#file").set_input_files(SAMPLES / "tone" / "raw.wav")
     page.locator("#language").click()
@@ -77,6 +80,7 @@ def test_both_languages_have_every_text() -> None:
     assert names - words <= set(re.findall(r"\"(\w+)\"", code)), "left over"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("scheme", "viewport"),
     [("light", {"width": 1100, "height": 900}), ("dark", {"width": 1100, "height": 900}), ("dark", TELEPHONE)],
@@ -132,6 +136,7 @@ def judge(page: Page, name: str) -> None:
     assert serious == [], name
 
 
+@pytest.mark.system
 def test_all_of_it_by_keyboard(page: Page, api_key: str) -> None:
     """Tab reaches the file, the microphone, sending, the coughs and erasing; focus goes to what just appeared."""
     page.keyboard.press("Tab")
@@ -197,6 +202,7 @@ def test_nothing_else_is_served(service: Service, name: str) -> None:
     assert httpx.get(f"{service.url}/console/{name}", trust_env=False).status_code == 404
 
 
+@pytest.mark.system
 def test_a_page_that_injects_a_script_is_refused(open_context: OpenContext, service: Service) -> None:
     """That the policy is in force, and not only sent."""
     page = open_context(service.url, provokes="requires 'TrustedScript'").new_page()

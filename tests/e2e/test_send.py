@@ -19,6 +19,8 @@ from tests.conftest import SAMPLES
 from tests.e2e.conftest import OpenContext, entered, screen, send, with_key
 from tests.services.http_proxy import Cut, HttpProxy, first
 
+pytestmark = pytest.mark.system
+
 OGG = SAMPLES / "benchmark_1" / "raw.ogg"
 
 

@@ -14,6 +14,8 @@ from tests.e2e.conftest import OpenContext, entered, screen, send
 from tests.integration.processes import KEY, FrontEnd, front_end, wait_for
 from tests.integration.test_skew_guard import checkout_with
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:

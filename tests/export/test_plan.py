@@ -82,6 +82,7 @@ def test_fetched_judged_written_and_published(
     assert path not in printed  # a path of its own
 
 
+@pytest.mark.system
 def test_a_plan_that_decides_otherwise_is_not_published(
     environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_plan_that_decides_otherwise_is_not_published(
     assert list(container_of().list_blobs()) == []
 
 
+@pytest.mark.system
 def test_a_server_with_another_model_judges_nothing(
     environment: None, built: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

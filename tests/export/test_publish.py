@@ -138,6 +138,7 @@ def test_a_fetch_goes_on_after_an_interruption(tmp_path: Path, container: Contai
     assert fetch(container, path, tmp_path / "fetched").manifest == release.manifest
 
 
+@pytest.mark.system
 def test_killed_at_every_request_it_is_no_release_and_goes_on_later(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

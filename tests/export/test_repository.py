@@ -191,6 +191,7 @@ def interrupted(step: str, folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
+@pytest.mark.system
 def test_a_selection_killed_anywhere_leaves_one_of_the_two(tmp_path: Path) -> None:
     attempts = interrupted("select", tmp_path)
     assert len(attempts) > 10  # it makes more changes than that: the kills were real
@@ -200,12 +201,14 @@ def test_a_selection_killed_anywhere_leaves_one_of_the_two(tmp_path: Path) -> No
     assert {one["serves"] for one in attempts} == {1, 2}
 
 
+@pytest.mark.system
 def test_without_the_exchange_an_interrupted_selection_is_put_back_by_the_next_command(tmp_path: Path) -> None:
     attempts = interrupted("select-by-two-renames", tmp_path)
     assert {one["there"] for one in attempts} == {True, False}  # the moment between the two renames was hit
     assert all(one["serves"] in (1, 2) and one["problems"] == [] for one in attempts)
 
 
+@pytest.mark.system
 def test_a_fresh_clone_killed_anywhere_still_has_its_only_release(tmp_path: Path) -> None:
     attempts = interrupted("select-in-a-fresh-clone", tmp_path)
     assert len(attempts) > 20
@@ -213,6 +216,7 @@ def test_a_fresh_clone_killed_anywhere_still_has_its_only_release(tmp_path: Path
     assert all(one["first"] for one in attempts)  # in either place, whole
 
 
+@pytest.mark.system
 def test_a_release_killed_while_written_is_none(tmp_path: Path) -> None:
     attempts = interrupted("write", tmp_path)
     assert len(attempts) > 5

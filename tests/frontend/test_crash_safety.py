@@ -11,6 +11,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import record_from_dict
 from frontend.stores.embedded_audio import FolderAudioStore
@@ -96,6 +98,7 @@ def assert_whole(folder: Path) -> dict[str, str]:
     return {call_id: state for call_id, state, _ in rows}
 
 
+@pytest.mark.system
 def test_killed_while_writing(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     writers = start_writer(tmp_path)

@@ -218,6 +218,7 @@ def test_blob_storage_away(account: Account, blob: HttpProxy, one: FrontEnd, ben
     assert post(one.api, benchmark, "blob-away").status_code == 201
 
 
+@pytest.mark.system
 def test_cosmos_goes_after_the_record_was_created(
     azure: Azure, account: Account, cosmos: HttpProxy, replicas: tuple[FrontEnd, FrontEnd], benchmark: bytes
 ) -> None:
@@ -233,6 +234,7 @@ def test_cosmos_goes_after_the_record_was_created(
     assert azure.cosmos.results_written(account.container)["half-way"] == 1
 
 
+@pytest.mark.system
 def test_a_slow_blob_service_does_not_hold_a_request_beyond_its_deadline(
     blob: HttpProxy, one: FrontEnd, benchmark: bytes
 ) -> None:
@@ -335,6 +337,7 @@ def test_check_of_the_embedded_stores(service: Service, tmp_path: Path, capsys: 
     assert capsys.readouterr().out.count("reached") == 3
 
 
+@pytest.mark.system
 def test_an_unvalidated_model_is_not_served_from_azure_unless_it_is_allowed(
     account: Account, service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:

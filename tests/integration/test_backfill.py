@@ -73,6 +73,7 @@ def versions(one: FrontEnd) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.system
 def test_with_the_release_that_they_have_nothing_is_done(account: Account, one: FrontEnd, service: Service) -> None:
     done = command(account, service.triton_url)
     out, err = done.communicate(timeout=120)
@@ -83,6 +84,7 @@ def test_with_the_release_that_they_have_nothing_is_done(account: Account, one: 
     assert set(map(tuple, versions(one).values())) == {()}
 
 
+@pytest.mark.system
 def test_some_of_them_by_the_next_release(account: Account, one: FrontEnd, next_release: TritonServer) -> None:
     before = {item["call_id"]: item for item in one.api.get("/v1/calls").json()["items"]}
     done = command(account, next_release.grpc_url, "--limit", "3")
@@ -101,6 +103,7 @@ def test_some_of_them_by_the_next_release(account: Account, one: FrontEnd, next_
         assert second["diagnosis"]["model"]["version"] == "99"
 
 
+@pytest.mark.system
 def test_killed_half_way_it_goes_on_where_it_was(account: Account, one: FrontEnd, next_release: TritonServer) -> None:
     running = command(account, next_release.grpc_url)
     done_before = 3

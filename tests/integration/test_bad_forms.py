@@ -9,103 +9,23 @@ import httpx
 import pytest
 
 from laptop.service import Service
+from tests.frontend.test_upload import AUDIO, BODIES, END, FORM, audio_field, field
 from tests.integration.problems import assert_problem, assert_still_works, post
 
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
-AUDIO = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="x.ogg"\r\nContent-Type: audio/ogg\r\n\r\n'
+# Each way of being refused once over a socket; all of them are in tests/frontend/test_upload.py.
+OVER_A_SOCKET = (
+    "JSON",
+    "no content type",
+    "no boundary",
+    "a boundary that is never closed",
+    "another field with the file",
+    "10,000 fields after the file",
+    "a part header of 1 MB",
+    "the charset `undefined`",
+)
 
 
-def field(name: str, value: bytes = b"x", more: str = "") -> bytes:
-    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
-
-
-def audio_field(audio: bytes) -> bytes:
-    return AUDIO + audio + b"\r\n"
-
-
-END = b"--b--\r\n"
-ANY = b"some bytes"
-
-# name: (content type, body, status, code)
-BODIES: dict[str, tuple[str, bytes, int, str]] = {
-    "JSON": ("application/json", b'{"audio": "x"}', 415, "unsupported_media"),
-    "a urlencoded form": ("application/x-www-form-urlencoded", b"audio=x", 415, "unsupported_media"),
-    "bare audio": ("audio/ogg", b"OggS", 415, "unsupported_media"),
-    "no content type": ("", ANY, 415, "unsupported_media"),
-    "no boundary": ("multipart/form-data", audio_field(ANY) + END, 422, "invalid_request"),
-    "an empty boundary": ("multipart/form-data; boundary=", audio_field(ANY) + END, 422, "invalid_request"),
-    "another boundary": ("multipart/form-data; boundary=c", audio_field(ANY) + END, 422, "invalid_request"),
-    "no parts": ("multipart/form-data; boundary=b", END, 422, "missing_audio"),
-    "no body": ("multipart/form-data; boundary=b", b"", 422, "missing_audio"),
-    "cut in the part's header": ("multipart/form-data; boundary=b", AUDIO[:40], 422, "missing_audio"),
-    "a boundary that is never closed": ("multipart/form-data; boundary=b", AUDIO + ANY, 422, "missing_audio"),
-    "no file": ("multipart/form-data; boundary=b", field("call_id") + END, 422, "missing_audio"),
-    "audio as a plain field": ("multipart/form-data; boundary=b", field("audio") + END, 422, "missing_audio"),
-    "another field with the file": (
-        "multipart/form-data; boundary=b",
-        field("file", more='; filename="x"') + END,
-        422,
-        "missing_audio",
-    ),
-    "two files": (
-        "multipart/form-data; boundary=b",
-        audio_field(ANY) + audio_field(ANY) + END,
-        422,
-        "invalid_request",
-    ),
-    "call_id as a file": (
-        "multipart/form-data; boundary=b",
-        field("call_id", more='; filename="x"') + audio_field(ANY) + END,
-        422,
-        "invalid_request",
-    ),
-    "10,000 fields": (
-        "multipart/form-data; boundary=b",
-        b"".join(field(f"f{n}") for n in range(10_000)) + audio_field(ANY) + END,
-        422,
-        "invalid_request",
-    ),
-    "10,000 fields after the file": (
-        "multipart/form-data; boundary=b",
-        audio_field(ANY) + b"".join(field(f"f{n}") for n in range(10_000)) + END,
-        422,
-        "invalid_request",
-    ),
-    "a call_id of 1 MB": (
-        "multipart/form-data; boundary=b",
-        field("call_id", b"a" * 1_000_000) + audio_field(ANY) + END,
-        422,
-        "invalid_request",
-    ),
-    "a part without a name": (
-        "multipart/form-data; boundary=b",
-        b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n" + END,
-        422,
-        "invalid_request",
-    ),
-    "a part header of 1 MB": (
-        "multipart/form-data; boundary=b",
-        b"--b\r\nX-Long: " + b"a" * 1_000_000 + b"\r\n\r\nx\r\n" + END,
-        422,
-        "invalid_request",
-    ),
-    # These two codecs raise no UnicodeDecodeError but plain UnicodeErrors.
-    "the charset `undefined`": (
-        "multipart/form-data; boundary=b; charset=undefined",
-        audio_field(ANY) + END,
-        422,
-        "invalid_request",
-    ),
-    "the charset `punycode`": (
-        "multipart/form-data; boundary=b; charset=punycode",
-        field("call_id", b"\xff-") + audio_field(ANY) + END,
-        422,
-        "invalid_request",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", OVER_A_SOCKET)
 def test_bodies(api: httpx.Client, benchmark: bytes, name: str) -> None:
     content_type, body, status, code = BODIES[name]
     headers = {"Content-Type": content_type} if content_type else {}
@@ -118,7 +38,7 @@ def test_a_body_cut_in_the_middle_of_the_audio(api: httpx.Client, benchmark: byt
     assert_problem(api.post("/v1/diagnoses", content=whole[: len(whole) // 2], headers=FORM), 422, "missing_audio")
 
 
-@pytest.mark.parametrize("charset", ["latin-1", "utf-16", "no-such-charset", "rot13", "a" * 1000])
+@pytest.mark.parametrize("charset", ["utf-16", "rot13"])
 def test_other_charsets_do_no_harm(api: httpx.Client, benchmark: bytes, charset: str) -> None:
     headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
     answer = api.post("/v1/diagnoses", content=audio_field(benchmark) + END, headers=headers)

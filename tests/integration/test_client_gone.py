@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,10 +18,10 @@ GIVEN = 'tosia_stage_duration_seconds_count{stage="wait_for_worker"}'
 FIGURE = "/v1/calls/drawn/figure.png"
 
 
-@pytest.fixture
-def alone(service: Service, tmp_path: Path, benchmark: bytes) -> Iterator[FrontEnd]:
+@pytest.fixture(scope="module")
+def alone(service: Service, tmp_path_factory: pytest.TempPathFactory, benchmark: bytes) -> Iterator[FrontEnd]:
     """A front end with one worker and a call that can be drawn."""
-    with front_end(tmp_path, service.triton_url) as running:
+    with front_end(tmp_path_factory.mktemp("var"), service.triton_url) as running:
         running.start("--workers", "1")
         wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
         assert post(running.api, benchmark, "drawn").status_code == 201

@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from tests.integration.problems import post
 from tests.integration.processes import KEY, front_end, wait_for
+
+pytestmark = pytest.mark.system
 
 CALLERS = 6
 WITHDRAWN_S = 2.0  # how long a proxy may go on sending to a pod that is going

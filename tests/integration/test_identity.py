@@ -32,6 +32,7 @@ def entra(azure: Azure, account: Account, tmp_path_factory: pytest.TempPathFacto
         yield running
 
 
+@pytest.mark.system
 def test_calls_go_on_while_tokens_expire(
     entra: Entra, account: Account, service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:

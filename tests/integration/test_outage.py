@@ -88,6 +88,7 @@ def test_triton_stops_and_comes_back(triton: TritonServer, running: FrontEnd, be
     assert post(running.api, benchmark, "while-away").status_code == 200
 
 
+@pytest.mark.system
 def test_triton_freezes(triton: TritonServer, running: FrontEnd, benchmark: bytes) -> None:
     frozen = triton_processes(triton)
     for pid in frozen:
@@ -177,6 +178,7 @@ def test_a_request_at_sigterm_is_still_answered(running: FrontEnd, benchmark: by
     assert "Traceback" not in (running.var / "frontend.log").read_text()
 
 
+@pytest.mark.system
 def test_a_model_with_other_parameters_is_refused(tmp_path: Path, benchmark: bytes) -> None:
     repository = shutil.copytree(REPOSITORY, tmp_path / "model_repository")
     config = repository / "cough_cnn" / "config.pbtxt"

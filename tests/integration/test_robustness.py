@@ -84,6 +84,7 @@ def test_a_record_of_a_newer_version_is_read_and_a_broken_one_stops_nobody(one: 
         store.execute("DELETE FROM calls WHERE id = 'broken'")
 
 
+@pytest.mark.system
 def test_senders_that_trickle_are_ended(one: FrontEnd) -> None:
     head = (
         "POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nX-API-Key: " + KEY + "\r\nContent-Length: 900000\r\n"

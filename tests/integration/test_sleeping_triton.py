@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from local_triton.ports import free_ports
@@ -22,6 +24,7 @@ def metric(one: FrontEnd, name: str) -> float:
     return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
 
+@pytest.mark.system
 def test_calls_are_taken_in_while_triton_sleeps_and_diagnosed_by_what_it_then_serves(
     tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -41,6 +44,7 @@ def test_calls_are_taken_in_while_triton_sleeps_and_diagnosed_by_what_it_then_se
         assert post(one.api, benchmark, "second").status_code == 202
 
 
+@pytest.mark.system
 def test_another_model_is_refused_at_the_first_connection_and_nothing_is_scored_by_it(
     tmp_path: Path, benchmark: bytes
 ) -> None:

@@ -1,4 +1,8 @@
-"""`make -C k8s ...` with a stub kubectl: it records what it is given, renders with the real one, and answers as a cluster would."""
+"""`k8s.tools.deploy` with a stub kubectl: it records what it is given, renders with the real one, and answers as a cluster would.
+
+Three tests go through `make -C k8s`, the others call what it runs; what the real kubectl has rendered is kept for those that
+ask for the same again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import base64
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +23,11 @@ from export.releases.publish import path_of
 from export.releases.repository import read_release
 from frontend.configuration.settings import SettingsError, read_settings
 from frontend.configuration.variables import VARIABLES
+from k8s.tools.deploy.__main__ import main
 from k8s.tools.deploy.environment import EnvironmentProblem, read_values
 from k8s.tools.deploy.release import release_path
 from laptop.service import CHECKOUT
-from tests.k8s.rendering import kubectl
+from tests.k8s.rendering import MANIFESTS, kubectl
 
 KEY = base64.b64encode(b"not a key of anybody's, but as long as one is, so that it looks alike..").decode()
 CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=tosiastore;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -47,7 +53,12 @@ CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
 STUB = """#!/bin/bash
 # A stub: records arguments and stdin, renders with the real kubectl, answers `get` from files and fails where it is told to.
-if [ "$1" = kustomize ]; then exec "$REAL" "$@"; fi
+if [ "$1" = kustomize ]; then
+  case "$2" in "$MANIFESTS"/*) key=$2;; *) key=$(cat "$2"/*);; esac
+  kept="$RENDERED/$(sha256sum <<< "$key" | cut -d ' ' -f 1)"
+  if [ ! -e "$kept" ]; then "$REAL" "$@" > "$kept.$$" || exit; mv "$kept.$$" "$kept"; fi
+  exec cat "$kept"
+fi
 n=$(ls "$RECORD" | wc -l)
 printf '%s\\n' "$@" > "$RECORD/$(printf %03d $n).arguments"
 case " $* " in *" -f - "*) cat > "$RECORD/$(printf %03d $n).stdin";; esac
@@ -75,11 +86,14 @@ class Call:
 
 
 class Cluster:
-    """`make -C k8s VERB` against the stub."""
+    """`make -C k8s VERB`, or what it runs, against the stub."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ):
         self.folder = folder
         self.record, self.temporary = folder / "record", folder / "temporary"
+        self._rendered, self._monkeypatch, self._capfd = rendered, monkeypatch, capfd
         (folder / "bin").mkdir()
         self.temporary.mkdir()
         stub = folder / "bin" / "kubectl"
@@ -87,20 +101,37 @@ class Cluster:
         stub.chmod(0o755)
         self.answers: dict[str, str] = {}
 
-    def make(self, verb: str, environ: Mapping[str, str], fail: str = "") -> subprocess.CompletedProcess[str]:
+    def make(self, verb: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", "-C", str(MANIFESTS.parent), verb],
+            env={**self._prepared(""), **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def deploy(self, verb: str, environ: Mapping[str, str], fail: str = "") -> subprocess.CompletedProcess[str]:
+        """In this process; an error that nobody has foreseen is raised here."""
+        with self._monkeypatch.context() as patch:
+            for name, value in self._prepared(fail).items():
+                patch.setenv(name, value)
+            patch.delenv("KUBECTL", raising=False)
+            patch.setattr(tempfile, "tempdir", str(self.temporary))
+            self._capfd.readouterr()
+            code = main([verb], environ)
+        said = self._capfd.readouterr()
+        return subprocess.CompletedProcess([verb], code, said.out, said.err)
+
+    def _prepared(self, fail: str) -> dict[str, str]:
+        """The stub's environment, its record empty."""
         self.record.mkdir(exist_ok=True)
         for file in self.record.iterdir():
             file.unlink()
         (self.folder / "answers").write_text("".join(f"{key}|{value}\n" for key, value in self.answers.items()))
         own = {"REAL": kubectl(), "RECORD": str(self.record), "ANSWERS": str(self.folder / "answers"), "FAIL": fail}
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        return subprocess.run(
-            ["make", "-C", str(CHECKOUT / "k8s"), verb],
-            env={"PATH": path, "TMPDIR": str(self.temporary), "HOME": str(self.folder), **own, **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        places = {"PATH": path, "TMPDIR": str(self.temporary), "HOME": str(self.folder)}
+        return {**own, **places, "MANIFESTS": str(MANIFESTS), "RENDERED": str(self._rendered)}
 
     def calls(self, word: str = "") -> list[Call]:
         found = []
@@ -117,9 +148,17 @@ def opened(secret: dict[str, Any]) -> dict[str, str]:
     return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the real kubectl has rendered, by what it was given. k8s/ stays as it is meanwhile."""
+    return tmp_path_factory.mktemp("rendered")
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Cluster:
-    return Cluster(tmp_path)
+def cluster(
+    tmp_path: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Cluster:
+    return Cluster(tmp_path, rendered, monkeypatch, capfd)
 
 
 def test_all_deploys_with_the_variables_of_the_seed(cluster: Cluster) -> None:
@@ -151,7 +190,7 @@ def test_all_deploys_with_the_variables_of_the_seed(cluster: Cluster) -> None:
 
 def test_what_is_applied_is_what_the_front_end_reads(cluster: Cluster) -> None:
     for environ, keys in ((SEED, True), (WORKLOAD, False)):
-        assert cluster.make("all", environ).returncode == 0
+        assert cluster.deploy("all", environ).returncode == 0
         applied = cluster.applied()
         (name,) = [name for kind, name in applied if kind == "ConfigMap" and name.startswith("frontend-")]
         variables = {**applied["ConfigMap", name]["data"], **opened(applied["Secret", "tosia"])}
@@ -164,7 +203,7 @@ def test_what_is_applied_is_what_the_front_end_reads(cluster: Cluster) -> None:
 
 
 def test_secrets_go_to_stdin_alone(cluster: Cluster) -> None:
-    run = cluster.make("all", SEED)
+    run = cluster.deploy("all", SEED)
     holders = [call for call in cluster.calls() if any(secret in call.stdin for secret in SECRETS)]
     assert len(holders) == 1
     assert list(holders[0].objects) == [("Secret", "tosia")]
@@ -181,15 +220,11 @@ def test_secrets_go_to_stdin_alone(cluster: Cluster) -> None:
 
 def test_no_file_ever_holds_a_secret(cluster: Cluster) -> None:
     """While kubectl renders: what lies in the folder that it is given, and in every other temporary one."""
-    spy = cluster.folder / "spy"
-    spy.write_text(
-        '#!/bin/bash\ncp -r "$TMPDIR" "$RECORD/../seen.$$"\ncp -r "$2" "$RECORD/../rendered.$$"\nexec "$REALLY" "$@"\n'
-    )
-    spy.chmod(0o755)
-    really = kubectl()
-    cluster.record.mkdir()
-    text = (cluster.folder / "bin" / "kubectl").read_text().replace('exec "$REAL"', f'REALLY={really} exec "{spy}"')
-    (cluster.folder / "bin" / "kubectl").write_text(text)
+    stub = cluster.folder / "bin" / "kubectl"
+    begins = 'if [ "$1" = kustomize ]; then\n'
+    assert begins in STUB
+    spy = 'cp -r "$TMPDIR" "$RECORD/../seen.$$"; cp -r "$2" "$RECORD/../rendered.$$"\n'
+    stub.write_text(STUB.replace(begins, begins + spy))
     assert cluster.make("all", SEED).returncode == 0
     copies = [*cluster.folder.glob("seen.*"), *cluster.folder.glob("rendered.*")]
     files = [file for copy in copies for file in copy.rglob("*") if file.is_file()]
@@ -198,7 +233,7 @@ def test_no_file_ever_holds_a_secret(cluster: Cluster) -> None:
 
 
 def test_without_keys_by_workload_identity(cluster: Cluster) -> None:
-    run = cluster.make("all", {**WORKLOAD, "TRITON_CLIENT_ID": CLIENT_ID, "FRONTEND_CLIENT_ID": CLIENT_ID})
+    run = cluster.deploy("all", {**WORKLOAD, "TRITON_CLIENT_ID": CLIENT_ID, "FRONTEND_CLIENT_ID": CLIENT_ID})
     assert run.returncode == 0, run.stderr
     applied = cluster.applied()
     assert opened(applied["Secret", "tosia"]) == {"API_KEY": SEED["API_KEY"]}
@@ -223,7 +258,7 @@ def test_everything_that_is_missing_is_named_in_one_line_and_nothing_is_applied(
 
 @pytest.mark.parametrize("name", SEED)
 def test_each_one_is_missed(cluster: Cluster, name: str) -> None:
-    run = cluster.make("all", {key: value for key, value in SEED.items() if key != name})
+    run = cluster.deploy("all", {key: value for key, value in SEED.items() if key != name})
     assert (run.returncode, cluster.calls()) == (2, [])
     assert f"{name} is missing" in run.stderr
     assert run.stderr.count("is missing") == 1
@@ -255,7 +290,7 @@ def test_each_one_is_missed(cluster: Cluster, name: str) -> None:
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_applied(cluster: Cluster, name: str, value: str, said: str) -> None:
-    run = cluster.make("all", {**SEED, name: value})
+    run = cluster.deploy("all", {**SEED, name: value})
     assert (run.returncode, cluster.calls()) == (2, [])
     assert said in run.stderr
     assert "Traceback" not in run.stderr
@@ -270,7 +305,7 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
         "ingress frontend": "api.tosia.org",
         "secret tosia": "1234",
     }
-    assert cluster.make("all", SEED).returncode == 0
+    assert cluster.deploy("all", SEED).returncode == 0
     applied = cluster.applied()
     assert (
         applied["ServiceAccount", "triton"]["metadata"]["annotations"]["azure.workload.identity/client-id"] == CLIENT_ID
@@ -283,14 +318,14 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
 
 
 def test_what_the_shell_should_say_once_is_asked_for(cluster: Cluster) -> None:
-    said = cluster.make("all", WORKLOAD).stderr
+    said = cluster.deploy("all", WORKLOAD).stderr
     for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "INGRESS_HOST", "ALLOW_UNVALIDATED"):
         assert name in said
 
 
 def test_a_release_that_is_named_is_taken_as_it_is(cluster: Cluster) -> None:
     release = "as://otherstore/models/releases/3-0123456789ab"
-    assert cluster.make("all", {**SEED, "RELEASE": release}).returncode == 0
+    assert cluster.deploy("all", {**SEED, "RELEASE": release}).returncode == 0
     (data,) = [
         one["data"]
         for (kind, name), one in cluster.applied().items()
@@ -305,11 +340,11 @@ def test_the_path_is_the_one_that_publish_prints() -> None:
 
 
 def test_components_and_other_overlays(cluster: Cluster) -> None:
-    assert cluster.make("apply", {**SEED, "COMPONENTS": "scale-to-zero fqdn-egress"}).returncode == 0
+    assert cluster.deploy("apply", {**SEED, "COMPONENTS": "scale-to-zero fqdn-egress"}).returncode == 0
     applied = cluster.applied()
     assert applied["ScaledObject", "triton"]["spec"]["minReplicaCount"] == 0
     assert ("CiliumNetworkPolicy", "egress-by-name") in applied
-    run = cluster.make("all", {"OVERLAY": "cpu", "API_KEY": "k", "BUILD_NUMBER": "7"})
+    run = cluster.deploy("all", {"OVERLAY": "cpu", "API_KEY": "k", "BUILD_NUMBER": "7"})
     assert run.returncode == 0, run.stderr
     applied = cluster.applied()
     assert applied["Deployment", "frontend"]["spec"]["template"]["spec"]["containers"][0]["image"] == "tosia-frontend:7"
@@ -318,34 +353,34 @@ def test_components_and_other_overlays(cluster: Cluster) -> None:
 
 
 def test_without_auto_provisioning_the_device_plugin_comes_alone(cluster: Cluster) -> None:
-    assert cluster.make("all", {**SEED, "NODEPOOL": "none"}).returncode == 0
+    assert cluster.deploy("all", {**SEED, "NODEPOOL": "none"}).returncode == 0
     kinds = {kind for kind, _ in cluster.applied()}
     assert "DaemonSet" in kinds
     assert not {"NodePool", "AKSNodeClass"} & kinds
 
 
 def test_it_is_safe_to_repeat(cluster: Cluster) -> None:
-    assert cluster.make("all", SEED).returncode == 0
+    assert cluster.deploy("all", SEED).returncode == 0
     first = [(call.arguments, call.stdin) for call in cluster.calls()]
-    assert cluster.make("all", SEED).returncode == 0
+    assert cluster.deploy("all", SEED).returncode == 0
     assert [(call.arguments, call.stdin) for call in cluster.calls()] == first
     assert not any(verb in arguments for arguments, _ in first for verb in ("create", "replace", "delete"))
 
 
 def test_what_the_cluster_refuses_ends_it_with_what_to_do(cluster: Cluster) -> None:
-    run = cluster.make("all", SEED, fail="apply")
+    run = cluster.deploy("all", SEED, fail="apply")
     assert run.returncode != 0
     assert "stub: refused" in run.stderr
     assert len(cluster.calls("apply")) == 1, "nothing after the step that failed"
     assert "Traceback" not in run.stderr
-    run = cluster.make("all", SEED, fail="rollout status deployment/triton")
+    run = cluster.deploy("all", SEED, fail="rollout status deployment/triton")
     assert run.returncode != 0
     assert "make -C k8s rollback" in run.stderr
 
 
 def test_what_the_cluster_can_not_be_asked_is_not_taken_for_absent(cluster: Cluster) -> None:
     """Or the host and the identities that it has would be overwritten."""
-    run = cluster.make("apply", SEED, fail="get")
+    run = cluster.deploy("apply", SEED, fail="get")
     assert run.returncode != 0
     assert cluster.calls("apply") == []
     assert "can't be asked for" in run.stderr
@@ -354,7 +389,7 @@ def test_what_the_cluster_can_not_be_asked_is_not_taken_for_absent(cluster: Clus
 
 def test_a_placeholder_is_no_host_to_remember(cluster: Cluster) -> None:
     cluster.answers = {"ingress frontend": "api.tosia.example"}
-    assert "INGRESS_HOST" in cluster.make("apply", SEED).stderr
+    assert "INGRESS_HOST" in cluster.deploy("apply", SEED).stderr
 
 
 @pytest.mark.parametrize(
@@ -376,13 +411,13 @@ def test_keys_are_judged_as_the_front_end_judges_them(text: str) -> None:
 
 def test_diff_sends_the_same_and_changes_nothing(cluster: Cluster) -> None:
     no_keys = {name: value for name, value in SEED.items() if name not in ("API_KEY", "COSMO_KEY")}
-    assert cluster.make("diff", no_keys).returncode == 0
+    assert cluster.deploy("diff", no_keys).returncode == 0
     (call,) = cluster.calls("diff")
     assert ("Deployment", "frontend") in call.objects
     assert ("Secret", "tosia") not in call.objects
     assert cluster.calls("apply") == []
     sent = call.stdin
-    assert cluster.make("apply", no_keys).returncode == 0
+    assert cluster.deploy("apply", no_keys).returncode == 0
     assert cluster.calls("apply")[0].stdin == sent
 
 
@@ -398,42 +433,42 @@ def test_rollback_undoes_what_the_last_apply_has_changed(cluster: Cluster) -> No
     once = f"[ -e {counter} ] && echo 10 || echo 9; touch {counter}; exit 0"
     rule = f'[[ "$*" == *"deployment frontend"*generation* ]] && {{ {once}; }}\n'
     stub.write_text(STUB.replace("while IFS", rule + "while IFS"))
-    assert cluster.make("apply", SEED).returncode == 0
+    assert cluster.deploy("apply", SEED).returncode == 0
     (remembered,) = [one for (_, name), one in cluster.applied().items() if name == "last-deployment"]
     assert remembered["data"] == {"frontend": "7"}
 
     stub.write_text(STUB)
     cluster.answers = {"configmap last-deployment --ignore-not-found -o=jsonpath={.data.frontend}": "7"}
-    assert cluster.make("rollback", {}).returncode == 0
+    assert cluster.deploy("rollback", {}).returncode == 0
     assert [call.arguments[2:] for call in cluster.calls("undo")] == [
         ["rollout", "undo", "deployment/frontend", "--to-revision=7"]
     ]
     assert cluster.applied()["ConfigMap", "last-deployment"]["data"] == {"undone": "yes"}
 
     cluster.answers = {"configmap last-deployment --ignore-not-found -o=jsonpath={.data.undone}": "yes"}
-    run = cluster.make("rollback", {})
+    run = cluster.deploy("rollback", {})
     assert (run.returncode, cluster.calls("undo")) == (0, [])
     assert "undone already" in run.stderr
 
 
 def test_rollback_of_what_is_asked_for(cluster: Cluster) -> None:
     for what, expected in (("triton", ["triton"]), ("frontend triton", ["frontend", "triton"]), ("", ["frontend"])):
-        assert cluster.make("rollback", {"WHAT": what}).returncode == 0
+        assert cluster.deploy("rollback", {"WHAT": what}).returncode == 0
         assert [call.arguments[-1] for call in cluster.calls("undo")] == [f"deployment/{name}" for name in expected]
-    assert cluster.make("rollback", {"WHAT": "ingress"}).returncode == 2
+    assert cluster.deploy("rollback", {"WHAT": "ingress"}).returncode == 2
 
 
 def test_status_and_doctor(cluster: Cluster) -> None:
     cluster.answers = {"get deployment frontend -o=jsonpath": "tosia.azurecr.io/frontend:42"}
-    run = cluster.make("status", {})
+    run = cluster.deploy("status", {})
     assert run.returncode == 0, run.stderr
     assert "frontend: tosia.azurecr.io/frontend:42" in run.stdout
 
-    run = cluster.make("doctor", {})
+    run = cluster.deploy("doctor", {})
     assert run.returncode != 0
     assert "az aks get-credentials" in run.stdout
     cluster.answers = {"version": json.dumps({"serverVersion": {"major": "1", "minor": "36"}}), "apiservice": "found"}
-    run = cluster.make("doctor", {})
+    run = cluster.deploy("doctor", {})
     assert run.returncode != 0
     for what in (
         "KEDA",
@@ -446,19 +481,19 @@ def test_status_and_doctor(cluster: Cluster) -> None:
         assert f"missing  {what}" in run.stdout
     assert "ok       metrics server" in run.stdout
     cluster.answers["get"] = "found"
-    run = cluster.make("doctor", {"COMPONENTS": "fqdn-egress"})
+    run = cluster.deploy("doctor", {"COMPONENTS": "fqdn-egress"})
     assert run.returncode == 0, run.stdout
     assert "Cilium" in run.stdout
 
 
 def test_jobs_are_run_anew_and_their_failure_is_ours(cluster: Cluster) -> None:
     cluster.answers = {"status.conditions": "SuccessCriteriaMet Complete"}
-    assert cluster.make("perf", {}).returncode == 0
+    assert cluster.deploy("perf", {}).returncode == 0
     assert ("Job", "perf-analyzer") in cluster.applied()
     assert cluster.calls()[0].arguments[2:4] == ["delete", "job"]
     assert cluster.calls("logs")
     cluster.answers = {"status.conditions": "FailureTarget Failed"}
-    assert cluster.make("tensorrt-plan", SEED).returncode != 0
+    assert cluster.deploy("tensorrt-plan", SEED).returncode != 0
     applied = cluster.applied()
     (name,) = [name for kind, name in applied if kind == "ConfigMap"]
     assert applied["ConfigMap", name]["data"] == {

@@ -6,25 +6,45 @@ import copy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from k8s.tools.validate.__main__ import findings, main
+from k8s.tools.validate import admission, agreement, references, safety, schemas, serving, values
+from k8s.tools.validate.__main__ import CHECKS, findings, main
 from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
 from tests.k8s.rendering import FOLDERS, MANIFESTS, bundles, definitions, kubectl, promtool
 
-
-def judged(changed: list[Bundle]) -> list[str]:
-    return list(findings(changed, definitions()))
+Check = Callable[[Sequence[Bundle]], Iterator[str]]
 
 
-def test_every_overlay_is_rendered_and_nothing_is_found() -> None:
+def custom(changed: Sequence[Bundle]) -> Iterator[str]:
+    return schemas.custom(changed, schemas.read_definitions(definitions()))
+
+
+def karpenter(changed: Sequence[Bundle]) -> Iterator[str]:
+    return schemas.karpenter(changed, definitions())
+
+
+def configuration(changed: Sequence[Bundle]) -> Iterator[str]:
+    return agreement.configuration(changed, CHECKOUT / "config.yml")
+
+
+BY_DEFINITIONS = (custom, karpenter)  # of custom kinds, which lie in ../shared
+
+
+def test_every_overlay_is_rendered_and_no_check_finds_anything() -> None:
     assert {f"overlays/{one.name}" for one in (MANIFESTS / "overlays").iterdir()} <= set(FOLDERS)
     assert {"overlays/azure", "overlays/cpu", "gpu-nodepool", "perf-analyzer", "tensorrt-plan"} <= set(FOLDERS)
-    assert judged(bundles()) == []
+    assert list(findings(bundles(), None)) == []
+
+
+@pytest.mark.shared
+def test_custom_kinds_are_as_their_definitions_have_them() -> None:
+    assert list(findings(bundles(), definitions())) == []
 
 
 GONE = object()
@@ -41,214 +61,210 @@ POLICY, INGRESS, RULES = "NetworkPolicy/triton", "Ingress/frontend", "Prometheus
 REQUIREMENT = {"key": "karpenter.azure.com/sku-gpu", "operator": "In", "values": ["T4"]}
 CLAIM = {"name": "calls", "persistentVolumeClaim": {"claimName": "call"}}
 
-# what is wrong: folder, object, path in it, value there (GONE: nothing; a path that ends in + adds to a list), what must be said
-MISTAKES: dict[str, tuple[str, str, str, Any, str]] = {
+# what is wrong: the check that must find it, folder, object, path in it, value there (GONE: nothing; a path that ends in +
+# adds to a list), what must be said
+MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     # what the API server refuses
-    "misspelt field": (AZURE, FRONT, "spec|replica", 2, "replica"),
-    "number for text": (AZURE, FRONT, f"{ONE}|env|+", {"name": "TOSIA_VAR", "value": 1}, "string"),
-    "old version": (
-        AZURE,
-        "HorizontalPodAutoscaler/frontend",
-        "apiVersion",
-        "autoscaling/v2beta2",
-        "no autoscaling/v2beta2",
-    ),
-    "custom: misspelt field": (AZURE, SCALER, "spec|minReplicas", 1, "minReplicas"),
-    "custom: missing field": (POOL, SPOT, "spec|disruption|consolidateAfter", GONE, "consolidateAfter"),
-    "custom: unknown version": (POOL, NODES, "apiVersion", "karpenter.azure.com/v1", "not among the definitions"),
-    "custom: no such value": (POOL, NODES, "spec|imageFamily", "Debian", "Debian"),
-    "label that Karpenter refuses": (POOL, SPOT, f"{POD}|requirements|+", REQUIREMENT, "sku-gpu is not a label"),
-    "no namespace": (AZURE, "Service/triton", "metadata|namespace", GONE, "has no namespace"),
-    "restart policy of a Job": (PERF, "Job/perf-analyzer", f"{POD}|restartPolicy", "Always", "Never or OnFailure"),
-    "restart policy": (AZURE, FRONT, f"{POD}|restartPolicy", "Never", "only be Always"),
-    "no way to roll": (AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", 0, "can't be rolled"),
-    "two kinds of budget": (AZURE, "PodDisruptionBudget/triton", "spec|minAvailable", 1, "only one of them"),
-    "variable twice": (AZURE, TRITON, f"{ONE}|env|+", {"name": "POD_UID", "value": "x"}, "POD_UID is there 2 times"),
-    "no quantity": (AZURE, FRONT, f"{ONE}|resources|limits|memory", "3GB", "is no quantity"),
-    "half a GPU": (AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", "0.5", "comes whole"),
-    "ports without names": (AZURE, "Service/triton", "spec|ports|1|name", GONE, "each needs a name"),
-    "no addresses": (AZURE, POLICY, "spec|egress|0|to|0|ipBlock|cidr", "0.0.0.0/33", "not a range of addresses"),
-    "no such profile": (
-        *(AZURE, "Namespace/tosia", "metadata|labels|pod-security.kubernetes.io/enforce", "strict"),
-        "baseline, privileged, restricted",
-    ),
-    "no such priority": (AZURE, FRONT, f"{POD}|priorityClassName", "high", "PriorityClass high"),
-    "no such pull policy": (AZURE, FRONT, f"{ONE}|imagePullPolicy", "ifNotPresent", "imagePullPolicy is"),
-    "no such protocol": (AZURE, "Service/triton", "spec|ports|0|protocol", "tcp", "protocol is 'tcp'"),
-    "no such access": (CPU, "PersistentVolumeClaim/calls", "spec|accessModes|0", "ReadWriteOnes", "ReadWriteOnes"),
-    "no such operator": (
-        *(AZURE, "NetworkPolicy/frontend", "spec|ingress|0|from|0|namespaceSelector|matchExpressions|0|operator", "in"),
-        "operator 'in'",
-    ),
-    "skew of none": (AZURE, TRITON, f"{POD}|topologySpreadConstraints|0|maxSkew", 0, "maxSkew is 0"),
-    "port beyond all": (AZURE, "Service/frontend", "spec|ports|0|port", 80000, "from 1 to 65535"),
-    "liveness twice": (AZURE, FRONT, f"{ONE}|livenessProbe|successThreshold", 2, "can only be 1"),
-    "part of a pod": (AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", "1", "a number, or a percentage"),
-    "label's value": (AZURE, FRONT, "spec|template|metadata|labels|team", "a b!", "no value of a label"),
-    "field of the pod": (AZURE, TRITON, f"{ONE}|env|0|valueFrom|fieldRef|fieldPath", "metadata.uuid", "metadata.uuid"),
-    "thousandths of bytes": (AZURE, FRONT, f"{ONE}|resources|requests|memory", "1536m", "thousandths of a byte"),
-    "tolerates all": (AZURE, FRONT, f"{POD}|tolerations", [{"operator": "Exists"}], "tolerates every taint"),
-    "custom: trigger": (AZURE, SCALER, "spec|triggers|0|type", "prometeus", "no trigger prometeus"),
-    "custom: threshold": (AZURE, SCALER, "spec|triggers|0|metadata|threshold", "lots", "no number"),
-    "custom: capacity": (POOL, SPOT, f"{POD}|requirements|2|values|0", "spott", "no capacity-type spott"),
-    "cilium: number for text": (
-        *("overlays/fqdn-egress", "CiliumNetworkPolicy/egress-by-name", "spec|egress|1|toPorts|0|ports|0|port", 443),
-        "is not of type 'string'",
-    ),
+    "misspelt field": (schemas.built_in, AZURE, FRONT, "spec|replica", 2, "replica"),
+    "number for text": (schemas.built_in, AZURE, FRONT, f"{ONE}|env|+", {"name": "TOSIA_VAR", "value": 1}, "string"),
+    "old version": (schemas.built_in, AZURE, "HorizontalPodAutoscaler/frontend", "apiVersion", "autoscaling/v2beta2",
+        "no autoscaling/v2beta2"),
+    "custom: misspelt field": (custom, AZURE, SCALER, "spec|minReplicas", 1, "minReplicas"),
+    "custom: missing field": (custom, POOL, SPOT, "spec|disruption|consolidateAfter", GONE, "consolidateAfter"),
+    "custom: unknown version": (custom, POOL, NODES, "apiVersion", "karpenter.azure.com/v1",
+        "not among the definitions"),
+    "custom: no such value": (custom, POOL, NODES, "spec|imageFamily", "Debian", "Debian"),
+    "label that Karpenter refuses": (karpenter, POOL, SPOT, f"{POD}|requirements|+", REQUIREMENT,
+        "sku-gpu is not a label"),
+    "no namespace": (references.references, AZURE, "Service/triton", "metadata|namespace", GONE, "has no namespace"),
+    "restart policy of a Job": (admission.admission, PERF, "Job/perf-analyzer", f"{POD}|restartPolicy", "Always",
+        "Never or OnFailure"),
+    "restart policy": (admission.admission, AZURE, FRONT, f"{POD}|restartPolicy", "Never", "only be Always"),
+    "no way to roll": (admission.admission, AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", 0, "can't be rolled"),
+    "two kinds of budget": (admission.admission, AZURE, "PodDisruptionBudget/triton", "spec|minAvailable", 1,
+        "only one of them"),
+    "variable twice": (admission.admission, AZURE, TRITON, f"{ONE}|env|+", {"name": "POD_UID", "value": "x"},
+        "POD_UID is there 2 times"),
+    "no quantity": (admission.admission, AZURE, FRONT, f"{ONE}|resources|limits|memory", "3GB", "is no quantity"),
+    "half a GPU": (admission.admission, AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", "0.5", "comes whole"),
+    "ports without names": (admission.admission, AZURE, "Service/triton", "spec|ports|1|name", GONE,
+        "each needs a name"),
+    "no addresses": (admission.admission, AZURE, POLICY, "spec|egress|0|to|0|ipBlock|cidr", "0.0.0.0/33",
+        "not a range of addresses"),
+    "no such profile": (admission.admission, AZURE, "Namespace/tosia",
+        "metadata|labels|pod-security.kubernetes.io/enforce", "strict", "baseline, privileged, restricted"),
+    "no such priority": (admission.admission, AZURE, FRONT, f"{POD}|priorityClassName", "high", "PriorityClass high"),
+    "no such pull policy": (values.values, AZURE, FRONT, f"{ONE}|imagePullPolicy", "ifNotPresent",
+        "imagePullPolicy is"),
+    "no such protocol": (values.values, AZURE, "Service/triton", "spec|ports|0|protocol", "tcp", "protocol is 'tcp'"),
+    "no such access": (values.values, CPU, "PersistentVolumeClaim/calls", "spec|accessModes|0", "ReadWriteOnes",
+        "ReadWriteOnes"),
+    "no such operator": (values.values, AZURE, "NetworkPolicy/frontend",
+        "spec|ingress|0|from|0|namespaceSelector|matchExpressions|0|operator", "in", "operator 'in'"),
+    "skew of none": (values.values, AZURE, TRITON, f"{POD}|topologySpreadConstraints|0|maxSkew", 0, "maxSkew is 0"),
+    "port beyond all": (values.values, AZURE, "Service/frontend", "spec|ports|0|port", 80000, "from 1 to 65535"),
+    "liveness twice": (values.values, AZURE, FRONT, f"{ONE}|livenessProbe|successThreshold", 2, "can only be 1"),
+    "part of a pod": (values.values, AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", "1",
+        "a number, or a percentage"),
+    "label's value": (values.values, AZURE, FRONT, "spec|template|metadata|labels|team", "a b!", "no value of a label"),
+    "field of the pod": (values.values, AZURE, TRITON, f"{ONE}|env|0|valueFrom|fieldRef|fieldPath", "metadata.uuid",
+        "metadata.uuid"),
+    "thousandths of bytes": (values.values, AZURE, FRONT, f"{ONE}|resources|requests|memory", "1536m",
+        "thousandths of a byte"),
+    "tolerates all": (values.values, AZURE, FRONT, f"{POD}|tolerations", [{"operator": "Exists"}],
+        "tolerates every taint"),
+    "custom: trigger": (serving.scaling, AZURE, SCALER, "spec|triggers|0|type", "prometeus", "no trigger prometeus"),
+    "custom: threshold": (serving.scaling, AZURE, SCALER, "spec|triggers|0|metadata|threshold", "lots", "no number"),
+    "custom: capacity": (serving.scaling, POOL, SPOT, f"{POD}|requirements|2|values|0", "spott",
+        "no capacity-type spott"),
+    "cilium: number for text": (serving.reach, "overlays/fqdn-egress", "CiliumNetworkPolicy/egress-by-name",
+        "spec|egress|1|toPorts|0|ports|0|port", 443, "is not of type 'string'"),
     # what it takes, and what then does not work
-    "Prometheus elsewhere": (
-        AZURE,
-        SCALER,
-        "spec|triggers|0|metadata|serverAddress",
-        "http://prometheus:9090",
-        "not where",
-    ),
-    "setting it can't start with": (AZURE, "ConfigMap/frontend", "data|TOSIA_STORES", "azur", "would not start"),
-    "no drain": (AZURE, FRONT, f"{ONE}|args|4", "--drain-seconds=0", "does not drain"),
-    "no /tmp": (AZURE, FRONT, f"{ONE}|volumeMounts|0|mountPath", "/scratch", "no /tmp"),
-    "two processes, one file": (CPU, FRONT, "spec|replicas", 2, "one process at a time"),
-    "another Triton": (AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:24.10-py3", "judged for"),
-    "no leave": (AZURE, TRITON, f"{ONE}|lifecycle", GONE, "has no preStop"),
-    "connections for ever": (AZURE, TRITON, f"{ONE}|args|5", "--log-info=1", "lacks --grpc-max-connection-age"),
-    "way to another port": (
-        AZURE,
-        "NetworkPolicy/frontend",
-        "spec|egress|0|ports|0|port",
-        8002,
-        "to Triton's port 8001",
-    ),
-    "DNS by TCP alone": (AZURE, "NetworkPolicy/dns", "spec|egress|0|ports|0", GONE, "DNS needs UDP and TCP"),
-    "rules that do nothing": (AZURE, POLICY, "spec|policyTypes", ["Egress"], "policyTypes lacks Ingress"),
-    "class of the ingress": (AZURE, INGRESS, "spec|ingressClassName", "ngnix", "not nginx"),
-    "half the paths": (AZURE, INGRESS, "spec|rules|0|http|paths|0|path", "/api", "not / alone"),
-    "nodes for ever": (POOL, SPOT, f"{POD}|expireAfter", GONE, "has no expireAfter"),
-    "scaled as another kind": (
-        AZURE,
-        "HorizontalPodAutoscaler/frontend",
-        "spec|scaleTargetRef|apiVersion",
-        "v1",
-        "scales v1",
-    ),
-    "selector not its pods'": (AZURE, TRITON, f"spec|selector|{LABELS}", "tritons", "does not match its own"),
-    "Service of nothing": (AZURE, "Service/frontend", "spec|selector|app.kubernetes.io/name", "web", "matches no pod"),
-    "budget of nothing": (AZURE, "PodDisruptionBudget/triton", f"spec|selector|{LABELS}", "web", "matches no pod"),
-    "monitor of nothing": (AZURE, "PodMonitor/triton", f"spec|selector|{LABELS}", "web", "matches no pod"),
-    "monitor's port": (
-        AZURE,
-        "PodMonitor/frontend",
-        "spec|podMetricsEndpoints|0|port",
-        "prometheus",
-        "port prometheus",
-    ),
-    "policy of nothing": (AZURE, POLICY, f"spec|podSelector|{LABELS}", "web", "podSelector matches no pod"),
-    "policy for nobody": (AZURE, POLICY, f"spec|ingress|0|{PEER}", "web", "matches no pod of ours"),
-    "policy: port in": (AZURE, POLICY, "spec|ingress|0|ports|0|port", 8011, "lets in port 8011"),
-    "policy: port out": (AZURE, "NetworkPolicy/frontend", "spec|egress|0|ports|0|port", 8011, "lets out to port 8011"),
-    "policy: namespace": (AZURE, POLICY, f"spec|ingress|1|{NAMESPACE}", "monitorin", "monitorin"),
-    "Service's port": (AZURE, "Service/frontend", "spec|ports|0|targetPort", 8081, "targetPort 8081"),
-    "probe's port": (AZURE, FRONT, f"{ONE}|readinessProbe|httpGet|port", "web", "asks port web"),
-    "probe's path": (AZURE, TRITON, f"{ONE}|readinessProbe|httpGet|path", "/health", "no health endpoint"),
-    "liveness as readiness": (AZURE, FRONT, f"{ONE}|livenessProbe|httpGet|path", "/readyz", "an outage restarts it"),
-    "no readiness probe": (AZURE, TRITON, f"{ONE}|readinessProbe", GONE, "has no readinessProbe"),
-    "ingress to no Service": (
-        AZURE,
-        INGRESS,
-        "spec|rules|0|http|paths|0|backend|service|name",
-        "web",
-        "no Service web",
-    ),
-    "ingress without TLS": (AZURE, INGRESS, "spec|tls", GONE, "has no TLS"),
-    "ingress: body limit": (
-        *(AZURE, INGRESS, "metadata|annotations|nginx.ingress.kubernetes.io/proxy-body-size", "10m"),
-        "limits.max_body_bytes",
-    ),
-    "ingress: time": (
-        *(AZURE, INGRESS, "metadata|annotations|nginx.ingress.kubernetes.io/proxy-read-timeout", "5"),
-        "limits.request_deadline_s",
-    ),
-    "scaler of nothing": (AZURE, SCALER, "spec|scaleTargetRef|name", "tritons", "no Deployment tritons"),
-    "second scaler": (AZURE, "HorizontalPodAutoscaler/frontend", "spec|scaleTargetRef|name", "triton", "KEDA refuses"),
-    "replicas beside a scaler": (AZURE, TRITON, "spec|replicas", 1, "undoes the scaler"),
-    "scaler: unknown series": (AZURE, SCALER, "spec|triggers|0|metadata|query", "sum(tosia_queue)", "tosia_queue"),
-    "alert: unknown series": (
-        AZURE,
-        RULES,
-        "spec|groups|3|rules|0|expr",
-        'absent(tosia_builds{a="b"})',
-        "tosia_builds",
-    ),
-    "more pods than GPUs": (AZURE, SCALER, "spec|maxReplicaCount", 7, "asks for up to 8 GPUs"),
-    "no such ConfigMap": (AZURE, FRONT, f"{ONE}|envFrom|0|configMapRef|name", "web", "no ConfigMap web"),
-    "no such key": (AZURE, TRITON, f"{ONE}|env|1|valueFrom|configMapKeyRef|key", "path", "with path"),
-    "no such Secret": (AZURE, FRONT, f"{ONE}|env|0|valueFrom|secretKeyRef|name", "keys", "no Secret keys"),
-    "no such variable": (AZURE, TRITON, f"{ONE}|args|+", "--log-format=$(FORMAT)", "$(FORMAT)"),
-    "no such setting": (AZURE, FRONT, f"{ONE}|env|+", {"name": "COSMO_URL", "value": "x"}, "COSMO_URL is no setting"),
-    "no such option": (AZURE, FRONT, f"{ONE}|args|+", "--drain-second=3", "refused"),
-    "more workers than cores": (AZURE, FRONT, f"{ONE}|args|3", "--workers=8", "at most 4 cores"),
-    "config.yml: no such key": (
-        *(AZURE, "ConfigMap/tosia-dashboard", "data|config.yml", "limits: {max_body: 1}"),
-        "limits has no max_body",
-    ),
-    "no such account": (AZURE, FRONT, f"{POD}|serviceAccountName", "web", "no ServiceAccount web"),
-    "no such claim": (CPU, FRONT, f"{POD}|volumes|0", CLAIM, "no PersistentVolumeClaim call"),
-    "no such volume": (AZURE, FRONT, f"{ONE}|volumeMounts|0|name", "web", "mounts the volume web"),
-    "no such node class": (POOL, SPOT, f"{POD}|nodeClassRef|name", "gpu", "no AKSNodeClass gpu"),
-    "taint not tolerated": (AZURE, TRITON, f"{POD}|tolerations|1", GONE, "kubernetes.azure.com/scalesetpriority"),
-    "plugin not on spot nodes": (POOL, PLUGIN, f"{POD}|tolerations|1", GONE, "does not tolerate"),
-    "nodes that no pool has": (AZURE, TRITON, f"{POD}|nodeSelector|kubernetes.io/arch", "arm64", "arm64"),
-    "no limit on GPUs": (POOL, SPOT, "spec|limits", GONE, "no limit on GPUs"),
-    "Triton behind one address": (AZURE, "Service/triton", "spec|clusterIP", GONE, "is not headless"),
-    "no such flag": (AZURE, TRITON, f"{ONE}|args|+", "--grpc-max-age=3", "--grpc-max-age"),
-    "models by anybody": (AZURE, TRITON, f"{ONE}|args|2", "--model-control-mode=explicit", "could load a model"),
-    "repository without a folder": (AZURE, TRITON, f"{ONE}|volumeMounts|0", GONE, "nothing can be written"),
-    "repository without identity": (
-        *(AZURE, TRITON, "spec|template|metadata|labels|azure.workload.identity/use", GONE),
-        "gets no identity",
-    ),
-    "Triton's control is open": (AZURE, TRITON, f"{ONE}|args|7", "--log-info=1", "--grpc-restricted-protocol leaves"),
-    "asleep unexpectedly": (AZURE, SCALER, "spec|minReplicaCount", 0, "TRITON_MAY_SLEEP is not 1"),
-    "rules passed over": (AZURE, RULES, "metadata|labels|release", GONE, "passes it over"),
-    "no GPU": (AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", GONE, "has not one GPU"),
-    "no time to end": (AZURE, TRITON, f"{POD}|terminationGracePeriodSeconds", 60, "killed before"),
-    "budget that blocks": (AZURE, "PodDisruptionBudget/frontend", "spec|maxUnavailable", 0, "never be drained"),
+    "Prometheus elsewhere": (serving.scaling, AZURE, SCALER, "spec|triggers|0|metadata|serverAddress",
+        "http://prometheus:9090", "not where"),
+    "setting it can't start with": (serving.front_end, AZURE, "ConfigMap/frontend", "data|TOSIA_STORES", "azur",
+        "would not start"),
+    "no drain": (serving.front_end, AZURE, FRONT, f"{ONE}|args|4", "--drain-seconds=0", "does not drain"),
+    "no /tmp": (serving.front_end, AZURE, FRONT, f"{ONE}|volumeMounts|0|mountPath", "/scratch", "no /tmp"),
+    "two processes, one file": (serving.front_end, CPU, FRONT, "spec|replicas", 2, "one process at a time"),
+    "another Triton": (serving.triton, AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:24.10-py3",
+        "judged for"),
+    "no leave": (serving.triton, AZURE, TRITON, f"{ONE}|lifecycle", GONE, "has no preStop"),
+    "connections for ever": (serving.triton, AZURE, TRITON, f"{ONE}|args|5", "--log-info=1",
+        "lacks --grpc-max-connection-age"),
+    "way to another port": (serving.reach, AZURE, "NetworkPolicy/frontend", "spec|egress|0|ports|0|port", 8002,
+        "to Triton's port 8001"),
+    "DNS by TCP alone": (serving.reach, AZURE, "NetworkPolicy/dns", "spec|egress|0|ports|0", GONE,
+        "DNS needs UDP and TCP"),
+    "rules that do nothing": (serving.reach, AZURE, POLICY, "spec|policyTypes", ["Egress"],
+        "policyTypes lacks Ingress"),
+    "class of the ingress": (serving.way_in, AZURE, INGRESS, "spec|ingressClassName", "ngnix", "not nginx"),
+    "half the paths": (serving.way_in, AZURE, INGRESS, "spec|rules|0|http|paths|0|path", "/api", "not / alone"),
+    "nodes for ever": (serving.scaling, POOL, SPOT, f"{POD}|expireAfter", GONE, "has no expireAfter"),
+    "scaled as another kind": (serving.scaling, AZURE, "HorizontalPodAutoscaler/frontend",
+        "spec|scaleTargetRef|apiVersion", "v1", "scales v1"),
+    "selector not its pods'": (references.selectors, AZURE, TRITON, f"spec|selector|{LABELS}", "tritons",
+        "does not match its own"),
+    "Service of nothing": (references.selectors, AZURE, "Service/frontend", "spec|selector|app.kubernetes.io/name",
+        "web", "matches no pod"),
+    "budget of nothing": (references.selectors, AZURE, "PodDisruptionBudget/triton", f"spec|selector|{LABELS}", "web",
+        "matches no pod"),
+    "monitor of nothing": (references.selectors, AZURE, "PodMonitor/triton", f"spec|selector|{LABELS}", "web",
+        "matches no pod"),
+    "monitor's port": (references.ports, AZURE, "PodMonitor/frontend", "spec|podMetricsEndpoints|0|port", "prometheus",
+        "port prometheus"),
+    "policy of nothing": (references.selectors, AZURE, POLICY, f"spec|podSelector|{LABELS}", "web",
+        "podSelector matches no pod"),
+    "policy for nobody": (references.selectors, AZURE, POLICY, f"spec|ingress|0|{PEER}", "web",
+        "matches no pod of ours"),
+    "policy: port in": (references.ports, AZURE, POLICY, "spec|ingress|0|ports|0|port", 8011, "lets in port 8011"),
+    "policy: port out": (references.ports, AZURE, "NetworkPolicy/frontend", "spec|egress|0|ports|0|port", 8011,
+        "lets out to port 8011"),
+    "policy: namespace": (references.references, AZURE, POLICY, f"spec|ingress|1|{NAMESPACE}", "monitorin",
+        "monitorin"),
+    "Service's port": (references.ports, AZURE, "Service/frontend", "spec|ports|0|targetPort", 8081, "targetPort 8081"),
+    "probe's port": (references.ports, AZURE, FRONT, f"{ONE}|readinessProbe|httpGet|port", "web", "asks port web"),
+    "probe's path": (configuration, AZURE, TRITON, f"{ONE}|readinessProbe|httpGet|path", "/health",
+        "no health endpoint"),
+    "liveness as readiness": (safety.disruption, AZURE, FRONT, f"{ONE}|livenessProbe|httpGet|path", "/readyz",
+        "an outage restarts it"),
+    "no readiness probe": (safety.disruption, AZURE, TRITON, f"{ONE}|readinessProbe", GONE, "has no readinessProbe"),
+    "ingress to no Service": (references.ports, AZURE, INGRESS, "spec|rules|0|http|paths|0|backend|service|name", "web",
+        "no Service web"),
+    "ingress without TLS": (references.ports, AZURE, INGRESS, "spec|tls", GONE, "has no TLS"),
+    "ingress: body limit": (configuration, AZURE, INGRESS,
+        "metadata|annotations|nginx.ingress.kubernetes.io/proxy-body-size", "10m", "limits.max_body_bytes"),
+    "ingress: time": (configuration, AZURE, INGRESS,
+        "metadata|annotations|nginx.ingress.kubernetes.io/proxy-read-timeout", "5", "limits.request_deadline_s"),
+    "scaler of nothing": (references.references, AZURE, SCALER, "spec|scaleTargetRef|name", "tritons",
+        "no Deployment tritons"),
+    "second scaler": (references.references, AZURE, "HorizontalPodAutoscaler/frontend", "spec|scaleTargetRef|name",
+        "triton", "KEDA refuses"),
+    "replicas beside a scaler": (references.references, AZURE, TRITON, "spec|replicas", 1, "undoes the scaler"),
+    "scaler: unknown series": (agreement.metrics, AZURE, SCALER, "spec|triggers|0|metadata|query", "sum(tosia_queue)",
+        "tosia_queue"),
+    "alert: unknown series": (agreement.metrics, AZURE, RULES, "spec|groups|3|rules|0|expr",
+        'absent(tosia_builds{a="b"})', "tosia_builds"),
+    "more pods than GPUs": (agreement.nodes, AZURE, SCALER, "spec|maxReplicaCount", 7, "asks for up to 8 GPUs"),
+    "no such ConfigMap": (references.references, AZURE, FRONT, f"{ONE}|envFrom|0|configMapRef|name", "web",
+        "no ConfigMap web"),
+    "no such key": (references.references, AZURE, TRITON, f"{ONE}|env|1|valueFrom|configMapKeyRef|key", "path",
+        "with path"),
+    "no such Secret": (references.references, AZURE, FRONT, f"{ONE}|env|0|valueFrom|secretKeyRef|name", "keys",
+        "no Secret keys"),
+    "no such variable": (references.references, AZURE, TRITON, f"{ONE}|args|+", "--log-format=$(FORMAT)", "$(FORMAT)"),
+    "no such setting": (configuration, AZURE, FRONT, f"{ONE}|env|+", {"name": "COSMO_URL", "value": "x"},
+        "COSMO_URL is no setting"),
+    "no such option": (configuration, AZURE, FRONT, f"{ONE}|args|+", "--drain-second=3", "refused"),
+    "more workers than cores": (configuration, AZURE, FRONT, f"{ONE}|args|3", "--workers=8", "at most 4 cores"),
+    "config.yml: no such key": (configuration, AZURE, "ConfigMap/tosia-dashboard", "data|config.yml",
+        "limits: {max_body: 1}", "limits has no max_body"),
+    "no such account": (references.references, AZURE, FRONT, f"{POD}|serviceAccountName", "web",
+        "no ServiceAccount web"),
+    "no such claim": (references.references, CPU, FRONT, f"{POD}|volumes|0", CLAIM, "no PersistentVolumeClaim call"),
+    "no such volume": (references.references, AZURE, FRONT, f"{ONE}|volumeMounts|0|name", "web",
+        "mounts the volume web"),
+    "no such node class": (references.references, POOL, SPOT, f"{POD}|nodeClassRef|name", "gpu", "no AKSNodeClass gpu"),
+    "taint not tolerated": (agreement.nodes, AZURE, TRITON, f"{POD}|tolerations|1", GONE,
+        "kubernetes.azure.com/scalesetpriority"),
+    "plugin not on spot nodes": (agreement.nodes, POOL, PLUGIN, f"{POD}|tolerations|1", GONE, "does not tolerate"),
+    "nodes that no pool has": (agreement.nodes, AZURE, TRITON, f"{POD}|nodeSelector|kubernetes.io/arch", "arm64",
+        "arm64"),
+    "no limit on GPUs": (agreement.nodes, POOL, SPOT, "spec|limits", GONE, "no limit on GPUs"),
+    "Triton behind one address": (agreement.addresses, AZURE, "Service/triton", "spec|clusterIP", GONE,
+        "is not headless"),
+    "no such flag": (agreement.triton, AZURE, TRITON, f"{ONE}|args|+", "--grpc-max-age=3", "--grpc-max-age"),
+    "models by anybody": (agreement.triton, AZURE, TRITON, f"{ONE}|args|2", "--model-control-mode=explicit",
+        "could load a model"),
+    "repository without a folder": (agreement.triton, AZURE, TRITON, f"{ONE}|volumeMounts|0", GONE,
+        "nothing can be written"),
+    "repository without identity": (agreement.triton, AZURE, TRITON,
+        "spec|template|metadata|labels|azure.workload.identity/use", GONE, "gets no identity"),
+    "Triton's control is open": (agreement.triton, AZURE, TRITON, f"{ONE}|args|7", "--log-info=1",
+        "--grpc-restricted-protocol leaves"),
+    "asleep unexpectedly": (agreement.scaled_to_zero, AZURE, SCALER, "spec|minReplicaCount", 0,
+        "TRITON_MAY_SLEEP is not 1"),
+    "rules passed over": (agreement.monitoring, AZURE, RULES, "metadata|labels|release", GONE, "passes it over"),
+    "no GPU": (agreement.triton, AZURE, TRITON, f"{ONE}|resources|limits|nvidia.com/gpu", GONE, "has not one GPU"),
+    "no time to end": (safety.disruption, AZURE, TRITON, f"{POD}|terminationGracePeriodSeconds", 60, "killed before"),
+    "budget that blocks": (safety.disruption, AZURE, "PodDisruptionBudget/frontend", "spec|maxUnavailable", 0,
+        "never be drained"),
     # what is unsafe
-    "profile not enforced": (
-        *(AZURE, "Namespace/tosia", "metadata|labels|pod-security.kubernetes.io/enforce", GONE),
-        "enforces the profile None",
-    ),
-    "everybody by address": (
-        AZURE,
-        POLICY,
-        "spec|ingress|0|from|+",
-        {"ipBlock": {"cidr": "0.0.0.0/0"}},
-        "none of those",
-    ),
-    "all of monitoring": (AZURE, POLICY, "spec|ingress|1|from|0|podSelector", GONE, "none of those"),
-    "probe of another host": (AZURE, FRONT, f"{ONE}|readinessProbe|httpGet|host", "example.org", "names a host"),
-    "not validated, by file": (AZURE, "ConfigMap/frontend", "data|ALLOW_UNVALIDATED", "1", "not in a file"),
-    "Triton open to the world": (AZURE, "Service/triton", "spec|type", "LoadBalancer", "open to the world"),
-    "everybody let in": (AZURE, POLICY, "spec|ingress|0|from", [], "lets everybody in"),
-    "image without a tag": (AZURE, FRONT, f"{ONE}|image", "tosia.azurecr.io/frontend", "not pinned"),
-    "image that moves": (PERF, "Job/perf-analyzer", f"{ONE}|image", "nvcr.io/nvidia/tritonserver:latest", "not pinned"),
-    "Secret in a file": (AZURE, "ServiceAccount/triton", "kind", "Secret", "a Secret is rendered"),
-    "key in a ConfigMap": (AZURE, "ConfigMap/frontend", "data|COSMO_KEY", "abc", "belongs in a Secret"),
-    "key in a variable": (AZURE, FRONT, f"{ONE}|env|+", {"name": "API_KEY", "value": "abc"}, "written out"),
-    "connection string": (AZURE, INGRESS, "metadata|annotations|a", "AccountKey=bGlrZQ==", "looks like a key"),
-    "no limits": (AZURE, TRITON, f"{ONE}|resources|limits", GONE, "has no limits of memory"),
-    "no requests": (CPU, TRITON, f"{POD}|initContainers|0|resources|requests", GONE, "release has no requests of cpu"),
-    "requests beyond limits": (AZURE, FRONT, f"{ONE}|resources|requests|memory", "4Gi", "requests more memory"),
-    "root": (AZURE, FRONT, f"{POD}|securityContext|runAsNonRoot", False, "may run as root"),
-    "writable root": (AZURE, TRITON, f"{ONE}|securityContext|readOnlyRootFilesystem", False, "write to its root"),
-    "folder of the node": (
-        AZURE,
-        FRONT,
-        f"{POD}|volumes|+",
-        {"name": "a", "hostPath": {"path": "/"}},
-        "hostPath is not",
-    ),
-    "capabilities": (AZURE, FRONT, f"{ONE}|securityContext|capabilities", GONE, "keeps capabilities"),
-    "all memory shared": (AZURE, TRITON, f"{POD}|volumes|2|emptyDir|sizeLimit", "8Gi", "all the memory"),
-}
+    "profile not enforced": (safety.security, AZURE, "Namespace/tosia",
+        "metadata|labels|pod-security.kubernetes.io/enforce", GONE, "enforces the profile None"),
+    "everybody by address": (serving.reach, AZURE, POLICY, "spec|ingress|0|from|+", {"ipBlock": {"cidr": "0.0.0.0/0"}},
+        "none of those"),
+    "all of monitoring": (serving.reach, AZURE, POLICY, "spec|ingress|1|from|0|podSelector", GONE, "none of those"),
+    "probe of another host": (safety.security, AZURE, FRONT, f"{ONE}|readinessProbe|httpGet|host", "example.org",
+        "names a host"),
+    "not validated, by file": (serving.front_end, AZURE, "ConfigMap/frontend", "data|ALLOW_UNVALIDATED", "1",
+        "not in a file"),
+    "Triton open to the world": (safety.network, AZURE, "Service/triton", "spec|type", "LoadBalancer",
+        "open to the world"),
+    "everybody let in": (safety.network, AZURE, POLICY, "spec|ingress|0|from", [], "lets everybody in"),
+    "image without a tag": (safety.images, AZURE, FRONT, f"{ONE}|image", "tosia.azurecr.io/frontend", "not pinned"),
+    "image that moves": (safety.images, PERF, "Job/perf-analyzer", f"{ONE}|image", "nvcr.io/nvidia/tritonserver:latest",
+        "not pinned"),
+    "Secret in a file": (safety.secrets, AZURE, "ServiceAccount/triton", "kind", "Secret", "a Secret is rendered"),
+    "key in a ConfigMap": (safety.secrets, AZURE, "ConfigMap/frontend", "data|COSMO_KEY", "abc", "belongs in a Secret"),
+    "key in a variable": (safety.secrets, AZURE, FRONT, f"{ONE}|env|+", {"name": "API_KEY", "value": "abc"},
+        "written out"),
+    "connection string": (safety.secrets, AZURE, INGRESS, "metadata|annotations|a", "AccountKey=bGlrZQ==",
+        "looks like a key"),
+    "no limits": (safety.resources, AZURE, TRITON, f"{ONE}|resources|limits", GONE, "has no limits of memory"),
+    "no requests": (safety.resources, CPU, TRITON, f"{POD}|initContainers|0|resources|requests", GONE,
+        "release has no requests of cpu"),
+    "requests beyond limits": (safety.resources, AZURE, FRONT, f"{ONE}|resources|requests|memory", "4Gi",
+        "requests more memory"),
+    "root": (safety.security, AZURE, FRONT, f"{POD}|securityContext|runAsNonRoot", False, "may run as root"),
+    "writable root": (safety.security, AZURE, TRITON, f"{ONE}|securityContext|readOnlyRootFilesystem", False,
+        "write to its root"),
+    "folder of the node": (safety.security, AZURE, FRONT, f"{POD}|volumes|+", {"name": "a", "hostPath": {"path": "/"}},
+        "hostPath is not"),
+    "capabilities": (safety.security, AZURE, FRONT, f"{ONE}|securityContext|capabilities", GONE, "keeps capabilities"),
+    "all memory shared": (safety.resources, AZURE, TRITON, f"{POD}|volumes|2|emptyDir|sizeLimit", "8Gi",
+        "all the memory"),
+}  # fmt: skip
 
 
 def spoil(one: dict[str, Any], path: str, value: Any) -> None:
@@ -264,9 +280,20 @@ def spoil(one: dict[str, Any], path: str, value: Any) -> None:
         place[last] = value
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_found(mistake: str) -> None:
-    folder, what, path, value, said = MISTAKES[mistake]
+def test_every_check_has_a_mistake_to_find_but_one() -> None:
+    """Names, which no overlay can spoil by one value: kustomize itself refuses an object that is there twice."""
+    assert set(CHECKS) - {check for check, *_ in MISTAKES.values()} == {schemas.names}
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param(name, marks=pytest.mark.shared) if check in BY_DEFINITIONS else name
+        for name, (check, *_) in MISTAKES.items()
+    ],
+)
+def test_a_mistake_is_found_by_its_check(mistake: str) -> None:
+    check, folder, what, path, value, said = MISTAKES[mistake]
     changed = copy.deepcopy([one for one in bundles() if one.name in CONCERNED])
     (spoilt,) = [one for one in changed if one.name == folder]
     kind, _, name = what.partition("/")
@@ -276,7 +303,7 @@ def test_a_mistake_is_found(mistake: str) -> None:
         if one["metadata"]["name"] == name or (kind == "ConfigMap" and one["metadata"]["name"].startswith(f"{name}-"))
     ]
     spoil(found, path, value)
-    lines = judged(changed)
+    lines = list(check(changed))
     assert any(said in line and (line.startswith(folder) or folder == POOL) for line in lines), lines
 
 
@@ -319,30 +346,36 @@ def test_what_is_not_even_made_right_is_a_finding_and_no_trace(mistake: str) -> 
     kind, _, name = what.partition("/")
     found = next(one for one in spoilt.of(kind) if one["metadata"]["name"].startswith(name))
     spoil(found, path, value)
-    assert judged(changed)
+    assert list(findings(changed, None))
 
 
 def test_pods_that_no_policy_closes_are_found() -> None:
     changed = [Bundle(one.name, [part for part in one.objects if part["kind"] != "NetworkPolicy"]) for one in bundles()]
-    lines = [line for line in judged(changed) if "no NetworkPolicy closes it" in line]
+    lines = [line for line in findings(changed, None) if "no NetworkPolicy closes it" in line]
     assert {line.split(": ")[1] for line in lines} >= {"Deployment/frontend", "Deployment/triton", "Job/perf-analyzer"}
 
 
+OTHER_FILES = (
+    ("overlays/azure/kustomization.yaml", 'newTag: "1"', "newTag: latest", "is not pinned"),
+    ("overlays/azure/store-secrets.yaml", "name: frontend\nspec", "name: front-end\nspec", "can't be rendered"),
+    ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
+    ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
+    ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
+    (
+        "azure/blob-lifecycle.json",
+        '"baseBlob": {"delete": {"days',
+        '"baseBlob": {"delete": {"hours',
+        "baseBlob",
+    ),
+)
+
+
+@pytest.mark.shared
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
         ("base/frontend/service.yaml", "targetPort: http", "targetPort: web", "targetPort web"),
-        ("overlays/azure/kustomization.yaml", 'newTag: "1"', "newTag: latest", "is not pinned"),
-        ("overlays/azure/store-secrets.yaml", "name: frontend\nspec", "name: front-end\nspec", "can't be rendered"),
-        ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
-        ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
-        ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
-        (
-            "azure/blob-lifecycle.json",
-            '"baseBlob": {"delete": {"days',
-            '"baseBlob": {"delete": {"hours',
-            "baseBlob",
-        ),
+        *(pytest.param(*one, marks=pytest.mark.system) for one in OTHER_FILES),
     ],
 )
 def test_a_mistake_in_a_file_fails_the_verb(
@@ -368,6 +401,7 @@ def test_a_mistake_in_a_file_fails_the_verb(
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.system
 def test_without_definitions_it_says_so_and_ci_does_not_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,6 +417,8 @@ def test_without_definitions_it_says_so_and_ci_does_not_pass(
     assert main(["--kubectl", "no-kubectl"]) == 2
 
 
+@pytest.mark.system
+@pytest.mark.shared
 def test_the_verb_itself_says_what_it_has_judged() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "k8s.tools.validate", "--kubectl", kubectl(), "--crds", str(definitions())],

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from k8s.tools.dashboard import FILE, dashboard
@@ -37,6 +38,7 @@ def test_the_cases_pass(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.system
 def test_the_cases_would_notice_alerts_that_never_fire(tmp_path: Path) -> None:
     spoilt = groups()
     for group in spoilt:

@@ -10,6 +10,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.integration.processes import descendants, is_running, wait_for
 from tests.laptop.checkouts import copy_checkout, laptop, run_arguments
 from tests.local_triton.leftovers import leftovers
@@ -69,6 +71,7 @@ def test_run_until_ctrl_c(tmp_path: Path) -> None:
     assert "Traceback" not in (checkout / "var" / "frontend.log").read_text()
 
 
+@pytest.mark.system
 def test_run_with_a_key_of_one_s_own_until_sigterm(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path)
     before = leftovers()
@@ -93,6 +96,7 @@ def test_the_terminal_is_closed_while_it_starts(tmp_path: Path) -> None:
     assert_nothing_left(process, started, before)
 
 
+@pytest.mark.system
 def test_what_was_started_goes_even_when_run_is_killed(tmp_path: Path) -> None:
     process, _ = start(copy_checkout(tmp_path))
     started = descendants(process.pid)
@@ -101,6 +105,7 @@ def test_what_was_started_goes_even_when_run_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
 
 
+@pytest.mark.system
 def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
     process, _ = start(copy_checkout(tmp_path))
     started = descendants(process.pid)
@@ -112,6 +117,7 @@ def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
     wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
 
 
+@pytest.mark.system
 def test_a_second_run_in_one_checkout_is_refused(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path)
     first, _ = start(checkout)

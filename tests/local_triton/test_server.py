@@ -91,6 +91,7 @@ def test_only_loopback_is_bound(triton: TritonServer) -> None:
         assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
+@pytest.mark.system
 def test_goes_when_its_parent_is_killed(tiny_repository: Path, tmp_path: Path) -> None:
     left = leftovers()
     code = (

@@ -60,16 +60,17 @@ def inserted(data: bytes, rng: np.random.Generator) -> bytes:
 def test_damaged_files(name, damage):
     """20 seeds each: 80 of every format, 1,680 in all. A hang is ended by pytest's timeout."""
     data = FILES[name]()
-    outcomes = []
+    undamaged = decode(data, LIMITS).samples
+    felt = 0
     for seed in range(20):
         try:
             recording = decode(damage(data, np.random.default_rng(seed)), LIMITS)
         except AudioError as error:
             assert type(error) is not AudioError
-            outcomes.append(type(error).__name__)
+            felt += 1
             continue
-        outcomes.append("Recording")
         samples = recording.samples
+        felt += not np.array_equal(samples, undamaged)
         assert samples.dtype == np.float32
         assert samples.shape[0] in (1, 2)
         assert samples.shape[1] >= 1
@@ -77,4 +78,4 @@ def test_damaged_files(name, damage):
         assert float(np.abs(samples).max()) <= 1.0
         assert LIMITS.min_sample_rate_hz <= recording.sample_rate_hz <= LIMITS.max_sample_rate_hz
         assert recording.duration_s <= LIMITS.max_duration_s
-    assert len(outcomes) == 20
+    assert felt, "20 damaged files were all decoded as if they were whole"

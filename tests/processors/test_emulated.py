@@ -7,49 +7,20 @@ a decoder that is exact must come to the same bits; the others to the same answe
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from laptop.service import CHECKOUT
 from runtime.config import load_config
 from runtime.execute import execute
 from runtime.onnx_classifier import default_classifier
 from runtime.work_unit import WorkUnit
+from tests.processors.emulation import assert_same_bits, emulated, native
 from tests.processors.recordings import make_recordings
-from tests.processors.test_feature_levels import LEVELS
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
-
-QEMU = shutil.which("qemu-x86_64-static")
-# SSE4.2 only; AVX2 and FMA. AVX-512 is beyond the emulator; the machine itself may have it. IvyBridge (AVX without FMA) and
-# EPYC-Milan were tried by hand: docs/decisions/0016-same-bits.md.
-PROCESSORS = {"Nehalem": "x86-64-v2", "Haswell": "x86-64-v3"}
-# Modified cosine transforms in floats of FFmpeg, and mpg123 (in libsndfile) with two channels.
-DEPEND_ON_THE_PROCESSOR = {"aac", "mp3", "wmav2"}
-
-
-def emulated(processor: str, module: str, arguments: Sequence[str]) -> str:
-    if QEMU is None:
-        pytest.skip("qemu-x86_64-static is missing: install Debian's qemu-user-static.")
-    ran = subprocess.run(
-        [QEMU, "-cpu", processor, sys.executable, "-W", "ignore", "-m", module, *arguments],
-        cwd=CHECKOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    return ran.stdout
-
-
-def native(module: str, arguments: Sequence[str]) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout
+pytestmark = [pytest.mark.system, pytest.mark.shared, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -65,23 +36,10 @@ def here(folder: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_exact_decoders_give_the_same_bits_and_no_others_differ(
-    processor: str, folder: Path, here: dict[str, Any]
+def test_exact_decoders_give_the_same_bits_on_a_nehalem_and_no_others_differ(
+    folder: Path, here: dict[str, Any]
 ) -> None:
-    found = json.loads(emulated(processor, "tests.processors.digests", [str(folder)]))
-    assert found["processor"] == PROCESSORS[processor]
-    files = here["files"]
-    differing = {name for name, one in files.items() if found["files"][name] != one}
-    assert {name for name in differing if files[name]["exact"]} == set()
-    # What is not called exact is not so for want of looking: on the oldest processor each such codec does differ.
-    assert {one["codec"] for one in files.values() if not one["exact"]} == DEPEND_ON_THE_PROCESSOR
-    if processor == "Nehalem":
-        assert {files[name]["codec"] for name in differing} == DEPEND_ON_THE_PROCESSOR
-    # Where samples differ in their last bits, boundaries and the choice of channels do not.
-    for name in differing:
-        assert found["files"][name]["segments"] == files[name]["segments"]
-        assert found["files"][name]["channels"] == files[name]["channels"]
+    assert_same_bits("Nehalem", folder, here)
 
 
 @pytest.fixture(scope="module")
@@ -118,18 +76,3 @@ def test_a_record_made_here_is_repeated_there(
         print(
             f"\nscores on an emulated Nehalem differ by at most {same_input:.1e}, with levels moved by {furthest:.1e}"
         )
-
-
-def test_the_samples_are_made_to_the_same_bytes_with_older_code(tmp_path: Path) -> None:
-    """By the libraries' own switches: under the emulator it takes six minutes."""
-    variables = {name: value for level in LEVELS.values() for name, value in level.items()}
-    assert "X86_V3" in variables["NPY_DISABLE_CPU_FEATURES"]
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "samples.make", str(tmp_path)],
-        cwd=CHECKOUT, env={**os.environ, **variables}, check=True,
-    )  # fmt: skip
-    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(made) == 10
-    assert [
-        str(name) for name in made if (tmp_path / name).read_bytes() != (CHECKOUT / "samples" / name).read_bytes()
-    ] == []

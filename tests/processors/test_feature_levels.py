@@ -19,6 +19,8 @@ import pytest
 from laptop.service import CHECKOUT
 from tests.processors.recordings import make_recordings
 
+pytestmark = [pytest.mark.system, pytest.mark.shared]  # recordings of people
+
 AVX_512 = ("X86_V4", "AVX512_ICL", "AVX512_SPR")
 LEVELS: dict[str, dict[str, str]] = {
     "NumPy without AVX-512": {"NPY_DISABLE_CPU_FEATURES": " ".join(AVX_512)},

@@ -1,0 +1,33 @@
+"""What everybody does, once: give the key, send a recording, see its coughs, read it in the other language.
+
+The pages one by one are in the other files of this folder (`make test-system`).
+"""
+
+from __future__ import annotations
+
+import httpx
+from playwright.sync_api import expect
+
+from laptop.service import Service
+from tests.conftest import SAMPLES
+from tests.e2e.conftest import OpenContext, entered, screen, send
+
+
+def test_a_recording_is_sent_seen_and_read_in_two_languages(
+    open_context: OpenContext, service: Service, api: httpx.Client, api_key: str
+) -> None:
+    context = open_context(service.url, viewport={"width": 1000, "height": 900})  # as the README's picture is
+    page = entered(context.new_page(), api_key)
+    send(page, SAMPLES / "benchmark_1" / "raw.ogg", "e2e-one-pass")
+    expect(page.locator("h1")).to_have_text("Llamada e2e-one-pass")
+    expect(page.locator("#verdict .badge")).to_have_text("Tos evaluada")
+    expect(page.locator("#message")).to_contain_text("Se oyeron")
+    coughs = [one for one in api.get("/v1/calls/e2e-one-pass").json()["diagnosis"]["segments"] if one["is_cough"]]
+    assert coughs
+    expect(page.locator(".mark.cough")).to_have_count(len(coughs))
+    screen(page, "console")
+    page.locator("#language").click()
+    expect(page.locator("#message")).to_contain_text("coughs were heard")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.get_by_role("link", name="Calls", exact=True).click()
+    expect(page.locator(".calls")).to_contain_text("e2e-one-pass")

@@ -1,0 +1,256 @@
+"""The form of an upload, read in this process: every body that one should not send, and what is made of a good one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from frontend.api.upload import read_upload
+from frontend.openapi.schemas import MAX_FORM_FIELDS
+from runtime.config import load_limits
+from tests.conftest import SAMPLES
+from tests.frontend.asgi import application, ask
+from tests.integration.problems import assert_problem
+
+# Starlette's parser leaves the file of a part without an end to the garbage collector; it is in memory (`_InMemoryParser`).
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. .function SpooledTemporaryFile")
+
+MOST = 100_000  # more than the sample has
+SAMPLE = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+AUDIO = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="x.ogg"\r\nContent-Type: audio/ogg\r\n\r\n'
+
+
+def field(name: str, value: bytes = b"x", more: str = "") -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+def audio_field(audio: bytes) -> bytes:
+    return AUDIO + audio + b"\r\n"
+
+
+END = b"--b--\r\n"
+ANY = b"some bytes"
+
+# name: (content type, body, status, code)
+BODIES: dict[str, tuple[str, bytes, int, str]] = {
+    "JSON": ("application/json", b'{"audio": "x"}', 415, "unsupported_media"),
+    "a urlencoded form": ("application/x-www-form-urlencoded", b"audio=x", 415, "unsupported_media"),
+    "bare audio": ("audio/ogg", b"OggS", 415, "unsupported_media"),
+    "no content type": ("", ANY, 415, "unsupported_media"),
+    "no boundary": ("multipart/form-data", audio_field(ANY) + END, 422, "invalid_request"),
+    "an empty boundary": ("multipart/form-data; boundary=", audio_field(ANY) + END, 422, "invalid_request"),
+    "another boundary": ("multipart/form-data; boundary=c", audio_field(ANY) + END, 422, "invalid_request"),
+    "no parts": ("multipart/form-data; boundary=b", END, 422, "missing_audio"),
+    "no body": ("multipart/form-data; boundary=b", b"", 422, "missing_audio"),
+    "cut in the part's header": ("multipart/form-data; boundary=b", AUDIO[:40], 422, "missing_audio"),
+    "a boundary that is never closed": ("multipart/form-data; boundary=b", AUDIO + ANY, 422, "missing_audio"),
+    "no file": ("multipart/form-data; boundary=b", field("call_id") + END, 422, "missing_audio"),
+    "audio as a plain field": ("multipart/form-data; boundary=b", field("audio") + END, 422, "missing_audio"),
+    "another field with the file": (
+        "multipart/form-data; boundary=b",
+        field("file", more='; filename="x"') + END,
+        422,
+        "missing_audio",
+    ),
+    "two files": (
+        "multipart/form-data; boundary=b",
+        audio_field(ANY) + audio_field(ANY) + END,
+        422,
+        "invalid_request",
+    ),
+    "call_id as a file": (
+        "multipart/form-data; boundary=b",
+        field("call_id", more='; filename="x"') + audio_field(ANY) + END,
+        422,
+        "invalid_request",
+    ),
+    "10,000 fields": (
+        "multipart/form-data; boundary=b",
+        b"".join(field(f"f{n}") for n in range(10_000)) + audio_field(ANY) + END,
+        422,
+        "invalid_request",
+    ),
+    "10,000 fields after the file": (
+        "multipart/form-data; boundary=b",
+        audio_field(ANY) + b"".join(field(f"f{n}") for n in range(10_000)) + END,
+        422,
+        "invalid_request",
+    ),
+    "a call_id of 1 MB": (
+        "multipart/form-data; boundary=b",
+        field("call_id", b"a" * 1_000_000) + audio_field(ANY) + END,
+        422,
+        "invalid_request",
+    ),
+    "a part without a name": (
+        "multipart/form-data; boundary=b",
+        b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n" + END,
+        422,
+        "invalid_request",
+    ),
+    "a part header of 1 MB": (
+        "multipart/form-data; boundary=b",
+        b"--b\r\nX-Long: " + b"a" * 1_000_000 + b"\r\n\r\nx\r\n" + END,
+        422,
+        "invalid_request",
+    ),
+    # These two codecs raise no UnicodeDecodeError but plain UnicodeErrors.
+    "the charset `undefined`": (
+        "multipart/form-data; boundary=b; charset=undefined",
+        audio_field(ANY) + END,
+        422,
+        "invalid_request",
+    ),
+    "the charset `punycode`": (
+        "multipart/form-data; boundary=b; charset=punycode",
+        field("call_id", b"\xff-") + audio_field(ANY) + END,
+        422,
+        "invalid_request",
+    ),
+}
+
+
+def post(content: Any, headers: dict[str, str] | None = None, idle_s: float = 60.0, most: int = MOST) -> httpx.Response:
+    async def endpoint(request: Request) -> JSONResponse:
+        upload = await read_upload(request, most, idle_s)
+        return JSONResponse(
+            {
+                "call_id": upload.call_id,
+                "new_id": upload.new_id,
+                "sha256": upload.audio.sha256,
+                "content_type": upload.content_type,
+            }
+        )
+
+    app, _ = application(endpoint)
+    return ask(app, content=content, headers={"Accept-Language": "en", **(FORM if headers is None else headers)})
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_is_no_such_form_is_refused(name: str) -> None:
+    content_type, body, status, code = BODIES[name]
+    most = load_limits()[1].max_body_bytes
+    answer = post(body, {"Content-Type": content_type} if content_type else {}, most=most)
+    assert_problem(answer, status, code)
+
+
+@pytest.mark.parametrize("cut", [0, 1, len(AUDIO) - 1, len(AUDIO), len(AUDIO) + 1000])
+def test_a_form_that_is_cut_off_has_no_audio(cut: int) -> None:
+    assert_problem(post((audio_field(SAMPLE) + END)[:cut]), 422, "missing_audio")
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", "no-such-charset", "rot13", "a" * 1000])
+def test_other_charsets_do_no_harm(charset: str) -> None:
+    answer = post(audio_field(SAMPLE) + END, {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_good_form_in_pieces_of_any_size() -> None:
+    whole = field("call_id", b"a-call") + audio_field(SAMPLE) + END
+    for size in (1, 7, 1000, len(whole)):
+
+        async def pieces(size: int = size) -> AsyncIterator[bytes]:
+            for start in range(0, len(whole), size):
+                yield whole[start : start + size]
+
+        assert post(pieces() if size > 1 else whole).json() == {
+            "call_id": "a-call",
+            "new_id": False,
+            "sha256": hashlib.sha256(SAMPLE).hexdigest(),
+            "content_type": "audio/ogg",
+        }
+
+
+def test_without_a_call_id_one_is_made() -> None:
+    first, second = (post(audio_field(SAMPLE) + END).json() for _ in range(2))
+    assert first["new_id"] is second["new_id"] is True
+    assert first["call_id"] != second["call_id"]
+
+
+@pytest.mark.parametrize("call_id", ["", "..", "a/b", "-a", "a b", "a\0b", "é", "１", "a" * 129])
+def test_a_call_id_with_other_characters_is_refused(call_id: str) -> None:
+    assert_problem(post(field("call_id", call_id.encode()) + audio_field(SAMPLE) + END), 422, "invalid_call_id")
+
+
+def test_a_few_more_fields_are_let_through_and_no_more() -> None:
+    def more(count: int) -> bytes:
+        return b"".join(field(f"f{n}") for n in range(count)) + audio_field(SAMPLE) + END
+
+    assert post(more(MAX_FORM_FIELDS)).status_code == 200
+    assert_problem(post(more(MAX_FORM_FIELDS + 1)), 422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("declared", "stored"),
+    [
+        ("audio/ogg", "audio/ogg"),
+        ("Audio/OGG; codecs=opus", "audio/ogg"),
+        ("video/mp4;a=<b>", "video/mp4"),
+        ("text/html", "application/octet-stream"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("audio/<script>", "application/octet-stream"),
+        ("", "application/octet-stream"),
+    ],
+)
+def test_what_is_played_back_never_becomes_a_page(declared: str, stored: str) -> None:
+    content = (audio_field(SAMPLE) + END).replace(b"audio/ogg", declared.encode(), 1)
+    assert post(content).json()["content_type"] == stored
+
+
+def test_the_limit_is_the_audio_s_and_its_edge_is_taken() -> None:
+    assert post(audio_field(SAMPLE) + END, most=len(SAMPLE)).status_code == 200
+    assert_problem(post(audio_field(SAMPLE) + END, most=len(SAMPLE) - 1), 413, "body_too_large")
+
+
+def counted(pieces: Iterable[bytes], taken: list[int]) -> AsyncIterator[bytes]:
+    async def generator() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            taken.append(len(piece))
+            yield piece
+
+    return generator()
+
+
+def test_a_declared_length_is_refused_before_anything_is_read() -> None:
+    taken: list[int] = []
+    answer = post(counted([AUDIO, SAMPLE], taken), {**FORM, "Content-Length": str(MOST * 10)})
+    assert_problem(answer, 413, "body_too_large")
+    assert taken == []
+
+
+def test_a_body_without_a_length_is_refused_once_it_is_too_large() -> None:
+    taken: list[int] = []
+    answer = post(counted([AUDIO, *[bytes(10_000)] * 1000], taken), {**FORM, "Transfer-Encoding": "chunked"})
+    assert_problem(answer, 413, "body_too_large")
+    assert sum(taken) < 2 * MOST
+
+
+@pytest.mark.parametrize("begun", [b"", AUDIO, AUDIO + SAMPLE[:1000]], ids=["nothing", "a head", "some audio"])
+def test_a_sender_that_stops_is_let_go(begun: bytes) -> None:
+    """However long a busy machine takes: nothing comes any more."""
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield begun
+        await asyncio.Event().wait()
+
+    assert_problem(post(stalling(), idle_s=0.01), 408, "body_timeout")
+
+
+def test_a_sender_that_trickles_is_let_go() -> None:
+    """A byte at a time is below 4 KiB/s, and no pause is long: it is the sum that counts."""
+
+    async def trickling() -> AsyncIterator[bytes]:
+        yield AUDIO
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"a"
+
+    assert_problem(post(trickling(), idle_s=0.1), 408, "body_timeout")
