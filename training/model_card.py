@@ -131,7 +131,7 @@ def _quality(crossval: Mapping[str, Any]) -> str:
         "## When the answer can't be believed",
         "",
         "Recordings of the training split, from sources that hold both kinds, were damaged on purpose. Each was scored",
-        "by a network that has not heard its speaker. *Accepted*: share of the recordings with coughs in which a cough is",
+        "by a network that has not heard its speaker. *Accepted*: share of the recordings with coughs in which one is",
         "accepted. *Not accepted*: share of the recordings without coughs in which none is. Undamaged: "
         f"{_number(whole['sensitivity'])} and {_number(whole['specificity'])}.",
         "",
