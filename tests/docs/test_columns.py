@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from runtime.config import ROOT
 
 COLUMNS = 120
+_ADDRESS = re.compile(r"https?://\S{60,}")  # can't be broken: it counts as one short word
 SUFFIXES = (".md", ".py", ".js", ".css", ".yaml", ".yml", ".sh")
 
 
@@ -27,6 +29,6 @@ def test_no_line_is_over_120_columns(suffix: str) -> None:
         f"{name}:{number}: {len(line)}"
         for name in names
         for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), start=1)
-        if len(line) > COLUMNS
+        if len(_ADDRESS.sub("address", line)) > COLUMNS
     ]
     assert wide == []
