@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 from bench.triton.perf_analyzer import Level, markdown
 from runtime.config import ROOT
 
+_COLUMNS = 120
+
 _HEAD = """# Performance
 
-Made by `make bench` from what it measured (docs/performance.json); not edited by hand. Ratios are taken within a round, a figure is
-the median of its rounds (the worst where one would be too many), and the spread beside it is their lowest and highest. Clocks of
-shared machines are noisy: a bar that is met by less than the spread is met by luck. What the figures led to is in
-[decision 0013](decisions/0013-speed.md).
+`make bench` makes this page from its own measurements (docs/performance.json). It is not edited by hand.
+
+- A ratio is taken within one round. A figure is the median of its rounds, or the worst round where that is said.
+- The spread is the lowest and the highest round.
+- Clocks of shared machines are noisy: a target that is met by less than the spread is met by luck.
+- [Decision 0013](decisions/0013-speed.md) says what the figures led to.
 """
 
 
@@ -26,15 +31,18 @@ def page(report: dict[str, Any]) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     parts = [
         _HEAD,
-        f"Machine: {machine}.",
-        f"\n{len(bars) - len(missed)} of {len(bars)} bars are met{'; not met: ' + ', '.join(missed) if missed else ''}.\n",
-        "## Bars\n",
+        _filled(f"Machine: {machine}."),
+        f"\n{len(bars) - len(missed)} of {len(bars)} targets are met{'. Not met:' if missed else '.'}\n",
+        *([*(f"- {name}" for name in missed), ""] if missed else []),
+        "## Targets\n",
         _markdown(bars, with_bar=True),
         "\n## What each stage costs\n",
-        "CPU milliseconds for one second of audio (the 10 s note with 6 coughs), next to two limits: decoding and the FFT alone.\n",
+        "CPU milliseconds for one second of audio (the 10 s note with 6 coughs).",
+        "The two limits are decoding alone and the FFT alone.\n",
         _markdown(stages, with_bar=False),
         "\n## Triton by perf_analyzer\n",
-        "Real spectrograms, one cough a request, over gRPC; the tool runs on the same cores.\n",
+        "Real spectrograms, one cough a request, over gRPC. perf_analyzer runs on the same cores.",
+        "`batch` is the average batch.\n",
         markdown([Level(**one) for one in report["levels"]]),
         "\n## Reports\n",
         _markdown(others, with_bar=False),
@@ -53,13 +61,19 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _markdown(rows: list[dict[str, Any]], *, with_bar: bool) -> str:
-    heads = ["figure", "value", "spread", *(["bar", "met"] if with_bar else []), "what"]
+    """A table, and below it the notes of its rows as a list: cells with notes would make very long lines."""
+    heads = ["figure", "value", "spread", *(["target", "met"] if with_bar else [])]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for row in rows:
         bar = [f"{row['op']} {_number(row['bar'])}", "yes" if row["met"] else "**no**"] if with_bar else []
-        cells = [f"`{row['name']}`", f"{_number(row['value'])} {row['unit']}".strip(), _spread(row), *bar, row["note"]]
+        cells = [f"`{row['name']}`", f"{_number(row['value'])} {row['unit']}".strip(), _spread(row), *bar]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    notes = [_filled(f"- `{row['name']}`: {row['note']}", indent="  ") for row in rows if row["note"]]
+    return "\n".join([*lines, *(["", "Notes:", "", *notes] if notes else [])])
+
+
+def _filled(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _spread(row: dict[str, Any]) -> str:

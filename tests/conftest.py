@@ -23,7 +23,8 @@ SAMPLES = CHECKOUT / "samples" / "preprocessing"
 
 # What needs material beside the checkout (../shared: labelled data, definitions of custom kinds): docs/testing.md.
 SHARED = "shared"
-# Roughly by the seconds that they take (`--durations`); with `--dist loadfile --no-loadscope-reorder` they start in this order.
+# Roughly by the seconds that they take (`--durations`); with `--dist loadfile --no-loadscope-reorder` they start in
+# this order.
 LONGEST_FIRST = (
     "processors/test_emulated_haswell.py",
     "processors/test_emulated.py",
@@ -120,7 +121,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)  # of what the mark has left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long files first, so that the test processes end together; the rest keeps its order. Leaves out `--without`."""
+    """The long files first, so that the test processes end together; the rest keeps its order.
+
+    Leaves out `--without`.
+    """
     without = config.option.without
     if without:
         left_out = [item for item in items if item.get_closest_marker(without)]

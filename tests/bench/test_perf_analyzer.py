@@ -1,4 +1,7 @@
-"""What surrounds perf_analyzer: its input, its report, the model without dynamic batching. The tool itself runs in `make bench`."""
+"""What surrounds perf_analyzer: its input, its report, the model without dynamic batching.
+
+The tool itself runs in `make bench`.
+"""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ ENVIRONMENTS = (".venv", ".venv-triton", ".venv-node", ".venv-kubectl")
 
 
 def commands(document: Path) -> list[str]:
-    """Without the comments, which are in the document's language."""
-    lines = "".join(blocks(document, "sh")).splitlines()
+    """Without the comments, which are in the document's language; a line that ends in a backslash goes on."""
+    lines = "".join(blocks(document, "sh")).replace("\\\n", "").splitlines()
     return [re.sub(r"\s+# .*", "", line) for line in lines]
 
 

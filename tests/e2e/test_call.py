@@ -143,7 +143,10 @@ def test_one_cough_after_another_and_then_the_rest(page: Page, call: dict[str, A
 
 
 def test_sound_that_the_service_does_not_give_any_more(page: Page, call: dict[str, Any]) -> None:
-    """Another address stands for that: what Chromium has of the call's own it keeps. The waveform's bytes are still there."""
+    """Another address stands for that: what Chromium has of the call's own it keeps.
+
+    The waveform's bytes are still there.
+    """
     opened(page, "e2e-call")
     page.wait_for_function("() => document.querySelector('audio').readyState >= 1")
     page.evaluate("document.querySelector('audio').src = '/v1/calls/nobody-at-all/audio.wav'")

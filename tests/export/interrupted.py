@@ -3,7 +3,8 @@
     python -m tests.export.interrupted STEP FOLDER        STEP: a key of STEPS
 
 Each attempt runs in a fork whose audit hook sends SIGKILL before the n-th such change, n = 1, 2, ... until one attempt
-gets to its end. Prints one JSON line an attempt. A process of its own, because forks and the threads of a test run don't mix.
+gets to its end. Prints one JSON line an attempt. A process of its own, because forks and the threads of a test run
+don't mix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`python -m tests.export.same_bits`: digests of what export and training write, but for weights; of a process of its own.
+"""`python -m tests.export.same_bits`: digests of what export and training write, but for weights; of a process of its
+own.
 
 What torch, NumPy, glibc and OpenBLAS choose for the processor is chosen once in a process.
 """

@@ -1,4 +1,6 @@
-"""The ONNX file for GPUs says what the plain one says, of a batch of any size, and computes nothing that depends on the size."""
+"""The ONNX file for GPUs says what the plain one says, of a batch of any size, and computes nothing that depends on the
+size.
+"""
 
 from __future__ import annotations
 

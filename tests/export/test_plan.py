@@ -1,7 +1,7 @@
 """From a plan to its release.
 
-There is no GPU here: a config that names the plan's digest serves the ONNX file in its place, which shows every step but
-TensorRT's own.
+There is no GPU here: a config that names the plan's digest serves the ONNX file in its place, which shows every step
+but TensorRT's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Publishing to a real blob service (Azurite): nothing is overwritten, half an upload is no release, a second run completes it."""
+"""Publishing to a real blob service (Azurite): nothing is overwritten, half an upload is no release, a second run
+completes it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Releases on disk: what serves, going back and forth, digests; and that an interruption anywhere leaves a loadable repository."""
+"""Releases on disk: what serves, going back and forth, digests; and that an interruption anywhere leaves a loadable
+repository.
+"""
 
 from __future__ import annotations
 

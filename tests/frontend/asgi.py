@@ -1,4 +1,6 @@
-"""Parts of the front end asked in this process: no server, no socket, and a sender that a test writes message by message."""
+"""Parts of the front end asked in this process: no server, no socket, and a sender that a test writes message by
+message.
+"""
 
 from __future__ import annotations
 

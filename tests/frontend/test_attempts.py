@@ -1,5 +1,5 @@
-"""Attempts: claims, leases, pauses, and what becomes of a result that can't be stored. On real embedded stores; what stands in
-is the diagnosis itself, so that it can fail and take its time as a test wants."""
+"""Attempts: claims, leases, pauses, and what becomes of a result that can't be stored. On real embedded stores; what
+stands in is the diagnosis itself, so that it can fail and take its time as a test wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What Azure's services do on a bad day, scripted before the real servers: throttling, outages, cut and slow connections."""
+"""What Azure's services do on a bad day, scripted before the real servers: throttling, outages, cut and slow
+connections.
+"""
 
 from __future__ import annotations
 
@@ -296,7 +298,9 @@ def test_the_log_has_the_status_and_no_address(proxied: Proxied, caplog: pytest.
 
 
 def test_a_call_that_was_erased_while_it_was_created_does_not_come_back(proxied: Proxied) -> None:
-    """Its creator saw no tombstone before, and is cut off before it looks again; whoever reads or takes up the call does."""
+    """Its creator saw no tombstone before, and is cut off before it looks again; whoever reads or takes up the call
+    does.
+    """
 
     async def check(stores: Stores) -> None:
         for taken_up in (False, True):

@@ -1,4 +1,6 @@
-"""`--help` names every setting with the default that is really taken; `--check` says what is wrong before anything is asked."""
+"""`--help` names every setting with the default that is really taken; `--check` says what is wrong before anything is
+asked.
+"""
 
 from __future__ import annotations
 

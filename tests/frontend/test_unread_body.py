@@ -1,4 +1,6 @@
-"""An answer given before the body was read still reaches its sender, and what still comes is thrown away, within bounds."""
+"""An answer given before the body was read still reaches its sender, and what still comes is thrown away, within
+bounds.
+"""
 
 from __future__ import annotations
 

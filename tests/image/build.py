@@ -83,7 +83,9 @@ class Build:
         return self._run(["buildah", *storage, "--storage-driver", "vfs", *map(str, arguments)], check=check)
 
     def _run(self, command: list[str], check: bool = True) -> str:
-        """In namespaces of its own: it ends with all that it started, and what it mounts is gone before anything is removed."""
+        """In namespaces of its own: it ends with all that it started, and what it mounts is gone before anything is
+        removed.
+        """
         alone = ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
         run = subprocess.run(
             [*alone, *command], capture_output=True, text=True, check=False, preexec_fn=end_with_parent

@@ -1,10 +1,9 @@
 """Starts what was built, as a container runtime would as far as it goes without one.
 
-The same: the image's files as the root, read-only; its user, without capabilities or a way to gain any; its environment,
-working directory, entry point and command; process 1 of a process namespace of its own, so that a signal meets what it meets
-in a container; /tmp, /dev and /dev/shm of its own.
-Not the same: the network is this machine's, so that Triton is reached on loopback and the ports must be free; no cgroup, no
-seccomp profile, no /sys.
+The same: the image's files as the root, read-only; its user, without capabilities or a way to gain any; its
+environment, working directory, entry point and command; process 1 of a process namespace of its own, so that a signal
+meets what it meets in a container; /tmp, /dev and /dev/shm of its own. Not the same: the network is this machine's, so
+that Triton is reached on loopback and the ports must be free; no cgroup, no seccomp profile, no /sys.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What pip is told on this machine (where its index is, whose certificates it trusts), lent to a build and to nothing else."""
+"""What pip is told on this machine (where its index is, whose certificates it trusts), lent to a build and to nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ def pip_settings() -> dict[str, str]:
 
 
 def lend(settings: dict[str, str], folder: Path) -> list[str]:
-    """Options of `buildah build`: the settings as /etc/pip.conf, and what they name on this machine's disk; all read-only.
+    """Options of `buildah build`: the settings as /etc/pip.conf, and what they name on this machine's disk; all
+    read-only.
 
     folder: where the file is written
     """

@@ -1,6 +1,9 @@
-"""`make image-test`: Dockerfile.frontend is built, looked at, started, and asked for a diagnosis with the real Triton beside it.
+"""`make image-test`:
 
-container.py says what is not as in a container runtime, build.py what the base is not; .dockerignore is judged by buildah alone.
+Dockerfile.frontend is built, looked at, started, and asked for a diagnosis with the real Triton beside it.
+
+container.py says what is not as in a container runtime, build.py what the base is not; .dockerignore is judged by
+buildah alone.
 """
 
 from __future__ import annotations
@@ -111,7 +114,10 @@ def test_weight_above_the_base(added: Tree) -> None:
 
 
 def test_the_page_says_what_its_packages_weigh(root: Path) -> None:
-    """Within 1 MB: bytecode is that of the base's Python, which may get a newer patch. What is ours grows as it likes."""
+    """Within 1 MB: bytecode is that of the base's Python, which may get a newer patch.
+
+    What is ours grows as it likes.
+    """
     measured = {name: weight.mb for name, weight in weigh(root).items() if name != OURS}
     written = read_table(PAGE.read_text())
     named = {name: mb for name, mb in written.items() if name in measured}

@@ -1,4 +1,6 @@
-"""What schemathesis draws for the formats of docs/openapi.json that are ours; tests/schemathesis.toml names this module."""
+"""What schemathesis draws for the formats of docs/openapi.json that are ours; tests/schemathesis.toml names this
+module.
+"""
 
 from __future__ import annotations
 

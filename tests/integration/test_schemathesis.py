@@ -2,9 +2,11 @@
 
 Without one every door is shut alike: test_bad_http.py tries each operation of the document.
 
-tests/schemathesis.toml holds the exceptions with their reasons, `drawn.py` where uploads come from. For longer, and with others:
+tests/schemathesis.toml holds the exceptions with their reasons, `drawn.py` where uploads come from. For longer, and
+with others:
 
-    SCHEMATHESIS_EXAMPLES=200 SCHEMATHESIS_SEED=1 .venv/bin/python -m pytest --timeout 3600 tests/integration/test_schemathesis.py
+    SCHEMATHESIS_EXAMPLES=200 SCHEMATHESIS_SEED=1 .venv/bin/python -m pytest --timeout 3600
+    tests/integration/test_schemathesis.py
 """
 
 from __future__ import annotations

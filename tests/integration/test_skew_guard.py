@@ -1,4 +1,5 @@
-"""Training and serving can't drift apart: with a config.yml or a model that differs nothing is diagnosed, and the field is named.
+"""Training and serving can't drift apart: with a config.yml or a model that differs nothing is diagnosed, and the field
+is named.
 
 With the real Triton, and a checkout of its own whose config.yml is edited.
 """
@@ -115,7 +116,8 @@ def edit(file: Path, old: str, new: str) -> None:
         (other_labels, "labels are ['healthy', 'ill'] in the model, but a diagnosis has ['negative', 'positive']"),
         pytest.param(
             other_shape,
-            "The model's tensor spectrogram is ('TYPE_UINT8', [64, 100]), but the contract says ('TYPE_UINT8', [64, 96])",
+            "The model's tensor spectrogram is ('TYPE_UINT8', [64, 100]), but the contract says ('TYPE_UINT8', [64, "
+            "96])",
             marks=pytest.mark.system,
         ),
     ],

@@ -1,4 +1,6 @@
-"""gRPC relays before the real Triton keep what came with each request: the caller's trace goes on, and every pod gets requests."""
+"""gRPC relays before the real Triton keep what came with each request: the caller's trace goes on, and every pod gets
+requests.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""`k8s.tools.deploy` with a stub kubectl: it records what it is given, renders with the real one, and answers as a cluster would.
+"""`k8s.tools.deploy` with a stub kubectl: it records what it is given, renders with the real one, and answers as a
+cluster would.
 
-Three tests go through `make -C k8s`, the others call what it runs; what the real kubectl has rendered is kept for those that
-ask for the same again.
+Three tests go through `make -C k8s`, the others call what it runs; what the real kubectl has rendered is kept for those
+that ask for the same again.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ POLICY, INGRESS, RULES = "NetworkPolicy/triton", "Ingress/frontend", "Prometheus
 REQUIREMENT = {"key": "karpenter.azure.com/sku-gpu", "operator": "In", "values": ["T4"]}
 CLAIM = {"name": "calls", "persistentVolumeClaim": {"claimName": "call"}}
 
-# what is wrong: the check that must find it, folder, object, path in it, value there (GONE: nothing; a path that ends in +
-# adds to a list), what must be said
+# what is wrong: the check that must find it, folder, object, path in it, value there (GONE: nothing; a path that ends
+# in + adds to a list), what must be said
 MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     # what the API server refuses
     "misspelt field": (schemas.built_in, AZURE, FRONT, "spec|replica", 2, "replica"),

@@ -159,7 +159,8 @@ def test_the_jobs_script_builds_with_either_tensorrt(tmp_path: Path, knows_the_f
     (script,) = next(step for step in spec["initContainers"] if step["name"] == "build")["args"]
     flag = "--stronglyTyped" if knows_the_flag else "--other"
     (tmp_path / "trtexec").write_text(
-        f'#!/bin/bash\nif [ "$1" = --help ]; then echo "  {flag}"; seq 100000; else echo "$@" > "$(dirname "$0")/given"; fi\n'
+        f'#!/bin/bash\nif [ "$1" = --help ]; then echo "  {flag}"; seq 100000; else echo "$@" > "$(dirname '
+        '"$0")/given"; fi\n'
     )
     (tmp_path / "nvidia-smi").write_text('#!/bin/bash\necho "NVIDIA A10-24Q"\necho "NVIDIA A10-24Q"\n')
     for program in ("trtexec", "nvidia-smi"):
@@ -238,7 +239,8 @@ def test_the_benchmark_prints_a_line_for_each_number_of_clients(tmp_path: Path) 
     (script,) = one("perf-analyzer", "Job")["spec"]["template"]["spec"]["containers"][0]["args"]
     tool = tmp_path / "perf_analyzer"
     tool.write_text(
-        "#!/bin/bash\nwhile [ $# -gt 1 ]; do [ $1 = --concurrency-range ] && n=$2; [ $1 = -f ] && file=$2; shift; done\n"
+        "#!/bin/bash\nwhile [ $# -gt 1 ]; do [ $1 = --concurrency-range ] && n=$2; [ $1 = -f ] && file=$2; shift; "
+        "done\n"
         '[ "$n" = "$FAIL" ] && exit 99\nprintf "Concurrency,Inferences/Second\\n$n,5\\n" > "$file"\n'
     )
     tool.chmod(0o755)

@@ -22,8 +22,8 @@ sys.stdin.read()
 
 
 def test_two_processes_get_different_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six of fourteen each: drawn without regard for each other they would be different in 1 of 100 runs. Two more than are
-    needed, since other programs take ports, too."""
+    """Six of fourteen each: drawn without regard for each other they would be different in 1 of 100 runs. Two more than
+    are needed, since other programs take ports, too."""
     candidates = random.sample([port for port in ports.CANDIDATES if ports.is_free(port)], 14)
     monkeypatch.setattr(ports, "CANDIDATES", candidates)
     command = [sys.executable, "-c", TAKE, *map(str, candidates)]

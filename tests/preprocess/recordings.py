@@ -21,7 +21,10 @@ SEGMENTATION, MEL_SPEC, COLOR_SPEC = load_config()
 
 
 def warble(rate_hz: int, seconds: float = 2.0, channels: int = 1) -> Samples:
-    """Tones below 1.2 kHz that come and go, different ones per channel: every codec here carries them. (channels, n)."""
+    """Tones below 1.2 kHz that come and go, different ones per channel: every codec here carries them.
+
+    (channels, n).
+    """
     t = np.arange(round(rate_hz * seconds)) / rate_hz
     left = 0.4 * np.sin(2 * np.pi * 440 * t) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))
     left += 0.15 * np.sin(2 * np.pi * 1100 * t + 1) * (t % 0.5 < 0.25)

@@ -11,7 +11,8 @@ from preprocess.decode import decode
 from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile, flac_that_says, likeness, warble
 
 # container, subtype, rate in Hz, codec, s too long at most, least correlation, channels.
-# Transparent codecs keep 0.999 at these rates; GSM 6.10 at 13 kbit/s keeps 0.976, and ADPCM is rounded up to its blocks.
+# Transparent codecs keep 0.999 at these rates; GSM 6.10 at 13 kbit/s keeps 0.976, and ADPCM is rounded up to its
+# blocks.
 LIBSNDFILE = [
     ("OGG", "OPUS", 48_000, "opus", 0.0, 0.999, (1, 2)),
     ("OGG", "OPUS", 16_000, "opus", 0.0, 0.999, (1, 2)),

@@ -1,4 +1,7 @@
-"""Whatever happens to a file on its way: a recording, or a leaf of the error tree. Never another exception, never NaN."""
+"""Whatever happens to a file on its way: a recording, or a leaf of the error tree.
+
+Never another exception, never NaN.
+"""
 
 import numpy as np
 import pytest

@@ -95,8 +95,10 @@ def test_silence_is_not_clipped(count):
 def test_levels_of_a_known_mixture(expected_db):
     """Even noise at two levels, the louder with its padding marked.
 
-    The floor is the 10th percentile of 30 ms frames, each of some 240 independent samples, which lies 0.5 dB below the mean
-    level: 4.6 % = one and a quarter standard deviations of 1 / sqrt(2 * 240). 0.7 dB leaves room for 2 s of such frames.
+    The floor is the 10th percentile of 30 ms frames, each of some 240 independent samples, which lies 0.5 dB below the
+    mean
+    level: 4.6 % = one and a quarter standard deviations of 1 / sqrt(2 * 240). 0.7 dB leaves room for 2 s of such
+        frames.
     """
     samples = noise(6.0, level=0.01)
     samples[16_000:32_000] = noise(2.0, level=0.01 * 10 ** (expected_db / 20), seed=7)

@@ -16,8 +16,8 @@ import pytest
 from laptop.service import CHECKOUT
 
 QEMU = shutil.which("qemu-x86_64-static")
-# SSE4.2 only; AVX2 and FMA. AVX-512 is beyond the emulator; the machine itself may have it. IvyBridge (AVX without FMA) and
-# EPYC-Milan were tried by hand: docs/decisions/0016-same-bits.md.
+# SSE4.2 only; AVX2 and FMA. AVX-512 is beyond the emulator; the machine itself may have it. IvyBridge (AVX without FMA)
+# and EPYC-Milan were tried by hand: docs/decisions/0016-same-bits.md.
 PROCESSORS = {"Nehalem": "x86-64-v2", "Haswell": "x86-64-v3"}
 # Modified cosine transforms in floats of FFmpeg, and mpg123 (in libsndfile) with two channels.
 DEPEND_ON_THE_PROCESSOR = {"aac", "mp3", "wmav2"}

@@ -1,4 +1,6 @@
-"""A folder of recordings: every sample, every format that tests/preprocess/test_decode.py knows, and recordings of people."""
+"""A folder of recordings: every sample, every format that tests/preprocess/test_decode.py knows, and recordings of
+people.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def make_recordings(folder: Path, n_people: int) -> None:
 
 
 def at(sound: Recording, rate_hz: int, channels: int, alike: bool) -> Samples:
-    """Two channels of one sound, the second with noise: they correlate by 0.96 or 0.86, so are mixed or not. (channels, n)"""
+    """Two channels of one sound, the second with noise: they correlate by 0.96 or 0.86, so are mixed or not.
+
+    (channels, n)
+    """
     piece = soxr.resample(sound.samples[0, : round(SECONDS * sound.sample_rate_hz)], sound.sample_rate_hz, rate_hz)
     noise = np.random.default_rng(0).standard_normal(len(piece)) * np.sqrt(np.mean(piece**2))
     both = np.stack([piece, piece + (0.3 if alike else 0.6) * noise])[:channels]

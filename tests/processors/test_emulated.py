@@ -1,7 +1,9 @@
-"""The CPU half on other processors: whole processes under Debian's `qemu-user-static`, and samples made with older code.
+"""The CPU half on other processors: whole processes under Debian's `qemu-user-static`, and samples made with older
+code.
 
-Unlike a library's own switch, an emulator shows its processor to every library: decoders, soxr, glibc, SciPy. Recordings of
-a decoder that is exact must come to the same bits; the others to the same answer within rounding, which `replay` proves.
+Unlike a library's own switch, an emulator shows its processor to every library: decoders, soxr, glibc, SciPy.
+Recordings of a decoder that is exact must come to the same bits; the others to the same answer within rounding, which
+`replay` proves.
 """
 
 from __future__ import annotations

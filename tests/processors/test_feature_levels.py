@@ -1,7 +1,7 @@
 """One recording has one digest, whichever code the libraries choose for the processor.
 
-Each library is told to leave out the code of newer processors, and the whole CPU half must come to the same bits. Decoders
-can't be told so; tests/processors/test_emulated.py shows all of it to other processors.
+Each library is told to leave out the code of newer processors, and the whole CPU half must come to the same bits.
+Decoders can't be told so; tests/processors/test_emulated.py shows all of it to other processors.
 """
 
 from __future__ import annotations

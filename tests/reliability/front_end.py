@@ -1,7 +1,8 @@
 """`python -m tests.reliability.front_end`: the front end, ended or frozen at one point of a call's life.
 
-The real stores and the real classifier, with a signal to the own process just before or after one of their operations: every step
-of a call is one of these. TOSIA_TEST_AT: `operation:before` or `operation:after`, with `:n` for the nth time;
+The real stores and the real classifier, with a signal to the own process just before or after one of their operations:
+every step of a call is one of these. TOSIA_TEST_AT: `operation:before` or `operation:after`, with `:n` for the nth
+time;
 TOSIA_TEST_SIGNAL: KILL (default) or STOP.
 """
 
@@ -51,8 +52,9 @@ POINTS = (
     "records.erase:after",
     "audio.erase:after",
 )
-# Inside of what Cosmos needs several requests for: after the record was created and before the tombstone is looked for (it was
-# looked for once before, when the record was not there), and after the tombstone was written and before the record is removed.
+# Inside of what Cosmos needs several requests for: after the record was created and before the tombstone is looked for
+# (it was looked for once before, when the record was not there), and after the tombstone was written and before the
+# record is removed.
 POINTS_OF_COSMOS = ("records._is_erased:before:2", "records._delete:before")  # fmt: skip
 
 

@@ -48,15 +48,22 @@ class Counts:
         return [str(cell) for cell in (*cells, self.erased, self.swept, self.orphans, answers, round(self.seconds))]
 
 
-HEADER = (
-    "scenario", "stores", "faults", "calls sent", "accepted (2xx)", "with exactly one result", "audio identical", "erased",
-    "orphans swept", "orphans after", "answers", "s",
+DONE = ("row", "scenario", "stores", "faults", "seconds")
+FOUND = (
+    "row", "calls sent", "accepted (2xx)", "one result", "audio identical", "erased", "orphans swept", "orphans after",
+    "answers",
 )  # fmt: skip
 
 
 def table(rows: list[list[str]]) -> str:
-    """Markdown."""
-    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
+    """Markdown, of `Counts.row`s: what was done, then what was found, as one table would be too wide to read."""
+    done = [[str(number), *row[:3], row[-1]] for number, row in enumerate(rows, start=1)]
+    found = [[str(number), *row[3:-1]] for number, row in enumerate(rows, start=1)]
+    return f"{_table(DONE, done)}\n\n{_table(FOUND, found)}"
+
+
+def _table(header: tuple[str, ...], rows: list[list[str]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

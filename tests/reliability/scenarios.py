@@ -1,6 +1,7 @@
 """Faults, done for real to running servers under load: processes are killed and frozen, connections cut, disks filled.
 
-Each scenario takes its counts, so that `make test` can run it reduced and `make soak` in full, and returns its row of the table.
+Each scenario takes its counts, so that `make test` can run it reduced and `make soak` in full, and returns its row of
+the table.
 """
 
 from __future__ import annotations
@@ -220,7 +221,8 @@ def two_replicas_on_one_backlog(world: World, backend: Backend, calls: int) -> C
             other.process.send_signal(signal.SIGSTOP)
         finally:
             world.triton.start()
-        # Whichever connects to Triton first could finish all of it alone: each waits until the other has finished a call.
+        # Whichever connects to Triton first could finish all of it alone: each waits until the other has finished a
+        # call.
         wait_for(lambda: len(asyncio.run(_owners(backend, calls))) == 1, "the first replica finishes a call", 60.0)
         one.process.send_signal(signal.SIGSTOP)
         other.process.send_signal(signal.SIGCONT)
@@ -245,7 +247,9 @@ async def _owners(backend: Backend, calls: int) -> list[int]:
 
 
 def frozen_replica(world: World, backend: Backend) -> Counts:
-    """A replica freezes with the result in its hands; another finishes the call; when the first goes on it writes nothing."""
+    """A replica freezes with the result in its hands; another finishes the call; when the first goes on it writes
+    nothing.
+    """
     ledger = Ledger(world.recording)
     frozen = {"TOSIA_TEST_AT": "result:before", "TOSIA_TEST_SIGNAL": "STOP"}
     with (
@@ -302,7 +306,9 @@ def _for_a_while(event: threading.Event, after_s: float, for_s: float) -> None:
 
 
 def blob_downloads_cut(world: World, calls: int) -> Counts:
-    """Half of the downloads end half way, and one in ten requests is reset; the audio was put there by the telephone system."""
+    """Half of the downloads end half way, and one in ten requests is reset; the audio was put there by the telephone
+    system.
+    """
     ledger = Ledger(world.recording)
     chance = random.Random(0)
 

@@ -1,4 +1,6 @@
-"""A front end that is killed at each point of a call's life; a file of its own, since it takes as long as all other faults."""
+"""A front end that is killed at each point of a call's life; a file of its own, since it takes as long as all other
+faults.
+"""
 
 from __future__ import annotations
 

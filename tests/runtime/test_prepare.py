@@ -46,7 +46,9 @@ def test_the_benchmark():
 
 @pytest.mark.parametrize(("name", "channel"), [("benchmark_1/raw.ogg", 0), ("call/raw.wav", 1)])
 def test_every_cough_of_the_samples_is_a_candidate(name, channel):
-    """A candidate begins at most 80 ms before the glottis opens (padding, half a frame and a hop) and covers its middle."""
+    """A candidate begins at most 80 ms before the glottis opens (padding, half a frame and a hop) and covers its
+    middle.
+    """
     path = SAMPLES / name
     segments = prepared(path.read_bytes()).channels[channel].segments_s
     events = json.loads((path.parent / "events.json").read_text(encoding="utf-8"))["coughs"]

@@ -209,7 +209,8 @@ def aac() -> bytes:
 
 
 def moved(work: WorkUnit, changes: Sequence[tuple[int, int]], by: int = 1) -> dict[str, Any]:
-    """The record that another processor would have made: of these candidates' levels so many, next to a border, lie beyond it.
+    """The record that another processor would have made: of these candidates' levels so many, next to a border, lie
+    beyond it.
 
     by: how far they are moved; 1 is what rounding does
     """

@@ -20,8 +20,9 @@ SPECTROGRAMS = np.zeros((3, 64, 96), dtype=np.uint8)
 def bound() -> Iterator[socket.socket]:
     """A socket on a port that this process has not had before.
 
-    gRPC keeps a failed connection, its error and its pause before the next try, beyond the channel that it belonged to: a new
-    client of the same address is told "connection refused" although somebody listens there now (findings/grpc_backoff.sh).
+    gRPC keeps a failed connection, its error and its pause before the next try, beyond the channel that it belonged to:
+    a new client of the same address is told "connection refused" although somebody listens there now
+    (findings/grpc_backoff.sh).
     """
     (port,) = free_ports(1)
     with socket.socket() as held:

@@ -16,7 +16,10 @@ DATABASE, CONTAINER = "tosia", "calls"
 
 
 class Cosmos(NodeServer):
-    """As a context manager: entered when it listens, left when it has ended. `create_container` makes what the front end needs."""
+    """As a context manager: entered when it listens, left when it has ended.
+
+    `create_container` makes what the front end needs.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,8 @@
-"""The cloud's identity, which can't run here: a token endpoint that speaks OAuth 2 for a workload identity, and TLS proxies.
+"""The cloud's identity, which can't run here: a token endpoint that speaks OAuth 2 for a workload identity, and TLS
+proxies.
 
-These take its tokens, which are short-lived, and hand each request on to Azurite and the Cosmos server under their keys.
+These take its tokens, which are short-lived, and hand each request on to Azurite and the Cosmos server under their
+keys.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ _DENIED = Answer(401, {"WWW-Authenticate": "Bearer"}, b'{"code": "Unauthorized"}
 
 
 class Entra:
-    """As a context manager. `environment`: of a front end that has this identity and no key; issued: how many tokens were given."""
+    """As a context manager.
+
+    `environment`: of a front end that has this identity and no key; issued: how many tokens were given.
+    """
 
     def __init__(self, azure: Azure, account: Account, folder: Path) -> None:
         self._azure = azure

@@ -1,5 +1,6 @@
-"""An HTTP proxy on loopback that can misbehave by script: it stands for what the real servers on this machine don't do (throttling,
-outages, cut and slow connections). What it does not answer itself is answered by the real server behind it."""
+"""An HTTP proxy on loopback that can misbehave by script: it stands for what the real servers on this machine don't do
+(throttling, outages, cut and slow connections). What it does not answer itself is answered by the real server behind
+it."""
 
 from __future__ import annotations
 

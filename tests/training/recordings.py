@@ -23,7 +23,8 @@ def recording(rng: np.random.Generator, *, is_cough: bool) -> np.ndarray:
 
 
 def write_data(root: Path, n: int = 32) -> Path:
-    """Three quarters of the subjects in train, the rest in val; marked coughs and others in turn; half the coughs of each class.
+    """Three quarters of the subjects in train, the rest in val; marked coughs and others in turn; half the coughs of
+    each class.
 
     Every fourth cough stands for a call of covid19-cough's and has no marks.
     """

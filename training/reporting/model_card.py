@@ -48,7 +48,7 @@ def _head(metrics: Mapping[str, Any]) -> str:
 | input | uint8 mel spectrogram of one candidate, dB relative to its maximum (config.yml) |
 | outputs | `cough_probability`, `class_probabilities` |
 | recipe | `{metrics["recipe_sha256"]}` |
-| cough threshold | {metrics["cough_threshold"]} ({SENSITIVITY:.0%} of the marked coughs that the segmenter proposes, out of fold) |
+| cough threshold | {metrics["cough_threshold"]} ({SENSITIVITY:.0%} of the proposed marked coughs, out of fold) |
 | class thresholds | {thresholds["low"]} and {thresholds["high"]} |
 """
 
@@ -58,24 +58,32 @@ def _figures(metrics: Mapping[str, Any]) -> str:
     lines = [
         "## Figures",
         "",
-        "Never pooled over sources: in most of them source equals class. The bar is for the mean of five folds over train and",
-        "validation, by subject; each fold's threshold and calibration come from its training folds only. Beside it the shipped",
-        "checkpoint on the validation split, which is small: "
-        + ", ".join(f"{count} {source}" for source, count in metrics["validation_recordings"].items())
-        + ".",
-        "In brackets 95 % intervals (bootstrap over recordings). That of the calibration error lies high: drawing with replacement",
-        "adds error of its own. The segmenter's parameters were chosen on the training split's marked recordings, which the folds",
-        "judge again: event F1 is not nested (docs/decisions/0009-reference-network.md); the validation split is apart.",
+        "Sources are never pooled: in most of them source equals class. In brackets are 95 % intervals (bootstrap over",
+        "recordings). The interval of the calibration error lies high: drawing with replacement adds error of its own.",
         "",
-        "| what | bar | mean of 5 folds | met | shipped, validation |",
-        "| --- | --- | --- | --- | --- |",
+        "**The recipe.** The target is for the mean of five folds over train and validation, by subject. Threshold and",
+        "calibration of a fold come from its training folds only. The segmenter's parameters were chosen on the marked",
+        "recordings of the training split, which the folds judge again: event F1 is not nested",
+        "(docs/decisions/0009-reference-network.md). The validation split was not used for it.",
+        "",
+        "| metric | target | mean of 5 folds | met |",
+        "| --- | --- | --- | --- |",
     ]
     bars = {one["name"]: one for one in metrics.get("crossval", {}).get("bars", [])}
-    for name in ordered(metrics["validation"]):
+    names = ordered(metrics["validation"])
+    for name in names:
         limit = f"{'at least' if BARS[name][1] == '>=' else 'at most'} {BARS[name][2]:g}" if name in BARS else "-"
         verdict = {True: "yes", False: "**no**", None: "-"}[bars[name]["met"] if name in bars else None]
-        cells = f"{limit} | {_cell(folds.get(name))} | {verdict} | {_cell(metrics['validation'][name])}"
-        lines.append(f"| {words_of(name)} | {cells} |")
+        lines.append(f"| {words_of(name)} | {limit} | {_cell(folds.get(name))} | {verdict} |")
+    lines += [
+        "",
+        "**The shipped checkpoint** on the validation split, which is small:",
+        "" + ", ".join(f"{count} {source}" for source, count in metrics["validation_recordings"].items()) + ".",
+        "",
+        "| metric | shipped, validation |",
+        "| --- | --- |",
+    ]
+    lines += [f"| {words_of(name)} | {_cell(metrics['validation'][name])} |" for name in names]
     return "\n".join(lines) + "\n"
 
 
@@ -88,7 +96,12 @@ def _data(metrics: Mapping[str, Any]) -> str:
 
 
 def _arms(crossval: Mapping[str, Any]) -> str:
-    lines = ["## Colour or grey", "", "What the first layer reads; candidates, AUC, the same folds and seeds.", ""]
+    lines = [
+        "## Colour or grey",
+        "",
+        "AUC over candidates by what the first layer reads; the same folds and seeds.",
+        "",
+    ]
     lines += ["| source | first layer reads | mean | folds |", "| --- | --- | --- | --- |"]
     for source, arms in crossval["arms_event_auc"].items():
         for name, folds in arms.items():
@@ -101,7 +114,7 @@ def _class_head(crossval: Mapping[str, Any]) -> str:
     lines = [
         "## The class head across sources",
         "",
-        "A class that is in the cough is heard in any recording of it, whoever made it; 0.5 is chance.",
+        "If the class were in the cough, it would be heard in every source. An AUC of 0.5 is chance.",
         "",
         "| learnt on | judged on | AUC |",
         "| --- | --- | --- |",
@@ -117,11 +130,14 @@ def _quality(crossval: Mapping[str, Any]) -> str:
     lines = [
         "## When the answer can't be believed",
         "",
-        "Recordings of the training split, from sources that hold both kinds, damaged on purpose, each scored by a network that",
-        "has not heard its speaker: share of those with coughs that are accepted, and of those without that are not. As they are: "
+        "Recordings of the training split, from sources that hold both kinds, were damaged on purpose. Each was scored",
+        "by a network that has not heard its speaker. *Accepted*: share of the recordings with coughs in which one is",
+        "accepted. *Not accepted*: share of the recordings without coughs in which none is. Undamaged: "
         f"{_number(whole['sensitivity'])} and {_number(whole['specificity'])}.",
-        f"A cut-off in config.yml (`quality`) stands where either share, of {MIN_RECORDINGS} recordings or more, first falls",
-        f"{TOLERANCE:g} below that (docs/decisions/0010-quality-gates.md): "
+        "",
+        f"A cut-off (`quality` in config.yml) is where either share, of {MIN_RECORDINGS} recordings or more, first",
+        f"falls {TOLERANCE:g} below that (docs/decisions/0010-quality-gates.md):",
+        ""
         + ", ".join(f"{measure} {edge:g}" for measure, edge in crossval["quality_cut_offs"].items() if edge is not None)
         + ".",
     ]
@@ -138,7 +154,8 @@ def _probes(metrics: Mapping[str, Any]) -> str:
     lines = [
         "## Leak probes",
         "",
-        "What gives the label away without listening to a cough: small classifiers on one thing only, five folds by subject, AUC.",
+        "Can the label be told without listening to a cough? AUC of small classifiers on one feature, five folds by",
+        "subject.",
         "",
         "| label | duration only | level only | quietest 20 % of frames only |",
         "| --- | --- | --- | --- |",
@@ -152,7 +169,7 @@ def _probes(metrics: Mapping[str, Any]) -> str:
             "",
             "Background twins, scored by networks that have not heard the speaker:",
             "",
-            "| what | |",
+            "| twins | value |",
             "| --- | --- |",
         ]
         lines += [f"| {_twin(name)} | {_number(value)} |" for name, value in twins.items()]
@@ -182,8 +199,8 @@ def _twin(name: str) -> str:
 
 
 def _costs(metrics: Mapping[str, Any]) -> str:
-    lines = ["## Costs", "", "One CPU core, where `make evaluate` ran last.", ""]
-    lines += ["| what | bar | ms | met |", "| --- | --- | --- | --- |"]
+    lines = ["## Costs", "", "One CPU core of the machine on which `make evaluate` ran last.", ""]
+    lines += ["| cost | target | ms | met |", "| --- | --- | --- | --- |"]
     for row in cost_bars(metrics["costs"]):
         verdict = {True: "yes", False: "**no**", None: "-"}[row["met"]]
         lines.append(f"| {COSTS[row['name']][0]} | at most {row['bar']:g} | {_number(row['value'])} | {verdict} |")
@@ -215,36 +232,50 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 _DEMONSTRATOR = """\
-**A demonstrator (`validated: false`).** Cough or not is measured below. The class head (`negative`, `positive`) has **no medical
-meaning**: its labels are confounded with how the call was made. Do not diagnose, triage or decide anything about anybody."""
+**A demonstrator (`validated: false`).** Cough or not is measured below. The class head (`negative`, `positive`) has
+**no medical meaning**: its labels are confounded with how the call was made. Do not diagnose, triage or decide
+anything about anybody with it."""
 
 _VALIDATED = """\
-**`validated: true`** was set by whoever trained this checkpoint; the figures below say what was measured here. Name the study that
-validated the class beside this card."""
+**`validated: true`** was set by the person who trained this checkpoint. The figures below say what was measured here.
+Name the study that validated the class beside this card."""
 
 _DATA = """\
 ## Data
 
-The reference weights: `cough_detection` from CoughSegmentation (COUGHVID recordings, hand-marked; CC BY 4.0), covid19-cough
-call-centre and Telegram (CC0, weak labels), ESC-10 (CC0 and CC BY clips), free-spoken-digit-dataset (CC BY-SA 4.0). Subjects never
-cross the splits. No audio is part of this repository. Weak labels are taken as weak: of a recording that is only known to hold a
-cough, its loudest candidate counts fully, others within 12 dB of it half, the rest not at all.
+The reference weights were trained for `cough_detection` on these sources:
+
+| source | part | licence |
+| --- | --- | --- |
+| [CoughSegmentation](https://github.com/roneelsharan/CoughSegmentation) | COUGHVID, hand-marked | CC BY 4.0 |
+| [covid19-cough](https://github.com/covid19-cough/dataset) | call-centre and Telegram, weak labels | CC0 1.0 |
+| [ESC-10](https://github.com/karolpiczak/ESC-10) | single clips | CC0 or CC BY, clip by clip |
+| [free-spoken-digit-dataset](https://github.com/Jakobovski/free-spoken-digit-dataset) | digits | CC BY-SA 4.0 |
+
+CC BY asks for attribution; CC BY-SA asks for attribution and for the same licence on adaptations. Whether weights are
+an adaptation of the recordings is a legal question that this project does not answer. No audio is part of this
+repository.
+
+Subjects never cross the splits. Weak labels are taken as weak: of a recording that is only known to hold a cough, its
+loudest candidate counts fully, others within 12 dB of it count half, the rest do not count.
 """
 
 _LIMITS = """\
 ## Limits
 
-- The class labels are confounded with how the call was made: in this material the channel that does *not* carry the cough
-  separates the classes about as well as the one that does.
-- A sneeze is much like a cough to this network, see the figure above.
-- Speech in the training data is single English digits by few speakers, and whatever the other sources hold.
+- The class labels are confounded with how the call was made: in this material the channel that does *not* carry the
+  cough separates the classes about as well as the channel that does.
+- A sneeze is much like a cough to this network: see the figure above.
+- Speech in the training data is single English digits by few speakers, and the speech that the other sources hold.
 - Telephone coughs were induced. Children and distant microphones were not studied.
-- Quiet recordings lose detail when they are attenuated and rounded to 16 bits, and their segments move. Where the RMS is still at
-  least 16 of those steps, one of 295 coughseg recordings moved at one gain (docs/decisions/0004-signal-path.md).
+- Quiet recordings lose detail when they are attenuated and rounded to 16 bits, and their segments move. Where the RMS
+  is still at least 16 of those steps, one of 295 coughseg recordings moved at one gain
+  (docs/decisions/0004-signal-path.md).
 """
 
 _OTHER_LIMITS = """\
 ## Limits
 
-Write here what this data can't show: who is missing in it, which channels and rooms, and whether each source holds both kinds.
+Write here what this data can't show: who is missing in it, which channels and rooms, and whether each source holds
+both kinds.
 """
