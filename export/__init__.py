@@ -3,7 +3,6 @@
 __main__        `make export`
 candidate       the checkpoint that is to be exported
 formats         the network as ONNX or as a TensorRT plan
-model_facts     what a release says of its model
 triton_config   config.pbtxt
 parity          how far two sets of scores differ
 gate            whether all ways of running it agree

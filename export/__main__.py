@@ -25,7 +25,6 @@ from export.formats.to_padded import to_padded
 from export.formats.to_tensorrt import build_plan, plan_scores, require_gpu
 from export.gate.gate import judge_half, judge_onnx, judge_padded, judge_served
 from export.gate.golden_set import Spectrograms, golden_set, sample_spectrograms
-from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
 from export.releases.release import onnx_contents, plan_contents, published_metrics, write_release
 from export.releases.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
@@ -34,6 +33,7 @@ from local_triton import ConfigurationError, TritonError, TritonServer
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import read_contract
+from runtime.model_facts import ModelFacts
 from training.model.network import CoughCNN
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from export.errors import ExportError
-from export.model_facts import ModelFacts
 from runtime.classify import Scores
 from runtime.config import load_config, preprocess_parameters
-from runtime.contract import LABELS, require_same_parameters
+from runtime.contract import require_same_parameters
+from runtime.model_facts import LABELS, ModelFacts
 from training.model.checkpoint import CheckpointError, load_checkpoint
 from training.model.network import CoughCNN
 
@@ -36,18 +36,8 @@ def load_candidate(path: Path) -> tuple[CoughCNN, ModelFacts]:
             f"{path.stem}.json names the classes {', '.join(info.labels)}, but a diagnosis has {', '.join(LABELS)}: "
             "train on a manifest with these labels."
         )
-    facts = ModelFacts(
-        labels=info.labels,
-        preprocess=info.preprocess,
-        cough_threshold=info.cough_threshold,
-        threshold_low=info.threshold_low,
-        threshold_high=info.threshold_high,
-        validated=info.validated,
-        checkpoint_sha256=info.sha256,
-        data_sha256=info.data_sha256,
-    )
     require_same_parameters(info.preprocess, preprocess_parameters(*load_config()))
-    return network, facts
+    return network, info
 
 
 def precise_scores(network: CoughCNN, spectrograms: NDArray[np.uint8]) -> Scores:

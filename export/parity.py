@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import GateError
-from export.model_facts import ModelFacts
 from runtime.classify import Scores
+from runtime.model_facts import ModelFacts
 
 TOLERANCE = 1e-4  # of a probability; float32 convolutions differ by about 1e-6 between libraries
 HALF_TOLERANCE = 0.02

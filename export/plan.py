@@ -23,13 +23,13 @@ import numpy as np
 from export.command import run_command
 from export.errors import GateError
 from export.gate.golden_set import golden_set, sample_spectrograms
-from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity
 from export.releases.publish import container_of, fetch, publish, triton_path
 from export.releases.release import Contents, plan_contents, write_release
 from export.releases.repository import Release, read_release
 from runtime.config import ROOT
 from runtime.contract import read_contract
+from runtime.model_facts import ModelFacts
 from runtime.onnx_classifier import OnnxClassifier
 from runtime.triton_classifier import TritonClassifier
 
@@ -94,7 +94,7 @@ def _contents(source: Release, plan: Path, gpu: Path, parity: Sequence[Parity]) 
 
 
 def _facts(source: Release) -> ModelFacts:
-    return ModelFacts.of_contract(read_contract(source.folder))
+    return read_contract(source.folder)
 
 
 if __name__ == "__main__":

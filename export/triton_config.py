@@ -9,10 +9,10 @@ import json
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from export.model_facts import ModelFacts
 from export.parity import HALF_TOLERANCE, TOLERANCE
 from runtime.config import canonical_json, digest
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME
+from runtime.model_facts import ModelFacts
 from runtime.version import SOFTWARE_VERSION
 
 MAX_BATCH_SIZE = 64  # a recording rarely has more candidates

@@ -4,6 +4,7 @@ work_unit           a recording, and the parameters for it
 config              config.yml: parameters of the pipeline, limits of the service
 prepare             bytes -> spectrograms (CPU)
 processor           the class of processor that did it
+model_facts         what is true of a model, from checkpoint to API
 contract            what a model promises: tensors, labels, thresholds, parameters
 classify            what every classifier offers
 onnx_classifier     spectrograms -> scores, by ONNX Runtime in this process
@@ -16,6 +17,7 @@ figures             pictures and sound for people
 replaying           repeat a diagnosis from its record
 cli                 the command line
 __main__            `python -m runtime`
+atomic_write        write a file whole or not at all
 errors              what can go wrong
 version             the software's version
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,9 @@ def conclude(
     rows = slice(first, first + len(chosen.segments_s))
     spectrograms = prepared.spectrograms[rows]
     segments = _segments(chosen, spectrograms, scores.cough[rows], scores.classes[rows], contract)
-    snr_db = _snr_db(chosen, segments)
-    reasons = _quality_reasons(prepared, chosen, snr_db, quality_limits)
+    coughs = [segment.is_cough for segment in segments]
+    snr = snr_db(chosen.segment_rms, coughs, chosen.quality.noise_rms)
+    reasons = _quality_reasons(prepared, chosen, snr, quality_limits)
     probability = _class_probability(segments, contract)
     status, result, more = _judge(segments, probability, reasons, contract, min_coughs)
     return Diagnosis(
@@ -59,7 +61,7 @@ def conclude(
             codec=prepared.codec,
             channels=prepared.n_channels,
             channel=chosen.channel,
-            snr_db=snr_db,
+            snr_db=snr,
             clipped_fraction=chosen.quality.clipped_fraction,
             bandwidth_hz=chosen.quality.bandwidth_hz,
         ),
@@ -116,23 +118,22 @@ def _segments(
     )
 
 
-def _snr_db(channel: PreparedChannel, segments: tuple[DiagnosedSegment, ...]) -> float | None:
+def snr_db(segment_rms: Sequence[float], is_cough: Sequence[bool], noise_rms: float | None) -> float | None:
     """Level of the accepted coughs, without their padding, over the noise floor between the segments, in dB.
 
     Where no cough was accepted, that of all candidates. None without a candidate, without anything around them, or over
-    digital silence.
+    digital silence. segment_rms, is_cough: of each candidate; full scale is 1.
     """
-    accepted = [rms for rms, one in zip(channel.segment_rms, segments, strict=True) if one.is_cough]
-    levels = accepted or channel.segment_rms
-    noise = channel.quality.noise_rms
-    if not levels or not noise:
+    accepted = [rms for rms, cough in zip(segment_rms, is_cough, strict=True) if cough]
+    levels = accepted or segment_rms
+    if not levels or not noise_rms:
         return None
     power = float(np.mean(np.square(levels)))
-    return decibels(power / noise**2) if power > 0.0 else None
+    return decibels(power / noise_rms**2) if power > 0.0 else None
 
 
 def _quality_reasons(
-    prepared: Prepared, channel: PreparedChannel, snr_db: float | None, limits: QualityLimits
+    prepared: Prepared, channel: PreparedChannel, snr: float | None, limits: QualityLimits
 ) -> tuple[Reason, ...]:
     quality = channel.quality
     if prepared.duration_s < limits.min_duration_s:
@@ -141,7 +142,7 @@ def _quality_reasons(
         return (Reason.SILENT,)
     found = {
         Reason.CLIPPED: quality.clipped_fraction > limits.max_clipped_fraction,
-        Reason.LOW_SNR: snr_db is not None and snr_db < limits.min_snr_db,
+        Reason.LOW_SNR: snr is not None and snr < limits.min_snr_db,
         Reason.NARROWBAND: quality.bandwidth_hz < limits.min_bandwidth_hz,
         Reason.DROPOUTS: quality.dropout_fraction > limits.max_dropout_fraction,
         Reason.TRUNCATED: prepared.truncated,

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +22,42 @@ from preprocess.segment import SegmentationParams
 from runtime.config import digest, preprocess_parameters
 from runtime.diagnosis import Model, Thresholds
 from runtime.errors import ModelContractError, ParametersDiffer
+from runtime.model_facts import LABELS, ModelFacts
 
 MODEL_NAME = "cough_cnn"
 INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
-LABELS = ("negative", "positive")  # of a diagnosis; the model's must be these, in this order
 SCORE_MARGIN, HALF_SCORE_MARGIN = 1e-4, 0.02  # of releases before 0.2.0, which do not name their own
 
 
-@dataclass(frozen=True, slots=True)
-class ModelContract:
-    """A model's promises.
+@dataclass(frozen=True)
+class ModelContract(ModelFacts):
+    """A model's promises, as it is served.
 
-    labels: in the order of `class_probabilities`; cough_threshold: a segment is a cough from here on
+    version: of the release; model_sha256: of its ONNX file or plan
     score_margin: how far a score may differ between runtimes, processors and GPUs; nearer than this to its threshold, a
         score may fall on the other side of it elsewhere
-    preprocess: the parameters as `runtime.config.preprocess_parameters` gives them
     max_batch_size: most spectrograms in one request
     """
 
-    model: Model
-    labels: tuple[str, ...]
-    cough_threshold: float
-    thresholds: Thresholds
+    name: str
+    version: str
+    model_sha256: str
     score_margin: float
-    preprocess: dict[str, dict[str, Any]]
     preprocess_sha256: str
-    checkpoint_sha256: str
-    data_sha256: str
     software_version: str
-    n_mels: int
-    n_frames: int
     max_batch_size: int
+
+    @cached_property
+    def model(self) -> Model:
+        """As a diagnosis names it."""
+        return Model(self.name, self.version, self.model_sha256, self.validated)
+
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """As a diagnosis names them."""
+        return Thresholds(self.threshold_low, self.threshold_high)
 
     def check_parameters(
         self, segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams
@@ -64,20 +68,20 @@ class ModelContract:
     def to_dict(self) -> dict[str, Any]:
         """The public description, `GET /v1/model`."""
         return {
-            "name": self.model.name,
-            "version": self.model.version,
-            "sha256": self.model.sha256,
-            "validated": self.model.validated,
+            "name": self.name,
+            "version": self.version,
+            "sha256": self.model_sha256,
+            "validated": self.validated,
             "labels": list(self.labels),
             "cough_threshold": self.cough_threshold,
-            "thresholds": {"low": self.thresholds.low, "high": self.thresholds.high},
+            "thresholds": {"low": self.threshold_low, "high": self.threshold_high},
             "score_margin": self.score_margin,
             "preprocess": self.preprocess,
             "preprocess_sha256": self.preprocess_sha256,
             "checkpoint_sha256": self.checkpoint_sha256,
             "data_sha256": self.data_sha256,
             "software_version": self.software_version,
-            "input_shape": [self.n_mels, self.n_frames],
+            "input_shape": list(self.image),
             "max_batch_size": self.max_batch_size,
         }
 
@@ -159,20 +163,23 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
         labels = tuple(json.loads(parameters["labels"]))
         preprocess = json.loads(parameters["preprocess"])
         contract = ModelContract(
-            model=Model(config.name, version, parameters["model_sha256"], json.loads(parameters["validated"]) is True),
             labels=labels,
-            cough_threshold=float(parameters["cough_threshold"]),
-            thresholds=Thresholds(float(parameters["threshold_low"]), float(parameters["threshold_high"])),
-            score_margin=float(parameters.get("score_margin", _margin_before_0_2_0(config))),
             preprocess=preprocess,
-            preprocess_sha256=parameters["preprocess_sha256"],
+            cough_threshold=float(parameters["cough_threshold"]),
+            threshold_low=float(parameters["threshold_low"]),
+            threshold_high=float(parameters["threshold_high"]),
+            validated=json.loads(parameters["validated"]) is True,
             checkpoint_sha256=parameters["checkpoint_sha256"],
             data_sha256=parameters["data_sha256"],
+            name=config.name,
+            version=version,
+            model_sha256=parameters["model_sha256"],
+            score_margin=float(parameters.get("score_margin", _margin_before_0_2_0(config))),
+            preprocess_sha256=parameters["preprocess_sha256"],
             software_version=parameters["software_version"],
-            n_mels=int(preprocess["mel_spec"]["n_mels"]),
-            n_frames=int(preprocess["mel_spec"]["n_frames"]),
             max_batch_size=config.max_batch_size,
         )
+        int(preprocess["mel_spec"]["n_mels"]), int(preprocess["mel_spec"]["n_frames"])
     except KeyError as error:
         raise ModelContractError(
             "The model's config lacks the parameter {name}: export the model again.", name=str(error)
@@ -202,18 +209,18 @@ def _check_values(labels_json: str, contract: ModelContract) -> None:
             found=labels,
             expected=list(LABELS),
         )
-    thresholds = contract.thresholds
-    if not 0.0 <= thresholds.low <= thresholds.high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
+    low, high = contract.threshold_low, contract.threshold_high
+    if not 0.0 <= low <= high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
         raise ModelContractError("The model's thresholds are not in order between 0 and 1: export the model again.")
     if not 0.0 <= contract.score_margin < 0.5:
         raise ModelContractError("The model's score_margin is not from 0 to below 0.5: export the model again.")
-    if not contract.model.validated and thresholds.low != thresholds.high:
+    if not contract.validated and low != high:
         raise ModelContractError("The model is not validated, but its two thresholds differ: make them equal.")
 
 
 def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract) -> None:
     expected = {
-        INPUT: ("TYPE_UINT8", [contract.n_mels, contract.n_frames]),
+        INPUT: ("TYPE_UINT8", list(contract.image)),
         COUGH_OUTPUT: ("TYPE_FP32", [1]),
         CLASS_OUTPUT: ("TYPE_FP32", [len(contract.labels)]),
     }

@@ -74,7 +74,7 @@ def evaluate(data: Path, models: Path) -> dict[str, Any]:
     plain = build_candidates(entries, [(i, (PLAIN,)) for i in range(len(entries))], params, bar("recordings"))
     validation = _validate(network, info, entries, plain, params)
     metrics: dict[str, Any] = {
-        "checkpoint_sha256": info.sha256,
+        "checkpoint_sha256": info.checkpoint_sha256,
         "data_sha256": data_sha256,
         "recipe_sha256": info.recipe_sha256,
         "seed": info.seed,

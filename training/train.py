@@ -21,8 +21,8 @@ from scipy.special import expit
 
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
-from runtime.contract import LABELS
 from runtime.errors import ConfigError
+from runtime.model_facts import LABELS
 from runtime.version import SOFTWARE_VERSION
 from training.data.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
 from training.data.example_cache import CACHE, cached_examples, open_examples
@@ -124,7 +124,9 @@ def train(
             "software_version": SOFTWARE_VERSION,
         },
     )
-    print(f"{output.name}: {info.sha256}, cough threshold {decision.threshold}, class thresholds {low} and {high}")
+    print(
+        f"{output.name}: {info.checkpoint_sha256}, cough threshold {decision.threshold}, class thresholds {low} and {high}"
+    )
 
 
 def _class_threshold(

@@ -43,7 +43,7 @@ def take(device: str, seconds: float, rounds: int, batches: Sequence[int] = BATC
     Raises: one of FAILURES.
     """
     contract = read_contract(MODEL_REPOSITORY)
-    images = read_images((contract.n_mels, contract.n_frames))
+    images = read_images(contract.image)
     bare = {}
     for precision in ("float32", "float16"):
         network = load_network(CHECKPOINT, device, half=precision == "float16")

@@ -39,12 +39,12 @@ from bench.gpu.report import BATCHES, CLIENTS, NO_GPU, best_delay, delay_table, 
 from bench.triton.perf_analyzer import Level, changed_repository, drop_dynamic_batching, markdown, measure
 from bench.triton.perf_binary import PerfToolError
 from export.gate.golden_set import golden_set
-from export.model_facts import ModelFacts
 from export.parity import Parity, compare
 from local_triton import TritonError, TritonServer
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME, ModelContract, newest_version, read_contract
+from runtime.model_facts import ModelFacts
 
 Images = NDArray[np.uint8]
 
@@ -242,8 +242,8 @@ def table(found: Sequence[Bare]) -> str:
 
 def take_bare(contract: ModelContract, seconds: float) -> list[Bare]:
     """Of every variant."""
-    facts = ModelFacts.of_contract(contract)
-    images = read_images((contract.n_mels, contract.n_frames))
+    facts = contract
+    images = read_images(contract.image)
     cpu = session(VARIANTS[0], CPU)
     made = np.concatenate((images, golden_set(images, facts, partial(score, cpu))))
     return [bare(one, images, made, score(cpu, made), facts, seconds) for one in VARIANTS]

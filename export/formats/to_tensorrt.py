@@ -16,10 +16,10 @@ import torch
 
 from export.errors import GateError, UnavailableError
 from export.gate.golden_set import Spectrograms
-from export.model_facts import ModelFacts
 from export.triton_config import ENGINE_WORKSPACE_BYTES, MAX_BATCH_SIZE, OPTIMAL_BATCH_SIZE
 from runtime.classify import Scores, join_scores
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
+from runtime.model_facts import ModelFacts
 
 
 def require_gpu() -> str:

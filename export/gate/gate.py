@@ -14,11 +14,11 @@ from export.errors import GateError
 from export.gate.check_config import check_config
 from export.gate.golden_set import Spectrograms
 from export.gate.onnx_runtimes import RUNTIMES, score_with
-from export.model_facts import ModelFacts
 from export.parity import Parity, compare, require_half_parity, require_parity
 from export.triton_config import cuda_config, onnx_config
 from runtime.classify import Classifier, Scores, join_scores
 from runtime.contract import MODEL_NAME
+from runtime.model_facts import ModelFacts
 from runtime.triton_classifier import TritonClassifier
 
 N_ALONE = 100

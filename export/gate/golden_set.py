@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.model_facts import ModelFacts
 from runtime.classify import Scores
 from runtime.config import load_config, load_limits
+from runtime.model_facts import ModelFacts
 from runtime.prepare import prepare
 
 Spectrograms = NDArray[np.uint8]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -27,6 +26,7 @@ from azure.storage.blob import BlobProperties, BlobServiceClient, ContainerClien
 from export.errors import PublishError, ReleaseError, SettingsMissingError
 from export.releases.release import MANIFEST
 from export.releases.repository import Release, problems_of, read_release
+from runtime.atomic_write import atomic_folder
 
 FOLDER = "releases"
 SHA256 = "sha256"  # a blob's metadata
@@ -111,9 +111,17 @@ def fetch(container: ContainerClient, path: str, target: Path) -> Release:
     """
     if target.exists():
         raise ReleaseError(f"{target.name} exists: give a folder that does not.")
-    beside = target.with_name(target.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    with atomic_folder(target) as beside:
+        _download(container, path, beside)
+        release = read_release(beside)
+        problems = list(problems_of(release))
+        if problems or path != path_of(release):
+            raise ReleaseError(f"The release under {path}/ is altered: {(problems or ['the manifest is another'])[0]}")
+    return read_release(target)
+
+
+def _download(container: ContainerClient, path: str, beside: Path) -> None:
+    """Every file that the manifest names. Raises: as `fetch`."""
     with _translated(container):
         if not container.get_blob_client(f"{path}/{MANIFEST}").exists():
             raise PublishError(f"There is no release under {path}/ (no {MANIFEST}): publish it first.")
@@ -127,11 +135,6 @@ def fetch(container: ContainerClient, path: str, target: Path) -> Release:
                 raise ReleaseError(f"The release under {path}/ is altered: {name} is missing.")
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
             (beside / name).write_bytes(blob.download_blob().readall())
-    problems = list(problems_of(read_release(beside)))
-    if problems or path != path_of(read_release(beside)):
-        raise ReleaseError(f"The release under {path}/ is altered: {(problems or ['the manifest is another'])[0]}")
-    beside.replace(target)
-    return read_release(target)
 
 
 def size_of(release: Release) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.errors import ReleaseError
-from export.model_facts import ModelFacts
+from runtime.model_facts import ModelFacts
 from export.parity import Parity
 from export.triton_config import (
     CUDA_CONFIG,
@@ -31,6 +30,7 @@ from export.triton_config import (
     plan_config,
     provider_config,
 )
+from runtime.atomic_write import atomic_folder
 from runtime.contract import MODEL_NAME, read_contract
 from runtime.processor import processor_class
 from runtime.version import SOFTWARE_VERSION
@@ -99,23 +99,22 @@ def write_release(target: Path, number: int, contents: Contents) -> None:
     """
     if target.exists():
         raise ReleaseError(f"{target.name} exists, and a release is never written again: export under the next number.")
-    beside = target.with_name(target.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    folder = beside / MODEL_NAME
-    version = folder / str(number)
-    version.mkdir(parents=True)
-    (version / contents.configs["config.pbtxt"].default_model_filename).write_bytes(contents.model)
-    for name, data in contents.beside.items():
-        (version / name).write_bytes(data)
-    for name, config in contents.configs.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(config_text(config), encoding="utf-8")
-    for name, data in contents.files.items():
-        (folder / name).write_bytes(data)
-    (folder / LABEL_FILE).write_text("\n".join(contents.facts.labels) + "\n", encoding="utf-8")
-    (beside / MANIFEST).write_text(json.dumps(_manifest(beside, number, contents), indent=2) + "\n", encoding="utf-8")
-    read_contract(beside)  # what can't be read back is no release
-    beside.replace(target)
+    with atomic_folder(target) as beside:
+        folder = beside / MODEL_NAME
+        version = folder / str(number)
+        version.mkdir(parents=True)
+        (version / contents.configs["config.pbtxt"].default_model_filename).write_bytes(contents.model)
+        for name, data in contents.beside.items():
+            (version / name).write_bytes(data)
+        for name, config in contents.configs.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(config_text(config), encoding="utf-8")
+        for name, data in contents.files.items():
+            (folder / name).write_bytes(data)
+        (folder / LABEL_FILE).write_text("\n".join(contents.facts.labels) + "\n", encoding="utf-8")
+        manifest = json.dumps(_manifest(beside, number, contents), indent=2) + "\n"
+        (beside / MANIFEST).write_text(manifest, encoding="utf-8")
+        read_contract(beside)  # what can't be read back is no release
 
 
 def published_metrics(metrics_file: Path, facts: ModelFacts) -> dict[str, Any]:

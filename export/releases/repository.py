@@ -16,14 +16,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from export.errors import ReleaseError
 from export.releases.release import MANIFEST, file_digests
 from export.releases.swap import recover, replace_directory
+from runtime.atomic_write import atomic_folder
 from runtime.config import ROOT, load_config
 from runtime.contract import MODEL_NAME, read_contract
 from runtime.errors import ModelContractError
 
 RELEASES = ROOT / "releases"
+
+
+class Manifest(BaseModel):
+    """What manifest.json must say; it says more."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    release: int = Field(ge=1)
+    files: dict[str, str]
+    checkpoint_sha256: str
+    data_sha256: str
+    software_version: str
+    validated: bool
+    metrics: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +68,12 @@ def read_release(folder: Path) -> Release:
     """Raises: ReleaseError where there is no manifest or it is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        _check_manifest(manifest)
+        Manifest.model_validate(manifest)
     except OSError as error:
         raise ReleaseError(f"{folder.name}/ holds no {MANIFEST}: `make export` makes a release.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ReleaseError(f"{folder.name}/{MANIFEST} can't be read: remove the folder, or restore it.") from error
     return Release(folder, manifest)
-
-
-def _check_manifest(manifest: Any) -> None:
-    """Raises: KeyError, TypeError, ValueError where a field that is used is missing or of another type."""
-    texts = ("checkpoint_sha256", "data_sha256", "software_version")
-    is_text = all(isinstance(manifest[name], str) for name in texts)
-    names = manifest["files"].items() if isinstance(manifest["files"], dict) else [(None, None)]
-    are_texts = all(isinstance(one, str) for pair in names for one in pair)
-    if not (
-        is_text and are_texts and isinstance(manifest["metrics"], dict) and isinstance(manifest["validated"], bool)
-    ):
-        raise TypeError
-    if not isinstance(manifest["release"], int) or manifest["release"] < 1:
-        raise ValueError
 
 
 def releases_in(releases: Path) -> list[Release]:
@@ -191,10 +194,8 @@ def _keep(serving: Release, releases: Path) -> None:
         )
     if not kept.exists():
         releases.mkdir(exist_ok=True)
-        beside = kept.with_name(kept.name + ".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.copytree(serving.folder, beside)
-        beside.replace(kept)
+        with atomic_folder(kept) as beside:
+            shutil.copytree(serving.folder, beside, dirs_exist_ok=True)
     elif read_release(kept).manifest["files"] != serving.manifest["files"]:
         raise ReleaseError(
             f"{serving.folder.name}/ serves another release {serving.number} than {releases.name}/{serving.number}: "

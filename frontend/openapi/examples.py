@@ -40,18 +40,17 @@ from frontend.i18n.language import DEFAULT as LANGUAGE
 from frontend.i18n.language import Language
 from frontend.i18n.translate import say
 from frontend.stores.protocols import ERASED
-from runtime.contract import LABELS, MODEL_NAME, ModelContract
+from runtime.contract import MODEL_NAME, ModelContract
 from runtime.diagnosis import (
     Audio,
     DiagnosedSegment,
     Diagnosis,
-    Model,
     NearThreshold,
     Reason,
     Result,
     Status,
-    Thresholds,
 )
+from runtime.model_facts import LABELS
 from runtime.version import SOFTWARE_VERSION
 
 CALL_ID = "0198c7a2-4d1e-7c3b-9f60-2b8f5d0a7e41"
@@ -76,10 +75,14 @@ def _cough(start_s: float, end_s: float, cough: float, positive: float) -> Diagn
 
 
 _CONTRACT = ModelContract(
-    model=Model(MODEL_NAME, "8", _digest("model.onnx"), validated=False),
+    name=MODEL_NAME,
+    version="8",
+    model_sha256=_digest("model.onnx"),
+    validated=False,
     labels=LABELS,
     cough_threshold=0.4565,
-    thresholds=Thresholds(low=0.625, high=0.625),
+    threshold_low=0.625,
+    threshold_high=0.625,
     score_margin=0.0001,
     preprocess={
         "color_spec": {"colormap": "magma", "max_db": 0.0, "min_db": -60.0},
@@ -93,8 +96,6 @@ _CONTRACT = ModelContract(
     checkpoint_sha256=_digest("checkpoint"),
     data_sha256=_digest("data"),
     software_version=SOFTWARE_VERSION,
-    n_mels=64,
-    n_frames=96,
     max_batch_size=64,
 )  # fmt: skip
 

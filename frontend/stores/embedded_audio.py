@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +16,7 @@ from typing import TypeVar
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 from frontend.stores.protocols import Blob
+from runtime.atomic_write import finish, open_beside, sync_folder
 
 Answer = TypeVar("Answer")
 
@@ -67,28 +67,21 @@ class FolderAudioStore:
             raise StoreUnavailable("The audio store can't be used now: try again.") from error
 
     def _write(self, path: Path, data: bytes) -> None:
-        beside = path.with_name(f".{uuid.uuid4().hex}.part")
         with self._locked():
             if path.exists():
                 os.utime(path)  # from now on a sweep leaves it
                 return
             new_folder = not path.parent.exists()
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = beside.open("xb")
+            file = open_beside(path)
         try:
-            with file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            finish(file, path, data)
         except OSError:
             with contextlib.suppress(OSError):
-                beside.unlink()
                 path.parent.rmdir()  # only where it is empty
             raise
-        _sync_folder(path.parent)
         if new_folder:
-            _sync_folder(path.parent.parent)
+            sync_folder(path.parent.parent)
 
     def _find(self, call_id: str) -> str | None:
         # Not a glob over the call id: it may hold characters that a pattern would read.
@@ -142,12 +135,3 @@ def _or_none(read: Callable[[], Answer]) -> Answer | None:
 
 def _blob(name: str, status: os.stat_result) -> Blob:
     return Blob(name, datetime.fromtimestamp(status.st_mtime, UTC), str(status.st_mtime_ns))
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename survives a power cut only once its folder is on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

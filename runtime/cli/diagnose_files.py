@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from runtime.atomic_write import atomic_write
 from runtime.classify import Classifier
 from runtime.cli.file_outcome import Outcome, failure, printable, too_large
 from runtime.cli.outcomes_file import OutcomesFile
@@ -69,10 +70,8 @@ class DiagnoseFiles:
 
         _, mel_spec, color_spec = self._params
         image = draw_figure(data, diagnosis, mel_spec, color_spec, self._limits.decode)
-        part = path.with_name(f".{path.name}.part")  # a figure that is there is whole
         try:
-            part.write_bytes(image)
-            part.replace(path)
+            atomic_write(path, image)  # a figure that is there is whole
         except OSError as error:
             raise OutputError(f"{printable(str(path))} can't be written ({error.strerror}).") from error
 

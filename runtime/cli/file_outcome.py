@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.contract import LABELS
 from runtime.diagnosis import Diagnosis, diagnosis_from_dict
 from runtime.errors import AudioError, InferenceError
+from runtime.model_facts import LABELS
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from preprocess.color import ColorSpecParams, color_table, colorize, quantise
 from preprocess.decode import DecodeLimits
 from preprocess.mel import MelSpecParams
-from runtime.contract import LABELS
 from runtime.diagnosis import Diagnosis
 from runtime.figures.labels import ENGLISH, FigureWords
 from runtime.figures.playback import at_model_rate, candidate_powers
 from runtime.figures.waveform import draw_labels, draw_waveform, legend_entries, name_axes, place_labels
+from runtime.model_facts import LABELS
 from runtime.prepare import MIX
 
 _MAX_SPECTROGRAMS = 8

@@ -96,7 +96,7 @@ def test_the_input_holds_the_spectrograms_that_the_model_takes() -> None:
     assert len(steps) >= 16
     assert all(list(step) == [INPUT] for step in steps)
     images = [np.frombuffer(base64.b64decode(step[INPUT]["b64"], validate=True), np.uint8) for step in steps]
-    assert {image.size for image in images} == {contract.n_mels * contract.n_frames}
+    assert {image.size for image in images} == {contract.image[0] * contract.image[1]}
     assert len({image.tobytes() for image in images}) == len(steps)
     assert all(image.max() == 255 for image in images)  # levels are relative to the segment's maximum
 

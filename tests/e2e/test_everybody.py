@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from frontend.domain.records import State
 from laptop.service import CHECKOUT, Service
-from runtime.contract import LABELS
 from runtime.diagnosis import Reason, Status
+from runtime.model_facts import LABELS
 from tests.conftest import SAMPLES
 from tests.e2e.conftest import OpenContext, screen
 from tests.integration.problems import post

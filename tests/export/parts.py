@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export.model_facts import ModelFacts
 from export.releases.release import onnx_contents, write_release
 from export.releases.repository import Release, read_release
 from runtime.config import load_config, preprocess_parameters
+from runtime.model_facts import ModelFacts
 
 FACTS = ModelFacts(
     labels=("negative", "positive"),

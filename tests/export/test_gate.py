@@ -21,11 +21,11 @@ from export.formats.to_onnx import to_onnx
 from export.gate.gate import judge_classifier, judge_half, judge_onnx
 from export.gate.golden_set import Spectrograms, golden_set, random_spectrograms, sample_spectrograms
 from export.gate.onnx_runtimes import RUNTIMES, score_with
-from export.model_facts import ModelFacts
 from export.parity import compare, decisions, require_half_parity, require_parity
 from runtime.classify import Scores
 from runtime.config import ROOT
 from runtime.errors import ParametersDiffer
+from runtime.model_facts import ModelFacts
 from training.model.checkpoint import save_checkpoint
 from training.model.network import CoughCNN
 

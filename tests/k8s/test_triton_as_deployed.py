@@ -38,7 +38,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 
 def test_it_scores_as_the_plain_model_does_and_statistics_are_open(triton: TritonServer) -> None:
     contract = read_contract(REPOSITORY)
-    shape = contract.n_mels, contract.n_frames
+    shape = contract.image
     classifier, in_process = TritonClassifier(triton.grpc_url), OnnxClassifier(REPOSITORY)
     try:
         assert classifier.contract() == contract

@@ -11,7 +11,6 @@ from preprocess.quality import Quality
 from runtime.classify import Scores
 from runtime.config import digest, load_config, load_limits, preprocess_parameters
 from runtime.contract import ModelContract, contract_of
-from runtime.diagnosis import Thresholds
 from runtime.prepare import Prepared, PreparedChannel
 
 PARAMS = load_config()
@@ -49,7 +48,7 @@ def model_config(**changes: str | None) -> model_config_pb2.ModelConfig:
 
 def contract(validated: bool = False, low: float = 0.4, high: float = 0.6) -> ModelContract:
     made = contract_of(model_config(validated=json.dumps(validated)), "3")
-    return replace(made, thresholds=Thresholds(low, high))
+    return replace(made, threshold_low=low, threshold_high=high)
 
 
 def channel(

@@ -18,7 +18,7 @@ def test_a_whole_config():
     assert (made.model.name, made.model.version, made.model.validated) == ("cough_cnn", "3", False)
     assert made.labels == ("negative", "positive")
     assert (made.cough_threshold, made.thresholds.low, made.thresholds.high) == (0.5, 0.5, 0.5)
-    assert (made.n_mels, made.n_frames, made.max_batch_size) == (64, 96, 8)
+    assert (made.image, made.max_batch_size) == ((64, 96), 8)
     assert made.preprocess == preprocess_parameters(*PARAMS)
     assert json.loads(json.dumps(made.to_dict()))["input_shape"] == [64, 96]
     made.check_parameters(*PARAMS)

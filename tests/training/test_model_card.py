@@ -19,7 +19,7 @@ MODELS = ROOT / "models"
 def test_the_committed_card_is_the_metrics() -> None:
     metrics = json.loads((MODELS / "METRICS.json").read_text(encoding="utf-8"))
     _, info = load_checkpoint(MODELS / "cough_cnn.pt")
-    assert (metrics["checkpoint_sha256"], metrics["data_sha256"]) == (info.sha256, info.data_sha256)
+    assert (metrics["checkpoint_sha256"], metrics["data_sha256"]) == (info.checkpoint_sha256, info.data_sha256)
     assert metrics["cough_threshold"] == info.cough_threshold
     card = (MODELS / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card == model_card(metrics)

@@ -17,7 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from runtime.config import load_limits
-from runtime.contract import LABELS
+from runtime.model_facts import LABELS
 from training.data.manifest_tables import DatasetError, Row, read_manifest, read_marks
 
 __all__ = ["DatasetError", "Entry", "folds_by_subject", "load_audio", "manifest_sha256", "read_dataset"]

@@ -7,13 +7,13 @@ The folder's name is the digest of everything that the examples depend on, the c
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+from runtime.atomic_write import atomic_folder
 from runtime.config import ROOT, digest, preprocess_parameters
 from training.data.dataset import Entry
 from training.data.examples import Examples, Params, build_examples
@@ -35,13 +35,10 @@ def cached_examples(
     depends_on = [data_sha256, preprocess_parameters(*params), n_variants, seed, _code_sha256(), files]
     folder = cache / digest(depends_on)
     if not folder.is_dir():
-        beside = folder.with_name(folder.name + ".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        examples = build_examples(entries, params, n_variants, seed, progress)
-        for column in fields(Examples):
-            np.save(beside / f"{column.name}.npy", getattr(examples, column.name))
-        beside.replace(folder)
+        with atomic_folder(folder) as beside:
+            examples = build_examples(entries, params, n_variants, seed, progress)
+            for column in fields(Examples):
+                np.save(beside / f"{column.name}.npy", getattr(examples, column.name))
     return folder
 
 
@@ -54,5 +51,5 @@ def open_examples(folder: Path) -> Examples:
 def _code_sha256() -> str:
     """Of the modules that make examples."""
     modules = [*sorted((ROOT / "preprocess").glob("*.py"))]
-    modules += [ROOT / "training" / f"{name}.py" for name in ("augment", "codecs", "dataset", "examples")]
+    modules += [ROOT / "training" / "data" / f"{name}.py" for name in ("augment", "codecs", "dataset", "examples")]
     return hashlib.sha256(b"".join(one.read_bytes() for one in modules)).hexdigest()

@@ -9,7 +9,7 @@ import math
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from runtime.contract import LABELS
+from runtime.model_facts import LABELS
 
 MANIFEST_COLUMNS = ("path", "label_task", "label", "subject_id", "source", "split")
 SEGMENT_COLUMNS = ("path", "start_s", "end_s")

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from runtime.conclude import snr_db
 from training.data.dataset import Entry
 from training.evaluation.candidates import Candidates
 from training.evaluation.conditions import PLAIN
@@ -23,7 +25,7 @@ class RecordingScores:
     """path, condition: of the recording; fold: of the network that has not heard it; threshold: of that network.
 
     cough, positive: probability of each candidate; spans_s, labels: of the plain recording's only
-    snr_db: as `runtime.conclude` takes it; segments_moved: under a gain, whether a segment moved by more than a frame
+    snr_db: see `runtime.conclude.snr_db`; segments_moved: under a gain, whether a segment moved by more than a frame
     """
 
     path: str
@@ -105,11 +107,9 @@ def read_scores(path: Path) -> list[RecordingScores]:
     return scores
 
 
-def _snr_db(one: Candidates, accepted: np.ndarray) -> float | None:
-    levels = np.asarray(one.rms)[accepted] if accepted.any() else np.asarray(one.rms)
-    if not len(levels) or not one.noise_rms:
-        return None
-    return round(float(10.0 * np.log10(np.mean(levels**2) / one.noise_rms**2)), 2)
+def _snr_db(recording: Candidates, accepted: NDArray[np.bool_]) -> float | None:
+    found = snr_db(recording.rms, accepted.tolist(), recording.noise_rms)
+    return None if found is None else round(found, 2)
 
 
 def _moved(one: Candidates, plain: Candidates, frame_s: float) -> bool:

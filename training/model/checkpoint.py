@@ -11,11 +11,14 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import ConfigDict, TypeAdapter
 
 from preprocess.color import ColorSpecParams, color_table
+from runtime.atomic_write import atomic_write
+from runtime.model_facts import ModelFacts
 from training.model.network import CoughCNN
 
 
@@ -23,25 +26,21 @@ class CheckpointError(ValueError):
     """The checkpoint can't be used; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointInfo:
+@dataclass(frozen=True)
+class CheckpointInfo(ModelFacts):
     """What a checkpoint was trained with and how it decides.
 
-    preprocess: as `runtime.config.preprocess_parameters` gives it; validated: whether anyone may rely on the class
-    recipe_sha256: of what it was learnt with (recipe.py)
+    recipe_sha256: of what it was learnt with (recipe.py); software_version: that trained it
     """
 
-    sha256: str
-    labels: tuple[str, ...]
-    preprocess: dict[str, dict[str, Any]]
-    cough_threshold: float
-    threshold_low: float
-    threshold_high: float
-    validated: bool
-    data_sha256: str
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
     recipe_sha256: str
     seed: int
     software_version: str
+
+
+_DOCUMENT = TypeAdapter(CheckpointInfo)
 
 
 def save_checkpoint(path: Path, network: CoughCNN, info: dict[str, Any]) -> CheckpointInfo:
@@ -49,10 +48,12 @@ def save_checkpoint(path: Path, network: CoughCNN, info: dict[str, Any]) -> Chec
     buffer = io.BytesIO()
     torch.save(network.state_dict(), buffer)
     weights = buffer.getvalue()
-    known = CheckpointInfo(sha256=hashlib.sha256(weights).hexdigest(), **info)
+    known = CheckpointInfo(checkpoint_sha256=hashlib.sha256(weights).hexdigest(), **info)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, weights)
-    _write(path.with_suffix(".json"), (json.dumps(asdict(known), indent=2) + "\n").encode())
+    document = asdict(known)
+    document = {"sha256": document.pop("checkpoint_sha256"), **document}
+    atomic_write(path, weights)
+    atomic_write(path.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
     return known
 
 
@@ -64,12 +65,13 @@ def load_checkpoint(path: Path) -> tuple[CoughCNN, CheckpointInfo]:
     try:
         weights = path.read_bytes()
         document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        info = CheckpointInfo(**{**document, "labels": tuple(document["labels"])})
+        document["checkpoint_sha256"] = document.pop("sha256")
+        info = _DOCUMENT.validate_json(json.dumps(document))
     except OSError as error:
         raise CheckpointError(f"{error.filename} can't be read: run `make train` or restore it from git.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path.stem}.json is not a checkpoint's description: run `make train` again.") from error
-    if hashlib.sha256(weights).hexdigest() != info.sha256:
+    if hashlib.sha256(weights).hexdigest() != info.checkpoint_sha256:
         raise CheckpointError(
             f"{path.name} is not the file that {path.stem}.json describes: restore both from one run."
         )
@@ -83,9 +85,3 @@ def load_checkpoint(path: Path) -> tuple[CoughCNN, CheckpointInfo]:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
         raise CheckpointError(f"{path.name} holds weights that are no numbers: train again with another seed.")
     return network.eval(), info
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_suffix(path.suffix + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from runtime.contract import LABELS
+from runtime.model_facts import LABELS
 from training.data.dataset import Entry
 from training.data.example_cache import open_examples
 from training.model.fit import FitParams, fit
