@@ -108,7 +108,7 @@ def _preparation(report: dict[str, Any], rounds: int) -> None:
 
 def _triton(report: dict[str, Any], rounds: int) -> None:
     with _triton_alone() as server:
-        report["levels"] = [one.to_dict() for one in perf_analyzer.measure(server.grpc_url)]
+        report["levels"] = [item.to_dict() for item in perf_analyzer.measure(server.grpc_url)]
     _add(report, perf_analyzer.dynamic_batching(rounds))
 
 

@@ -43,7 +43,7 @@ def page(report: dict[str, Any]) -> str:
         "\n## Triton by perf_analyzer\n",
         "Real spectrograms, one cough a request, over gRPC. perf_analyzer runs on the same cores.",
         "`batch` is the average batch.\n",
-        markdown([Level(**one) for one in report["levels"]]),
+        markdown([Level(**level) for level in report["levels"]]),
         "\n## Reports\n",
         _markdown(others, with_bar=False),
     ]

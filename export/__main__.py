@@ -110,12 +110,12 @@ def _judged_by(network: CoughCNN, facts: ModelFacts) -> tuple[Spectrograms, Scor
 def _shown(found: Iterable[Parity]) -> list[Parity]:
     """Each as it comes: the gate takes a minute."""
     rows = []
-    for one in found:
+    for item in found:
         print(
-            f"{one.what}: {one.n} spectrograms, scores differ by at most {one.max_difference:.1e}, {one.flips} "
+            f"{item.what}: {item.n} spectrograms, scores differ by at most {item.max_difference:.1e}, {item.flips} "
             "decisions flip"
         )
-        rows.append(one)
+        rows.append(item)
     return rows
 
 

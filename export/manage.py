@@ -64,12 +64,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _list(repository: Path, releases: Path) -> int:
     serving = read_release(repository)
     known = releases_in(releases)
-    if not any(_same(one, serving) for one in known):
-        known = sorted([*known, serving], key=lambda one: one.number)
+    if not any(_same(item, serving) for item in known):
+        known = sorted([*known, serving], key=lambda item: item.number)
     heading = f"{'':2}{'n':>3}  {'format':9} {'manifest':13} {'model':13} {'checkpoint':13} {'data':13} {'valid.':6}"
     print(heading + "".join(f" {name:>6}" for name in SHOWN.values()))
-    for one in known:
-        print(_row(one, "->" if _same(one, serving) else ""))
+    for item in known:
+        print(_row(item, "->" if _same(item, serving) else ""))
     return 0
 
 

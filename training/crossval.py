@@ -99,8 +99,8 @@ def crossval(
     decisions = [_decide_fold(examples, entries, folds, fold, inner) for fold in range(N_FOLDS)]
     frame_s = params[0].hop_ms / 1000.0
     for fold, decision in enumerate(decisions):
-        held = [one for one in candidates if folds[one.entry] == fold]
-        plain = [one for one in held if one.condition == PLAIN]
+        held = [candidate for candidate in candidates if folds[candidate.entry] == fold]
+        plain = [item for item in held if item.condition == PLAIN]
         for name, of_arm in arms.items() if fold < N_ARM_FOLDS else ():
             arm_scores[name] += score_candidates(of_arm[fold], decision.threshold, fold, plain, entries, frame_s)
         _calibrate(outer[fold], decision)
@@ -111,11 +111,12 @@ def crossval(
         "preprocess": preprocess_parameters(*params),
         "seed": seed,
         "folds": [
-            {"threshold": one.threshold, "scale": round(one.scale, 5), "bias": round(one.bias, 5)} for one in decisions
+            {"threshold": item.threshold, "scale": round(item.scale, 5), "bias": round(item.bias, 5)}
+            for item in decisions
         ],
         "arms_event_auc": {
             source: {
-                name: [_rounded(event_auc(source)(one)) for one in by_fold(entries, scored)]
+                name: [_rounded(event_auc(source)(item)) for item in by_fold(entries, scored)]
                 for name, scored in arm_scores.items()
             }
             for source in mixed_sources(entries)
@@ -144,9 +145,9 @@ def _wanted(entries: list[Entry]) -> list[tuple[int, tuple[str, ...]]]:
     """
     mixed = mixed_sources(entries)
     wanted = []
-    for i, one in enumerate(entries):
-        conditions = (PLAIN, *GAINS, *CHANNELS, *DAMAGES) if one.source in mixed else (PLAIN,)
-        wanted.append((i, (*conditions, TWIN) if one.is_cough else conditions))
+    for i, entry in enumerate(entries):
+        conditions = (PLAIN, *GAINS, *CHANNELS, *DAMAGES) if entry.source in mixed else (PLAIN,)
+        wanted.append((i, (*conditions, TWIN) if entry.is_cough else conditions))
     return wanted
 
 
@@ -159,7 +160,7 @@ def _decide_fold(
 ) -> CoughDecision:
     """From networks that have heard neither the judged fold nor the one that they score."""
     logits = np.full(len(examples.cough), np.nan, dtype=np.float32)
-    for other in (one for one in range(N_FOLDS) if one != fold):
+    for other in (item for item in range(N_FOLDS) if item != fold):
         rows = np.flatnonzero((folds[examples.entry] == other) & (examples.variant == 0))
         first, second = sorted((fold, other))
         logits[rows], _ = predict_logits(inner[first, second], examples.levels[rows])
@@ -180,9 +181,13 @@ def _class_auc_across(
 ) -> dict[str, Any]:
     """Class AUC with its interval on recordings of the source whose classes the network has not seen."""
     _calibrate(network, decisions[0])
-    held = [one for one in candidates if one.condition == PLAIN and entries[one.entry].source == source]
+    held = [
+        candidate
+        for candidate in candidates
+        if candidate.condition == PLAIN and entries[candidate.entry].source == source
+    ]
     scored = score_candidates(network, decisions[0].threshold, 0, held, entries, frame_s)
-    return interval(class_auc(source), Recordings(entries, {one.path: {PLAIN: one} for one in scored}))
+    return interval(class_auc(source), Recordings(entries, {item.path: {PLAIN: item} for item in scored}))
 
 
 def _rounded(value: float | None) -> float | None:

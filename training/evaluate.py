@@ -106,7 +106,7 @@ def table(metrics: Mapping[str, Any]) -> str:
         lines.append(f"{words_of(name):72} {wanted:>8}  {found}")
     lines.append("")
     for source, arms in crossval.get("arms_event_auc", {}).items():
-        lines += [f"first layer, {source}: {name}: event AUC {', '.join(map(str, one))}" for name, one in arms.items()]
+        lines += [f"first layer, {source}: {name}: event AUC {', '.join(map(str, arm))}" for name, arm in arms.items()]
     for name, found in crossval.get("class_across_sources", {}).items():
         lines.append(f"class head, {name.replace('_to_', ' -> ')}: AUC {_cell(found)}")
     for task, probes in metrics["probes"].items():
@@ -115,8 +115,8 @@ def table(metrics: Mapping[str, Any]) -> str:
     for measure, edge in crossval.get("quality_cut_offs", {}).items():
         lines.append(f"quality cut-off, {measure}: {edge}")
     costs = cost_bars(metrics["costs"])
-    lines += [f"cost, {COSTS[one['name']][0]}: {one['value']} ms (bar: {one['bar']:g})" for one in costs]
-    missed = [one["name"] for one in (*crossval.get("bars", []), *costs) if one["met"] is False]
+    lines += [f"cost, {COSTS[cost['name']][0]}: {cost['value']} ms (bar: {cost['bar']:g})" for cost in costs]
+    missed = [bar["name"] for bar in (*crossval.get("bars", []), *costs) if bar["met"] is False]
     lines.append(f"bars not met: {', '.join(missed) or 'none'}")
     return "\n".join(lines)
 
@@ -130,7 +130,7 @@ def _cell(figure: Mapping[str, Any] | None) -> str:
 def _validate(
     network: CoughCNN, info: CheckpointInfo, entries: list[Entry], plain: list[Candidates], params: Params
 ) -> Recordings:
-    held = [i for i, one in enumerate(entries) if one.split == "val"]
+    held = [i for i, entry in enumerate(entries) if entry.split == "val"]
     mixed = mixed_sources(entries)
     changed = build_candidates(
         entries,
@@ -165,7 +165,7 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
             "figures": figures,
             "bars": with_bars(figures),
             "recordings": _counts(entries),
-            "thresholds": [one["threshold"] for one in report["folds"]],
+            "thresholds": [fold["threshold"] for fold in report["folds"]],
             "arms_event_auc": report["arms_event_auc"],
             "class_across_sources": report["class_across_sources"],
             "twins": twin_figures(folds, entries),
@@ -177,7 +177,7 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
 
 
 def _counts(entries: Sequence[Entry]) -> dict[str, int]:
-    sources, counts = np.unique([one.source for one in entries], return_counts=True)
+    sources, counts = np.unique([entry.source for entry in entries], return_counts=True)
     return {str(source): int(count) for source, count in zip(sources, counts, strict=True)}
 
 

@@ -87,7 +87,7 @@ def train(
     """
     fit_params = fit_params or FitParams()
     params = load_config()
-    entries = [one for one in read_dataset(data) if one.split == "train"]
+    entries = [item for item in read_dataset(data) if item.split == "train"]
     data_sha256 = manifest_sha256(data)
     _check_enough(entries)
     folder = cached_examples(entries, data_sha256, params, n_variants, seed, bar("examples"), cache)
@@ -171,7 +171,7 @@ def _threshold_problem(thresholds: tuple[float, float] | None, validated: bool) 
 def _check_enough(entries: list[Entry]) -> None:
     """Raises: DatasetError where a fold would have nothing of a kind."""
     for is_cough, name in ((True, "with"), (False, "without")):
-        subjects = {one.subject_id for one in entries if one.is_cough == is_cough}
+        subjects = {entry.subject_id for entry in entries if entry.is_cough == is_cough}
         if len(subjects) < N_FOLDS:
             raise DatasetError(
                 f"the train split has {len(subjects)} subjects {name} coughs, but thresholds are chosen in "

@@ -40,7 +40,7 @@ def usual_diagnose() -> Diagnose:
     def diagnose(audio: bytes) -> dict[str, Any]:
         coughs = find_coughs(audio)
         scores = [_score(network, spectrogram_image(spectrogram_levels(clip))) for clip in coughs.clips]
-        cough = np.array([one for one, _ in scores], dtype=np.float32)
+        cough = np.array([score for score, _ in scores], dtype=np.float32)
         classes = np.array([row for _, row in scores], dtype=np.float32).reshape(len(scores), len(decision.labels))
         return summarise(audio, coughs, cough, classes, decision)
 

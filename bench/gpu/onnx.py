@@ -149,7 +149,7 @@ def bare(variant: Variant, images: Images, golden: Images, expected: Scores, fac
         nodes,
         on_cpu,
         compare(expected, score(runs, golden), facts, variant.name),
-        [round(one, 3) for one in first],
+        [round(item, 3) for item in first],
         {size: throughput(run, [size], seconds) for size in BATCHES},
         throughput(run, sizes, seconds),
         throughput(run, sorted(sizes), seconds),
@@ -174,9 +174,9 @@ def placement(variant: Variant, images: Images) -> tuple[dict[str, int], list[st
         runs = session(variant, enable_profiling=True, profile_file_prefix=f"{folder}/profile")
         score(runs, images[:1])
         events = json.loads(Path(runs.end_profiling()).read_text())
-    ran = [one["args"] for one in events if one.get("cat") == "Node" and "provider" in one.get("args", {})]
-    nodes = Counter(str(one["provider"]) for one in ran)
-    return dict(nodes), sorted(str(one["op_name"]) for one in ran if one["provider"] == CPU)
+    ran = [event["args"] for event in events if event.get("cat") == "Node" and "provider" in event.get("args", {})]
+    nodes = Counter(str(item["provider"]) for item in ran)
+    return dict(nodes), sorted(str(item["op_name"]) for item in ran if item["provider"] == CPU)
 
 
 def _seconds(action: Callable[[], None]) -> float:
@@ -214,7 +214,7 @@ def served(variant: Variant, seconds: float, *, batching: bool = True) -> dict[s
                 "name": variant.name if batching else f"{variant.name}, without batching",
                 "on_gpu": all("GPU device" in line for line in lines),
                 "memory_mib": _gpu_memory_mib() - before,
-                "levels": [one.to_dict() for one in levels],
+                "levels": [level.to_dict() for level in levels],
             }
 
 
@@ -231,11 +231,11 @@ def table(found: Sequence[Bare]) -> str:
     """A table for people."""
     heads = ["variant", "on the CPU", "differs by", "flips", "first runs s", *map(str, BATCHES), "mixed", "in order"]
     lines = [f"| {' | '.join(heads)} |", f"| --- | --- |{' ---: |' * (len(heads) - 2)}"]
-    for one in found:
-        speeds = [*(one.throughput[size] for size in BATCHES), one.mixed, one.in_order]
-        cells = [one.name, f"{len(one.on_cpu)} of {sum(one.nodes.values())} {' '.join(one.on_cpu)}".strip()]
-        cells += [f"{one.parity.max_difference:.1e}", f"{one.parity.flips}/{one.parity.n}"]
-        cells += [f"{sum(one.first_runs_ms) / 1000:.1f}", *(f"{speed:.0f}" for speed in speeds)]
+    for item in found:
+        speeds = [*(item.throughput[size] for size in BATCHES), item.mixed, item.in_order]
+        cells = [item.name, f"{len(item.on_cpu)} of {sum(item.nodes.values())} {' '.join(item.on_cpu)}".strip()]
+        cells += [f"{item.parity.max_difference:.1e}", f"{item.parity.flips}/{item.parity.n}"]
+        cells += [f"{sum(item.first_runs_ms) / 1000:.1f}", *(f"{speed:.0f}" for speed in speeds)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -246,7 +246,7 @@ def take_bare(contract: ModelContract, seconds: float) -> list[Bare]:
     images = read_images(contract.image)
     cpu = session(VARIANTS[0], CPU)
     made = np.concatenate((images, golden_set(images, facts, partial(score, cpu))))
-    return [bare(one, images, made, score(cpu, made), facts, seconds) for one in VARIANTS]
+    return [bare(variant, images, made, score(cpu, made), facts, seconds) for variant in VARIANTS]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -261,11 +261,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     onnxruntime.set_default_logger_severity(3)  # it warns at every run of a convolution that it calls slow
     report: dict[str, Any] = {"device": _smi("name"), "onnxruntime": onnxruntime.__version__}
-    variants = {one.name: one for one in VARIANTS}
+    variants = {item.name: item for item in VARIANTS}
     try:
         found = take_bare(read_contract(MODEL_REPOSITORY), options.seconds)
         print(table(found), flush=True)
-        report["bare"] = [asdict(one) for one in found]
+        report["bare"] = [asdict(item) for item in found]
         if not options.bare:
             ways = [(variants[name], True) for name in SERVED] + [(variants["float32"], False)]
             report["served"] = []

@@ -22,7 +22,9 @@ class TritonPythonModel:
         """The config's parameters say where torch and the checkpoint lie, on which device to run, and whether in
         float16.
         """
-        found = {key: one["string_value"] for key, one in json.loads(args["model_config"])["parameters"].items()}
+        found = {
+            key: parameter["string_value"] for key, parameter in json.loads(args["model_config"])["parameters"].items()
+        }
         sys.path.extend(json.loads(found["python_path"]))
         import torch  # noqa: PLC0415 - not on the path before
 
@@ -40,10 +42,10 @@ class TritonPythonModel:
         with self.torch.inference_mode():
             batch = self.torch.from_numpy(np.concatenate(inputs)).to(self.device)
             outputs = [tensor.cpu().numpy() for tensor in self.network(batch)]
-        ends = np.cumsum([len(one) for one in inputs])[:-1]
+        ends = np.cumsum([len(item) for item in inputs])[:-1]
         names = ("cough_probability", "class_probabilities")
         parts = zip(*(np.split(output, ends) for output in outputs), strict=True)
         return [
-            triton.InferenceResponse([triton.Tensor(name, one) for name, one in zip(names, part, strict=True)])
+            triton.InferenceResponse([triton.Tensor(name, item) for name, item in zip(names, part, strict=True)])
             for part in parts
         ]

@@ -44,4 +44,4 @@ def by_delay(repository: Callable[[Path, int], Path], seconds: float, rounds: in
 def read_images(shape: tuple[int, int], file: Path = SPECTROGRAMS) -> NDArray[np.uint8]:
     """uint8 [shape=(n, n_mels, n_frames)]: what perf_analyzer sends."""
     steps = json.loads(file.read_text(encoding="ascii"))["data"]
-    return np.stack([np.frombuffer(base64.b64decode(one[INPUT]["b64"]), np.uint8).reshape(shape) for one in steps])
+    return np.stack([np.frombuffer(base64.b64decode(step[INPUT]["b64"]), np.uint8).reshape(shape) for step in steps])

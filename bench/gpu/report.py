@@ -39,7 +39,11 @@ class Figures:
     @property
     def share(self) -> float:
         """Triton's best median over the bare loop's best, both float32."""
-        medians = (statistics.median(one) for by_clients in self.through_triton.values() for one in by_clients.values())
+        medians = (
+            statistics.median(by_client)
+            for by_clients in self.through_triton.values()
+            for by_client in by_clients.values()
+        )
         return max(medians) / max(self.bare["float32"].values())
 
     def to_dict(self) -> dict[str, Any]:

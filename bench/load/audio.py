@@ -64,7 +64,7 @@ def real() -> tuple[list[tuple[NDArray[np.float32], int]], str]:
     """
     if not (REAL / "manifest.csv").is_file():
         files = sorted((CHECKOUT / "samples" / "preprocessing").glob("*/raw.*"))
-        found = [soundfile.read(one, dtype="float32", always_2d=True) for one in files]
+        found = [soundfile.read(item, dtype="float32", always_2d=True) for item in files]
         made = [(soxr.resample(samples[:, 0], rate, 16_000), 16_000) for samples, rate in found]
         return made, f"{len(files)} made recordings of samples/ (no labelled audio here)"
     with (REAL / "manifest.csv").open(newline="") as file:
@@ -86,7 +86,7 @@ def short_notes(count: int = 8) -> list[bytes]:
     """One cough each, 1.2 s: for runs whose point is many requests."""
     samples, rate = soundfile.read(NOTE, dtype="float32")
     events = json.loads(NOTE.with_name("events.json").read_text())["coughs"]
-    starts = [max(0, round((one["start_s"] - 0.4) * rate)) for one in events][:count]
+    starts = [max(0, round((event["start_s"] - 0.4) * rate)) for event in events][:count]
     return [as_note(samples[start : start + round(1.2 * rate)], rate) for start in starts]
 
 

@@ -68,8 +68,8 @@ class Generator:
         self._folder = tempfile.TemporaryDirectory(prefix="tosia-bench-")
         folder = Path(self._folder.name)
         self._bodies, self._headers = folder / "bodies", folder / "headers"
-        bodies = [_form(one) for one in recordings]
-        self._bodies.write_bytes(b"".join(struct.pack("<I", len(one)) + one for one in bodies))
+        bodies = [_form(recording) for recording in recordings]
+        self._bodies.write_bytes(b"".join(struct.pack("<I", len(body)) + body for body in bodies))
         lines = ["POST /v1/diagnoses HTTP/1.1", "Host: 127.0.0.1", f"X-API-Key: {api_key}"]
         lines.append(f"Content-Type: multipart/form-data; boundary={_BOUNDARY}")
         self._headers.write_text("".join(f"{line}\r\n" for line in lines), newline="")
@@ -91,7 +91,7 @@ class Generator:
         return self._run(port, seconds, "open", per_s, seed)
 
     def _run(self, port: int, seconds: float, mode: str, load: float, seed: int) -> Load:
-        command = [str(one) for one in (self._program, port, self._bodies, self._headers, seconds, mode, load, seed)]
+        command = [str(item) for item in (self._program, port, self._bodies, self._headers, seconds, mode, load, seed)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
         if done.returncode:
             raise GeneratorError(done.stderr.strip())

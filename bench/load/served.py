@@ -42,16 +42,16 @@ class Running:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Its processes get no CPU inside: those that only wait shall cost the others nothing."""
-        everyone = [one for leader in self.processes for one in session(leader)]
-        for one in everyone:
+        everyone = [item for leader in self.processes for item in session(leader)]
+        for item in everyone:
             with suppress(ProcessLookupError):
-                os.kill(one, signal.SIGSTOP)
+                os.kill(item, signal.SIGSTOP)
         try:
             yield
         finally:
-            for one in everyone:
+            for item in everyone:
                 with suppress(ProcessLookupError):
-                    os.kill(one, signal.SIGCONT)
+                    os.kill(item, signal.SIGCONT)
 
 
 @contextmanager
@@ -98,9 +98,9 @@ def peer(name: str, ready_path: str) -> Iterator[Running]:
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
-                for one in session(process.pid):
+                for item in session(process.pid):
                     with suppress(ProcessLookupError):
-                        os.kill(one, signal.SIGKILL)
+                        os.kill(item, signal.SIGKILL)
                 process.wait()
 
 

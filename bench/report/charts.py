@@ -30,11 +30,11 @@ def draw_charts(report: dict[str, Any], folder: Path) -> None:
 def _triton(levels: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    clients = [one["concurrency"] for one in levels]
-    axes.plot(clients, [one["throughput"] for one in levels], "o-", label="coughs/s")
+    clients = [level["concurrency"] for level in levels]
+    axes.plot(clients, [level["throughput"] for level in levels], "o-", label="coughs/s")
     axes.set(xscale="log", xticks=clients, xticklabels=clients, xlabel="clients", ylabel="coughs/s", ylim=(0, None))
     other = axes.twinx()
-    other.plot(clients, [one["average_batch"] for one in levels], "s--", color="tab:orange", label="average batch")
+    other.plot(clients, [level["average_batch"] for level in levels], "s--", color="tab:orange", label="average batch")
     other.set(ylabel="average batch", ylim=(0, None))
     figure.legend(loc="outside lower center", ncols=2)
     return figure

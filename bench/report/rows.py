@@ -65,7 +65,7 @@ def worst_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = N
 def _judged(
     judge: Callable[[Sequence[float]], float], name: str, rounds: Sequence[float], unit: str, bar: Bar | None, note: str
 ) -> Row:
-    if any(math.isnan(one) for one in rounds):
+    if any(math.isnan(item) for item in rounds):
         return Row(name, None, unit, bar or Bar(), (), f"{note}; a round gave no figure".lstrip("; "))
     return Row(name, judge(rounds), unit, bar or Bar(), tuple(rounds), note)
 
@@ -81,4 +81,4 @@ def interleaved(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dic
 
 def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
     """Round by round; NaN where there is nothing to divide by."""
-    return [one / other if other else math.nan for one, other in zip(of, to, strict=True)]
+    return [item / other if other else math.nan for item, other in zip(of, to, strict=True)]

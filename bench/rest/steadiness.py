@@ -50,67 +50,67 @@ def loads(ours: Running, metrics_url: str, rounds: int) -> list[Row]:
     """Latency below the capacity and beyond it, with 10 s notes throughout."""
     with Generator([note()], API_KEY) as generator:
         found = [_round(generator, ours.port, metrics_url, number) for number in range(rounds)]
-    over = [one.overload for one in found]
-    counts = ", ".join(f"{one.accepted.count}/{one.refused.count}" for one in over)
-    latest_ms = max(one.latest_s for one in over) * 1e3
-    p99 = [one.accepted.p99 for one in over]
+    over = [item.overload for item in found]
+    counts = ", ".join(f"{item.accepted.count}/{item.refused.count}" for item in over)
+    latest_ms = max(item.latest_s for item in over) * 1e3
+    p99 = [item.accepted.p99 for item in over]
     figures: dict[str, tuple[list[float], str, str]] = {
         "rest_capacity": (
-            [one.capacity for one in found],
+            [item.capacity for item in found],
             "notes/s",
             f"closed loop, {CONNECTIONS} connections",
         ),
         "rest_p99_to_p50_at_70_percent": (
-            [one.at_70.accepted.p99 / one.at_70.accepted.p50 for one in found],
+            [item.at_70.accepted.p99 / item.at_70.accepted.p50 for item in found],
             "",
             f"Poisson arrivals at 70 % of the round's capacity, {BELOW_S:.0f} s a round",
         ),
         "rest_without_result_at_70_percent": (
-            [float(_without_result(one.at_70)) for one in found],
+            [float(_without_result(item.at_70)) for item in found],
             "requests",
-            "refused, 202, or lost: " + ", ".join(_said(one.at_70) for one in found),
+            "refused, 202, or lost: " + ", ".join(_said(item.at_70) for item in found),
         ),
-        "rest_p50_at_70_percent_ms": ([one.at_70.accepted.p50 * 1e3 for one in found], "ms", ""),
-        "rest_p99_at_70_percent_ms": ([one.at_70.accepted.p99 * 1e3 for one in found], "ms", ""),
-        "rest_p99_at_90_percent_ms": ([one.at_90.accepted.p99 * 1e3 for one in found], "ms", "of the accepted"),
+        "rest_p50_at_70_percent_ms": ([item.at_70.accepted.p50 * 1e3 for item in found], "ms", ""),
+        "rest_p99_at_70_percent_ms": ([item.at_70.accepted.p99 * 1e3 for item in found], "ms", ""),
+        "rest_p99_at_90_percent_ms": ([item.at_90.accepted.p99 * 1e3 for item in found], "ms", "of the accepted"),
         "rest_without_result_at_90_percent": (
-            [float(_without_result(one.at_90)) for one in found],
+            [float(_without_result(item.at_90)) for item in found],
             "requests",
             "refused, 202, or lost",
         ),
         "overload_completed_to_capacity": (
-            [one.overload.accepted_per_s / one.capacity for one in found],
+            [item.overload.accepted_per_s / item.capacity for item in found],
             "",
             f"{TIMES:.0f} times the round's capacity offered for {OVERLOAD_S:.0f} s; done/refused: {counts}",
         ),
         "overload_neither_done_nor_refused": (
-            [float(one.other.count + one.lost) for one in over],
+            [float(item.other.count + item.lost) for item in over],
             "requests",
-            "202 or another answer, or none: " + ", ".join(f"{one.other.count}/{one.lost}" for one in over),
+            "202 or another answer, or none: " + ", ".join(f"{item.other.count}/{item.lost}" for item in over),
         ),
         "overload_refused_max_s": (
-            [one.refused.max for one in over],
+            [item.refused.max for item in over],
             "s",
-            f"p99 at most {max(one.refused.p99 for one in over) * 1e3:.0f} ms",
+            f"p99 at most {max(item.refused.p99 for item in over) * 1e3:.0f} ms",
         ),
-        "overload_refused_without_retry_after": ([float(one.without_retry_after) for one in over], "answers", ""),
+        "overload_refused_without_retry_after": ([float(item.without_retry_after) for item in over], "answers", ""),
         "overload_p99_to_p99_at_90_percent": (
-            [one.overload.accepted.p99 / one.at_90.accepted.p99 for one in found],
+            [item.overload.accepted.p99 / item.at_90.accepted.p99 for item in found],
             "",
             f"p99 of the accepted {min(p99):.2f} to {max(p99):.2f} s",
         ),
         "overload_generator_cpu": (
-            [one.cpu_s / one.seconds for one in over],
+            [item.cpu_s / item.seconds for item in over],
             "cores",
             f"what the load itself takes from the service; it sent at most {latest_ms:.0f} ms late",
         ),
         "event_loop_lag_p99_ms": (
-            [one.lag_s * 1e3 for one in found],
+            [item.lag_s * 1e3 for item in found],
             "ms",
             f"{CONNECTIONS} connections in a closed loop; the upper end of the bucket",
         ),
         "event_loop_lag_p99_overload_ms": (
-            [one.overload_lag_s * 1e3 for one in found],
+            [item.overload_lag_s * 1e3 for item in found],
             "ms",
             "at ten times the capacity",
         ),

@@ -45,7 +45,7 @@ def bare(seconds: float, mixed: bool) -> float:
         subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True)
         for _ in os.sched_getaffinity(0)
     ]
-    return sum(float(one.communicate()[0]) for one in loops)
+    return sum(float(loop.communicate()[0]) for loop in loops)
 
 
 def throughput(ours: Running, rounds: int) -> list[Row]:
@@ -61,19 +61,19 @@ def throughput(ours: Running, rounds: int) -> list[Row]:
         running = [ours]
         for name, ready_path in PEERS.items():
             running.append(stack.enter_context(peer(name, ready_path)))
-        for one in running:
-            _alone(one, running, partial(generator.closed, one.port, WARM_UP_S, CONNECTIONS))
+        for item in running:
+            _alone(item, running, partial(generator.closed, item.port, WARM_UP_S, CONNECTIONS))
         for number in range(rounds):
-            for one in running:
-                run = partial(generator.closed, one.port, SECONDS, CONNECTIONS, number)
-                figures[one.name].append(_alone(one, running, run))
+            for item in running:
+                run = partial(generator.closed, item.port, SECONDS, CONNECTIONS, number)
+                figures[item.name].append(_alone(item, running, run))
             bare_mixed.append(_alone(None, running, lambda: bare(SECONDS, mixed=True)))
             bare_note.append(_alone(None, running, lambda: bare(SECONDS, mixed=False)))
             rest_note.append(
                 _alone(ours, running, partial(notes.closed, ours.port, SECONDS, CONNECTIONS, number)).accepted_per_s
             )
         forms = _by_form(running)
-    rest = [_rate(one) for one in figures["rest"]]
+    rest = [_rate(item) for item in figures["rest"]]
     rows = [
         median_row("rest_throughput", rest, "recordings/s", note=f"{what}; {CONNECTIONS} connections in a closed loop"),
         median_row("bare_throughput", bare_mixed, "recordings/s", note="the same recordings, one process a core"),
@@ -83,11 +83,11 @@ def throughput(ours: Running, rounds: int) -> list[Row]:
     ]
     for name in PEERS:
         theirs = figures[name]
-        rates = [_rate(one) for one in theirs]
+        rates = [_rate(their) for their in theirs]
         bad = f"without a result {sum(map(_bad, theirs))}, here {sum(map(_bad, figures['rest']))}"
         said = f"{name}: {min(rates):.1f} to {max(rates):.1f} recordings/s; {bad}"
         rows.append(_ratio(f"rest_to_{name}_throughput", rest, rates, said))
-        p99 = ratios([one.accepted.p99 for one in figures["rest"]], [one.accepted.p99 for one in theirs])
+        p99 = ratios([item.accepted.p99 for item in figures["rest"]], [their.accepted.p99 for their in theirs])
         rows.append(median_row(f"rest_to_{name}_p99", p99, "", bar_of(f"rest_to_{name}_p99"), "in the same runs"))
     return rows + forms
 
@@ -107,9 +107,9 @@ def _by_form(running: Sequence[Running]) -> list[Row]:
     for form, recordings in sets().items():
         rates: dict[str, float] = {}
         with Generator(recordings, API_KEY) as generator:
-            for one in running:
-                run = partial(generator.closed, one.port, SECONDS, CONNECTIONS)
-                rates[one.name] = _rate(_alone(one, running, run))
+            for item in running:
+                run = partial(generator.closed, item.port, SECONDS, CONNECTIONS)
+                rates[item.name] = _rate(_alone(item, running, run))
         rows.append(median_row(f"rest_throughput_{form}", [rates["rest"]], "recordings/s"))
         for name in PEERS:
             rows.append(

@@ -50,9 +50,9 @@ def _relay(url: str) -> Iterator[tuple[str, list[int]]]:
                 if count:
                     sent[0] += len(data)
                 target.sendall(data)
-        for one in (source, target):
+        for item in (source, target):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                item.shutdown(socket.SHUT_RDWR)
 
     def serve() -> None:
         with suppress(OSError):

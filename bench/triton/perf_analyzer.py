@@ -118,11 +118,11 @@ def markdown(levels: Sequence[Level]) -> str:
         "| clients | coughs/s | p50 ms | p90 ms | p95 ms | p99 ms | queue µs | infer µs | input µs | output µs | batch |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for one in levels:
-        latencies = [f"{value / 1000:.1f}" for value in (one.p50_us, one.p90_us, one.p95_us, one.p99_us)]
-        stages = (one.queue_us, one.compute_infer_us, one.compute_input_us, one.compute_output_us)
-        cells = [f"{one.concurrency}", f"{one.throughput:.0f}", *latencies, *(f"{value:.0f}" for value in stages)]
-        lines.append(f"| {' | '.join(cells)} | {one.average_batch:.1f} |")
+    for level in levels:
+        latencies = [f"{value / 1000:.1f}" for value in (level.p50_us, level.p90_us, level.p95_us, level.p99_us)]
+        stages = (level.queue_us, level.compute_infer_us, level.compute_input_us, level.compute_output_us)
+        cells = [f"{level.concurrency}", f"{level.throughput:.0f}", *latencies, *(f"{value:.0f}" for value in stages)]
+        lines.append(f"| {' | '.join(cells)} | {level.average_batch:.1f} |")
     return "\n".join(lines)
 
 
@@ -143,7 +143,10 @@ def dynamic_batching(rounds: int = ROUNDS, *, window_ms: int = WINDOW_MS) -> lis
         for server in servers:  # the first load of a process pays for its memory
             _level(binary, server.grpc_url, CROWD, SPECTROGRAMS, window_ms)
         batched, single = zip(
-            *([_level(binary, one.grpc_url, CROWD, SPECTROGRAMS, window_ms) for one in servers] for _ in range(rounds)),
+            *(
+                [_level(binary, item.grpc_url, CROWD, SPECTROGRAMS, window_ms) for item in servers]
+                for _ in range(rounds)
+            ),
             strict=True,
         )
     return batching_rows(batched, single)
@@ -151,16 +154,16 @@ def dynamic_batching(rounds: int = ROUNDS, *, window_ms: int = WINDOW_MS) -> lis
 
 def batching_rows(batched: Sequence[Level], single: Sequence[Level]) -> list[Row]:
     """Rounds with and without dynamic batching -> the two figures."""
-    ratios = [one.throughput / other.throughput for one, other in zip(batched, single, strict=True)]
+    ratios = [item.throughput / other.throughput for item, other in zip(batched, single, strict=True)]
     speeds = ", ".join(
-        f"{one.throughput:.0f}/{other.throughput:.0f}" for one, other in zip(batched, single, strict=True)
+        f"{item.throughput:.0f}/{other.throughput:.0f}" for item, other in zip(batched, single, strict=True)
     )
     note = f"{CROWD} clients, one cough a request; coughs/s with and without: {speeds}"
     return [
         median_row("triton_dynamic_batching_ratio", ratios, "", bar_of("triton_dynamic_batching_ratio"), note),
         median_row(
             "triton_average_batch",
-            [one.average_batch for one in batched],
+            [item.average_batch for item in batched],
             "coughs",
             bar_of("triton_average_batch"),
             f"{CROWD} clients, one cough a request; nv_inference_count / nv_inference_exec_count",
@@ -235,7 +238,7 @@ def _executions(url: str) -> tuple[int, int]:
     """nv_inference_count and nv_inference_exec_count of the model so far, over all its versions."""
     with triton.InferenceServerClient(url) as client:
         versions = client.get_inference_statistics(MODEL_NAME).model_stats
-    return sum(one.inference_count for one in versions), sum(one.execution_count for one in versions)
+    return sum(version.inference_count for version in versions), sum(version.execution_count for version in versions)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -53,7 +53,7 @@ def _unless_colors(node: ir.Node) -> bool | None:
     """What is made of the colour table alone is left to the runtime to fold, so that the file holds the table
     itself.
     """
-    shapes = [list(one.shape) for one in node.inputs if one is not None and one.shape is not None]
+    shapes = [list(item.shape) for item in node.inputs if item is not None and item.shape is not None]
     return False if [256, 3] in shapes else None  # None: as it decides by itself
 
 
@@ -64,6 +64,6 @@ def _strip_metadata(model: onnx.ModelProto) -> None:
     del model.metadata_props[:]
     graph = model.graph
     graph.doc_string = ""
-    for one in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        one.doc_string = ""
-        del one.metadata_props[:]
+    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]

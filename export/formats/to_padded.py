@@ -27,7 +27,7 @@ def to_padded(plain: bytes, size: int = MAX_BATCH_SIZE) -> bytes:
     filled, cast.output[0] = cast.output[0], "unfilled"
     for name in (COUGH_OUTPUT, CLASS_OUTPUT):
         for node in graph.node:
-            node.output[:] = [f"filled_{name}" if one == name else one for one in node.output]
+            node.output[:] = [f"filled_{name}" if item == name else item for item in node.output]
     constants = {"full_size": [size], "begins": [0, 0, 0], "ends": [0, 0], "first": [0]}
     graph.initializer.extend(
         helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in constants.items()

@@ -18,8 +18,8 @@ def check_config(config: pb.ModelConfig, model: onnx.ModelProto) -> None:
         ("input", config.input, model.graph.input),
         ("output", config.output, model.graph.output),
     ):
-        promised: Signature = {one.name: (pb.DataType.Name(one.data_type), list(one.dims)) for one in of_config}
-        found: Signature = {one.name: _signature(kind, one) for one in of_model}
+        promised: Signature = {item.name: (pb.DataType.Name(item.data_type), list(item.dims)) for item in of_config}
+        found: Signature = {item.name: _signature(kind, item) for item in of_model}
         for name in sorted(promised.keys() | found.keys()):
             if promised.get(name) != found.get(name):
                 raise GateError(
@@ -36,4 +36,4 @@ def _signature(kind: str, value: onnx.ValueInfoProto) -> tuple[str, list[int]]:
         raise GateError(
             f"The {kind} {value.name} has a fixed batch of {batch.dim_value}: export it with a dynamic one."
         )
-    return _TYPES.get(tensor.elem_type, str(tensor.elem_type)), [one.dim_value for one in dims]
+    return _TYPES.get(tensor.elem_type, str(tensor.elem_type)), [dim.dim_value for dim in dims]

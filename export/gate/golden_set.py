@@ -32,8 +32,8 @@ def sample_spectrograms(samples: Path) -> Spectrograms:
     """Every candidate of every recording under `samples`, uint8 [shape=(n, n_mels, n_frames)]."""
     params = load_config()
     _, limits = load_limits()
-    files = sorted(one for one in samples.rglob("raw.*") if one.is_file())
-    return np.concatenate([prepare(one.read_bytes(), *params, limits.decode).spectrograms for one in files])
+    files = sorted(path for path in samples.rglob("raw.*") if path.is_file())
+    return np.concatenate([prepare(file.read_bytes(), *params, limits.decode).spectrograms for file in files])
 
 
 def golden_set(
@@ -88,11 +88,11 @@ def _mixtures(candidates: Spectrograms, n: int, rng: np.random.Generator) -> Spe
 def _distorted(candidates: Spectrograms, n: int, rng: np.random.Generator) -> Spectrograms:
     """Shifted in time and frequency, quieter in a band, cut off."""
     made = np.array(candidates[rng.integers(0, len(candidates), n)])
-    for one in made:
-        one[:] = np.roll(one, (int(rng.integers(-6, 7)), int(rng.integers(-24, 25))), axis=(0, 1))
-        band = int(rng.integers(0, one.shape[0]))
-        one[band : band + 16] //= 2
-        one[:, int(rng.integers(one.shape[1] // 4, one.shape[1])) :] = 0
+    for item in made:
+        item[:] = np.roll(item, (int(rng.integers(-6, 7)), int(rng.integers(-24, 25))), axis=(0, 1))
+        band = int(rng.integers(0, item.shape[0]))
+        item[band : band + 16] //= 2
+        item[:, int(rng.integers(item.shape[1] // 4, item.shape[1])) :] = 0
     return made
 
 
@@ -101,7 +101,7 @@ def _patterns(n_mels: int, n_frames: int) -> Spectrograms:
     rows, columns = np.mgrid[0:n_mels, 0:n_frames]
     flat = [np.full((n_mels, n_frames), level) for level in (0, 1, 127, 128, 254, 255)]
     ramps = [rows * 255 // (n_mels - 1), columns * 255 // (n_frames - 1)]
-    ramps += [255 - one for one in ramps]
+    ramps += [255 - ramp for ramp in ramps]
     chessboard = (rows + columns) % 2 * 255
     points = []
     for place in ((0, 0), (n_mels - 1, n_frames - 1), (n_mels // 2, n_frames // 2)):

@@ -19,7 +19,7 @@ BATCH = 64
 def main(model: str, given: str, wanted: str) -> None:
     """Batches of BATCH, as Triton's largest."""
     with np.load(given) as file:
-        spectrograms, names = file["spectrograms"], [str(one) for one in file["names"]]
+        spectrograms, names = file["spectrograms"], [str(name) for name in file["names"]]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -131,8 +131,8 @@ def published_metrics(metrics_file: Path, facts: ModelFacts) -> dict[str, Any]:
 
 def file_digests(folder: Path) -> dict[str, str]:
     """Path in the folder -> SHA-256, of every file but the manifest."""
-    files = sorted(one for one in folder.rglob("*") if one.is_file() and one != folder / MANIFEST)
-    return {one.relative_to(folder).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest() for one in files}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def _manifest(folder: Path, number: int, contents: Contents) -> dict[str, Any]:
@@ -146,6 +146,6 @@ def _manifest(folder: Path, number: int, contents: Contents) -> dict[str, Any]:
         "software_version": SOFTWARE_VERSION,
         "validated": facts.validated,
         "measured_on": processor_class(),
-        "parity": [asdict(one) for one in contents.parity],
+        "parity": [asdict(item) for item in contents.parity],
         "metrics": dict(contents.metrics),
     }

@@ -78,13 +78,13 @@ def read_release(folder: Path) -> Release:
 
 def releases_in(releases: Path) -> list[Release]:
     """Whole ones, by number. Raises: ReleaseError."""
-    return [read_release(one) for one in folders_in(releases)]
+    return [read_release(folder) for folder in folders_in(releases)]
 
 
 def folders_in(releases: Path) -> list[Path]:
     """The folders of releases, by number, whatever they hold."""
-    folders = [one for one in releases.iterdir() if one.name.isdigit()] if releases.is_dir() else []
-    return sorted(folders, key=lambda one: int(one.name))
+    folders = [path for path in releases.iterdir() if path.name.isdigit()] if releases.is_dir() else []
+    return sorted(folders, key=lambda folder: int(folder.name))
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def one_at_a_time(releases: Path) -> Iterator[None]:
 
 def next_number(releases: Path, repository: Path) -> int:
     """One above every release on disk and the selected one, so that no number is given twice."""
-    numbers = [int(one.name) for one in folders_in(releases)]
+    numbers = [int(folder.name) for folder in folders_in(releases)]
     if (repository / MANIFEST).is_file():
         numbers.append(read_release(repository).number)
     return max(numbers, default=0) + 1
@@ -132,7 +132,7 @@ def release_before(repository: Path, releases: Path) -> Release:
     """The one with the next lower number that can be served here. Raises: ReleaseError where there is none."""
     serving = read_release(repository)
     _keep(serving, releases)
-    lower = [one for one in releases_in(releases) if one.number < serving.number and one.format == "onnx"]
+    lower = [release for release in releases_in(releases) if release.number < serving.number and release.format == "onnx"]
     if not lower:
         raise ReleaseError(
             f"There is no release before {serving.number} in {releases.name}/, which git does not keep: check out "
@@ -145,12 +145,12 @@ def release_before(repository: Path, releases: Path) -> Release:
 def release_numbered(number: int, releases: Path) -> Release:
     """Raises: ReleaseError where it is not on disk."""
     known = releases_in(releases)
-    for one in known:
-        if one.number == number:
-            return one
+    for item in known:
+        if item.number == number:
+            return item
     raise ReleaseError(
         f"There is no release {number} in {releases.name}/ "
-        f"({', '.join(str(one.number) for one in known) or 'none at all'})."
+        f"({', '.join(str(item.number) for item in known) or 'none at all'})."
     )
 
 

@@ -103,7 +103,7 @@ def test_the_call_is_leased_while_it_is_diagnosed(storing: Storing, tmp_path: Pa
         return DIAGNOSIS
 
     storing.diagnosed("call-1", b"recording", None, look)
-    assert [one.state for one in seen] == [State.RECEIVED]
+    assert [item.state for item in seen] == [State.RECEIVED]
     assert seen[0].owner is not None
     assert seen[0].due_at is not None
 
@@ -137,7 +137,7 @@ def test_several_share_one_folder(tmp_path: Path) -> None:
         workers[number % 2].diagnosed(f"call-{number}", b"recording %d" % number, None, lambda _: DIAGNOSIS)
     for worker in workers:
         worker.close()
-    assert {one.call_id for one in kept(tmp_path)} == {f"call-{number}" for number in range(6)}
+    assert {item.call_id for item in kept(tmp_path)} == {f"call-{number}" for number in range(6)}
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_the_model_without_dynamic_batching_differs_in_that_alone(tmp_path: Path
     assert not after.HasField("dynamic_batching")
     before.ClearField("dynamic_batching")
     assert before == after
-    names = [{file.relative_to(one) for file in one.rglob("*")} for one in (MODEL_REPOSITORY, changed)]
+    names = [{file.relative_to(item) for file in item.rglob("*")} for item in (MODEL_REPOSITORY, changed)]
     assert names[0] == names[1]
 
 

@@ -35,7 +35,7 @@ def release_files() -> dict[str, str]:
     network, facts = load_candidate(CHECKPOINT)
     model = to_onnx(network, *facts.image)
     configs = {
-        one.__name__: config_text(one(facts, sha256(model))) for one in (onnx_config, cuda_config, provider_config)
+        item.__name__: config_text(item(facts, sha256(model))) for item in (onnx_config, cuda_config, provider_config)
     }
     files = {"model": model, "half": to_onnx(HalfCoughCNN(network), *facts.image), "padded": to_padded(model)}
     return {name: sha256(data) for name, data in files.items()} | {
@@ -59,7 +59,7 @@ def conditions() -> dict[str, str]:
 def scores() -> list[float]:
     """Not the same everywhere: what shows that torch took other code."""
     network, _ = load_candidate(CHECKPOINT)
-    return [float(one) for one in torch_scores(network, sample_spectrograms(SAMPLES)).cough]
+    return [float(item) for item in torch_scores(network, sample_spectrograms(SAMPLES)).cough]
 
 
 if __name__ == "__main__":

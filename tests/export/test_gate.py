@@ -54,11 +54,11 @@ def test_every_runtime_agrees_and_no_decision_flips(
     network, facts = candidate
     expected = torch_scores(network, judged_by)
     found = list(judge_onnx(to_onnx(network, *facts.image), facts, judged_by, expected))
-    assert [one.what.split()[-1] for one in found] == list(RUNTIMES) == ["1.19.2", "1.23.1", "1.28.0"]
-    assert all(one.flips == 0 and one.max_difference < 1e-5 and one.n == len(judged_by) for one in found)
+    assert [item.what.split()[-1] for item in found] == list(RUNTIMES) == ["1.19.2", "1.23.1", "1.28.0"]
+    assert all(item.flips == 0 and item.max_difference < 1e-5 and item.n == len(judged_by) for item in found)
     half = list(judge_half(to_onnx(HalfCoughCNN(network), *facts.image), facts, judged_by, expected))
     assert len(half) == 3
-    assert all(0.0 < one.max_difference < 0.02 for one in half)  # it is float16, and near enough
+    assert all(0.0 < item.max_difference < 0.02 for item in half)  # it is float16, and near enough
 
 
 def test_the_golden_set_is_the_same_each_time_and_crosses_every_threshold(
@@ -91,7 +91,7 @@ def test_half_precision_keeps_both_ends_of_the_contract(candidate: tuple[CoughCN
 
 
 def scores(cough: list[float], positive: list[float]) -> Scores:
-    classes = np.array([[1.0 - one, one] for one in positive], dtype=np.float32)
+    classes = np.array([[1.0 - item, item] for item in positive], dtype=np.float32)
     return Scores(np.array(cough, dtype=np.float32), classes)
 
 
@@ -159,7 +159,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def export(checkpoint: Path) -> int:
     folder = checkpoint.parent
     paths = {"--checkpoint": checkpoint, "--repository": folder / "repository", "--releases": folder / "releases"}
-    return command.main([str(one) for pair in paths.items() for one in pair])
+    return command.main([str(item) for pair in paths.items() for item in pair])
 
 
 def change(checkpoint: Path, **fields: object) -> None:

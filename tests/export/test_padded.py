@@ -26,7 +26,7 @@ VERSION = FOLDER / str(newest_version(MODEL_REPOSITORY))
 def test_scores_are_the_same_at_every_size(file: Path) -> None:
     plain = file.read_bytes()
     given, filled = (
-        onnxruntime.InferenceSession(one, providers=["CPUExecutionProvider"]) for one in (plain, to_padded(plain))
+        onnxruntime.InferenceSession(item, providers=["CPUExecutionProvider"]) for item in (plain, to_padded(plain))
     )
     for size in (1, 3, MAX_BATCH_SIZE):
         images = np.random.default_rng(size).integers(0, 256, (size, 64, 96), dtype=np.uint8)
@@ -45,7 +45,7 @@ def test_every_convolution_sees_one_batch_size() -> None:
     assert names
     for size in (1, 7, MAX_BATCH_SIZE):
         images = np.zeros((size, 64, 96), dtype=np.uint8)
-        assert {len(one) for one in session.run(names, {INPUT: images})} == {MAX_BATCH_SIZE}
+        assert {len(item) for item in session.run(names, {INPUT: images})} == {MAX_BATCH_SIZE}
 
 
 def test_no_more_than_a_full_batch_is_let_in() -> None:
@@ -54,11 +54,11 @@ def test_no_more_than_a_full_batch_is_let_in() -> None:
     assert (config.default_model_filename, config.max_batch_size) == (PADDED_FILE, MAX_BATCH_SIZE)
     session = onnxruntime.InferenceSession(VERSION / PADDED_FILE, providers=["CPUExecutionProvider"])
     outputs = session.run(None, {INPUT: np.zeros((MAX_BATCH_SIZE + 1, 64, 96), dtype=np.uint8)})
-    assert {len(one) for one in outputs} == {MAX_BATCH_SIZE}
+    assert {len(output) for output in outputs} == {MAX_BATCH_SIZE}
 
 
 def _with_every_tensor(model: onnx.ModelProto) -> onnx.ModelProto:
-    known = {one.name for one in model.graph.output}
+    known = {item.name for item in model.graph.output}
     for node in model.graph.node:
         if node.op_type == "Conv" and node.input[0] not in known:
             model.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.input[0]))

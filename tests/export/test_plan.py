@@ -90,7 +90,7 @@ def test_a_plan_that_decides_otherwise_is_not_published(
     repository = standing_in(tmp_path, hashlib.sha256(PLAN).hexdigest())
     file = repository / "cough_cnn" / str(newest_version(repository)) / "model.onnx"
     model = onnx.load(file)
-    bias = next(one for one in model.graph.initializer if one.name == "cough_head.bias")
+    bias = next(item for item in model.graph.initializer if item.name == "cough_head.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.array([3.0], dtype=np.float32), bias.name))
     onnx.save(model, file)
     with TritonServer(repository, log=tmp_path / "triton.log") as triton:

@@ -68,7 +68,7 @@ def test_the_manifest_is_uploaded_last(tmp_path: Path, container: ContainerClien
     seen: list[list[str]] = []
     second = write(tmp_path / "more", 1, model=os.urandom(64))
     publish(second, container, lambda _: seen.append(names(container, path_of(second))))
-    assert [MANIFEST in one for one in seen] == [False] * len(second.manifest["files"]) + [True]
+    assert [MANIFEST in item for item in seen] == [False] * len(second.manifest["files"]) + [True]
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path, container: ContainerClient) -> None:
@@ -154,9 +154,11 @@ def test_killed_at_every_request_it_is_no_release_and_goes_on_later(
     )
     assert run.returncode == 0, run.stderr
     attempts = [json.loads(line) for line in run.stdout.splitlines()]
-    assert {one["files"] for one in attempts} == set(range(attempts[0]["of"] + 1))  # each file was the last one once
-    assert all(one["whole"] is (one["files"] == one["of"]) for one in attempts)
-    assert all(one["problems"] == [] for one in attempts)
+    assert {attempt["files"] for attempt in attempts} == set(
+        range(attempts[0]["of"] + 1)
+    )  # each file was the last one once
+    assert all(attempt["whole"] is (attempt["files"] == attempt["of"]) for attempt in attempts)
+    assert all(attempt["problems"] == [] for attempt in attempts)
 
 
 def test_the_command_prints_the_path_to_deploy(

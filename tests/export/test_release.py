@@ -48,17 +48,19 @@ def test_an_export_is_judged_written_and_selected(tmp_path: Path, capsys: pytest
         assert read_contract(repository).model.version == number
     first, second = (read_release(releases / number) for number in ("1", "2"))
     assert list(problems_of(first)) == list(problems_of(second)) == []
-    judged = [one["what"] for one in second.manifest["parity"]]
-    assert [one for one in judged if one.startswith("ONNX Runtime")] == [
+    judged = [item["what"] for item in second.manifest["parity"]]
+    assert [item for item in judged if item.startswith("ONNX Runtime")] == [
         "ONNX Runtime 1.19.2",
         "ONNX Runtime 1.23.1",
         "ONNX Runtime 1.28.0",
     ]
-    assert sum(one.startswith("padded, ONNX Runtime") for one in judged) == 3
-    assert sum(one.startswith("Triton, padded") for one in judged) == 3
-    assert sum(one.startswith("Triton") for one in judged) == 6
-    assert all(one["flips"] == 0 for one in second.manifest["parity"] if not one["what"].startswith("float16"))
+    assert sum(item.startswith("padded, ONNX Runtime") for item in judged) == 3
+    assert sum(item.startswith("Triton, padded") for item in judged) == 3
+    assert sum(item.startswith("Triton") for item in judged) == 6
+    assert all(item["flips"] == 0 for item in second.manifest["parity"] if not item["what"].startswith("float16"))
     # The model's own bytes do not depend on the release.
-    digests = [{name: sha for name, sha in one.manifest["files"].items() if "onnx" in name} for one in (first, second)]
+    digests = [
+        {name: sha for name, sha in item.manifest["files"].items() if "onnx" in name} for item in (first, second)
+    ]
     assert sorted(digests[0].values()) == sorted(digests[1].values())
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["model_repository", "releases"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model_repository", "releases"]

@@ -70,7 +70,7 @@ def test_back_by_one_each_time_and_forward_by_number(three: Path, capsys: pytest
     assert serves(three) == "3"
     assert manage(three, "rollback", "--to", "9") == 1
     assert "no release 9" in capsys.readouterr().err
-    assert sorted(one.name for one in three.iterdir()) == ["model_repository", "releases"]
+    assert sorted(path.name for path in three.iterdir()) == ["model_repository", "releases"]
 
 
 def test_a_fresh_clones_only_release_is_kept_before_another_takes_its_place(three: Path) -> None:
@@ -94,10 +94,13 @@ def test_two_releases_of_one_number_are_not_mixed_up(three: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda one: (one / "cough_cnn/2/model.onnx").write_bytes(b"other"), "cough_cnn/2/model.onnx is not the file"),
-        (lambda one: (one / "cough_cnn/labels.txt").unlink(), "cough_cnn/labels.txt is missing"),
-        (lambda one: (one / "cough_cnn/2/more").write_bytes(b""), "cough_cnn/2/more is not in the manifest"),
-        (lambda one: change_manifest(one, data_sha256="e" * 64), "data_sha256 is not the one in config.pbtxt"),
+        (
+            lambda item: (item / "cough_cnn/2/model.onnx").write_bytes(b"other"),
+            "cough_cnn/2/model.onnx is not the file",
+        ),
+        (lambda item: (item / "cough_cnn/labels.txt").unlink(), "cough_cnn/labels.txt is missing"),
+        (lambda item: (item / "cough_cnn/2/more").write_bytes(b""), "cough_cnn/2/more is not in the manifest"),
+        (lambda item: change_manifest(item, data_sha256="e" * 64), "data_sha256 is not the one in config.pbtxt"),
     ],
 )
 def test_what_is_altered_is_found_and_not_selected(
@@ -176,9 +179,9 @@ def test_two_commands_at_once_take_turns(three: Path) -> None:
     command = [sys.executable, "-m", "export.manage", "--repository", str(three / "model_repository")]
     command += ["--releases", str(three / "releases"), "rollback", "--to"]
     running = [subprocess.Popen([*command, number], cwd=ROOT, stdout=subprocess.DEVNULL) for number in "12123"]
-    assert [one.wait(60) for one in running] == [0] * 5
+    assert [item.wait(60) for item in running] == [0] * 5
     assert list(problems_of(read_release(three / "model_repository"))) == []
-    assert sorted(one.name for one in three.iterdir()) == ["model_repository", "releases"]
+    assert sorted(path.name for path in three.iterdir()) == ["model_repository", "releases"]
 
 
 def interrupted(step: str, folder: Path) -> list[dict[str, object]]:
@@ -198,32 +201,32 @@ def test_a_selection_killed_anywhere_leaves_one_of_the_two(tmp_path: Path) -> No
     attempts = interrupted("select", tmp_path)
     assert len(attempts) > 10  # it makes more changes than that: the kills were real
     assert attempts[-1]["finished"]
-    assert [one["finished"] for one in attempts[:-1]] == [False] * (len(attempts) - 1)
-    assert all(one["there"] and one["serves"] in (1, 2) and one["problems"] == [] for one in attempts)
-    assert {one["serves"] for one in attempts} == {1, 2}
+    assert [attempt["finished"] for attempt in attempts[:-1]] == [False] * (len(attempts) - 1)
+    assert all(attempt["there"] and attempt["serves"] in (1, 2) and attempt["problems"] == [] for attempt in attempts)
+    assert {attempt["serves"] for attempt in attempts} == {1, 2}
 
 
 @pytest.mark.system
 def test_without_the_exchange_an_interrupted_selection_is_put_back_by_the_next_command(tmp_path: Path) -> None:
     attempts = interrupted("select-by-two-renames", tmp_path)
-    assert {one["there"] for one in attempts} == {True, False}  # the moment between the two renames was hit
-    assert all(one["serves"] in (1, 2) and one["problems"] == [] for one in attempts)
+    assert {attempt["there"] for attempt in attempts} == {True, False}  # the moment between the two renames was hit
+    assert all(attempt["serves"] in (1, 2) and attempt["problems"] == [] for attempt in attempts)
 
 
 @pytest.mark.system
 def test_a_fresh_clone_killed_anywhere_still_has_its_only_release(tmp_path: Path) -> None:
     attempts = interrupted("select-in-a-fresh-clone", tmp_path)
     assert len(attempts) > 20
-    assert all(one["there"] and one["serves"] in (1, 2) and one["problems"] == [] for one in attempts)
-    assert all(one["first"] for one in attempts)  # in either place, whole
+    assert all(attempt["there"] and attempt["serves"] in (1, 2) and attempt["problems"] == [] for attempt in attempts)
+    assert all(attempt["first"] for attempt in attempts)  # in either place, whole
 
 
 @pytest.mark.system
 def test_a_release_killed_while_written_is_none(tmp_path: Path) -> None:
     attempts = interrupted("write", tmp_path)
     assert len(attempts) > 5
-    assert [one["whole"] for one in attempts if not one["finished"]] == [False] * (len(attempts) - 1)
-    assert all(one["problems"] == [] for one in attempts)
+    assert [attempt["whole"] for attempt in attempts if not attempt["finished"]] == [False] * (len(attempts) - 1)
+    assert all(attempt["problems"] == [] for attempt in attempts)
 
 
 def test_the_committed_release_is_unaltered() -> None:

@@ -33,8 +33,8 @@ def exported(network: CoughCNN) -> bytes:
 def test_is_one_file_that_old_runtimes_load(exported: bytes) -> None:
     model = onnx.load_model_from_string(exported)
     assert model.ir_version <= 10
-    assert all(one.version <= 21 for one in model.opset_import if one.domain == "")
-    assert not any(one.external_data for one in model.graph.initializer)
+    assert all(item.version <= 21 for item in model.opset_import if item.domain == "")
+    assert not any(item.external_data for item in model.graph.initializer)
 
 
 def test_tensors_are_the_contract(exported: bytes) -> None:
@@ -42,7 +42,7 @@ def test_tensors_are_the_contract(exported: bytes) -> None:
     (given,) = session.get_inputs()
     assert (given.name, given.type, given.shape[1:]) == (INPUT, "tensor(uint8)", [64, 96])
     assert isinstance(given.shape[0], str)
-    assert [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()] == [
+    assert [(get_output.name, get_output.type, get_output.shape[1:]) for get_output in session.get_outputs()] == [
         (COUGH_OUTPUT, "tensor(float)", [1]),
         (CLASS_OUTPUT, "tensor(float)", [2]),
     ]
@@ -55,13 +55,13 @@ def test_colours_are_inside_and_uint8_goes_through_float(exported: bytes) -> Non
     # TensorRT converts uint8 to floats only, so the first cast must be to float32.
     assert casts[:2] == [onnx.TensorProto.FLOAT, onnx.TensorProto.INT64]
     assert "Gather" in kinds
-    tables = [onnx.numpy_helper.to_array(one) for one in graph.initializer if list(one.dims) == [256, 3]]
+    tables = [onnx.numpy_helper.to_array(item) for item in graph.initializer if list(item.dims) == [256, 3]]
     assert np.array_equal(np.rint(tables[0] * 255), color_table(load_config()[2]))
 
 
 def test_holds_no_path_and_is_repeatable(network: CoughCNN, exported: bytes) -> None:
     assert b".py" not in exported
-    assert b"/" not in b"".join(one.doc_string.encode() for one in onnx.load_model_from_string(exported).graph.node)
+    assert b"/" not in b"".join(item.doc_string.encode() for item in onnx.load_model_from_string(exported).graph.node)
     assert to_onnx(network, 64, 96) == exported
 
 

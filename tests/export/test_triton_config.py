@@ -44,25 +44,25 @@ def model() -> onnx.ModelProto:
 
 
 def test_shapes_batches_and_queue(config: pb.ModelConfig) -> None:
-    assert [(one.name, one.data_type, list(one.dims)) for one in config.input] == [
+    assert [(item.name, item.data_type, list(item.dims)) for item in config.input] == [
         ("spectrogram", pb.TYPE_UINT8, [64, 96])
     ]
-    assert [(one.name, one.data_type, list(one.dims)) for one in config.output] == [
+    assert [(item.name, item.data_type, list(item.dims)) for item in config.output] == [
         ("cough_probability", pb.TYPE_FP32, [1]),
         ("class_probabilities", pb.TYPE_FP32, [2]),
     ]
     assert config.output[1].label_filename == "labels.txt"
     assert config.max_batch_size == MAX_BATCH_SIZE
-    assert [(one.kind, one.count) for one in config.instance_group] == [(pb.ModelInstanceGroup.KIND_AUTO, 1)]
+    assert [(item.kind, item.count) for item in config.instance_group] == [(pb.ModelInstanceGroup.KIND_AUTO, 1)]
     assert config.dynamic_batching.max_queue_delay_microseconds > 0
     # Any field of one makes requests wait for up to 500 ms beside an idle instance (docs/decisions/0013-speed.md).
     assert not config.dynamic_batching.HasField("default_queue_policy")
 
 
 def test_warm_up_at_one_and_at_the_maximum(config: pb.ModelConfig) -> None:
-    assert [one.batch_size for one in config.model_warmup] == [1, MAX_BATCH_SIZE]
+    assert [item.batch_size for item in config.model_warmup] == [1, MAX_BATCH_SIZE]
     # Without the batch axis: the server refuses a warm-up that includes it.
-    assert all(list(one.inputs["spectrogram"].dims) == [64, 96] for one in config.model_warmup)
+    assert all(list(item.inputs["spectrogram"].dims) == [64, 96] for item in config.model_warmup)
 
 
 def test_parameters_carry_what_the_front_end_asks_for(config: pb.ModelConfig) -> None:
@@ -134,10 +134,10 @@ def test_the_committed_configs_fit_the_committed_file(model: onnx.ModelProto) ->
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda one: one.input[0].dims.append(3), "input spectrogram"),
-        (lambda one: setattr(one.input[0], "name", "image"), "input image"),
-        (lambda one: setattr(one.output[1], "data_type", pb.TYPE_FP16), "output class_probabilities"),
-        (lambda one: one.output.pop(), "output class_probabilities"),
+        (lambda item: item.input[0].dims.append(3), "input spectrogram"),
+        (lambda item: setattr(item.input[0], "name", "image"), "input image"),
+        (lambda item: setattr(item.output[1], "data_type", pb.TYPE_FP16), "output class_probabilities"),
+        (lambda item: item.output.pop(), "output class_probabilities"),
     ],
 )
 def test_a_config_that_says_otherwise_is_refused(

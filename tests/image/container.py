@@ -56,7 +56,7 @@ class Container:
     ) -> None:
         self._root = root
         self._command = list(command) or [*config["Entrypoint"], *config["Cmd"]]
-        self._environment = dict(one.split("=", 1) for one in config["Env"]) | dict(environment or {})
+        self._environment = dict(item.split("=", 1) for item in config["Env"]) | dict(environment or {})
         self._uid, self._gid = (user or str(config["User"])).split(":")
         self._folder = config["WorkingDir"]
         self._printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__

@@ -25,7 +25,7 @@ def pip_settings() -> dict[str, str]:
     ).stdout
     found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.*)$", listed, re.MULTILINE)
     ranks = ("global", "install", ":env:")  # the last one wins
-    found.sort(key=lambda one: ranks.index(one[0]))
+    found.sort(key=lambda item: ranks.index(item[0]))
     return {name: " ".join(str(ast.literal_eval(value)).split()) for _, name, value in found if name in LENT}
 
 

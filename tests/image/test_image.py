@@ -183,7 +183,7 @@ def test_secrets_data_and_environments_do_not_enter_a_build(build: Build, tmp_pa
         file.write_text("x")
     allowed = {"config.yml", "requirements/serving.txt", "scripts/bytecode.py", "scripts/slim.py"}
     for folder, pattern in (("frontend", "**/*.py"), ("frontend/console", "*"), ("samples/preprocessing", "*/*")):
-        allowed |= {str(one.relative_to(CHECKOUT)) for one in (CHECKOUT / folder).glob(pattern)}
+        allowed |= {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / folder).glob(pattern)}
     assert build.entering(tmp_path) == {name for name in allowed if (CHECKOUT / name).stat().st_size}
 
 

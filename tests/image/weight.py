@@ -72,7 +72,7 @@ def _owner(path: Path, owners: dict[Path, str]) -> str:
 
 def table(weights: dict[str, Weight]) -> str:
     """Markdown; the largest first, those below SHOWN_MB in one row."""
-    ordered = sorted(weights.items(), key=lambda one: -one[1].mb)
+    ordered = sorted(weights.items(), key=lambda item: -item[1].mb)
     shown = [(name, weight) for name, weight in ordered if weight.mb >= SHOWN_MB]
     others = [weight for _, weight in ordered if weight.mb < SHOWN_MB]
     shown.append((f"{len(others)} others", _sum(others)))
@@ -82,7 +82,7 @@ def table(weights: dict[str, Weight]) -> str:
 
 
 def _sum(weights: list[Weight]) -> Weight:
-    return Weight(sum(one.files for one in weights), sum(one.bytecode for one in weights))
+    return Weight(sum(weight.files for weight in weights), sum(weight.bytecode for weight in weights))
 
 
 def read_table(text: str) -> dict[str, float]:

@@ -31,7 +31,7 @@ def start(checkout: Path, **environment: str) -> tuple[subprocess.Popen[str], st
 
 
 def paste_curl_line(printed: str, elsewhere: Path, **environment: str) -> dict[str, object]:
-    (line,) = [one.strip() for one in printed.splitlines() if one.strip().startswith("curl ")]
+    (line,) = [item.strip() for item in printed.splitlines() if item.strip().startswith("curl ")]
     run = subprocess.run(
         ["bash", "-c", line],
         cwd=elsewhere,

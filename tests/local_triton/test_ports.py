@@ -29,7 +29,7 @@ def test_two_processes_get_different_ports(monkeypatch: pytest.MonkeyPatch) -> N
     command = [sys.executable, "-c", TAKE, *map(str, candidates)]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
-        theirs = {int(one) for one in other.stdout.readline().split()}
+        theirs = {int(part) for part in other.stdout.readline().split()}
         ours = set(ports.free_ports(6))
         assert (len(theirs), len(ours)) == (6, 6)
         assert theirs <= set(candidates)

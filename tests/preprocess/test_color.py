@@ -69,7 +69,7 @@ def borders(params: ColorSpecParams) -> np.ndarray:
     with localcontext(prec=40):
         step = (Decimal(params.max_db) - Decimal(params.min_db)) / 255
         exact = [10 ** ((Decimal(params.min_db) + (level - Decimal("0.5")) * step) / 10) for level in range(1, 256)]
-    return np.array([float(one) for one in exact], dtype=np.float32)
+    return np.array([float(item) for item in exact], dtype=np.float32)
 
 
 @pytest.mark.parametrize(

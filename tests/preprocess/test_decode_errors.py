@@ -269,7 +269,7 @@ def test_a_wav_without_a_sample_rate():
 
 
 def test_every_leaf_says_what_to_do_in_one_sentence():
-    assert {one.__name__ for one in AudioError.__subclasses__()} == {
+    assert {item.__name__ for item in AudioError.__subclasses__()} == {
         "EmptyAudio",
         "UnsupportedMedia",
         "UndecodableAudio",

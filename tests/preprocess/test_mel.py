@@ -83,7 +83,7 @@ def test_a_clip_of_zeros_is_the_lowest_level_everywhere():
 def test_each_clip_is_on_its_own():
     """Order and company change no bit, and the largest of each is 1."""
     together = np.stack(list(clips().values()))
-    expected = np.concatenate([mel_spectrograms(one[None], MEL_SPEC) for one in together])
+    expected = np.concatenate([mel_spectrograms(item[None], MEL_SPEC) for item in together])
     np.testing.assert_array_equal(mel_spectrograms(together, MEL_SPEC), expected)
     np.testing.assert_array_equal(mel_spectrograms(together[::-1], MEL_SPEC)[::-1], expected)
     np.testing.assert_array_equal(expected.max(axis=(1, 2)), 1.0)

@@ -75,7 +75,7 @@ def test_a_tone_is_not_clipped(frequency, level, rate):
 
 @pytest.mark.parametrize(
     ("subtype", "level"),
-    [(one, level) for one in ("PCM_16", "ULAW", "ALAW", "FLOAT") for level in (0.3, 0.1, 0.01)]
+    [(item, level) for item in ("PCM_16", "ULAW", "ALAW", "FLOAT") for level in (0.3, 0.1, 0.01)]
     + [("PCM_16", 1e-3), ("FLOAT", 1e-3)],  # at -60 dBFS µ-law and A-law have 2 or 3 levels left
 )
 def test_noise_and_bursts_are_not_clipped(subtype, level):

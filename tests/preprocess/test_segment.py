@@ -27,7 +27,7 @@ def bursts(times_s, seconds=6.0, length_s=0.3, decay_s=0.08, level=0.5, floor=1e
 
 
 def spans_s(segments):
-    return [(one.start / RATE, one.end / RATE) for one in segments]
+    return [(segment.start / RATE, segment.end / RATE) for segment in segments]
 
 
 def test_bursts_are_found_where_they_are():
@@ -126,8 +126,10 @@ def test_what_is_too_long_is_split():
     samples = bursts([0.5], seconds=8.0, length_s=5.0, decay_s=100.0, level=0.2)
     found = segment(samples, RATE, PARAMS)
     assert len(found) >= 6
-    assert max(one.end - one.start for one in found) <= (PARAMS.max_duration_ms + 2 * PARAMS.padding_ms) * RATE / 1000
-    covered = sum(one.end - one.start for one in found)
+    assert (
+        max(item.end - item.start for item in found) <= (PARAMS.max_duration_ms + 2 * PARAMS.padding_ms) * RATE / 1000
+    )
+    covered = sum(item.end - item.start for item in found)
     assert abs(covered / RATE - 5.0) <= 0.15
 
 
@@ -154,12 +156,12 @@ def test_order_bounds_and_lengths(seed):
         seed,
     )
     found = segment(samples, RATE, PARAMS)
-    edges = [edge for one in found for edge in (one.start, one.end)]
+    edges = [edge for item in found for edge in (item.start, item.end)]
     assert edges == sorted(edges)
     assert all(0 <= edge <= len(samples) for edge in edges)
-    assert all(one.end - one.start >= PARAMS.min_duration_ms * RATE / 1000 for one in found)
+    assert all(item.end - item.start >= PARAMS.min_duration_ms * RATE / 1000 for item in found)
     longest = (PARAMS.max_duration_ms + 2 * PARAMS.padding_ms) * RATE / 1000
-    assert all(one.end - one.start <= longest for one in found)
+    assert all(item.end - item.start <= longest for item in found)
     assert found == segment(samples.copy(), RATE, PARAMS)
 
 

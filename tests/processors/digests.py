@@ -35,10 +35,10 @@ def stages(data: bytes) -> dict[str, Any]:
         "exact": recording.exact,
         "samples": digest(recording.samples),
         "resampled": digest(resample(recording.samples, recording.sample_rate_hz, params[1].sample_rate_hz)),
-        "channels": [one.channel for one in prepared.channels],
-        "segments": [one.segments_s for one in prepared.channels],
-        "levels": [one.segment_rms for one in prepared.channels],
-        "quality": [repr(one.quality) for one in prepared.channels],
+        "channels": [channel.channel for channel in prepared.channels],
+        "segments": [channel.segments_s for channel in prepared.channels],
+        "levels": [channel.segment_rms for channel in prepared.channels],
+        "quality": [repr(channel.quality) for channel in prepared.channels],
         "spectrograms": digest(prepared.spectrograms),
     }
 
@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
 
     found = {path.name: stages(path.read_bytes()) for path in sorted(folder.iterdir())}
     numpy_uses = sorted(name for name, used in __cpu_features__.items() if used)
-    openblas = sorted({one["architecture"] for one in threadpool_info() if one["internal_api"] == "openblas"})
+    openblas = sorted({item["architecture"] for item in threadpool_info() if item["internal_api"] == "openblas"})
     used = {"processor": processor_class(), "numpy_uses": numpy_uses, "openblas": openblas}
     json.dump({**used, "files": found}, sys.stdout)
 

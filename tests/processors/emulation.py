@@ -45,10 +45,10 @@ def assert_same_bits(processor: str, folder: Path, here: dict[str, Any]) -> None
     found = json.loads(emulated(processor, "tests.processors.digests", [str(folder)]))
     assert found["processor"] == PROCESSORS[processor]
     files = here["files"]
-    differing = {name for name, one in files.items() if found["files"][name] != one}
+    differing = {name for name, file in files.items() if found["files"][name] != file}
     assert {name for name in differing if files[name]["exact"]} == set()
     # What is not called exact is not so for want of looking: on the oldest processor each such codec does differ.
-    assert {one["codec"] for one in files.values() if not one["exact"]} == DEPEND_ON_THE_PROCESSOR
+    assert {file["codec"] for file in files.values() if not file["exact"]} == DEPEND_ON_THE_PROCESSOR
     if processor == "Nehalem":
         assert {files[name]["codec"] for name in differing} == DEPEND_ON_THE_PROCESSOR
     # Where samples differ in their last bits, boundaries and the choice of channels do not.

@@ -17,14 +17,14 @@ def main(recordings: Path, records: Path) -> None:
     for path in sorted(recordings.iterdir()):
         recorded = read_record((records / path.name).read_text())
         repeated = replay(recorded, WorkUnit(path, *load_config()), classifier)
-        scores = [one for one in repeated.comparisons if one.field.endswith("cough_probability")]
+        scores = [comparison for comparison in repeated.comparisons if comparison.field.endswith("cough_probability")]
         found = {
             "name": path.name,
             "verdict": repeated.verdict.value,
             "recorded_on": recorded["processor"],
-            "score_difference": max((abs(one.recorded - one.found) for one in scores), default=0.0),
+            "score_difference": max((abs(score.recorded - score.found) for score in scores), default=0.0),
             "why": repeated.why,
-            "differing": [one.field for one in repeated.comparisons if not one.same],
+            "differing": [comparison.field for comparison in repeated.comparisons if not comparison.same],
         }
         print(json.dumps(found), flush=True)
 

@@ -49,8 +49,8 @@ def few(folder: Path, here: dict[str, Any], tmp_path_factory: pytest.TempPathFac
     """Every file of a decoder that is not exact, and the first of each that is; the network is slow in the emulator."""
     chosen = tmp_path_factory.mktemp("few") / "recordings"
     chosen.mkdir()
-    first = {one["codec"]: name for name, one in reversed(here["files"].items()) if one["exact"]}
-    for name in (*first.values(), *(name for name, one in here["files"].items() if not one["exact"])):
+    first = {file["codec"]: name for name, file in reversed(here["files"].items()) if file["exact"]}
+    for name in (*first.values(), *(name for name, file in here["files"].items() if not file["exact"])):
         shutil.copy(folder / name, chosen)
     return chosen
 
@@ -62,18 +62,18 @@ def test_a_record_made_here_is_repeated_there(
     for path in few.iterdir():
         (tmp_path / path.name).write_text(execute(WorkUnit(path, *load_config()), classifier).to_json())
     lines = emulated("Nehalem", "tests.processors.replays", [str(few), str(tmp_path)]).splitlines()
-    found = {one["name"]: one for one in map(json.loads, lines)}
+    found = {item["name"]: item for item in map(json.loads, lines)}
     assert found.keys() == {path.name for path in few.iterdir()}
-    for name, one in found.items():
+    for name, item in found.items():
         exact = here["files"][name]["exact"]
-        assert one["verdict"] in ({"identical"} if exact else {"identical", "within rounding"}), one
-        assert one["recorded_on"] == here["processor"]
-    assert "within rounding" in {one["verdict"] for one in found.values()}
+        assert item["verdict"] in ({"identical"} if exact else {"identical", "within rounding"}), item
+        assert item["recorded_on"] == here["processor"]
+    assert "within rounding" in {item["verdict"] for item in found.values()}
     # ONNX Runtime adds in another order there. How far scores move is what the margin of a record stands on.
     # A level that rounding moved moves them further.
-    same_input = max(one["score_difference"] for name, one in found.items() if here["files"][name]["exact"])
+    same_input = max(item["score_difference"] for name, item in found.items() if here["files"][name]["exact"])
     assert same_input < 1e-5
-    furthest = max(one["score_difference"] for one in found.values())
+    furthest = max(item["score_difference"] for item in found.values())
     with capsys.disabled():
         print(
             f"\nscores on an emulated Nehalem differ by at most {same_input:.1e}, with levels moved by {furthest:.1e}"

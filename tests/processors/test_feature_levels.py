@@ -58,9 +58,9 @@ def test_the_recordings_have_coughs_two_channels_and_both_ends_of_the_mixing(her
     """Else equal digests would say little."""
     files = here["files"].values()
     assert len(files) >= 60
-    assert sum(len(channel) for one in files for channel in one["segments"]) >= 100
-    assert {str(one["channels"]) for one in files} >= {"[0]", "[0, 1]", "['mix']"}
-    assert {one["exact"] for one in files} == {True, False}
+    assert sum(len(channel) for file in files for channel in file["segments"]) >= 100
+    assert {str(file["channels"]) for file in files} >= {"[0]", "[0, 1]", "['mix']"}
+    assert {file["exact"] for file in files} == {True, False}
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -128,7 +128,7 @@ class Ledger:
             counts.one_result += diagnosed and record["diagnosis"]["status"] == "ok" and results.get(call_id) == 1
             audio = running.api.get(f"/v1/calls/{call_id}/audio")
             counts.identical += audio.status_code == 200 and audio.content == self.sent[call_id]
-        assert [one for one, count in results.items() if count != 1] == [], "a result was written twice"
+        assert [result for result, count in results.items() if count != 1] == [], "a result was written twice"
         for call_id in self.erased:
             assert running.api.get(f"/v1/calls/{call_id}").status_code == 410
         counts.erased = len(self.erased)

@@ -34,5 +34,5 @@ def test_without_marks_everything_that_the_segmenter_proposes_is_cut_out() -> No
     rest = without_coughs(entry(None), samples, RATE, PARAMS)
     found = segment(samples, RATE, PARAMS[0])
     assert len(found) == 2
-    assert len(rest) == len(samples) - sum(one.end - one.start for one in found)
+    assert len(rest) == len(samples) - sum(item.end - item.start for item in found)
     assert np.abs(rest).max() < 0.1 * np.abs(samples).max()

@@ -47,7 +47,7 @@ def entry(path: str) -> Entry:
 
 def test_the_committed_figures_follow_from_the_committed_scores() -> None:
     scores = read_scores(ROOT / "models" / "crossval" / "scores.jsonl")
-    entries = [entry(path) for path in sorted({one.path for one in scores})]
+    entries = [entry(path) for path in sorted({score.path for score in scores})]
     folds, figures = by_fold(entries, scores), figures_of(entries)
     committed = json.loads((ROOT / "models" / "METRICS.json").read_text(encoding="utf-8"))["crossval"]["figures"]
     assert len(folds) == 5

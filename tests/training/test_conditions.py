@@ -72,11 +72,16 @@ def test_damages_are_measured_as_such() -> None:
 
 def test_candidates_come_in_the_order_asked_for(data: Path) -> None:
     entries = read_dataset(data)
-    other = next(i for i, one in enumerate(entries) if not one.is_cough)
+    other = next(i for i, entry in enumerate(entries) if not entry.is_cough)
     found = build_candidates(
         entries, [(0, (PLAIN, "gain_0.3")), (other, (PLAIN, TWIN))], load_config(), lambda items, total: items
     )
-    assert [(one.entry, one.condition) for one in found] == [(0, PLAIN), (0, "gain_0.3"), (other, PLAIN), (other, TWIN)]
+    assert [(item.entry, item.condition) for item in found] == [
+        (0, PLAIN),
+        (0, "gain_0.3"),
+        (other, PLAIN),
+        (other, TWIN),
+    ]
     assert list(found[0].labels) == [1.0, 1.0]
     assert list(found[2].labels) == [0.0, 0.0]
     assert found[0].levels.shape == (2, 64, 96)
@@ -95,7 +100,7 @@ def test_twins_hold_no_marked_cough(data: Path) -> None:
 
 
 def test_twins_of_weak_labels_lose_every_candidate(data: Path) -> None:
-    entry = next(one for one in read_dataset(data) if one.is_cough and one.marks is None)
+    entry = next(item for item in read_dataset(data) if item.is_cough and item.marks is None)
     left = without_coughs(entry, SAMPLES, RATE, load_config())
     assert np.abs(left).max() < 0.05 * np.abs(SAMPLES).max()
     loud = np.tile(SAMPLES[int(0.4 * RATE) : int(0.7 * RATE)], 3)

@@ -153,8 +153,8 @@ def test_folds_keep_subjects_together_and_spread_each_kind() -> None:
         for is_cough in (True, False):
             kind = [
                 fold
-                for fold, one in zip(folds, entries, strict=True)
-                if (one.source, one.is_cough) == (source, is_cough)
+                for fold, item in zip(folds, entries, strict=True)
+                if (item.source, item.is_cough) == (source, is_cough)
             ]
             assert sorted(np.bincount(kind, minlength=5)) == [40] * 5
 
@@ -175,7 +175,7 @@ def test_short_recordings_without_coughs_are_joined(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "c.flac", np.full(2400, 0.5), 8000)
     (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER + "\n".join(rows) + "\n")
     entries = read_dataset(tmp_path)
-    assert [(one.source, len(one.files)) for one in entries] == [("c19_call", 1), ("fsdd", 4), ("fsdd", 4)]
+    assert [(entry.source, len(entry.files)) for entry in entries] == [("c19_call", 1), ("fsdd", 4), ("fsdd", 4)]
     samples, rate = load_audio(entries[1])
     assert (rate, len(samples)) == (8000, 4 * 7200)
     assert samples[7200 * 3] == pytest.approx(0.03, abs=1e-4)  # 16 bits
@@ -186,7 +186,7 @@ def test_what_is_left_over_joins_the_last_whole_clip(tmp_path: Path) -> None:
     for i in range(5):
         soundfile.write(tmp_path / f"d{i}.flac", np.zeros(7200), 8000)
     (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER + "\n".join(rows) + "\n")
-    assert [len(one.files) for one in read_dataset(tmp_path)] == [5]
+    assert [len(item.files) for item in read_dataset(tmp_path)] == [5]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_every_figure_has_an_interval_around_its_folds(metrics: dict[str, Any]) 
     assert figures.keys() == metrics["validation"].keys()
     assert {"coughseg_event_auc", "c19_call_hit_rate", "c19_call_class_auc"} < figures.keys()
     for name, figure in figures.items():
-        known = [one for one in figure["folds"] if one is not None]
+        known = [fold for fold in figure["folds"] if fold is not None]
         if known:
             assert figure["value"] == pytest.approx(sum(known) / len(known), abs=1e-4), name  # rounded to 4 digits
             # Drawing with replacement adds to a calibration error, so its interval may lie above it.
@@ -59,7 +59,7 @@ def test_every_figure_has_an_interval_around_its_folds(metrics: dict[str, Any]) 
 
 
 def test_bars_follow_from_the_figures(metrics: dict[str, Any]) -> None:
-    rows = {one["name"]: one for one in metrics["crossval"]["bars"]}
+    rows = {bar["name"]: bar for bar in metrics["crossval"]["bars"]}
     assert rows.keys() == BARS.keys() & metrics["validation"].keys()  # of the sources that there are
     assert "fsdd_false_alarms" not in rows
     auc = rows["coughseg_event_auc"]
@@ -89,7 +89,7 @@ def test_files_agree_and_are_drawn(metrics: dict[str, Any], models: Path) -> Non
     written = json.loads((models / "METRICS.json").read_text())
     assert written == metrics
     assert (models / "MODEL_CARD.md").read_text() == model_card(written)
-    drawn = {one.name for one in (models / "report").iterdir()}
+    drawn = {path.name for path in (models / "report").iterdir()}
     assert drawn >= {"roc.png", "precision_recall.png", "reliability.png", "confusion.png", "quality.png"}
     assert "bars not met" in table(metrics)
 
@@ -97,8 +97,8 @@ def test_files_agree_and_are_drawn(metrics: dict[str, Any], models: Path) -> Non
 def test_other_data_are_refused_and_another_recipes_folds_left_out(
     metrics: dict[str, Any], data: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for one in data.iterdir():
-        (tmp_path / one.name).write_bytes(one.read_bytes())
+    for path in data.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "segments.csv").open("a") as file:
         file.write("0.flac,1.7,1.8\n")
     assert main(["--data", str(tmp_path), "--models", str(models)]) == 2

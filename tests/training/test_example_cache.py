@@ -19,9 +19,9 @@ pytestmark = pytest.mark.training
 def test_the_folder_is_found_again_and_another_parameter_gives_another(data: Path, tmp_path: Path) -> None:
     entries, sha256, params = read_dataset(data)[:4], manifest_sha256(data), load_config()
     first = cached_examples(entries, sha256, params, 1, 0, bar("examples"), tmp_path)
-    written = {one: one.stat().st_mtime_ns for one in first.iterdir()}
+    written = {path: path.stat().st_mtime_ns for path in first.iterdir()}
     assert cached_examples(entries, sha256, params, 1, 0, bar("examples"), tmp_path) == first
-    assert {one: one.stat().st_mtime_ns for one in first.iterdir()} == written
+    assert {path: path.stat().st_mtime_ns for path in first.iterdir()} == written
     other = (replace(params[0], padding_ms=params[0].padding_ms + 10.0), *params[1:])
     second = cached_examples(entries, sha256, other, 1, 0, bar("examples"), tmp_path)
     assert second != first

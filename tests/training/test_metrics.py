@@ -150,7 +150,9 @@ def test_twins_are_those_of_recordings_with_coughs() -> None:
 def test_the_interval_of_a_share_is_the_binomials() -> None:
     """30 of 100 accepted: normal approximation 0.30 +- 0.09; 500 replicates scatter its ends by about 0.01."""
     entries = [entry(f"x/{n}", "esc10") for n in range(100)]
-    recordings = recordings_of(entries, [scored(one.path, (0.9 if n < 30 else 0.1,)) for n, one in enumerate(entries)])
+    recordings = recordings_of(
+        entries, [scored(item.path, (0.9 if n < 30 else 0.1,)) for n, item in enumerate(entries)]
+    )
     found = interval(accepted_share("esc10"), recordings)
     assert found["value"] == 0.3
     assert found["low"] == pytest.approx(0.21, abs=0.03)
@@ -162,5 +164,5 @@ def test_scores_come_back_as_written(tmp_path: Path) -> None:
     write_scores(tmp_path / "scores.jsonl", scores)
     assert read_scores(tmp_path / "scores.jsonl") == scores
     folds = by_fold([entry("a"), entry("b")], scores)
-    assert [len(one.scores()) for one in folds] == [1, 1]
+    assert [len(fold.scores()) for fold in folds] == [1, 1]
     assert isinstance(folds[0], Recordings)

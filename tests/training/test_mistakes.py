@@ -28,7 +28,7 @@ def test_each_source_and_kind_has_its_turn_and_the_farthest_come_first() -> None
     scores = [scored(f"m{i}", 0.4 - 0.01 * i) for i in range(20)] + [scored("f", 0.6), scored("right", 0.4)]
     worst = worst_mistakes(entries, scores)
     assert len(worst) == N_MISTAKES
-    assert [(one.path, words) for one, _, words in worst[:3]] == [
+    assert [(item.path, words) for item, _, words in worst[:3]] == [
         ("m19", "missed"),
         ("f", "false alarm"),
         ("m18", "missed"),

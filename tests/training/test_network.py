@@ -44,4 +44,4 @@ def test_weights_are_the_least_squares_solution() -> None:
 
 
 def test_size() -> None:
-    assert 250_000 < sum(one.numel() for one in CoughCNN(TABLE, 2).parameters()) < 400_000
+    assert 250_000 < sum(parameter.numel() for parameter in CoughCNN(TABLE, 2).parameters()) < 400_000

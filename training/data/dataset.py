@@ -114,8 +114,8 @@ def manifest_sha256(root: Path) -> str:
 
     Where it has one, `read_dataset` holds the files to it.
     """
-    tables = [one for one in (root / "manifest.csv", root / "segments.csv") if one.is_file()]
-    digest = hashlib.sha256(b"".join(one.read_bytes() for one in tables))
+    tables = [item for item in (root / "manifest.csv", root / "segments.csv") if item.is_file()]
+    digest = hashlib.sha256(b"".join(table.read_bytes() for table in tables))
     rows = read_manifest(root)
     if rows and "sha256" not in rows[0]:
         for path in sorted({row["path"] for row in rows}):
@@ -129,7 +129,7 @@ def folds_by_subject(entries: Sequence[Entry], n_folds: int) -> NDArray[np.int64
     Subjects are dealt out in the order of a hash, so that the order of rows does not matter.
     """
     first: dict[str, Entry] = {}
-    for entry in sorted(entries, key=lambda one: one.path):
+    for entry in sorted(entries, key=lambda item: item.path):
         first.setdefault(entry.subject_id, entry)
     ranked = sorted(first, key=lambda subject: (first[subject].stratum, hashlib.sha256(subject.encode()).hexdigest()))
     fold = {subject: index % n_folds for index, subject in enumerate(ranked)}

@@ -31,7 +31,7 @@ def cached_examples(
     cache: Path = CACHE,
 ) -> Path:
     """The folder that holds the examples of `build_examples`, made if it is not there."""
-    files = [(one.path, len(one.files), one.files[0].stat().st_size) for one in entries]
+    files = [(entry.path, len(entry.files), entry.files[0].stat().st_size) for entry in entries]
     depends_on = [data_sha256, preprocess_parameters(*params), n_variants, seed, _code_sha256(), files]
     folder = cache / digest(depends_on)
     if not folder.is_dir():
@@ -52,4 +52,4 @@ def _code_sha256() -> str:
     """Of the modules that make examples."""
     modules = [*sorted((ROOT / "preprocess").glob("*.py"))]
     modules += [ROOT / "training" / "data" / f"{name}.py" for name in ("augment", "codecs", "dataset", "examples")]
-    return hashlib.sha256(b"".join(one.read_bytes() for one in modules)).hexdigest()
+    return hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()

@@ -79,12 +79,12 @@ def label_segments(
         return [(0.0, 1.0)] * len(segments)
     if entry.marks is not None:
         marks = tuple((start_s / speed, end_s / speed) for start_s, end_s in entry.marks)
-        spans = [(one.start / sample_rate_hz, one.end / sample_rate_hz) for one in segments]
+        spans = [(segment.start / sample_rate_hz, segment.end / sample_rate_hz) for segment in segments]
         return [(label_by_marks(span, marks), 1.0) for span in spans]
-    powers = [float(np.square(samples[one.start : one.end]).mean()) + 1e-12 for one in segments]
+    powers = [float(np.square(samples[segment.start : segment.end]).mean()) + 1e-12 for segment in segments]
     loudest = max(powers, default=0.0)
     loud = loudest * power_ratio(-12.0)
-    return [(1.0, 1.0) if one == loudest else (1.0, 0.5) if one > loud else (-1.0, 1.0) for one in powers]
+    return [(1.0, 1.0) if power == loudest else (1.0, 0.5) if power > loud else (-1.0, 1.0) for power in powers]
 
 
 def label_by_marks(span_s: tuple[float, float], marks: tuple[tuple[float, float], ...]) -> float:

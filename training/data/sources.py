@@ -9,12 +9,12 @@ from training.data.dataset import Entry
 
 def mixed_sources(entries: Iterable[Entry]) -> list[str]:
     """Those that hold recordings with coughs and without, by name: a detector is judged there."""
-    return _with_both((one.source, one.is_cough) for one in entries)
+    return _with_both((entry.source, entry.is_cough) for entry in entries)
 
 
 def class_sources(entries: Iterable[Entry]) -> list[str]:
     """Those that hold both classes, by name."""
-    return _with_both((one.source, one.class_label == 1) for one in entries if one.class_label is not None)
+    return _with_both((entry.source, entry.class_label == 1) for entry in entries if entry.class_label is not None)
 
 
 def _with_both(pairs: Iterable[tuple[str, bool]]) -> list[str]:

@@ -28,7 +28,7 @@ def without_coughs(
     else:
         rate = params[1].sample_rate_hz
         found = segment(resample(samples[None], sample_rate_hz, rate)[0], rate, params[0])
-        spans = [(one.start / rate, one.end / rate) for one in found]
+        spans = [(item.start / rate, item.end / rate) for item in found]
     kept = np.ones(len(samples), dtype=bool)
     for start_s, end_s in spans:
         kept[max(0, round(start_s * sample_rate_hz)) : max(0, round(end_s * sample_rate_hz))] = False

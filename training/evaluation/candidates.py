@@ -58,7 +58,7 @@ def build_candidates(
     tasks = [(index, entries[index], tuple(conditions)) for index, conditions in wanted]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         found = zip(progress(range(len(tasks)), len(tasks)), pool.map(work, tasks, chunksize=4), strict=True)
-        return [one for _, part in found for one in part]
+        return [item for _, part in found for item in part]
 
 
 def candidates_of(entry: Entry, index: int, condition: str, data: bytes, params: Params) -> Candidates:

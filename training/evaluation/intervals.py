@@ -38,7 +38,7 @@ def interval(figure: Figure, recordings: Recordings, replicates: int = REPLICATE
     """One figure of one set."""
     rng = np.random.default_rng(seed)
     drawn = [figure(recordings.resampled(rng)) for _ in range(replicates)]
-    return _summary([figure(recordings)], [one for one in drawn if one is not None])
+    return _summary([figure(recordings)], [item for item in drawn if item is not None])
 
 
 def _summary(values: Sequence[float | None], drawn: Sequence[float]) -> dict[str, Any]:
@@ -47,12 +47,12 @@ def _summary(values: Sequence[float | None], drawn: Sequence[float]) -> dict[str
         "value": _rounded(_mean(values)),
         "low": _rounded(low),
         "high": _rounded(high),
-        "folds": [_rounded(one) for one in values],
+        "folds": [_rounded(value) for value in values],
     }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
+    known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 

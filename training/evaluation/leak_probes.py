@@ -41,22 +41,22 @@ def leak_probes(
     def add(task: str, probe: str, index: int, label: float, features: list[float]) -> None:
         rows.setdefault(task, {}).setdefault(probe, []).append((int(folds[index]), label, features))
 
-    for one in progress(plain, len(plain)):
-        entry = entries[one.entry]
+    for item in progress(plain, len(plain)):
+        entry = entries[item.entry]
         if entry.source in mixed:
-            for (start_s, end_s), rms, label in zip(one.spans_s, one.rms, one.labels, strict=True):
+            for (start_s, end_s), rms, label in zip(item.spans_s, item.rms, item.labels, strict=True):
                 if label >= 0.0:
-                    add(f"{entry.source}_events", "duration", one.entry, float(label), [end_s - start_s])
-                    add(f"{entry.source}_events", "level", one.entry, float(label), [_decibels(rms)])
+                    add(f"{entry.source}_events", "duration", item.entry, float(label), [end_s - start_s])
+                    add(f"{entry.source}_events", "level", item.entry, float(label), [_decibels(rms)])
         label = float(entry.is_cough) if entry.source in mixed else entry.class_label
         if label is None:
             continue
         task = f"{entry.source}_recordings" if entry.source in mixed else f"{entry.source}_class"
         samples, sample_rate_hz = load_audio(entry)
         samples = resample(samples[None], sample_rate_hz, params[1].sample_rate_hz)[0]
-        add(task, "duration", one.entry, float(label), [len(samples) / params[1].sample_rate_hz])
-        add(task, "level", one.entry, float(label), [_decibels(float(np.sqrt(np.mean(samples**2))))])
-        add(task, "quietest", one.entry, float(label), quietest_spectrum(samples, params))
+        add(task, "duration", item.entry, float(label), [len(samples) / params[1].sample_rate_hz])
+        add(task, "level", item.entry, float(label), [_decibels(float(np.sqrt(np.mean(samples**2))))])
+        add(task, "quietest", item.entry, float(label), quietest_spectrum(samples, params))
     return {task: {name: probe_auc(found) for name, found in probes.items()} for task, probes in rows.items()}
 
 

@@ -198,13 +198,13 @@ def figures_of(entries: Sequence[Entry]) -> dict[str, Figure]:
             **{f"{source}_segments_moved_{name}": moved_share(source, name) for name in GAINS},
             **{f"{source}_decision_changed_{name}": changed_share(source, name) for name in (*GAINS, *CHANNELS)},
         }
-    for source in sorted({one.source for one in entries} - set(mixed)):
-        of_source = [one for one in entries if one.source == source]
+    for source in sorted({entry.source for entry in entries} - set(mixed)):
+        of_source = [entry for entry in entries if entry.source == source]
         if of_source[0].is_cough:
             figures[f"{source}_hit_rate"] = accepted_share(source)
         else:
             figures[f"{source}_false_alarms"] = accepted_share(source, sneezes=False)
-            if any("sneeze" in one.kind for one in of_source):
+            if any("sneeze" in item.kind for item in of_source):
                 figures[f"{source}_sneezes_accepted"] = accepted_share(source, sneezes=True)
     return figures | {f"{source}_class_auc": class_auc(source) for source in class_sources(entries)}
 

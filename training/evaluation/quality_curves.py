@@ -47,10 +47,10 @@ def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) 
     curves = {}
     for measure, (damage, edges) in CURVES.items():
         rows = [
-            (value, known[one.path].is_cough, one.accepted)
-            for one in scores
-            if one.path in known and (one.condition == PLAIN or _family(one.condition) == damage)
-            if (value := getattr(one, measure)) is not None
+            (value, known[score.path].is_cough, score.accepted)
+            for score in scores
+            if score.path in known and (score.condition == PLAIN or _family(score.condition) == damage)
+            if (value := getattr(score, measure)) is not None
         ]
         curves[measure] = [_bin(rows, low, high) for low, high in pairwise(edges)]
     return curves
@@ -59,8 +59,8 @@ def quality_curves(entries: Sequence[Entry], scores: Sequence[RecordingScores]) 
 def undamaged(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, Any]:
     """The same over the recordings as they are, in one row."""
     known = _judged(entries)
-    plain = [one for one in scores if one.path in known and one.condition == PLAIN]
-    return _bin([(0.0, known[one.path].is_cough, one.accepted) for one in plain], -np.inf, np.inf)
+    plain = [score for score in scores if score.path in known and score.condition == PLAIN]
+    return _bin([(0.0, known[item.path].is_cough, item.accepted) for item in plain], -np.inf, np.inf)
 
 
 def cut_offs(
@@ -83,7 +83,7 @@ def cut_offs(
 def _judged(entries: Sequence[Entry]) -> dict[str, Entry]:
     """Recordings of the training split, of sources that hold both kinds."""
     mixed = mixed_sources(entries)
-    return {one.path: one for one in entries if one.split == "train" and one.source in mixed}
+    return {entry.path: entry for entry in entries if entry.split == "train" and entry.source in mixed}
 
 
 def _family(condition: str) -> str | None:
@@ -99,7 +99,7 @@ def _bin(rows: Sequence[tuple[float, bool, bool]], low: float, high: float) -> d
         "n_cough": len(coughs),
         "sensitivity": _share(coughs),
         "n_other": len(others),
-        "specificity": _share([not one for one in others]),
+        "specificity": _share([not other for other in others]),
     }
 
 

@@ -18,36 +18,36 @@ class Recordings:
 
     def __init__(self, entries: Sequence[Entry], scores: Mapping[str, Mapping[str, RecordingScores]]) -> None:
         """scores: path -> condition -> scores"""
-        self.entries = [one for one in entries if one.path in scores]
+        self.entries = [entry for entry in entries if entry.path in scores]
         self._scores = scores
 
     def of(self, source: str, condition: str = PLAIN) -> list[tuple[Entry, RecordingScores]]:
         return [
-            (one, self._scores[one.path][condition])
-            for one in self.entries
-            if one.source == source and condition in self._scores[one.path]
+            (entry, self._scores[entry.path][condition])
+            for entry in self.entries
+            if entry.source == source and condition in self._scores[entry.path]
         ]
 
     def scores(self) -> list[RecordingScores]:
-        return [one for entry in self.entries for one in self._scores[entry.path].values()]
+        return [score for entry in self.entries for score in self._scores[entry.path].values()]
 
     def resampled(self, rng: np.random.Generator) -> Recordings:
         """As many recordings of each source, drawn with replacement (Efron and Tibshirani 1993)."""
         drawn: list[Entry] = []
-        for source in sorted({one.source for one in self.entries}):
-            group = [one for one in self.entries if one.source == source]
+        for source in sorted({entry.source for entry in self.entries}):
+            group = [entry for entry in self.entries if entry.source == source]
             drawn += [group[i] for i in rng.integers(0, len(group), len(group))]
         return Recordings(drawn, self._scores)
 
 
 def recordings_of(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> Recordings:
     by_path: dict[str, dict[str, RecordingScores]] = {}
-    for one in scores:
-        by_path.setdefault(one.path, {})[one.condition] = one
+    for score in scores:
+        by_path.setdefault(score.path, {})[score.condition] = score
     return Recordings(entries, by_path)
 
 
 def by_fold(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> list[Recordings]:
     """In the order of the folds."""
-    folds = sorted({one.fold for one in scores})
-    return [recordings_of(entries, [one for one in scores if one.fold == fold]) for fold in folds]
+    folds = sorted({score.fold for score in scores})
+    return [recordings_of(entries, [score for score in scores if score.fold == fold]) for fold in folds]

@@ -66,35 +66,36 @@ def score_candidates(
     """
     if not candidates:
         return []
-    cough, classes = predict(network, np.concatenate([one.levels for one in candidates]))
-    plain = {one.entry: one for one in candidates if one.condition == PLAIN}
+    cough, classes = predict(network, np.concatenate([candidate.levels for candidate in candidates]))
+    plain = {candidate.entry: candidate for candidate in candidates if candidate.condition == PLAIN}
     scored, first = [], 0
-    for one in candidates:
-        rows = slice(first, first + len(one.levels))
-        first += len(one.levels)
-        is_plain = one.condition == PLAIN
+    for candidate in candidates:
+        rows = slice(first, first + len(candidate.levels))
+        first += len(candidate.levels)
+        is_plain = candidate.condition == PLAIN
         scored.append(
             RecordingScores(
-                path=entries[one.entry].path,
-                condition=one.condition,
+                path=entries[candidate.entry].path,
+                condition=candidate.condition,
                 fold=fold,
                 threshold=threshold,
                 cough=tuple(round(float(value), 5) for value in cough[rows]),
                 positive=tuple(round(float(value), 5) for value in classes[rows, -1]),
-                spans_s=tuple((round(a, 3), round(b, 3)) for a, b in one.spans_s) if is_plain else (),
-                labels=tuple(map(float, one.labels)) if is_plain else (),
-                snr_db=_snr_db(one, cough[rows] >= threshold),
-                clipped_fraction=round(one.clipped_fraction, 5),
-                bandwidth_hz=round(one.bandwidth_hz, 1),
-                dropout_fraction=round(one.dropout_fraction, 4),
-                segments_moved=one.condition.startswith("gain") and _moved(one, plain[one.entry], frame_s),
+                spans_s=tuple((round(a, 3), round(b, 3)) for a, b in candidate.spans_s) if is_plain else (),
+                labels=tuple(map(float, candidate.labels)) if is_plain else (),
+                snr_db=_snr_db(candidate, cough[rows] >= threshold),
+                clipped_fraction=round(candidate.clipped_fraction, 5),
+                bandwidth_hz=round(candidate.bandwidth_hz, 1),
+                dropout_fraction=round(candidate.dropout_fraction, 4),
+                segments_moved=candidate.condition.startswith("gain")
+                and _moved(candidate, plain[candidate.entry], frame_s),
             )
         )
     return scored
 
 
 def write_scores(path: Path, scores: Sequence[RecordingScores]) -> None:
-    path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in scores), encoding="utf-8")
+    path.write_text("".join(json.dumps(asdict(score)) + "\n" for score in scores), encoding="utf-8")
 
 
 def read_scores(path: Path) -> list[RecordingScores]:

@@ -64,7 +64,7 @@ def words_of(name: str) -> str:
 def ordered(names: Iterable[str]) -> list[str]:
     """Those with a bar first, in the order of the bars."""
     known = list(names)
-    return [*(one for one in BARS if one in known), *(one for one in known if one not in BARS)]
+    return [*(bar for bar in BARS if bar in known), *(item for item in known if item not in BARS)]
 
 
 def with_bars(figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -24,18 +24,18 @@ def twin_figures(folds: Sequence[Recordings], entries: Sequence[Entry]) -> dict[
     figures: dict[str, list[float | None]] = {}
     for fold in folds:
         for source in mixed_sources(entries):
-            twins = [one for entry, one in fold.of(source, TWIN) if entry.is_cough]
-            never = [one for entry, one in fold.of(source, PLAIN) if not entry.is_cough]
-            share = float(np.mean([one.accepted for one in twins])) if twins else None
+            twins = [item for entry, item in fold.of(source, TWIN) if entry.is_cough]
+            never = [item for entry, item in fold.of(source, PLAIN) if not entry.is_cough]
+            share = float(np.mean([twin.accepted for twin in twins])) if twins else None
             figures.setdefault(f"{source}_accepted", []).append(share)
             labels = np.array([1.0] * len(twins) + [0.0] * len(never))
-            found = auc(labels, np.array([one.score for one in (*twins, *never)]))
+            found = auc(labels, np.array([twin.score for twin in (*twins, *never)]))
             figures.setdefault(f"{source}_recording_auc", []).append(found)
         for source in class_sources(entries):
             pairs = [
-                (float(entry.class_label), float(np.median(one.positive)))
-                for entry, one in fold.of(source, TWIN)
-                if entry.class_label is not None and one.positive
+                (float(entry.class_label), float(np.median(item.positive)))
+                for entry, item in fold.of(source, TWIN)
+                if entry.class_label is not None and item.positive
             ]
             table = np.asarray(pairs, dtype=np.float64).reshape(len(pairs), 2)
             figures.setdefault(f"{source}_class_auc", []).append(auc(table[:, 0], table[:, 1]))
@@ -43,5 +43,5 @@ def twin_figures(folds: Sequence[Recordings], entries: Sequence[Entry]) -> dict[
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
+    known = [value for value in values if value is not None]
     return round(float(np.mean(known)), 4) if known else None

@@ -41,9 +41,9 @@ def decide_cough(
     Raises: DatasetError where there is nothing of a kind to choose a threshold by.
     chosen: bool [shape=(n entries,)]; logits: out of fold, of every example [shape=(n,)], NaN where there is none
     """
-    of_training = [one for one, is_chosen in zip(entries, chosen, strict=True) if is_chosen]
-    both = mixed_sources(of_training) or sorted({one.source for one in of_training})
-    source = np.array([one.source for one in entries])
+    of_training = [item for item, is_chosen in zip(entries, chosen, strict=True) if is_chosen]
+    both = mixed_sources(of_training) or sorted({item.source for item in of_training})
+    source = np.array([entry.source for entry in entries])
     rows = (chosen & np.isin(source, both))[examples.entry] & (examples.variant == 0) & (examples.cough >= 0.0)
     labels, found = examples.cough[rows].astype(np.float64), logits[rows].astype(np.float64)
     for is_cough, name in ((1.0, "cough"), (0.0, "anything else")):
@@ -75,7 +75,7 @@ def best_threshold(scores: Array, labels: Array, source: NDArray[np.str_]) -> fl
 
     Half way between two neighbouring scores; 0.5 where no source holds both. scores, labels, source: [shape=(n,)]
     """
-    sources = [one for one in np.unique(source) if len(np.unique(labels[source == one])) == 2]
+    sources = [item for item in np.unique(source) if len(np.unique(labels[source == item])) == 2]
     used = np.isin(source, sources)
     if not used.any():
         return 0.5
@@ -84,8 +84,8 @@ def best_threshold(scores: Array, labels: Array, source: NDArray[np.str_]) -> fl
 
     def benefit(border: float) -> float:
         found = []
-        for one in sources:
-            rows = source == one
+        for item in sources:
+            rows = source == item
             accepted, positive = scores[rows] >= border, labels[rows] > 0.5
             found.append(float(accepted[positive].mean() - accepted[~positive].mean()))
         return float(np.mean(found))

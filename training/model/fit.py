@@ -103,7 +103,7 @@ def sampling_odds(examples: Examples, entries: list[Entry], rows: NDArray[np.int
 def _loss(
     network: CoughCNN, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator, params: FitParams
 ) -> Tensor:
-    levels = np.stack([_distort(one, rng) for one in examples.levels[rows]])
+    levels = np.stack([_distort(level, rng) for level in examples.levels[rows]])
     cough = torch.from_numpy(examples.cough[rows])[:, None]
     classes = torch.from_numpy(examples.class_label[rows])
     image = network.image(torch.from_numpy(levels))

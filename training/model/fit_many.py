@@ -60,7 +60,7 @@ def _fit(job: Job, *, folder: Path, entries: list[Entry], params: FitParams) -> 
     torch.use_deterministic_algorithms(True)
     examples = open_examples(folder)
     if job.class_source is not None:
-        known = np.array([one.source == job.class_source for one in entries])[examples.entry]
+        known = np.array([entry.source == job.class_source for entry in entries])[examples.entry]
         examples = replace(examples, class_label=np.where(known, examples.class_label, -1))
     network = fit(
         lambda: CoughCNN(job.color_table, len(LABELS), in_color=job.in_color),

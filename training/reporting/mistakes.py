@@ -24,18 +24,18 @@ def worst_mistakes(
     """Recordings on the wrong side of their threshold, the farthest first, in turn from each source and kind of
     mistake.
     """
-    by_path = {one.path: one for one in entries}
+    by_path = {item.path: item for item in entries}
     groups: dict[tuple[str, str], list[tuple[float, RecordingScores]]] = {}
-    for one in scores:
-        entry = by_path[one.path]
-        if one.accepted != entry.is_cough:
+    for score in scores:
+        entry = by_path[score.path]
+        if score.accepted != entry.is_cough:
             words = "missed" if entry.is_cough else "false alarm"
-            groups.setdefault((entry.source, words), []).append((abs(one.score - one.threshold), one))
+            groups.setdefault((entry.source, words), []).append((abs(score.score - score.threshold), score))
     ranked = {key: sorted(found, key=lambda pair: -pair[0]) for key, found in sorted(groups.items())}
     chosen = []
     for rank in range(N_MISTAKES):
         chosen += [(found[rank][1], words) for (_, words), found in ranked.items() if rank < len(found)]
-    return [(by_path[one.path], one, words) for one, words in chosen[:N_MISTAKES]]
+    return [(by_path[item.path], item, words) for item, words in chosen[:N_MISTAKES]]
 
 
 def draw_mistakes(path: Path, entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> None:
@@ -46,10 +46,10 @@ def draw_mistakes(path: Path, entries: Sequence[Entry], scores: Sequence[Recordi
     columns = 3
     rows = -(-len(worst) // columns)
     figure = plt.figure(figsize=(6 * columns, 3.4 * rows), layout="constrained")
-    for panel, (entry, one, words) in zip(
+    for panel, (entry, item, words) in zip(
         np.ravel(figure.subfigures(rows, columns, squeeze=False)), worst, strict=False
     ):
-        _draw_mistake(panel, entry, one, words)
+        _draw_mistake(panel, entry, item, words)
     figure.savefig(path, dpi=80)
     plt.close(figure)
 

@@ -69,7 +69,7 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         "| metric | target | mean of 5 folds | met |",
         "| --- | --- | --- | --- |",
     ]
-    bars = {one["name"]: one for one in metrics.get("crossval", {}).get("bars", [])}
+    bars = {bar["name"]: bar for bar in metrics.get("crossval", {}).get("bars", [])}
     names = ordered(metrics["validation"])
     for name in names:
         limit = f"{'at least' if BARS[name][1] == '>=' else 'at most'} {BARS[name][2]:g}" if name in BARS else "-"
@@ -120,7 +120,7 @@ def _class_head(crossval: Mapping[str, Any]) -> str:
         "| --- | --- | --- |",
     ]
     for name, found in crossval["class_across_sources"].items():
-        learnt, judged = (_SOURCES.get(one, one) for one in name.split("_to_"))
+        learnt, judged = (_SOURCES.get(part, part) for part in name.split("_to_"))
         lines.append(f"| {learnt} | {judged} | {_cell(found)} |")
     return "\n".join(lines) + "\n"
 
@@ -227,7 +227,7 @@ def _number(value: float | None) -> str:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
+    known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 

@@ -57,7 +57,7 @@ def draw_report(
         _draw_confusion(folder / "confusion.png", recordings)
     if "crossval" in metrics:
         _draw_quality(folder / "quality.png", metrics["crossval"]["quality_curves"])
-    draw_mistakes(folder / "mistakes.png", entries, [one for one in scores if one.condition == PLAIN])
+    draw_mistakes(folder / "mistakes.png", entries, [score for score in scores if score.condition == PLAIN])
 
 
 def _draw_roc(path: Path, curves: Curves) -> None:
@@ -105,7 +105,7 @@ def _draw_confusion(path: Path, recordings: Recordings) -> None:
     for source in sorted({entry.source for entry in recordings.entries}):
         words = _SOURCES.get(source, source)
         for is_cough in (True, False):
-            found = [one.accepted for entry, one in recordings.of(source) if entry.is_cough is is_cough]
+            found = [item.accepted for entry, item in recordings.of(source) if entry.is_cough is is_cough]
             if found:
                 rows.append((f"{words}, {'cough' if is_cough else 'no cough'}", sum(found), len(found) - sum(found)))
     figure, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 1.2), layout="constrained")
