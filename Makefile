@@ -50,7 +50,7 @@ test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## what takes minutes: kills, e
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
 
-bench: $(SERVING) $(TRITON) $(PERF) ## measure against every bar -> build/bench.json, docs/performance.md (PERF_URL=host:port: perf_analyzer there, alone)
+bench: $(SERVING) $(TRITON) $(PERF) ## measure against every target -> build/bench.json, docs/performance.md (PERF_URL=host:port: perf_analyzer there, alone)
 	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \
 	else $(MAKE) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
 

@@ -1,6 +1,6 @@
 """`python -m bench`: every figure, a table on stdout, build/bench.json, charts, and docs/performance.md made of them.
 
-Exits 0 when everything was measured, whether the bars are met or not; 1 when something could not be; 2 for what is
+Exits 0 when everything was measured, whether the targets are met or not; 1 when something could not be; 2 for what is
 missing here.
 """
 

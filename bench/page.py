@@ -24,49 +24,49 @@ _HEAD = """# Performance
 
 def page(report: dict[str, Any]) -> str:
     """Markdown."""
-    bars = [row for row in report["rows"] if row["op"]]
+    targets = [row for row in report["rows"] if row["op"]]
     stages = [row for row in report["rows"] if row["name"].startswith("stage_")]
     others = [row for row in report["rows"] if not row["op"] and row not in stages]
-    missed = [f"`{row['name']}`" for row in bars if not row["met"]]
+    missed = [f"`{row['name']}`" for row in targets if not row["met"]]
     machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     parts = [
         _HEAD,
         _filled(f"Machine: {machine}."),
-        f"\n{len(bars) - len(missed)} of {len(bars)} targets are met{'. Not met:' if missed else '.'}\n",
+        f"\n{len(targets) - len(missed)} of {len(targets)} targets are met{'. Not met:' if missed else '.'}\n",
         *([*(f"- {name}" for name in missed), ""] if missed else []),
         "## Targets\n",
-        _markdown(bars, with_bar=True),
+        _markdown(targets, with_target=True),
         "\n## What each stage costs\n",
         "CPU milliseconds for one second of audio (the 10 s note with 6 coughs).",
         "The two limits are decoding alone and the FFT alone.\n",
-        _markdown(stages, with_bar=False),
+        _markdown(stages, with_target=False),
         "\n## Triton by perf_analyzer\n",
         "Real spectrograms, one cough a request, over gRPC. perf_analyzer runs on the same cores.",
         "`batch` is the average batch.\n",
         markdown([Level(**level) for level in report["levels"]]),
         "\n## Reports\n",
-        _markdown(others, with_bar=False),
+        _markdown(others, with_target=False),
     ]
     return "\n".join(parts) + "\n"
 
 
 def table(report: dict[str, Any]) -> str:
     """For a terminal."""
-    lines = [f"{'figure':45} {'value':>10} {'spread':>20} {'bar':>10}"]
+    lines = [f"{'figure':45} {'value':>10} {'spread':>20} {'target':>10}"]
     for row in report["rows"]:
-        bar = f"{row['op']} {row['bar']:.4g}" if row["op"] else ""
+        target = f"{row['op']} {row['target']:.4g}" if row["op"] else ""
         met = "" if row["met"] is None else "met" if row["met"] else "NOT MET"
-        lines.append(f"{row['name']:45} {_number(row['value']):>10} {_spread(row):>20} {bar:>10} {met}")
+        lines.append(f"{row['name']:45} {_number(row['value']):>10} {_spread(row):>20} {target:>10} {met}")
     return "\n".join(lines)
 
 
-def _markdown(rows: list[dict[str, Any]], *, with_bar: bool) -> str:
+def _markdown(rows: list[dict[str, Any]], *, with_target: bool) -> str:
     """A table, and below it the notes of its rows as a list: cells with notes would make very long lines."""
-    heads = ["figure", "value", "spread", *(["target", "met"] if with_bar else [])]
+    heads = ["figure", "value", "spread", *(["target", "met"] if with_target else [])]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for row in rows:
-        bar = [f"{row['op']} {_number(row['bar'])}", "yes" if row["met"] else "**no**"] if with_bar else []
-        cells = [f"`{row['name']}`", f"{_number(row['value'])} {row['unit']}".strip(), _spread(row), *bar]
+        target = [f"{row['op']} {_number(row['target'])}", "yes" if row["met"] else "**no**"] if with_target else []
+        cells = [f"`{row['name']}`", f"{_number(row['value'])} {row['unit']}".strip(), _spread(row), *target]
         lines.append(f"| {' | '.join(cells)} |")
     notes = [_filled(f"- `{row['name']}`: {row['note']}", indent="  ") for row in rows if row["note"]]
     return "\n".join([*lines, *(["", "Notes:", "", *notes] if notes else [])])

@@ -33,7 +33,7 @@ from training.evaluation.leak_probes import leak_probes
 from training.evaluation.quality_curves import cut_offs, quality_curves, undamaged
 from training.evaluation.scored_recordings import Recordings, by_fold, recordings_of
 from training.evaluation.scores import read_scores, score_candidates
-from training.evaluation.targets import BARS, COSTS, cost_bars, ordered, with_bars, words_of
+from training.evaluation.targets import COSTS, TARGETS, cost_targets, ordered, with_targets, words_of
 from training.evaluation.twin_metrics import twin_figures
 from training.model.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint
 from training.model.network import CoughCNN
@@ -96,12 +96,12 @@ def evaluate(data: Path, models: Path) -> dict[str, Any]:
 
 
 def table(metrics: Mapping[str, Any]) -> str:
-    """Plain text: each bar with the mean of the folds, and the shipped checkpoint's validation beside it."""
+    """Plain text: each target with the mean of the folds, and the shipped checkpoint's validation beside it."""
     crossval = metrics.get("crossval", {})
     folds = crossval.get("figures", {})
-    lines = [f"{'':72} {'bar':>8}  {'mean of 5 folds':24} {'shipped, validation':24}"]
+    lines = [f"{'':72} {'target':>8}  {'mean of 5 folds':24} {'shipped, validation':24}"]
     for name in ordered(metrics["validation"]):
-        wanted = f"{BARS[name][1]} {BARS[name][2]:g}" if name in BARS else ""
+        wanted = f"{TARGETS[name][1]} {TARGETS[name][2]:g}" if name in TARGETS else ""
         found = f"{_cell(folds.get(name)):24} {_cell(metrics['validation'][name]):24}"
         lines.append(f"{words_of(name):72} {wanted:>8}  {found}")
     lines.append("")
@@ -114,10 +114,10 @@ def table(metrics: Mapping[str, Any]) -> str:
     lines += [f"background twin, {name}: {value}" for name, value in crossval.get("twins", {}).items()]
     for measure, edge in crossval.get("quality_cut_offs", {}).items():
         lines.append(f"quality cut-off, {measure}: {edge}")
-    costs = cost_bars(metrics["costs"])
-    lines += [f"cost, {COSTS[cost['name']][0]}: {cost['value']} ms (bar: {cost['bar']:g})" for cost in costs]
-    missed = [bar["name"] for bar in (*crossval.get("bars", []), *costs) if bar["met"] is False]
-    lines.append(f"bars not met: {', '.join(missed) or 'none'}")
+    costs = cost_targets(metrics["costs"])
+    lines += [f"cost, {COSTS[cost['name']][0]}: {cost['value']} ms (target: {cost['target']:g})" for cost in costs]
+    missed = [target["name"] for target in (*crossval.get("targets", []), *costs) if target["met"] is False]
+    lines.append(f"targets not met: {', '.join(missed) or 'none'}")
     return "\n".join(lines)
 
 
@@ -163,7 +163,7 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
     return {
         "crossval": {
             "figures": figures,
-            "bars": with_bars(figures),
+            "targets": with_targets(figures),
             "recordings": _counts(entries),
             "thresholds": [fold["threshold"] for fold in report["folds"]],
             "arms_event_auc": report["arms_event_auc"],

@@ -1,4 +1,4 @@
-"""The command line that all peers share."""
+"""The command line that all baselines share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Arguments:
 
 
 def read_arguments(description: str | None) -> Arguments:
-    """From the command line; ends the process where it is wrong. description: the peer's docstring."""
+    """From the command line; ends the process where it is wrong. description: the baseline's docstring."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True, help="processes that diagnose")

@@ -1,4 +1,4 @@
-"""The BentoML service of both BentoML peers; which code is in it, a template argument says."""
+"""The BentoML service of both BentoML baselines; which code is in it, a template argument says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Around the service of both BentoML peers: its arguments, what an API does with an upload, and how the server is
+"""Around the service of both BentoML baselines: its arguments, what an API does with an upload, and how the server is
 started.
 
 As BentoML's documentation has it: a file arrives as a `pathlib.Path` and makes the request multipart ("Define input and

@@ -1,4 +1,4 @@
-"""What both LitServe peers share: one `LitAPI` around a way to diagnose, and how the server is run.
+"""What both LitServe baselines share: one `LitAPI` around a way to diagnose, and how the server is run.
 
 As LitServe's documentation has it: models and stores are made in `setup`, once a worker ("LitAPI"); a multipart form
 arrives in `decode_request` where its parameter is a `Request` ("Request, response format"); work that is bound to the

@@ -1,4 +1,4 @@
-"""Services under load: ours as `make run` starts it, and the peers; each on loopback with stores of its own."""
+"""Services under load: ours as `make run` starts it, and the baselines; each on loopback with stores of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local_triton.ports import free_ports
 API_KEY = "bench"
 PEERS_PYTHON = CHECKOUT / ".venv-bench" / "bin" / "python"
 READY_S = 120.0
-# Two a core: no worse than one a core for any peer, and a fifth better for one (docs/decisions/0013-speed.md).
+# Two a core: no worse than one a core for any baseline, and a fifth better for one (docs/decisions/0013-speed.md).
 PEERS_PROCESSES = 2 * len(os.sched_getaffinity(0))
 # Enough to keep every core busy; at 12 on 2 cores admission refuses some, who in a closed loop ask again at once:
 # overload.
@@ -28,7 +28,7 @@ CONNECTIONS = 4 * len(os.sched_getaffinity(0))
 
 
 class PeerError(Exception):
-    """A peer can't be started."""
+    """A baseline can't be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def our_service() -> Iterator[tuple[Service, Running]]:
 
 
 @contextmanager
-def peer(name: str, ready_path: str) -> Iterator[Running]:
+def baseline(name: str, ready_path: str) -> Iterator[Running]:
     """Raises: PeerError."""
     (port,) = free_ports(1)
     with folder() as var:

@@ -1,4 +1,4 @@
-"""Charts of a report: what Triton gives by the number of clients, throughput against the peers, and what each stage
+"""Charts of a report: what Triton gives by the number of clients, throughput against the baselines, and what each stage
 costs.
 """
 
@@ -15,13 +15,13 @@ def draw_charts(report: dict[str, Any], folder: Path) -> None:
     values = {row["name"]: row for row in report["rows"]}
     if report["levels"]:
         _triton(report["levels"]).savefig(folder / "bench-triton.png", dpi=120)
-    peers = {
+    baselines = {
         name.removeprefix("rest_to_").removesuffix("_throughput"): row
         for name, row in values.items()
         if name.startswith("rest_to_") and name.endswith("_throughput") and row["value"] is not None
     }
-    if peers:
-        _bars(peers, "REST throughput / theirs").savefig(folder / "bench-rest.png", dpi=120)
+    if baselines:
+        _bars(baselines, "REST throughput / theirs").savefig(folder / "bench-rest.png", dpi=120)
     stages = {name.removeprefix("stage_"): row for name, row in values.items() if name.startswith("stage_")}
     if stages:
         _bars(stages, "CPU ms per second of audio").savefig(folder / "bench-stages.png", dpi=120)

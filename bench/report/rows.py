@@ -1,4 +1,4 @@
-"""What a figure is: a fixed name, the median (or the worst) of its rounds with their spread, and the bar that it is
+"""What a figure is: a fixed name, the median (or the worst) of its rounds with their spread, and the target that it is
 held to.
 """
 
@@ -17,11 +17,11 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">="
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """op: `<=` or `>=`; bar: in the row's unit. Without either the row is a report."""
+class Target:
+    """op: `<=` or `>=`; limit: in the row's unit. Without either the row is a report."""
 
     op: str | None = None
-    bar: float | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +34,51 @@ class Row:
     name: str
     value: float | None
     unit: str
-    bar: Bar = Bar()
+    target: Target = Target()
     rounds: tuple[float, ...] = ()
     note: str = ""
 
     @property
     def met(self) -> bool | None:
-        """Follows from value, op and bar; None for a report."""
-        if self.bar.op is None or self.bar.bar is None:
+        """Follows from value, op and target; None for a report."""
+        if self.target.op is None or self.target.limit is None:
             return None
-        return self.value is not None and _OPERATORS[self.bar.op](self.value, self.bar.bar)
+        return self.value is not None and _OPERATORS[self.target.op](self.value, self.target.limit)
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            **{"name": self.name, "value": self.value, "op": self.bar.op, "bar": self.bar.bar, "met": self.met},
+            **{
+                "name": self.name,
+                "value": self.value,
+                "op": self.target.op,
+                "target": self.target.limit,
+                "met": self.met,
+            },
             **{"unit": self.unit, "rounds": list(self.rounds), "note": self.note},
         }
 
 
-def median_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> Row:
-    """The median of the rounds; no value where a round has none (NaN), so that a bar is then not met."""
-    return _judged(statistics.median, name, rounds, unit, bar, note)
+def median_row(name: str, rounds: Sequence[float], unit: str, target: Target | None = None, note: str = "") -> Row:
+    """The median of the rounds; no value where a round has none (NaN), so that a target is then not met."""
+    return _judged(statistics.median, name, rounds, unit, target, note)
 
 
-def worst_row(name: str, rounds: Sequence[float], unit: str, bar: Bar | None = None, note: str = "") -> Row:
+def worst_row(name: str, rounds: Sequence[float], unit: str, target: Target | None = None, note: str = "") -> Row:
     """The largest of the rounds, for what must not happen in any of them; no value as in `median_row`."""
-    return _judged(max, name, rounds, unit, bar, f"the worst round; {note}".rstrip("; "))
+    return _judged(max, name, rounds, unit, target, f"the worst round; {note}".rstrip("; "))
 
 
 def _judged(
-    judge: Callable[[Sequence[float]], float], name: str, rounds: Sequence[float], unit: str, bar: Bar | None, note: str
+    judge: Callable[[Sequence[float]], float],
+    name: str,
+    rounds: Sequence[float],
+    unit: str,
+    target: Target | None,
+    note: str,
 ) -> Row:
     if any(math.isnan(item) for item in rounds):
-        return Row(name, None, unit, bar or Bar(), (), f"{note}; a round gave no figure".lstrip("; "))
-    return Row(name, judge(rounds), unit, bar or Bar(), tuple(rounds), note)
+        return Row(name, None, unit, target or Target(), (), f"{note}; a round gave no figure".lstrip("; "))
+    return Row(name, judge(rounds), unit, target or Target(), tuple(rounds), note)
 
 
 def interleaved(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ import soundfile
 
 from bench.load.audio import as_note, note
 from bench.report.rows import Row, interleaved, median_row, ratios
-from bench.report.targets import bar_of
+from bench.report.targets import target_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import CallRecord, State, StoredAudio, from_now, new_call_id, now
 from frontend.stores.embedded_audio import FolderAudioStore
@@ -61,7 +61,7 @@ def preparation(rounds: int) -> list[Row]:
         ("preparation_cpu_ratio_16_khz", as_note(at_16_khz, 16_000), "the same from 16 kHz at 24 kbit/s, a report"),
         ("preparation_cpu_ratio_16_khz_16_kbit", as_note(at_16_khz, 16_000, 16_000), "and at 16 kbit/s, a report"),
     ):
-        assert len(prepare(data, *PARAMS, LIMITS.decode).spectrograms) == 6  # noqa: S101 - what the bar is about
+        assert len(prepare(data, *PARAMS, LIMITS.decode).spectrograms) == 6  # noqa: S101 - what the target is about
         found = interleaved(
             rounds,
             {
@@ -71,7 +71,7 @@ def preparation(rounds: int) -> list[Row]:
         )
         both = "; ".join(f"{key} {min(values):.1f} to {max(values):.1f} ms" for key, values in found.items())
         rows.append(
-            median_row(name, ratios(found["prepare"], found["decode"]), "", bar_of(name), f"{what}; CPU of {both}")
+            median_row(name, ratios(found["prepare"], found["decode"]), "", target_of(name), f"{what}; CPU of {both}")
         )
     return rows
 

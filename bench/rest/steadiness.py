@@ -16,7 +16,7 @@ from bench.load.audio import note, short_notes
 from bench.load.generator import Generator, Load
 from bench.load.served import API_KEY, CONNECTIONS, Running, children, folder, memory_mb, session
 from bench.report.rows import Row, interleaved, median_row, worst_row
-from bench.report.targets import BY_WORST_ROUND, bar_of
+from bench.report.targets import BY_WORST_ROUND, target_of
 from laptop.service import CHECKOUT, Service
 from local_triton.ports import free_ports
 
@@ -116,7 +116,7 @@ def loads(ours: Running, metrics_url: str, rounds: int) -> list[Row]:
         ),
     }
     return [
-        (worst_row if name in BY_WORST_ROUND else median_row)(name, values, unit, bar_of(name), said)
+        (worst_row if name in BY_WORST_ROUND else median_row)(name, values, unit, target_of(name), said)
         for name, (values, unit, said) in figures.items()
     ]
 
@@ -152,18 +152,25 @@ def _memory(ours: Running, generator: Generator) -> list[Row]:
             "worker_memory_mb",
             max(workers),
             "MB",
-            bar_of("worker_memory_mb"),
+            target_of("worker_memory_mb"),
             (),
             "resident, shared pages included, after all of it",
         ),
-        Row("memory_growth_20000_requests", after / before - 1.0, "", bar_of("memory_growth_20000_requests"), (), said),
+        Row(
+            "memory_growth_20000_requests",
+            after / before - 1.0,
+            "",
+            target_of("memory_growth_20000_requests"),
+            (),
+            said,
+        ),
     ]
 
 
 def start(triton_url: str, rounds: int) -> list[Row]:
     """From the command to the first 200 of /readyz, with Triton up."""
     figures = interleaved(rounds, {"start": lambda: _start_s(triton_url)})
-    return [median_row("start_to_ready_s", figures["start"], "s", bar_of("start_to_ready_s"))]
+    return [median_row("start_to_ready_s", figures["start"], "s", target_of("start_to_ready_s"))]
 
 
 def lag_counts(metrics_url: str) -> dict[float, float]:

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from bench.load.audio import mixed_notes, note, sets
 from bench.load.generator import Generator, Load
-from bench.load.served import API_KEY, CONNECTIONS, Running, peer
+from bench.load.served import API_KEY, CONNECTIONS, Running, baseline
 from bench.report.rows import Row, median_row, ratios
-from bench.report.targets import bar_of
+from bench.report.targets import target_of
 from laptop.service import CHECKOUT
 
 Answer = TypeVar("Answer")
@@ -26,7 +26,7 @@ WARM_UP_S = 3.0
 SETTLE_S = 2.5  # after a stop every service finds that its own clocks have jumped, and asks again for what was late
 
 # A name and the path that answers 200 when it is ready; not read from the modules, which import what only they have.
-PEERS = {
+BASELINES = {
     "usual": "/health",
     "litserve_ours": "/health",
     "litserve_librosa": "/health",
@@ -51,7 +51,7 @@ def bare(seconds: float, mixed: bool) -> float:
 def throughput(ours: Running, rounds: int) -> list[Row]:
     """Raises: PeerError, GeneratorError."""
     mixed, what = mixed_notes()
-    figures: dict[str, list[Load]] = {name: [] for name in ("rest", *PEERS)}
+    figures: dict[str, list[Load]] = {name: [] for name in ("rest", *BASELINES)}
     bare_mixed: list[float] = []
     bare_note: list[float] = []
     rest_note: list[float] = []
@@ -59,8 +59,8 @@ def throughput(ours: Running, rounds: int) -> list[Row]:
         generator = stack.enter_context(Generator(mixed, API_KEY))
         notes = stack.enter_context(Generator([note()], API_KEY))
         running = [ours]
-        for name, ready_path in PEERS.items():
-            running.append(stack.enter_context(peer(name, ready_path)))
+        for name, ready_path in BASELINES.items():
+            running.append(stack.enter_context(baseline(name, ready_path)))
         for item in running:
             _alone(item, running, partial(generator.closed, item.port, WARM_UP_S, CONNECTIONS))
         for number in range(rounds):
@@ -81,14 +81,14 @@ def throughput(ours: Running, rounds: int) -> list[Row]:
         median_row("rest_throughput_10_s_notes", rest_note, "recordings/s"),
         _ratio("rest_to_bare_throughput_10_s_notes", rest_note, bare_note, "a report: the 10 s note throughout"),
     ]
-    for name in PEERS:
+    for name in BASELINES:
         theirs = figures[name]
         rates = [_rate(their) for their in theirs]
         bad = f"without a result {sum(map(_bad, theirs))}, here {sum(map(_bad, figures['rest']))}"
         said = f"{name}: {min(rates):.1f} to {max(rates):.1f} recordings/s; {bad}"
         rows.append(_ratio(f"rest_to_{name}_throughput", rest, rates, said))
         p99 = ratios([item.accepted.p99 for item in figures["rest"]], [their.accepted.p99 for their in theirs])
-        rows.append(median_row(f"rest_to_{name}_p99", p99, "", bar_of(f"rest_to_{name}_p99"), "in the same runs"))
+        rows.append(median_row(f"rest_to_{name}_p99", p99, "", target_of(f"rest_to_{name}_p99"), "in the same runs"))
     return rows + forms
 
 
@@ -111,7 +111,7 @@ def _by_form(running: Sequence[Running]) -> list[Row]:
                 run = partial(generator.closed, item.port, SECONDS, CONNECTIONS)
                 rates[item.name] = _rate(_alone(item, running, run))
         rows.append(median_row(f"rest_throughput_{form}", [rates["rest"]], "recordings/s"))
-        for name in PEERS:
+        for name in BASELINES:
             rows.append(
                 _ratio(f"rest_to_{name}_throughput_{form}", [rates["rest"]], [rates[name]], "one round, a report")
             )
@@ -119,7 +119,7 @@ def _by_form(running: Sequence[Running]) -> list[Row]:
 
 
 def _ratio(name: str, of: Sequence[float], to: Sequence[float], note: str) -> Row:
-    return median_row(name, ratios(of, to), "", bar_of(name), note)
+    return median_row(name, ratios(of, to), "", target_of(name), note)
 
 
 def _alone(one: Running | None, running: Sequence[Running], work: Callable[[], Answer]) -> Answer:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from bench.load.audio import note
 from bench.report.rows import Row
-from bench.report.targets import bar_of
+from bench.report.targets import target_of
 from runtime.config import load_config, load_limits
 from runtime.prepare import prepare
 from runtime.triton_classifier import TritonClassifier
@@ -34,7 +34,7 @@ def wire(triton_url: str) -> list[Row]:
         f"{per_cough:.0f} bytes a cough in requests of {len(spectrograms)}, of {pixels * FLOAT32_RGB_BYTES}; "
         "the limit is 1/12"
     )
-    return [Row(name, per_cough / (pixels * FLOAT32_RGB_BYTES), "", bar_of(name), (), said)]
+    return [Row(name, per_cough / (pixels * FLOAT32_RGB_BYTES), "", target_of(name), (), said)]
 
 
 @contextmanager

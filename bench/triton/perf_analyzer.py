@@ -27,7 +27,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.utils import InferenceServerException
 
 from bench.report.rows import ROUNDS, Row, median_row
-from bench.report.targets import bar_of
+from bench.report.targets import target_of
 from bench.triton.perf_binary import MissingToolError, PerfBinary, PerfToolError, perf_binary
 from local_triton import ConfigurationError, TritonError, TritonServer
 from runtime.config import MODEL_REPOSITORY, ROOT
@@ -160,12 +160,12 @@ def batching_rows(batched: Sequence[Level], single: Sequence[Level]) -> list[Row
     )
     note = f"{CROWD} clients, one cough a request; coughs/s with and without: {speeds}"
     return [
-        median_row("triton_dynamic_batching_ratio", ratios, "", bar_of("triton_dynamic_batching_ratio"), note),
+        median_row("triton_dynamic_batching_ratio", ratios, "", target_of("triton_dynamic_batching_ratio"), note),
         median_row(
             "triton_average_batch",
             [item.average_batch for item in batched],
             "coughs",
-            bar_of("triton_average_batch"),
+            target_of("triton_average_batch"),
             f"{CROWD} clients, one cough a request; nv_inference_count / nv_inference_exec_count",
         ),
     ]
@@ -258,7 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
         ):
             print(markdown(measure(server.grpc_url)), flush=True)
         for row in dynamic_batching(options.rounds):
-            print(f"{row.name} {row.value:.2f} {row.unit} ({row.bar.op} {row.bar.bar:g}); {row.note}")
+            print(f"{row.name} {row.value:.2f} {row.unit} ({row.target.op} {row.target.limit:g}); {row.note}")
     except (PerfToolError, TritonError, InferenceServerException) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2 if isinstance(error, MissingToolError | ConfigurationError) else 1

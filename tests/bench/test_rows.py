@@ -1,4 +1,4 @@
-"""A row is met by its value, its operator and its bar, and by nothing else; the page is made of the JSON."""
+"""A row is met by its value, its operator and its target, and by nothing else; the page is made of the JSON."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from bench.page import page
 from bench.report.machine import differs, machine
-from bench.report.rows import Bar, Row, interleaved, median_row, ratios, worst_row
-from bench.report.targets import BARS, BY_WORST_ROUND
+from bench.report.rows import Row, Target, interleaved, median_row, ratios, worst_row
+from bench.report.targets import BY_WORST_ROUND, TARGETS
 from runtime.config import ROOT
 
 
@@ -20,7 +20,7 @@ from runtime.config import ROOT
     [("<=", 1.0, True), ("<=", 1.01, False), (">=", 1.0, True), (">=", 0.99, False), (">=", None, False), (None, 5.0, None)],
 )  # fmt: skip
 def test_met(op: str | None, value: float | None, met: bool | None) -> None:
-    assert Row("x", value, "", Bar(op, 1.0 if op else None)).met is met
+    assert Row("x", value, "", Target(op, 1.0 if op else None)).met is met
 
 
 def test_the_median_is_of_the_rounds_and_rounds_are_interleaved() -> None:
@@ -37,13 +37,13 @@ def test_the_median_is_of_the_rounds_and_rounds_are_interleaved() -> None:
 
 
 def test_what_must_never_happen_is_judged_by_the_worst_round() -> None:
-    row = worst_row("x", [0.0, 0.0, 2.0], "requests", Bar("<=", 0.0))
+    row = worst_row("x", [0.0, 0.0, 2.0], "requests", Target("<=", 0.0))
     assert (row.value, row.met) == (2.0, False)
 
 
 @pytest.mark.parametrize("judged", [median_row, worst_row])
 def test_a_round_without_a_figure_leaves_none(judged: Callable[..., Row]) -> None:
-    row = judged("x", [0.0, math.nan, 1.0], "s", Bar("<=", 5.0))
+    row = judged("x", [0.0, math.nan, 1.0], "s", Target("<=", 5.0))
     assert (row.value, row.met, row.rounds) == (None, False, ())
 
 
@@ -58,10 +58,10 @@ def test_the_committed_page_is_made_of_the_committed_figures() -> None:
     assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == page(report)
     rows = {row["name"]: row for row in report["rows"]}
     assert len(rows) == len(report["rows"])
-    for name, bar in BARS.items():  # every bar has a figure, and `met` was not written by hand
+    for name, target in TARGETS.items():  # every target has a figure, and `met` was not written by hand
         row = rows[name]
-        assert (row["op"], row["bar"]) == (bar.op, bar.bar)
-        assert row["met"] is Row(name, row["value"], row["unit"], bar).met
+        assert (row["op"], row["target"]) == (target.op, target.limit)
+        assert row["met"] is Row(name, row["value"], row["unit"], target).met
         if row["rounds"]:
             judged = worst_row if name in BY_WORST_ROUND else median_row
             assert row["value"] == judged(name, row["rounds"], "").value

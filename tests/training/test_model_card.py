@@ -7,7 +7,7 @@ import json
 import pytest
 
 from runtime.config import ROOT
-from training.evaluation.targets import BARS
+from training.evaluation.targets import TARGETS
 from training.model.checkpoint import load_checkpoint
 from training.reporting.model_card import model_card
 
@@ -23,6 +23,6 @@ def test_the_committed_card_is_the_metrics() -> None:
     assert metrics["cough_threshold"] == info.cough_threshold
     card = (MODELS / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card == model_card(metrics)
-    for name in BARS:
+    for name in TARGETS:
         assert f"{metrics['crossval']['figures'][name]['value']:.3f} [" in card
     assert "no medical" in card

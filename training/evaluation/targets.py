@@ -8,8 +8,8 @@ from typing import Any
 from training.evaluation.conditions import CHANNELS, GAINS
 
 # Name of the figure in `measure.figures_of` -> what it is, whether it must be at least (">=") or at most ("<="), the
-# bar.
-BARS: dict[str, tuple[str, str, float]] = {
+# target.
+TARGETS: dict[str, tuple[str, str, float]] = {
     "coughseg_event_auc": ("cough or not, our segmenter's candidates on coughseg: AUC", ">=", 0.96),
     "coughseg_event_sensitivity": ("the same at the threshold: sensitivity", ">=", 0.92),
     "coughseg_event_specificity": ("the same at the threshold: specificity", ">=", 0.78),
@@ -33,7 +33,7 @@ BARS: dict[str, tuple[str, str, float]] = {
     },
 }
 
-# Reported beside them, without a bar; the figures of other data have no words of their own (`words_of`).
+# Reported beside them, without a target; the figures of other data have no words of their own (`words_of`).
 _OTHERS: dict[str, str] = {
     "esc10_sneezes_accepted": "ESC-10 sneezes with an accepted cough",
     "c19_call_class_auc": "class head, call-centre recordings: AUC",
@@ -47,35 +47,35 @@ COSTS: dict[str, tuple[str, float]] = {
 }
 
 
-def cost_bars(costs: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """One row a cost, as `with_bars`."""
+def cost_targets(costs: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """One row a cost, as `with_targets`."""
     return [
-        {"name": name, "value": value, "op": "<=", "bar": bar, "met": None if value is None else value <= bar}
-        for name, (_, bar) in COSTS.items()
+        {"name": name, "value": value, "op": "<=", "target": target, "met": None if value is None else value <= target}
+        for name, (_, target) in COSTS.items()
         for value in (costs.get(name),)
     ]
 
 
 def words_of(name: str) -> str:
     """What a figure is."""
-    return BARS[name][0] if name in BARS else _OTHERS.get(name, name.replace("_", " "))
+    return TARGETS[name][0] if name in TARGETS else _OTHERS.get(name, name.replace("_", " "))
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Those with a bar first, in the order of the bars."""
+    """Those with a target first, in the order of the targets."""
     known = list(names)
-    return [*(bar for bar in BARS if bar in known), *(item for item in known if item not in BARS)]
+    return [*(target for target in TARGETS if target in known), *(item for item in known if item not in TARGETS)]
 
 
-def with_bars(figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row a bar that the data has a figure for:
+def with_targets(figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a target that the data has a figure for:
 
-    `name`, `value`, `op`, `bar`, `met` (null where the value is undefined).
+    `name`, `value`, `op`, `target`, `met` (null where the value is undefined).
     """
     rows = []
-    for name, (_, op, bar) in BARS.items():
+    for name, (_, op, target) in TARGETS.items():
         if name in figures:
             value = figures[name]["value"]
-            met = None if value is None else value >= bar if op == ">=" else value <= bar
-            rows.append({"name": name, "value": value, "op": op, "bar": bar, "met": met})
+            met = None if value is None else value >= target if op == ">=" else value <= target
+            rows.append({"name": name, "value": value, "op": op, "target": target, "met": met})
     return rows

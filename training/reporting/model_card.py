@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from training.evaluation.quality_curves import MIN_RECORDINGS, TOLERANCE, WORDS
-from training.evaluation.targets import BARS, COSTS, cost_bars, ordered, words_of
+from training.evaluation.targets import COSTS, TARGETS, cost_targets, ordered, words_of
 from training.model.calibration import SENSITIVITY
 
 # The data that the committed weights were learnt on; what is written about it here is true of no other.
@@ -69,11 +69,13 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         "| metric | target | mean of 5 folds | met |",
         "| --- | --- | --- | --- |",
     ]
-    bars = {bar["name"]: bar for bar in metrics.get("crossval", {}).get("bars", [])}
+    targets = {target["name"]: target for target in metrics.get("crossval", {}).get("targets", [])}
     names = ordered(metrics["validation"])
     for name in names:
-        limit = f"{'at least' if BARS[name][1] == '>=' else 'at most'} {BARS[name][2]:g}" if name in BARS else "-"
-        verdict = {True: "yes", False: "**no**", None: "-"}[bars[name]["met"] if name in bars else None]
+        limit = (
+            f"{'at least' if TARGETS[name][1] == '>=' else 'at most'} {TARGETS[name][2]:g}" if name in TARGETS else "-"
+        )
+        verdict = {True: "yes", False: "**no**", None: "-"}[targets[name]["met"] if name in targets else None]
         lines.append(f"| {words_of(name)} | {limit} | {_cell(folds.get(name))} | {verdict} |")
     lines += [
         "",
@@ -201,9 +203,9 @@ def _twin(name: str) -> str:
 def _costs(metrics: Mapping[str, Any]) -> str:
     lines = ["## Costs", "", "One CPU core of the machine on which `make evaluate` ran last.", ""]
     lines += ["| cost | target | ms | met |", "| --- | --- | --- | --- |"]
-    for row in cost_bars(metrics["costs"]):
+    for row in cost_targets(metrics["costs"]):
         verdict = {True: "yes", False: "**no**", None: "-"}[row["met"]]
-        lines.append(f"| {COSTS[row['name']][0]} | at most {row['bar']:g} | {_number(row['value'])} | {verdict} |")
+        lines.append(f"| {COSTS[row['name']][0]} | at most {row['target']:g} | {_number(row['value'])} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What the peers of the benchmark share, without the libraries that only the benchmark's environment has."""
+"""What the baselines of the benchmark share, without the libraries that only the benchmark's environment has."""
 
 from __future__ import annotations
 
