@@ -1,4 +1,4 @@
-# The program of the seed, word for word; it is not reformatted, so that it stays so.
+# A whole program, as the first users of `runtime` wrote it. It is not reformatted.
 from runtime import load_config, execute, WorkUnit
 segmentation_params, mel_spec_params, color_spec_params = load_config()
 work = WorkUnit(

@@ -1,6 +1,6 @@
-"""What a model promises: its tensors, labels, thresholds, and the parameters that it was trained with.
+"""Model contract: tensors, labels, thresholds, and the parameters that the model was trained with.
 
-All of it travels in the Triton config's `parameters` (written by export), so that a model and its promises can't part.
+All of it travels in the Triton config's `parameters` (written by export), so that a model and its contract are never apart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""azure-pipelines.yml says what the seed says, with verbs and names that exist. (It runs at Azure only.)"""
+"""azure-pipelines.yml runs what CI runs, with verbs and names that exist. (It runs at Azure only.)"""
 
 from __future__ import annotations
 

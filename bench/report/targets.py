@@ -1,4 +1,4 @@
-"""The targets of the issue that the figures are held to, by the rows' names."""
+"""What the figures are held to, by the rows' names."""
 
 from __future__ import annotations
 

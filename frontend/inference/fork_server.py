@@ -1,6 +1,4 @@
-"""Begin with what workers need while this process still imports what it needs itself: imports little, so it comes
-first.
-"""
+"""Start early the process that workers are forked from. Keep imports minimal: this runs before all others."""
 
 from __future__ import annotations
 

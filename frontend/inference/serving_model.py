@@ -66,7 +66,7 @@ class ServingModel:
             contract = await self._classifier.contract(timeout_s=2.0)
             self._check(contract)
         except InferenceError:
-            self._differs = False  # what differed is gone, and whoever comes back may be another
+            self._differs = False  # the mismatching model is gone; re-check the next one
             self._set_available(False)
         except ModelContractError as error:
             self._contract, self._why_not, self._differs = None, error, True

@@ -74,7 +74,7 @@ class RequestContext:
                 "duration_s": round(seconds, 4),
                 "key": key_name,
             }
-            # Thousands of lines a second that say no more than the metric would cost those that are let in.
+            # At overload the metric carries this; thousands of lines a second would slow down admitted requests.
             level = logging.DEBUG if refused else logging.INFO
             if _log.isEnabledFor(level):
                 _log.log(level, "%s %s %d", method, route, status, extra={"fields": fields})

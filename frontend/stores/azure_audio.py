@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
 from azure.core import MatchConditions
@@ -20,7 +21,6 @@ from frontend.stores.protocols import Blob
 
 SERVICE = "The audio store"
 LOOKBACK_S = 86_400.0
-_ABSENT, _THERE, _CHANGED, _TOO_LARGE = 404, 409, 412, 413
 _WHOLE_BYTES = 64 * 1024 * 1024  # every recording goes and comes in one request, so that it is whole or absent
 
 
@@ -54,11 +54,11 @@ class BlobAudioStore:
                 try:
                     await blob.upload_blob(data, length=len(data), overwrite=False)
                 except HttpResponseError as error:
-                    if error.status_code == _TOO_LARGE:
+                    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                         raise BodyTooLarge(
                             "The audio store takes no recording of this size: send less of it."
                         ) from error
-                    if error.status_code not in (_THERE, _CHANGED):
+                    if error.status_code not in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
                         raise
                 else:
                     return
@@ -66,7 +66,7 @@ class BlobAudioStore:
                 try:
                     await blob.set_blob_metadata({"written_again": now()})
                 except HttpResponseError as error:
-                    if error.status_code != _ABSENT:
+                    if error.status_code != HTTPStatus.NOT_FOUND:
                         raise
                 else:
                     return
@@ -78,7 +78,7 @@ class BlobAudioStore:
                 download = await self._container.download_blob(name)
                 data: bytes = await download.readall()
             except HttpResponseError as error:
-                if error.status_code != _ABSENT:
+                if error.status_code != HTTPStatus.NOT_FOUND:
                     raise
                 return None
             return data
@@ -88,7 +88,7 @@ class BlobAudioStore:
             try:
                 properties = await self._container.get_blob_client(name).get_blob_properties()
             except HttpResponseError as error:
-                if error.status_code != _ABSENT:
+                if error.status_code != HTTPStatus.NOT_FOUND:
                     raise
                 return None
             return int(properties.size)
@@ -126,7 +126,7 @@ class BlobAudioStore:
             try:
                 await self._delete(blob.name, etag=blob.etag, match_condition=MatchConditions.IfNotModified)
             except HttpResponseError as error:
-                if error.status_code != _CHANGED:
+                if error.status_code != HTTPStatus.PRECONDITION_FAILED:
                     raise
                 return False
         return True
@@ -143,7 +143,7 @@ class BlobAudioStore:
         try:
             await self._container.delete_blob(name, delete_snapshots="include", **conditions)
         except HttpResponseError as error:
-            if error.status_code != _ABSENT:
+            if error.status_code != HTTPStatus.NOT_FOUND:
                 raise
 
 

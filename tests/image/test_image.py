@@ -109,7 +109,7 @@ def test_what_it_is_called(config: dict[str, Any]) -> None:
 
 
 def test_weight_above_the_base(added: Tree) -> None:
-    """The bar is issue 7's."""
+    """The target of docs/image.md."""
     assert sum(size for _, size in added.values()) <= MAX_BYTES
 
 

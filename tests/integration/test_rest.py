@@ -1,4 +1,4 @@
-"""The routes as design.md describes them, on the real service."""
+"""The routes on the real service."""
 
 from __future__ import annotations
 

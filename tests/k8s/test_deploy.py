@@ -162,7 +162,7 @@ def cluster(
     return Cluster(tmp_path, rendered, monkeypatch, capfd)
 
 
-def test_all_deploys_with_the_variables_of_the_seed(cluster: Cluster) -> None:
+def test_all_deploys_with_the_documented_variables(cluster: Cluster) -> None:
     run = cluster.make("all", SEED)
     assert run.returncode == 0, run.stderr
     applied = cluster.applied()

@@ -1,4 +1,4 @@
-"""What is deployed says what the issue wants said, and agrees with what export and the benchmark write."""
+"""The rendered manifests hold what a deployment needs, and agree with what export and the benchmark write."""
 
 from __future__ import annotations
 

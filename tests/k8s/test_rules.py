@@ -51,7 +51,7 @@ def test_the_cases_would_notice_alerts_that_never_fire(tmp_path: Path) -> None:
     assert missed == [], run.stdout + run.stderr
 
 
-def test_the_cases_name_what_the_issue_names() -> None:
+def test_every_alert_has_a_case() -> None:
     tests = yaml.safe_load(CASES.read_text())["tests"]
     cases = [case["name"] for case in tests if case.get("alert_rule_test") or case.get("promql_expr_test")]
     assert len(cases) == len(tests), "each asserts something"

@@ -1,4 +1,4 @@
-"""The seed's program, in process, on the committed release."""
+"""`example.py`, in process, on the committed release."""
 
 from __future__ import annotations
 

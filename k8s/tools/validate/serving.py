@@ -218,7 +218,7 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
                 if flag not in given:
                     yield bundle.says(pod.owner, f"lacks {flag}")
             if "preStop" not in container.get("lifecycle", {}):
-                yield bundle.says(pod.owner, "has no preStop: it would end before anybody has heard of it")
+                yield bundle.says(pod.owner, "has no preStop: it would be killed before its endpoints are updated")
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 if container.get(probe, {}).get("httpGet", {}).get("port") not in ("http", 8000):
                     yield bundle.says(pod.owner, f"the {probe} must ask the port http")
