@@ -41,10 +41,7 @@ class Foundation:
         contract.check_parameters(*self.parameters)
         settings = self.settings
         if settings.azure is not None and not contract.model.validated and not settings.allow_unvalidated:
-            raise ModelContractError(
-                "The model that Triton serves is not validated: serve a validated one, or set ALLOW_UNVALIDATED=1 to "
-                "serve it from the Azure stores all the same."
-            )
+            raise ModelContractError("model_not_validated")
 
     def expected_contract(self) -> ModelContract | None:
         """Where Triton may sleep: the contract of our own release, checked. Raises: ModelContractError."""

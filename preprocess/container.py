@@ -58,7 +58,7 @@ NARROW_OPUS_HZ = 16_000
 def sniff(data: bytes) -> Container:
     """The container that the first bytes name; nothing is decoded. Raises: EmptyAudio, UnsupportedMedia."""
     if not data:
-        raise EmptyAudio("The file is empty: send the recording's bytes.")
+        raise EmptyAudio("file_empty")
     head = data[:16]
     if head.startswith(b"OggS") and data[28:36] == b"OpusHead":
         # OpusHead stands alone on the first page (RFC 7845, section 3). libsndfile decodes a note at the rate that it
@@ -76,9 +76,7 @@ def sniff(data: bytes) -> Container:
         return _MP4
     found = _sniff_mpeg(data)
     if found is None:
-        raise UnsupportedMedia(
-            "This is not an audio format that can be decoded: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR."
-        )
+        raise UnsupportedMedia("format_unknown")
     return found
 
 

@@ -171,10 +171,10 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
     try:
         with av.open(io.BytesIO(data), mode="r", format=container.ffmpeg, metadata_errors="ignore") as file:
             if not file.streams.audio:
-                raise UndecodableAudio("The file has no audio track: record again and send the recording itself.")
+                raise UndecodableAudio("no_audio_track")
             stream = file.streams.audio[0]
             if stream.codec_context is None:
-                raise UnsupportedMedia("No decoder knows the codec in this file: send Opus, AAC, MP3, FLAC or WAV.")
+                raise UnsupportedMedia("codec_unknown")
             codec = stream.codec_context.name
             encoder_rate = opus_input_rate_hz(stream.codec_context.extradata or b"")
             if stream.channels and stream.sample_rate:
@@ -190,11 +190,9 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
     except AudioError:
         raise
     except (av.FFmpegError, ValueError, OverflowError) as error:
-        raise UndecodableAudio(
-            "The file is broken and can't be decoded: record again and send the whole file."
-        ) from error
+        raise UndecodableAudio("file_broken") from error
     if found is None or samples is None or not samples.shape[1]:
-        raise UndecodableAudio("The file holds no audio samples: record again and send the whole file.")
+        raise UndecodableAudio("no_samples")
     short_of_header = declared is not None and found.count < declared
     truncated = missing or short_of_header or ends_early(data, container)
     return Recording(samples, found.rate, encoder_rate or found.rate, codec, truncated, exact)
@@ -314,13 +312,13 @@ def _decoder(stream: av.AudioStream) -> av.AudioCodecContext:
 def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> None:
     if channels > limits.max_channels:
         raise TooManyChannels(
-            "The recording has {channels} channels: send one channel, or the two parties of a call (at most {most}).",
+            "too_many_channels",
             channels=channels,
             most=limits.max_channels,
         )
     if not limits.min_sample_rate_hz <= sample_rate_hz <= limits.max_sample_rate_hz:
         raise UnsupportedSampleRate(
-            "The sample rate is {rate} Hz: record between {least} and {most} Hz.",
+            "sample_rate_outside",
             rate=sample_rate_hz,
             least=limits.min_sample_rate_hz,
             most=limits.max_sample_rate_hz,
@@ -328,16 +326,14 @@ def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> N
 
 
 def _too_long(limits: DecodeLimits) -> AudioTooLong:
-    return AudioTooLong(
-        "The recording is longer than {most:g} s: send only the part with the coughs.", most=limits.max_duration_s
-    )
+    return AudioTooLong("recording_too_long", most=limits.max_duration_s)
 
 
 def _checked(recording: Recording) -> Recording:
     # Extremes instead of isfinite() and abs(): they copy nothing, and NaN and Inf show in them.
     low, high = float(recording.samples.min()), float(recording.samples.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise UndecodableAudio("The file holds NaN or infinite samples: export it again as 16-bit PCM.")
+        raise UndecodableAudio("samples_not_finite")
     peak = max(-low, high)
     if peak <= 1.0:
         return recording

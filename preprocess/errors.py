@@ -8,7 +8,7 @@
     ├── TooManyChannels
     └── UnsupportedSampleRate
 
-Every message is one sentence that says what to do and is fit for the person who sent the recording.
+An error holds no sentence but the key of one: people read it in their language (`runtime.messages`).
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ import copyreg
 from typing import ClassVar
 
 
-class WordedError(Exception):
-    """An error that keeps its wording apart from its values, so that whoever shows it can say it in another language.
+class CodedError(Exception):
+    """An error that names its sentence by a key, so that it can be said in any language.
 
-    template: English, with the names of `values` in braces; where there are no values it is the message itself
+    key: of the sentence, see `runtime.messages`; values: for the names in it
     code: stable, for programs; every leaf that a caller can meet has one of its own
     """
 
     code: ClassVar[str] = "internal_error"
 
-    def __init__(self, template: str, **values: object) -> None:
-        super().__init__(template.format(**values) if values else template)
-        self.template, self.values = template, values
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(key, *(f"{name}={value!r}" for name, value in values.items()))
+        self.key, self.values = key, values
+
+    def __str__(self) -> str:
+        """The key and the values."""
+        return " ".join(map(str, self.args))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Without `__init__`, which takes other arguments in some leaves: errors travel between processes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
-class AudioError(WordedError, ValueError):
+class AudioError(CodedError, ValueError):
     """The recording can't be diagnosed, and sending the same bytes again won't help."""
 
 

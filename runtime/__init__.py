@@ -1,5 +1,6 @@
 """One request from bytes to diagnosis, for any caller.
 
+messages            what people read, one catalogue a language
 work_unit           a recording, and the parameters for it
 config              config.yml: parameters of the pipeline, limits of the service
 prepare             bytes -> spectrograms (CPU)

@@ -109,7 +109,7 @@ def read_contract(repository: Path) -> ModelContract:
         config = text_format.Parse(text, model_config_pb2.ModelConfig())
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise ModelContractError(
-            "{file} can't be read: run `make export` or restore it from git.",
+            "release_file_unreadable",
             file=f"{repository.name}/{MODEL_NAME}/config.pbtxt",
         ) from error
     return contract_of(config, str(newest_version(repository)))
@@ -125,13 +125,9 @@ def read_released_contract(repository: Path) -> ModelContract:
         manifest = json.loads((repository / "manifest.json").read_text(encoding="utf-8"))
         known = manifest["files"][config] == hashlib.sha256((repository / config).read_bytes()).hexdigest()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelContractError(
-            "{folder}/ is no release: run `make export` or restore it from git.", folder=repository.name
-        ) from error
+        raise ModelContractError("no_release", folder=repository.name) from error
     if not known:
-        raise ModelContractError(
-            "{file} is not the file that manifest.json names: restore it from git.", file=f"{repository.name}/{config}"
-        )
+        raise ModelContractError("release_file_altered", file=f"{repository.name}/{config}")
     return read_contract(repository)
 
 
@@ -146,7 +142,7 @@ def newest_version(repository: Path) -> int:
     )
     if not numbers:
         raise ModelContractError(
-            "{folder}/ holds no {model} to serve: run `make export` or restore it from git.",
+            "no_model_to_serve",
             folder=repository.name,
             model=MODEL_NAME,
         )
@@ -181,15 +177,13 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
         )
         int(preprocess["mel_spec"]["n_mels"]), int(preprocess["mel_spec"]["n_frames"])
     except KeyError as error:
-        raise ModelContractError(
-            "The model's config lacks the parameter {name}: export the model again.", name=str(error)
-        ) from error
+        raise ModelContractError("model_parameter_missing", name=str(error)) from error
     except (ValueError, TypeError) as error:
-        raise ModelContractError("A parameter of the model's config can't be read: export the model again.") from error
+        raise ModelContractError("model_parameter_unreadable") from error
     _check_values(parameters["labels"], contract)
     _check_tensors(config, contract)
     if digest(preprocess) != contract.preprocess_sha256:
-        raise ModelContractError("The model's preprocess_sha256 is not its parameters' digest: export the model again.")
+        raise ModelContractError("model_digest_wrong")
     return contract
 
 
@@ -204,18 +198,17 @@ def _check_values(labels_json: str, contract: ModelContract) -> None:
     labels = json.loads(labels_json)
     if labels != list(LABELS):
         raise ModelContractError(
-            "labels are {found!r} in the model, but a diagnosis has {expected!r}: export and serve one that was "
-            "trained on these.",
+            "model_labels_differ",
             found=labels,
             expected=list(LABELS),
         )
     low, high = contract.threshold_low, contract.threshold_high
     if not 0.0 <= low <= high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
-        raise ModelContractError("The model's thresholds are not in order between 0 and 1: export the model again.")
+        raise ModelContractError("model_thresholds_wrong")
     if not 0.0 <= contract.score_margin < 0.5:
-        raise ModelContractError("The model's score_margin is not from 0 to below 0.5: export the model again.")
+        raise ModelContractError("model_margin_wrong")
     if not contract.validated and low != high:
-        raise ModelContractError("The model is not validated, but its two thresholds differ: make them equal.")
+        raise ModelContractError("model_thresholds_unequal")
 
 
 def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract) -> None:
@@ -231,11 +224,10 @@ def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ModelContractError(
-                "The model's tensor {name} is {found}, but the contract says {expected}: "
-                "serve a model that `make export` made.",
+                "model_tensor_differs",
                 name=name,
                 found=found.get(name),
                 expected=expected.get(name),
             )
     if contract.max_batch_size < 1:
-        raise ModelContractError("The model takes no batches: set max_batch_size and export it again.")
+        raise ModelContractError("model_without_batches")

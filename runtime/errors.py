@@ -2,7 +2,8 @@
 
 What is wrong with the recording itself is the tree of `preprocess.errors`, handed on from here for the front end.
 
-RuntimeFailure
+WordedError              its text is an English sentence
+└── RuntimeFailure
 ├── ConfigError          config.yml can't be used
 ├── ModelContractError   the model is not one that this code can serve
 │   └── ParametersDiffer   it was trained with other parameters
@@ -17,17 +18,20 @@ from __future__ import annotations
 from preprocess.errors import (
     AudioError,
     AudioTooLong,
+    CodedError,
     EmptyAudio,
     TooManyChannels,
     UndecodableAudio,
     UnsupportedMedia,
     UnsupportedSampleRate,
-    WordedError,
 )
+from runtime.messages.catalogue import say_error, sections
+from runtime.messages.languages import Language
 
 __all__ = [
     "AudioError",
     "AudioTooLong",
+    "CodedError",
     "ConfigError",
     "EmptyAudio",
     "InferenceError",
@@ -43,6 +47,17 @@ __all__ = [
     "UnsupportedSampleRate",
     "WordedError",
 ]
+
+
+class WordedError(CodedError):
+    """As text it is its English sentence. An operator's error may be given its sentence instead of a key."""
+
+    def __str__(self) -> str:
+        return self.key if self._has_own_sentence else say_error(self, Language.ENGLISH)
+
+    @property
+    def _has_own_sentence(self) -> bool:
+        return self.key not in sections(Language.ENGLISH)["detail"]
 
 
 class RuntimeFailure(WordedError):
@@ -65,8 +80,7 @@ class ParametersDiffer(ModelContractError):
 
     def __init__(self, field: str, expected: object, found: object) -> None:
         super().__init__(
-            "{field} is {found!r}, but the model was trained with {expected!r}: "
-            "use the model's parameters, or train and export a model with yours.",
+            "parameters_differ",
             field=field,
             found=found,
             expected=expected,

@@ -28,12 +28,10 @@ class OnnxClassifier:
         try:
             model = path.read_bytes()
         except OSError as error:
-            raise ModelContractError(
-                "{file} of {model} can't be read: restore it from git.", file=path.name, model=MODEL_NAME
-            ) from error
+            raise ModelContractError("model_file_unreadable", file=path.name, model=MODEL_NAME) from error
         if hashlib.sha256(model).hexdigest() != self._contract.model.sha256:
             raise ModelContractError(
-                "{file} of {model} is not the file that its config names: export it again.",
+                "model_file_altered",
                 file=path.name,
                 model=MODEL_NAME,
             )

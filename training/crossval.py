@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from preprocess.color import color_table
 from runtime.config import ROOT, load_config, preprocess_parameters
 from runtime.errors import AudioError, ConfigError
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 from training.data.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
 from training.data.example_cache import CACHE, cached_examples, open_examples
 from training.data.examples import N_VARIANTS, Examples
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         crossval(options.data, options.output, options.seed)
     except (DatasetError, ConfigError, AudioError) as error:
-        print(f"crossval: {error}", file=sys.stderr)
+        print(f"crossval: {say_error(error, Language.ENGLISH)}", file=sys.stderr)
         return 2
     return 0
 

@@ -22,6 +22,8 @@ import numpy as np
 from runtime.config import ROOT, load_config, preprocess_parameters
 from runtime.contract import require_same_parameters
 from runtime.errors import AudioError, ConfigError, ModelContractError
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 from training.data.dataset import DatasetError, Entry, manifest_sha256, read_dataset
 from training.data.examples import Params
 from training.data.sources import mixed_sources
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         metrics = evaluate(options.data, options.models)
     except (DatasetError, ConfigError, CheckpointError, ModelContractError, AudioError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(f"evaluate: {say_error(error, Language.ENGLISH)}", file=sys.stderr)
         return 2
     print(table(metrics))
     return 0

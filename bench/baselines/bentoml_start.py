@@ -24,6 +24,8 @@ from bench.baselines.arguments import HOST, read_arguments
 from bench.baselines.storing import Diagnose, Storing, make_stores
 from bench.baselines.worker_start import make_ready
 from frontend.answers.http_errors import HTTP_ERRORS, http_error
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 
 READY_PATH = "/readyz"  # BentoML's own
 
@@ -55,7 +57,9 @@ class Diagnosing:
         try:
             return self._storing.diagnosed(call_id, audio.read_bytes(), None, self._diagnose)
         except tuple(HTTP_ERRORS) as error:
-            raise BentoMLException(str(error), error_code=HTTPStatus(http_error(error).status)) from error
+            raise BentoMLException(
+                say_error(error, Language.ENGLISH), error_code=HTTPStatus(http_error(error).status)
+            ) from error
 
     def close(self) -> None:
         self._storing.close()

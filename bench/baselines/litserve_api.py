@@ -23,6 +23,8 @@ from bench.baselines.arguments import HOST, ROUTE, Arguments
 from bench.baselines.storing import Diagnose, Storing, make_stores
 from bench.baselines.worker_start import make_ready
 from frontend.answers.http_errors import HTTP_ERRORS, http_error
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 
 READY_PATH = "/health"  # LitServe's own: 200 once every worker has been set up
 
@@ -56,7 +58,7 @@ class DiagnosesAPI(ls.LitAPI):
         try:
             return self._storing.diagnosed(call_id, audio, content_type, self._diagnose)
         except tuple(HTTP_ERRORS) as error:
-            raise HTTPException(http_error(error).status, str(error)) from error
+            raise HTTPException(http_error(error).status, say_error(error, Language.ENGLISH)) from error
 
 
 def serve(make_diagnose: Callable[[], Diagnose], arguments: Arguments) -> None:

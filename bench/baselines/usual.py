@@ -24,6 +24,8 @@ from bench.baselines.usual_code import Decision, find_coughs, spectrogram_image,
 from bench.baselines.worker_start import make_ready
 from frontend.answers.http_errors import HTTP_ERRORS, http_error
 from runtime.config import ROOT
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 from training.model.checkpoint import load_checkpoint
 from training.model.network import CoughCNN
 
@@ -82,7 +84,7 @@ def make_app(var: Path) -> FastAPI:
         try:
             return storing.diagnosed(call_id, audio.file.read(), audio.content_type, at_hand["diagnose"])
         except tuple(HTTP_ERRORS) as error:
-            raise HTTPException(http_error(error).status, str(error)) from error
+            raise HTTPException(http_error(error).status, say_error(error, Language.ENGLISH)) from error
 
     return app
 

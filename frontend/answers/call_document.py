@@ -6,7 +6,7 @@ from typing import Any
 
 from frontend.answers.guidance import guidance
 from frontend.domain.records import CallRecord
-from frontend.i18n.language import Language
+from runtime.messages.languages import Language
 
 
 def call_document(record: CallRecord, language: Language) -> dict[str, Any]:

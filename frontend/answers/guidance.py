@@ -7,75 +7,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from frontend.domain.errors import REFUSED
-from frontend.domain.records import CallRecord, State
-from frontend.i18n.language import Language
-from frontend.i18n.translate import say
-from runtime.diagnosis import Reason, Status
-
-INTENDED_USE = "Orientation, not a medical diagnosis."
-NOT_VALIDATED = (
-    "Orientation, not a medical diagnosis: the model is not validated, and its answer has no medical meaning."
-)
-
-_CLOSER = "Hold the telephone closer and cough two or three times."
-
-MESSAGES: dict[State | Status, str] = {
-    Status.OK: "{count} coughs were heard, and the model could score them.",
-    Status.NO_COUGH: "No cough was heard. This is not a negative result.",
-    Status.POOR_QUALITY: "The recording can't be judged: it can't be heard well enough. This is not a negative result.",
-    Status.INCONCLUSIVE: "The model can't decide. This is not a negative result.",
-    State.RECEIVED: "The recording is stored, and its diagnosis follows by itself.",
-    State.FAILED: "The recording could not be diagnosed.",
-}
-_ONE_COUGH = "One cough was heard, and the model could score it."
-
-HINTS: dict[Reason, str] = {
-    Reason.TOO_SHORT: "Record for five seconds or more, and cough two or three times.",
-    Reason.SILENT: "Nothing can be heard: check that the microphone is on and uncovered, and record again.",
-    Reason.CLIPPED: "It is too loud: hold the telephone farther away, about 30 cm, and record again.",
-    Reason.LOW_SNR: "There is too much noise: go to a quieter place, hold the telephone closer and record again.",
-    Reason.NARROWBAND: "The line carries too little of the sound: send a voice note instead of calling.",
-    Reason.DROPOUTS: "The sound breaks off again and again: look for better reception, or send a voice note.",
-    Reason.TRUNCATED: "The file ends early: send the whole recording.",
-    Reason.TOO_FEW_COUGHS: "There are too few coughs: cough two or three times in one recording.",
-    Reason.BETWEEN_THRESHOLDS: "Record again; if the answer stays the same, somebody has to examine the person.",
-}
-
-AGAIN, UNDER_ANOTHER_ID = "Send the recording again.", "Send the recording again under another call_id."
+from frontend.domain.records import CallRecord
+from runtime.diagnosis import Status
+from runtime.messages.catalogue import Sections, say, sections
+from runtime.messages.languages import Language
 
 
 def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
     """`language`, `message`, `hints` (what to do, the most useful first; may be empty) and `intended_use`."""
-    if record.diagnosis is not None:
-        message, values, hints = _of_diagnosis(record.diagnosis)
-        use = INTENDED_USE if record.diagnosis["model"]["validated"] else NOT_VALIDATED
+    texts, diagnosis = sections(language), record.diagnosis
+    if diagnosis is None:
+        message, hints, validated = texts["message"][record.state], _of_failure(record, texts), True
     else:
-        message, values, hints, use = MESSAGES[record.state], {}, _of_failure(record), INTENDED_USE
+        coughs = sum(1 for segment in diagnosis["segments"] if segment["is_cough"])
+        status, validated = diagnosis["status"], diagnosis["model"]["validated"]
+        key = ("one_cough" if coughs == 1 else "coughs") if status == Status.OK else status
+        message = say("message", key, language, {"count": coughs})
+        # A newer release may have written a reason that this one does not know yet: its record is answered all the same.
+        codes = [Status.NO_COUGH, *diagnosis["reasons"]] if status == Status.NO_COUGH else diagnosis["reasons"]
+        hints = [texts["hint"][code] for code in codes if code in texts["hint"]]
     return {
         "language": language.value,
-        "message": say(message, values, language),
-        "hints": [say(one, {}, language) for one in hints],
-        "intended_use": say(use, {}, language),
+        "message": message,
+        "hints": hints,
+        "intended_use": texts["intended_use"]["validated" if validated else "not_validated"],
     }
 
 
-def _of_diagnosis(diagnosis: dict[str, Any]) -> tuple[str, dict[str, object], list[str]]:
-    status = diagnosis["status"]
-    # A newer release may have written a reason that this one does not know yet: its record is answered all the same.
-    hints = [HINTS[one] for one in diagnosis["reasons"] if one in HINTS]
-    if status == Status.NO_COUGH:
-        hints = [_CLOSER, *hints]
-    if status != Status.OK:
-        return MESSAGES[status], {}, hints
-    count = sum(1 for one in diagnosis["segments"] if one["is_cough"])
-    return (_ONE_COUGH if count == 1 else MESSAGES[status]), {"count": count}, hints
-
-
-def _of_failure(record: CallRecord) -> list[str]:
+def _of_failure(record: CallRecord, texts: Sections) -> list[str]:
     if record.failure is None:
         return []
-    if record.failure.retryable:
-        return [AGAIN]
     # A call whose record or audio can't be used keeps its id.
-    return [REFUSED.get(record.failure.code, UNDER_ANOTHER_ID)]
+    if record.failure.retryable:
+        return [texts["failed_call"]["retryable"]]
+    return [texts["detail"].get(f"again_{record.failure.code}", texts["failed_call"]["other"])]

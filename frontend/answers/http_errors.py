@@ -1,4 +1,4 @@
-"""The one table from every error to its HTTP status and title."""
+"""The one table from every error to its HTTP status."""
 
 from __future__ import annotations
 
@@ -25,44 +25,43 @@ from runtime import errors as runtime_errors
 
 @dataclass(frozen=True, slots=True)
 class HttpError:
-    """An answer's status, its stable code, and its title."""
+    """An answer's status and its stable code, by which its title is looked up."""
 
     status: int
     code: str
-    title: str
 
 
-_STATUSES: dict[type[runtime_errors.WordedError], tuple[int, str]] = {
-    Unauthorized: (401, "The API key is missing or wrong"),
-    BodyTimeout: (408, "The body did not arrive"),
-    CallNotFound: (404, "There is no such call"),
-    CallErased: (410, "The call was erased"),
-    CallConflict: (409, "The call exists with other audio"),
-    NotDiagnosed: (409, "The call has no diagnosis"),
-    BodyTooLarge: (413, "The body is too large"),
-    RangeNotSatisfiable: (416, "The range lies outside the audio"),
-    runtime_errors.UnsupportedMedia: (415, "The format is not supported"),
-    MissingAudio: (422, "The form has no audio"),
-    runtime_errors.EmptyAudio: (422, "The audio is empty"),
-    runtime_errors.UndecodableAudio: (422, "The audio can't be decoded"),
-    runtime_errors.AudioTooLong: (422, "The audio is too long"),
-    runtime_errors.TooManyChannels: (422, "The audio has too many channels"),
-    runtime_errors.UnsupportedSampleRate: (422, "The sample rate is not supported"),
-    InvalidCallId: (422, "The call_id is not valid"),
-    InvalidRequest: (422, "The request is not valid"),
-    Overloaded: (503, "Too much is in work"),
-    StoreUnavailable: (503, "The stores can't be reached"),
-    NotReady: (503, "The service is not ready"),
+_STATUSES: dict[type[runtime_errors.CodedError], int] = {
+    Unauthorized: 401,
+    BodyTimeout: 408,
+    CallNotFound: 404,
+    CallErased: 410,
+    CallConflict: 409,
+    NotDiagnosed: 409,
+    BodyTooLarge: 413,
+    RangeNotSatisfiable: 416,
+    runtime_errors.UnsupportedMedia: 415,
+    MissingAudio: 422,
+    runtime_errors.EmptyAudio: 422,
+    runtime_errors.UndecodableAudio: 422,
+    runtime_errors.AudioTooLong: 422,
+    runtime_errors.TooManyChannels: 422,
+    runtime_errors.UnsupportedSampleRate: 422,
+    InvalidCallId: 422,
+    InvalidRequest: 422,
+    Overloaded: 503,
+    StoreUnavailable: 503,
+    NotReady: 503,
 }
 
 HTTP_ERRORS: dict[type[Exception], HttpError] = {
-    kind: HttpError(status, kind.code, title) for kind, (status, title) in _STATUSES.items()
+    kind: HttpError(status, kind.code) for kind, status in _STATUSES.items()
 }
 
 # What no exception of ours stands for.
-NOT_FOUND = HttpError(404, "not_found", "There is no such route")
-METHOD_NOT_ALLOWED = HttpError(405, "method_not_allowed", "The route has no such method")
-INTERNAL_ERROR = HttpError(500, "internal_error", "Something went wrong")
+NOT_FOUND = HttpError(404, "not_found")
+METHOD_NOT_ALLOWED = HttpError(405, "method_not_allowed")
+INTERNAL_ERROR = HttpError(500, "internal_error")
 
 # Every code that a problem can have; callers may rely on them.
 CODES = tuple(one.code for one in (*HTTP_ERRORS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR))

@@ -23,5 +23,5 @@ def sort_key_of(token: str | None) -> str | None:
     except (binascii.Error, UnicodeError):
         sort_key = ""
     if not is_sort_key(sort_key):
-        raise InvalidRequest("`after` is not a token of this listing: send the `next` of the page before.")
+        raise InvalidRequest("page_token_unknown")
     return sort_key

@@ -6,12 +6,10 @@ from typing import Any
 
 from frontend.answers.http_errors import HTTP_ERRORS, HttpError
 from frontend.domain.errors import AUDIO_ERRORS_BY_CODE, CallConflict, CallErased, NotReady
-from frontend.i18n.language import Language
-from frontend.i18n.translate import say
+from runtime.messages.catalogue import say
+from runtime.messages.languages import Language
 
 PROBLEM_TYPE = "application/problem+json"
-SEE_DOCS = "{title}: see /docs for those there are."
-NOT_VALID = "Not valid: {places}. See /docs for what is."
 
 # Errors that a request gives only after it has seen the call's record, or its tombstone: `Location` then names the
 # call.
@@ -22,7 +20,7 @@ def problem_document(error: HttpError, detail: str, request_id: str | None, lang
     """What a problem answers with; detail: in the language."""
     return {
         "type": f"urn:tosia:problem:{error.code}",
-        "title": say(error.title, {}, language),
+        "title": say("title", error.code, language),
         "status": error.status,
         "detail": detail,
         "code": error.code,

@@ -29,7 +29,7 @@ class Authenticator:
             if hmac.compare_digest(digest, known):  # no early end: the time must not tell which key came near
                 found = name
         if found is None:
-            raise Unauthorized("Send one of this service's API keys in the header X-API-Key.")
+            raise Unauthorized("send_key")
         return found
 
 

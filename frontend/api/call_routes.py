@@ -109,8 +109,9 @@ async def get_wav(call_id: CallId, request: Request) -> Response:
 
 @router.get("/calls/{call_id}/figure.png", response_class=Response, **operations.GET_FIGURE)
 async def get_figure(call_id: CallId, request: Request) -> Response:
-    """The waveform with every candidate, its score and its number (`segments` from 0); coughs as colour
-    spectrograms.
+    """The waveform with every candidate, its score and its number; coughs as colour spectrograms.
+
+    Numbers in the figure are for people and count from 1: number 1 is `segments[0]`.
     """
     services, deadline = services_of(request), deadline_of(request)
     with services.admission.admitted():
@@ -125,7 +126,7 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
 
 @router.get("/calls/{call_id}/segments/{n}.png", response_class=Response, **operations.GET_SEGMENT)
 async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Response:
-    """One candidate's colour spectrogram; n counts `segments` from 0."""
+    """One candidate's colour spectrogram; n counts `segments` from 0, while figures and console count from 1."""
     services, deadline = services_of(request), deadline_of(request)
     with services.admission.admitted():
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
@@ -137,9 +138,7 @@ async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Re
             return png_response(await _unless_gone(request, drawing))
         except IndexError:
             count = len((record.diagnosis or {}).get("segments", ()))
-            raise CallNotFound(
-                "The diagnosis has {count} segments, counted from 0: ask for one of them.", count=count
-            ) from None
+            raise CallNotFound("no_such_segment", count=count) from None
 
 
 @router.get("/model", **operations.GET_MODEL)

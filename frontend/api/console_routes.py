@@ -15,6 +15,9 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from runtime.messages.catalogue import FOLDER as CATALOGUES
+from runtime.messages.languages import Language
+
 FOLDER = Path(__file__).resolve().parent.parent / "console"
 
 # blob: what was fetched with the key, which elements can't send. Trusted Types: no text becomes markup or a script's
@@ -47,12 +50,19 @@ WORKER = "service_worker.js"
 
 router = APIRouter(include_in_schema=False)
 _files = StaticFiles(directory=FOLDER)
+_catalogues = StaticFiles(directory=CATALOGUES)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
     """The console's page."""
     return await _answer("index.html", request)
+
+
+@router.api_route("/console/messages.{language}.json", methods=["GET", "HEAD"])
+async def messages(language: Language, request: Request) -> Response:
+    """The catalogue of a language, which the scripts look their texts up in."""
+    return await _answer(f"{language.value}.json", request, _catalogues)
 
 
 @router.api_route("/console/{name}", methods=["GET", "HEAD"])
@@ -63,8 +73,8 @@ async def part(name: str, request: Request) -> Response:
     return await _answer(name, request)
 
 
-async def _answer(name: str, request: Request) -> Response:
-    response = await _files.get_response(name, request.scope)
+async def _answer(name: str, request: Request, files: StaticFiles = _files) -> Response:
+    response = await files.get_response(name, request.scope)
     response.headers.update(HEADERS)
     if name == WORKER:
         response.headers["Service-Worker-Allowed"] = "/"

@@ -20,10 +20,10 @@ from frontend.answers.http_errors import (
     HttpError,
     http_error,
 )
-from frontend.answers.problem_document import LOCATED, NOT_VALID, PROBLEM_TYPE, SEE_DOCS, problem_document
+from frontend.answers.problem_document import LOCATED, PROBLEM_TYPE, problem_document
 from frontend.domain.errors import InvalidRequest, RangeNotSatisfiable, ServiceError
 from frontend.i18n.language import HEADERS, language_of
-from frontend.i18n.translate import say, say_error
+from runtime.messages.catalogue import say, say_error
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -43,9 +43,9 @@ def add_problem_handlers(app: FastAPI) -> None:
 def problem_response(
     request: Request, error: HttpError, detail: Exception | str, headers: dict[str, str] | None = None, **values: object
 ) -> JSONResponse:
-    """One error in the caller's language. detail: an error, or a template of the catalogue with its values."""
+    """One error in the caller's language. detail: an error, or the key of a sentence with its values."""
     language = language_of(request)
-    sentence = say_error(detail, language) if isinstance(detail, Exception) else say(detail, values, language)
+    sentence = say_error(detail, language) if isinstance(detail, Exception) else say("detail", detail, language, values)
     document = problem_document(error, sentence, getattr(request.state, "request_id", None), language)
     headers = {**(headers or {}), **HEADERS[language]}
     call_id = getattr(request.state, "call_id", None)
@@ -67,7 +67,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Names the parameters, not their values: those may be anything."""
     places = [str(one["loc"][-1]) for one in error.errors()] if isinstance(error, RequestValidationError) else []
     named = ", ".join(sorted(set(places)))
-    return problem_response(request, HTTP_ERRORS[InvalidRequest], NOT_VALID, places=named)
+    return problem_response(request, HTTP_ERRORS[InvalidRequest], "parameters_not_valid", places=named)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
@@ -79,7 +79,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == METHOD_NOT_ALLOWED.status:
         headers["Allow"] = ", ".join(_methods(request))
-    return problem_response(request, known, SEE_DOCS, headers, title=known.title)
+    title = say("title", known.code, language_of(request))
+    return problem_response(request, known, "see_docs", headers, title=title)
 
 
 def _methods(request: Request) -> list[str]:
@@ -103,4 +104,4 @@ async def _gone(request: Request, error: Exception) -> Response:
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     """A defect of ours: its trace goes to the log, not to the caller."""
     _log.error("unexpected %s", type(error).__name__)
-    return problem_response(request, INTERNAL_ERROR, "Try again, and report the request_id if it stays.")
+    return problem_response(request, INTERNAL_ERROR, "report_request_id")

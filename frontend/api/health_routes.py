@@ -27,7 +27,7 @@ async def healthz() -> JSONResponse:
 async def readyz(request: Request) -> JSONResponse:
     """503 until the model's parameters were seen and agree, and while draining; says what is degraded."""
     if request.app.state.draining:
-        raise NotReady("The service is shutting down: ask another replica.")
+        raise NotReady("shutting_down")
     services = services_of(request)
     services.model.known()
     inference = "ok" if services.model.available else "degraded"

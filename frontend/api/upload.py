@@ -41,7 +41,7 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
     MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise UnsupportedMedia("Send the recording as multipart/form-data with a file in the field `audio`.")
+        raise UnsupportedMedia("not_multipart")
     limit = max_body_bytes + _FORM_OVERHEAD_BYTES
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
@@ -57,18 +57,18 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(
-            "The form can't be read ({reason}): send multipart/form-data with the file in the field `audio`.",
+            "form_unreadable",
             reason=error.message.rstrip("."),
         ) from error
     except ValueError as error:  # some text codecs that a charset can name raise no UnicodeDecodeError but its parents
-        raise InvalidRequest("The form can't be read: send it as UTF-8.") from error
+        raise InvalidRequest("form_not_utf8") from error
     try:
         audio = form.get("audio")
         if not isinstance(audio, UploadFile):
-            raise MissingAudio("Send the recording as a file in the form's field `audio`.")
+            raise MissingAudio("no_audio_field")
         call_id = form.get("call_id")
         if call_id is not None and not isinstance(call_id, str):
-            raise InvalidRequest("Send call_id as a plain field, not as a file.")
+            raise InvalidRequest("call_id_is_file")
         checked = checked_call_id(call_id) if call_id is not None else new_call_id()
         data = await audio.read()
         if len(data) > max_body_bytes:
@@ -104,7 +104,7 @@ async def _limited(
             async with asyncio.timeout_at(started + idle_s + total / _SLOWEST_BYTES_PER_S):
                 chunk = await anext(stream, None)
         except TimeoutError as error:
-            raise BodyTimeout("The body came too slowly or not at all: send it again.") from error
+            raise BodyTimeout("body_too_slow") from error
         if chunk is None:
             return
         total += len(chunk)
@@ -114,6 +114,4 @@ async def _limited(
 
 
 def _too_large(max_body_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        "The recording is larger than {most:g} MiB: compress it or send less of it.", most=max_body_bytes / 2**20
-    )
+    return BodyTooLarge("recording_too_large", most=max_body_bytes / 2**20)

@@ -16,7 +16,6 @@ from frontend.calls.audio_digest import sha256_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import (
     AUDIO_ERRORS_BY_CODE,
-    REFUSED,
     BodyTooLarge,
     CallConflict,
     CallErased,
@@ -72,7 +71,7 @@ class Calls:
                 await self._audio.erase(call_id, deadline)
                 raise
         if call.record.audio.sha256 != audio.sha256:
-            raise CallConflict("This call_id already has other audio: send this recording under another call_id.")
+            raise CallConflict("call_id_taken")
         return await self._finish(call, attempt, deadline)
 
     async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
@@ -86,10 +85,10 @@ class Calls:
             return await self._finish(call, None, deadline)
         name = await self._audio.find(call_id, deadline)
         if name and (await self._audio.size(name, deadline) or 0) > self._limits.max_body_bytes:
-            raise BodyTooLarge("The stored audio is larger than this service takes: store less of it.")
+            raise BodyTooLarge("stored_audio_too_large")
         data = await self._audio.read(name, deadline) if name else None
         if name is None or data is None:
-            raise CallNotFound("There is neither a record nor audio of this call: check the call_id.")
+            raise CallNotFound("neither_record_nor_audio")
         audio = AudioFile(data, await sha256_of(data))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
         return await self._finish(*await self._create(call_id, stored, audio, deadline), deadline)
@@ -98,7 +97,7 @@ class Calls:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""
         known = await self._records.read(call_id, deadline)
         if known is None:
-            raise CallNotFound("There is no call with this call_id: check it, or list the calls.")
+            raise CallNotFound("no_such_call")
         return known.record
 
     async def read_audio(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
@@ -106,16 +105,16 @@ class Calls:
         record = await self.read(call_id, deadline)
         data = await self._audio.read(record.audio.name, deadline)
         if data is None:
-            raise CallNotFound("The audio of this call is no longer stored.")
+            raise CallNotFound("audio_no_longer_stored")
         if await sha256_of(data) != record.audio.sha256:
-            raise StoreUnavailable("The stored audio is not what was received: try again, and report it if it stays.")
+            raise StoreUnavailable("stored_audio_altered")
         return record, data
 
     async def read_diagnosed(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
         """A diagnosed call and its audio. Raises: as `read_audio`; NotDiagnosed."""
         record, data = await self.read_audio(call_id, deadline)
         if record.diagnosis is None:
-            raise NotDiagnosed("This call is `{state}`: there is no diagnosis to draw.", state=record.state.value)
+            raise NotDiagnosed("nothing_to_draw", state=record.state.value)
         return record, data
 
     async def page(
@@ -128,7 +127,7 @@ class Calls:
         """Record first, so that nothing that is shown lacks its audio. Raises: CallNotFound, StoreUnavailable."""
         there = await self._audio.find(call_id, deadline) is not None
         if not await self._records.erase(call_id, without_record=there, deadline=deadline):
-            raise CallNotFound("There is no call with this call_id: check it, or list the calls.")
+            raise CallNotFound("no_such_call")
         await self._audio.erase(call_id, deadline)
 
     async def _create(
@@ -142,7 +141,7 @@ class Calls:
         except CallExists:
             call = await self._records.read(call_id, deadline)
             if call is None:
-                raise CallErased("This call was erased while it was being stored: choose another call_id.") from None
+                raise CallErased("call_erased_while_stored") from None
             return call, None
 
     async def _finish(self, call: Versioned, attempt: Attempt | None, deadline: Deadline) -> Outcome:
@@ -162,12 +161,12 @@ class Calls:
             case Refused(error):
                 raise error
             case Erased():
-                raise CallErased("This call was erased meanwhile.")
+                raise CallErased("call_erased_meanwhile")
             case Stored(found):
                 record = found.record
         failure = record.failure
         if failure and failure.code in AUDIO_ERRORS_BY_CODE:
-            raise AUDIO_ERRORS_BY_CODE[failure.code](REFUSED[failure.code])
+            raise AUDIO_ERRORS_BY_CODE[failure.code](f"again_{failure.code}")
         if failure and failure.retryable:
-            raise NotReady("The call is stored but could not be diagnosed ({code}): send it again.", code=failure.code)
+            raise NotReady("stored_not_diagnosed", code=failure.code)
         return Outcome(record, created=attempt is not None)

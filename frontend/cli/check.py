@@ -126,11 +126,9 @@ async def _records(stores: Stores) -> str:
     if isinstance(stores.records, CosmosRecordStore):
         properties = await stores.records.properties(Deadline.after(PATIENCE_S))
         if properties.get("partitionKey", {}).get("paths") != ["/id"]:
-            raise StoreUnavailable("The container's partition key is not /id: make one as docs/azure.md says.")
+            raise StoreUnavailable("partition_key_wrong")
         if "defaultTtl" not in properties:
-            raise StoreUnavailable(
-                "The container has no time to live, so nothing would expire: switch it on (docs/azure.md)."
-            )
+            raise StoreUnavailable("no_time_to_live")
     return ""
 
 

@@ -16,12 +16,12 @@ export function factsOf(record) {
       ["bandwidth", `${number(audio.bandwidth_hz / 1000, 1)} kHz`],
       ["clipped", `${number(audio.clipped_fraction * 100, 1)} %`],
       ["model", `${model.name} ${model.version}, ${text(model.validated ? "validated" : "notValidated")}`],
-      ["reasons", diagnosis.reasons.map(word).join(", ") || "–"],
+      ["reasons", diagnosis.reasons.map((reason) => word("reason", reason)).join(", ") || "–"],
       ["software", diagnosis.software_version],
       ["modelDigest", code(model.sha256)],
     );
   } else if (record.failure) {
-    rows.push(["reasons", word(record.failure.code)]);
+    rows.push(["reasons", word("title", record.failure.code)]);
   }
   rows.push(["attempts", String(record.attempts)], ["audioDigest", code(record.audio.sha256)]);
   if (record.history) rows.push(["history", record.history.map((one) => `${moment(one.at)}: ${one.diagnosis.model.version}`).join("; ")]);

@@ -84,7 +84,7 @@ function drawResult(result) {
   const values = { low: number(low), high: number(high) };
   return [
     element("h2", {}, text("whatModelSays")),
-    element("p", { id: "result" }, element("strong", {}, word(result.label)), ` · ${text("probabilityOf", { label: word("positive"), value: number(result.probability) })}`,
+    element("p", { id: "result" }, element("strong", {}, word("label", result.label)), ` · ${text("probabilityOf", { label: word("label", "positive"), value: number(result.probability) })}`,
       ` · ${text(low === high ? "thresholdOne" : "thresholdTwo", values)}`),
     result.validated ? "" : element("p", { className: "notice warn" }, `${text("model")} ${text("notValidated")}.`),
   ];
@@ -146,7 +146,7 @@ function drawSegment(place, callId, segment, n, play) {
     element("div", { className: "picture" }, picture),
     element("p", {}, text("span", times)),
     element("p", {}, text("coughProbability", { value: number(segment.cough_probability) })),
-    ...Object.entries(segment.class_probabilities ?? {}).map(([label, value]) => element("p", {}, `${word(label)}: ${number(value)}`)),
+    ...Object.entries(segment.class_probabilities ?? {}).map(([label, value]) => element("p", {}, `${word("label", label)}: ${number(value)}`)),
     element("button", { type: "button", "aria-label": text("playCough", { name, ...times }), onclick: play }, `▶ ${text("play")}`));
 }
 

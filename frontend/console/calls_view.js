@@ -80,14 +80,14 @@ function drawCall(record) {
     element("time", { dateTime: record.received_at }, moment(record.received_at)),
     element("div", {},
       element("a", { href: `#/calls/${encodeURIComponent(record.call_id)}` }, record.call_id),
-      result ? element("div", { className: "more" }, text("probabilityOf", { label: word("positive"), value: number(result.probability) })) : null),
+      result ? element("div", { className: "more" }, text("probabilityOf", { label: word("label", "positive"), value: number(result.probability) })) : null),
     badgeOf(record));
 }
 
 function choice(name, values, selected, onchange) {
   return element("select", { id: name, onchange },
     element("option", { value: "" }, text("any")),
-    ...values.map((value) => element("option", { value, selected: value === selected }, word(value))));
+    ...values.map((value) => element("option", { value, selected: value === selected }, word(name, value))));
 }
 
 function addressOf(parameters) {

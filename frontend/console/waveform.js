@@ -8,7 +8,7 @@ const NARROW_PX = 18; // a number and its borders want so much
 
 /** The name of a segment, as people call it: coughs are numbered as the API counts segments. */
 export function nameOf(segment, n) {
-  return text(segment.is_cough ? "cough" : "other", { n });
+  return text(segment.is_cough ? "cough" : "other", { n: n + 1 });
 }
 
 /**
@@ -21,7 +21,7 @@ export function waveformOf(samples, durationS, segments, play, signal) {
   const cursor = element("div", { className: "cursor", hidden: true });
   const marks = segments.map((segment, n) => {
     const mark = element("button", { type: "button", className: `mark ${segment.is_cough ? "cough" : "other"}`, onclick: () => play(n),
-      "aria-label": text("playCough", { name: nameOf(segment, n), start: number(segment.start_s), end: number(segment.end_s) }) }, segment.is_cough ? String(n) : "");
+      "aria-label": text("playCough", { name: nameOf(segment, n), start: number(segment.start_s), end: number(segment.end_s) }) }, segment.is_cough ? String(n + 1) : "");
     mark.style.left = `${(segment.start_s / durationS) * 100}%`;
     mark.style.width = `${((segment.end_s - segment.start_s) / durationS) * 100}%`;
     return mark;

@@ -42,4 +42,4 @@ class Deadline:
                     raise TimeoutError
                 yield
         except TimeoutError as error:
-            raise StoreUnavailable("The store did not answer in time: try again.") from error
+            raise StoreUnavailable("store_too_slow") from error

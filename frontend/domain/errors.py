@@ -27,7 +27,7 @@ from runtime import errors as runtime_errors
 
 
 class FrontendError(runtime_errors.WordedError):
-    """The root; every message is one sentence that says what to do and is fit for the caller."""
+    """The root; every message is one sentence that says what to do, in the caller's language."""
 
 
 class RequestError(FrontendError):
@@ -100,15 +100,15 @@ class RangeNotSatisfiable(RequestError):
     code = "range_not_satisfiable"
 
     def __init__(self, size: int) -> None:
-        super().__init__("The audio has {size} bytes: ask for a range inside it.", size=size)
+        super().__init__("range_outside", size=size)
         self.size = size
 
 
 class ServiceError(FrontendError):
     """The service can't do it now; retry_after_s: when trying again may help."""
 
-    def __init__(self, template: str, *, retry_after_s: int = 2, **values: object) -> None:
-        super().__init__(template, **values)
+    def __init__(self, key: str, *, retry_after_s: int = 2, **values: object) -> None:
+        super().__init__(key, **values)
         self.retry_after_s = retry_after_s
 
 
@@ -141,14 +141,4 @@ AUDIO_ERRORS_BY_CODE: dict[str, type[runtime_errors.AudioError]] = {
         runtime_errors.TooManyChannels,
         runtime_errors.UnsupportedSampleRate,
     )
-}
-
-# The original message is not stored; these are shown when a failed call is asked for again.
-REFUSED = {
-    "unsupported_media": "No decoder knows this format: send OGG, WebM, WAV, FLAC, MP3, M4A/AAC or AMR.",
-    "empty_audio": "The file is empty: send the recording's bytes.",
-    "undecodable_audio": "The file is broken or holds no usable samples: record again and send the whole file.",
-    "audio_too_long": "The recording is longer than the limit: send only the part with the coughs.",
-    "too_many_channels": "The recording has too many channels: send one, or the two parties of a call.",
-    "unsupported_sample_rate": "The sample rate lies outside the limits: record at 8 to 48 kHz.",
 }

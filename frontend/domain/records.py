@@ -137,9 +137,7 @@ def readable_record(document: dict[str, Any]) -> CallRecord | None:
 def checked_call_id(text: str) -> str:
     """Raises: InvalidCallId."""
     if not _CALL_ID.fullmatch(text):
-        raise InvalidCallId(
-            "call_id must be 1 to 128 letters, digits, or . _ = - and start with a letter or digit: choose another."
-        )
+        raise InvalidCallId("call_id_form")
     return text
 
 

@@ -1,6 +1,4 @@
-"""Languages of the answers.
+"""Languages of the answers; the texts themselves are in `runtime.messages`.
 
-language    Accept-Language -> language
-translate   a sentence in a language
-spanish     the Spanish catalogue
+language   Accept-Language -> language
 """

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
+from runtime.messages.languages import DEFAULT, Language
 
-class Language(StrEnum):
-    """What we write in, the default first: whoever operates this and whoever coughs read Spanish before English."""
-
-    SPANISH = "es"
-    ENGLISH = "en"
-
-
-DEFAULT = Language.SPANISH
 HEADERS = {one: {"Content-Language": one.value, "Vary": "Accept-Language"} for one in Language}
 """What an answer in a language says about itself."""
 

@@ -63,7 +63,7 @@ class Admission:
         limit = self._limit_reached(body_bytes)
         if limit is not None:
             self._metrics.refusals.labels(limit).inc()
-            raise Overloaded("As many recordings are in work as this service takes at once: try again in a moment.")
+            raise Overloaded("overloaded")
         ticket = Ticket(body_bytes)
         self.tickets.add(ticket)
         self.body_bytes += body_bytes

@@ -41,9 +41,7 @@ class ServingModel:
         self._expected = expected
         self._differs = False
         self._contract: ModelContract | None = None
-        self._why_not: NotReady | ModelContractError = NotReady(
-            "Triton has not answered yet: wait, or check that it runs at TRITON_URL."
-        )
+        self._why_not: NotReady | ModelContractError = NotReady("triton_not_seen")
         self.available = False
 
     def known(self) -> ModelContract:
@@ -58,7 +56,7 @@ class ServingModel:
             return self._contract
         if self._expected is not None and not self._differs:
             raise InferenceError("Triton has not been seen yet: it may be asleep.")
-        raise NotReady("{reason}", reason=self._why_not)
+        raise NotReady("because", reason=self._why_not)
 
     async def look(self) -> None:
         """Ask Triton once, and take the answer over."""

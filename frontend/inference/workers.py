@@ -99,7 +99,7 @@ class Workers:
         try:
             prepared = await self._run(partial(prepare_recording, audio), deadline, parameters)
         except _WorkerDied as error:
-            raise UndecodableAudio("The file can't be decoded: record again and send the whole file.") from error
+            raise UndecodableAudio("decoder_died") from error
         worked_s = sum(prepared.timings_ms.values()) / 1000.0
         self._mean_s += (worked_s - self._mean_s) * EWMA_ALPHA
         return prepared
@@ -109,7 +109,7 @@ class Workers:
         try:
             return await self._run(task, deadline)
         except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
-            raise NotReady("The figure or the sound can't be made now: try again.") from error
+            raise NotReady("not_rendered") from error
 
     async def close(self) -> None:
         """Running work is ended; calls in work stay `received` and are finished after the next start."""

@@ -11,8 +11,8 @@ from frontend.answers.http_errors import http_error
 from frontend.answers.problem_document import PROBLEM_TYPE, problem_document
 from frontend.domain.errors import Overloaded
 from frontend.i18n.language import HEADERS, language_of
-from frontend.i18n.translate import say_error
 from frontend.services import Services
+from runtime.messages.catalogue import say_error
 
 _GATED = frozenset({"/v1/diagnoses"})
 

@@ -14,11 +14,10 @@ from typing import Any
 from frontend.answers.call_document import call_document
 from frontend.answers.http_errors import HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED, NOT_FOUND, HttpError
 from frontend.answers.page_token import page_token
-from frontend.answers.problem_document import NOT_VALID, SEE_DOCS, problem_document
+from frontend.answers.problem_document import problem_document
 from frontend.calls.attempts import MAX_ATTEMPTS
 from frontend.domain.errors import (
     AUDIO_ERRORS_BY_CODE,
-    REFUSED,
     BodyTimeout,
     BodyTooLarge,
     CallConflict,
@@ -36,9 +35,6 @@ from frontend.domain.errors import (
     Unauthorized,
 )
 from frontend.domain.records import CallRecord, Failure, State, StoredAudio
-from frontend.i18n.language import DEFAULT as LANGUAGE
-from frontend.i18n.language import Language
-from frontend.i18n.translate import say
 from frontend.stores.protocols import ERASED
 from runtime.contract import MODEL_NAME, ModelContract
 from runtime.diagnosis import (
@@ -50,6 +46,9 @@ from runtime.diagnosis import (
     Result,
     Status,
 )
+from runtime.messages.catalogue import say
+from runtime.messages.languages import DEFAULT as LANGUAGE
+from runtime.messages.languages import Language
 from runtime.model_facts import LABELS
 from runtime.version import SOFTWARE_VERSION
 
@@ -187,23 +186,21 @@ PROBES: dict[str, dict[str, Any]] = {
 }
 
 _DETAILS: dict[type[Exception], str] = {
-    Unauthorized: "Send one of this service's API keys in the header X-API-Key.",
-    BodyTimeout: "The body came too slowly or not at all: send it again.",
-    CallNotFound: "There is no call with this call_id: check it, or list the calls.",
+    Unauthorized: "send_key",
+    BodyTimeout: "body_too_slow",
+    CallNotFound: "no_such_call",
     CallErased: ERASED,
-    CallConflict: "This call_id already has other audio: send this recording under another call_id.",
-    NotDiagnosed: "This call is `{state}`: there is no diagnosis to draw.",
-    BodyTooLarge: "The recording is larger than {most:g} MiB: compress it or send less of it.",
-    RangeNotSatisfiable: RangeNotSatisfiable(_BYTES).template,
-    MissingAudio: "Send the recording as a file in the form's field `audio`.",
-    InvalidCallId: (
-        "call_id must be 1 to 128 letters, digits, or . _ = - and start with a letter or digit: choose another."
-    ),
-    InvalidRequest: NOT_VALID,
-    Overloaded: "As many recordings are in work as this service takes at once: try again in a moment.",
-    StoreUnavailable: "The record store can't be used now: try again.",
-    NotReady: "Triton has not answered yet: wait, or check that it runs at TRITON_URL.",
-    **{kind: REFUSED[code] for code, kind in AUDIO_ERRORS_BY_CODE.items()},
+    CallConflict: "call_id_taken",
+    NotDiagnosed: "nothing_to_draw",
+    BodyTooLarge: "recording_too_large",
+    RangeNotSatisfiable: RangeNotSatisfiable(_BYTES).key,
+    MissingAudio: "no_audio_field",
+    InvalidCallId: "call_id_form",
+    InvalidRequest: "parameters_not_valid",
+    Overloaded: "overloaded",
+    StoreUnavailable: "record_store_unusable",
+    NotReady: "triton_not_seen",
+    **{kind: f"again_{code}" for code, kind in AUDIO_ERRORS_BY_CODE.items()},
 }
 
 
@@ -211,13 +208,14 @@ _VALUES = {"state": "failed", "most": 20, "size": _BYTES, "places": "limit"}
 
 
 def _problem(answer: HttpError, detail: str) -> dict[str, Any]:
-    return problem_document(answer, say(detail, {**_VALUES, "title": answer.title}, LANGUAGE), REQUEST_ID, LANGUAGE)
+    values = {**_VALUES, "title": say("title", answer.code, LANGUAGE)}
+    return problem_document(answer, say("detail", detail, LANGUAGE, values), REQUEST_ID, LANGUAGE)
 
 
 # By code.
 PROBLEMS: dict[str, dict[str, Any]] = {
     **{answer.code: _problem(answer, _DETAILS[kind]) for kind, answer in HTTP_ERRORS.items()},
-    NOT_FOUND.code: _problem(NOT_FOUND, SEE_DOCS),
-    METHOD_NOT_ALLOWED.code: _problem(METHOD_NOT_ALLOWED, SEE_DOCS),
-    INTERNAL_ERROR.code: _problem(INTERNAL_ERROR, "Try again, and report the request_id if it stays."),
+    NOT_FOUND.code: _problem(NOT_FOUND, "see_docs"),
+    METHOD_NOT_ALLOWED.code: _problem(METHOD_NOT_ALLOWED, "see_docs"),
+    INTERNAL_ERROR.code: _problem(INTERNAL_ERROR, "report_request_id"),
 }

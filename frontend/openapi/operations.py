@@ -41,6 +41,8 @@ from frontend.openapi.schemas import (
     ReadyAnswer,
 )
 from runtime.diagnosis import Status
+from runtime.messages.catalogue import say
+from runtime.messages.languages import Language
 
 Responses = dict[int | str, dict[str, Any]]
 _Kinds = tuple[type[Exception], ...]
@@ -119,7 +121,7 @@ def _problem(answers: list[HttpError], *, located: bool) -> dict[str, Any]:
     if located and any(one in LOCATED for one in answers):
         named["Location"] = {"$ref": "#/components/headers/LocationOfStored"}
     return {
-        "description": "; ".join(one.title for one in answers),
+        "description": "; ".join(say("title", answer.code, Language.ENGLISH) for answer in answers),
         "headers": named,
         "content": {
             PROBLEM_TYPE: {

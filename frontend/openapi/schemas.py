@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from frontend.answers.http_errors import CODES
 from frontend.domain.records import CALL_ID, Failure, State
-from frontend.i18n.language import Language
 from runtime.diagnosis import Diagnosis, Thresholds
+from runtime.messages.languages import Language
 
 MAX_FORM_FIELDS = 8  # beside the audio: call_id, and some that a client may send along
 # Documented, not enforced: what enforces it says more than a schema's error would.

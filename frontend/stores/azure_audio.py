@@ -19,7 +19,7 @@ from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
 from frontend.stores.azure_identity import TokenCredential
 from frontend.stores.protocols import Blob
 
-SERVICE = "The audio store"
+SERVICE = "audio_store"
 LOOKBACK_S = 86_400.0
 _WHOLE_BYTES = 64 * 1024 * 1024  # every recording goes and comes in one request, so that it is whole or absent
 
@@ -55,9 +55,7 @@ class BlobAudioStore:
                     await blob.upload_blob(data, length=len(data), overwrite=False)
                 except HttpResponseError as error:
                     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                        raise BodyTooLarge(
-                            "The audio store takes no recording of this size: send less of it."
-                        ) from error
+                        raise BodyTooLarge("too_large_for_store") from error
                     if error.status_code not in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
                         raise
                 else:
@@ -70,7 +68,7 @@ class BlobAudioStore:
                         raise
                 else:
                     return
-        raise StoreUnavailable("The audio store removed the recording while it was written: try again.")
+        raise StoreUnavailable("audio_removed_while_written")
 
     async def read(self, name: str, deadline: Deadline) -> bytes | None:
         async with azure_call(SERVICE, deadline):

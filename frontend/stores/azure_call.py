@@ -31,12 +31,10 @@ async def azure_call(service: str, deadline: Deadline) -> AsyncIterator[None]:
             yield
     except HttpResponseError as error:
         _log.warning("%s answered %s", service, error.status_code or "what can't be read")
-        raise StoreUnavailable(
-            "{service} can't be used now: try again.", service=service, retry_after_s=_retry_after_s(error)
-        ) from error
+        raise StoreUnavailable(f"{service}_unusable", retry_after_s=_retry_after_s(error)) from error
     except (AzureError, aiohttp.ClientError, OSError) as error:
         _log.warning("%s can't be reached (%s)", service, type(error).__name__)
-        raise StoreUnavailable("{service} can't be reached now: try again.", service=service) from error
+        raise StoreUnavailable(f"{service}_unreachable") from error
 
 
 def _retry_after_s(error: HttpResponseError) -> int:

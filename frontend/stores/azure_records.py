@@ -28,7 +28,7 @@ from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
 from frontend.stores.azure_identity import TokenCredential
 from frontend.stores.protocols import ERASED, CallExists, Page, RecordTooLarge, StaleRecord, Versioned
 
-SERVICE = "The record store"
+SERVICE = "record_store"
 _TOO_LARGE = 413
 _NO_CONTAINER = 1003  # the sub-status of a 404: not the item is missing, but what should hold it
 _CALL, _TOMBSTONE = "call", "tombstone"

@@ -64,7 +64,7 @@ class FolderAudioStore:
             async with deadline.for_store():
                 return await asyncio.to_thread(work)
         except OSError as error:
-            raise StoreUnavailable("The audio store can't be used now: try again.") from error
+            raise StoreUnavailable("audio_store_unusable") from error
 
     def _write(self, path: Path, data: bytes) -> None:
         with self._locked():

@@ -84,7 +84,7 @@ class SqliteRecordStore:
             async with deadline.for_store():
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
-            raise StoreUnavailable("The record store can't be used now: try again.") from error
+            raise StoreUnavailable("record_store_unusable") from error
 
     def _create(self, record: CallRecord) -> Versioned:
         with self._connection:
@@ -181,7 +181,5 @@ def _open(path: Path) -> sqlite3.Connection:
             connection.executescript(_ADD_DUE)
         connection.executescript(_INDEXES)
     except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(
-            "The record store {file} can't be opened: check {folder}/.", file=path.name, folder=path.parent.name
-        ) from error
+        raise StoreUnavailable("record_store_not_opened", file=path.name, folder=path.parent.name) from error
     return connection

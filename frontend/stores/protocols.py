@@ -15,7 +15,7 @@ from typing import Protocol
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import CallRecord, State
 
-ERASED = "This call was erased; a new one needs another call_id."  # with CallErased
+ERASED = "call_erased"  # with CallErased
 
 
 class CallExists(Exception):

@@ -16,6 +16,8 @@ from runtime.cli.outcomes_file import OutcomesFile
 from runtime.config import load_config
 from runtime.errors import AudioError, InferenceError, OutputError, RuntimeFailure
 from runtime.execute import classifier_from_environment
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 from runtime.replaying.replay import Comparison, Verdict, read_record
 from runtime.replaying.replay import replay as replay_record
 from runtime.work_unit import WorkUnit
@@ -137,7 +139,8 @@ def complain(command: str, what: object) -> None:
     """A line on stderr, clear of the progress bar; where nobody can be told, nothing else ends for it."""
     if sys.stderr is not None:
         with suppress(OSError):
-            tqdm.write(f"{command}: {what}", file=sys.stderr)
+            said = say_error(what, Language.ENGLISH) if isinstance(what, Exception) else what
+            tqdm.write(f"{command}: {said}", file=sys.stderr)
 
 
 def _line(one: Comparison) -> str:

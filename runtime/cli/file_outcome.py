@@ -11,6 +11,8 @@ from typing import Any
 
 from runtime.diagnosis import Diagnosis, diagnosis_from_dict
 from runtime.errors import AudioError, InferenceError
+from runtime.messages.catalogue import say_error
+from runtime.messages.languages import Language
 from runtime.model_facts import LABELS
 
 
@@ -91,7 +93,7 @@ def failure(error: AudioError | InferenceError | OSError) -> Failure:
     if isinstance(error, OSError):
         return Failure("unreadable", f"The file can't be read ({error.strerror}).", retryable=True)
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-    return Failure(code, str(error), isinstance(error, InferenceError))
+    return Failure(code, say_error(error, Language.ENGLISH), isinstance(error, InferenceError))
 
 
 def too_large(most_bytes: int) -> Failure:

@@ -138,7 +138,8 @@ def _headline(diagnosis: Diagnosis, words: FigureWords) -> str:
     channel = words.both_channels if audio.channel == MIX else words.channel.format(channel=audio.channel)
     found = words.coughs[coughs != 1].format(count=coughs)
     duration = words.seconds.format(duration=audio.duration_s)
-    return f"{diagnosis.status}: {found}{others}{duration}{'' if audio.channels == 1 else channel}"
+    status = words.name_of("status", diagnosis.status)
+    return f"{status}: {found}{others}{duration}{'' if audio.channels == 1 else channel}"
 
 
 def _said(diagnosis: Diagnosis, words: FigureWords) -> list[str]:
@@ -149,11 +150,16 @@ def _said(diagnosis: Diagnosis, words: FigureWords) -> list[str]:
         low, high = result.thresholds.low, result.thresholds.high
         thresholds = words.threshold[low != high].format(low=low, high=high)
         said = words.result.format(
-            label=result.label, last=LABELS[-1], probability=result.probability, thresholds=thresholds
+            label=words.name_of("label", result.label),
+            last=words.name_of("label", LABELS[-1]),
+            probability=result.probability,
+            thresholds=thresholds,
         )
         lines.append(said + ("" if result.validated else words.not_validated))
     if diagnosis.reasons:
-        lines.append(words.reasons.format(reasons=", ".join(diagnosis.reasons)))
+        lines.append(
+            words.reasons.format(reasons=", ".join(words.name_of("reason", reason) for reason in diagnosis.reasons))
+        )
     return [part for line in lines for part in textwrap.wrap(line, 140)]
 
 
@@ -221,7 +227,7 @@ def _draw_spectrogram(
     axis.set_yticks(rows, [f"{f / 1000:g}" for f in ticks_hz])
     one = diagnosis.segments[n]
     where = words.at.format(start=one.start_s)
-    axis.set_title(f"{n}: {one.cough_probability:.2f}\n{where}", fontsize=9, linespacing=1.15)
+    axis.set_title(f"{n + 1}: {one.cough_probability:.2f}\n{where}", fontsize=9, linespacing=1.15)
 
 
 def _mel_row(frequency_hz: float, mel_spec: MelSpecParams) -> float:

@@ -78,7 +78,7 @@ def draw_labels(
         axis.text(
             _middle(one),
             BARS_IN + ROW_IN * row,
-            f"{n}\n{one.cough_probability:.2f}",
+            f"{n + 1}\n{one.cough_probability:.2f}",
             ha="center",
             va="bottom",
             fontsize=8,

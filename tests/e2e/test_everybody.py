@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from frontend.domain.records import State
 from laptop.service import CHECKOUT, Service
-from runtime.diagnosis import Reason, Status
-from runtime.model_facts import LABELS
+from runtime.messages.catalogue import sections
+from runtime.messages.languages import Language
 from tests.conftest import SAMPLES
 from tests.e2e.conftest import OpenContext, screen
 from tests.integration.problems import post
+from tests.services.node import MODULES
 
 AXE = CHECKOUT / ".venv-node" / "node_modules" / "axe-core" / "axe.min.js"
 TELEPHONE = {"width": 320, "height": 640}  # the narrowest that WCAG 1.4.10 asks for
@@ -65,19 +68,54 @@ def test_a_chosen_file_outlives_the_switch(page: Page) -> None:
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
 
 
-def test_both_languages_have_every_text() -> None:
-    source = (CONSOLE / "texts.js").read_text()
-    spanish, english = (re.findall(r"^    (\w+): \"(.*)\",$", part, re.M) for part in source.split("  en: {"))
-    assert len(spanish) > 100
-    assert [name for name, _ in spanish] == [name for name, _ in english]
-    for (name, one), (_, other) in zip(spanish, english, strict=True):
-        assert set(re.findall(r"\{\w+\}", one)) == set(re.findall(r"\{\w+\}", other)), name
-    names = {name for name, _ in spanish}
-    code = "".join(file.read_text() for file in CONSOLE.glob("*.js") if file.name != "texts.js")
-    assert set(re.findall(r"\btext\(\"(\w+)\"", code)) <= names
-    words = {one.value for one in (*Status, *State, *Reason)} | set(LABELS)  # the API's own
-    assert words <= names
-    assert names - words <= set(re.findall(r"\"(\w+)\"", code)), "left over"
+def test_the_console_has_every_text_that_it_asks_for() -> None:
+    code = "".join(file.read_text() for file in CONSOLE.glob("*.js"))
+    texts = sections(Language.SPANISH)["console"]
+    asked = set(re.findall(r"\btext\(\"(\w+)\"", code))
+    assert len(asked) > 60
+    assert asked <= texts.keys()
+    assert texts.keys() <= set(re.findall(r"\"(\w+)\"", code)), "left over"
+
+
+DOUBLED_KEYS = """
+const { parse } = require(process.argv[1]);
+const { readFileSync } = require("fs");
+const doubled = [];
+function visit(node, file) {
+  if (!node || typeof node.type !== "string") return;
+  if (node.type === "ObjectExpression") {
+    const seen = new Set();
+    for (const property of node.properties) {
+      if (property.type !== "Property" || property.computed) continue;
+      const name = String(property.key.name ?? property.key.value);
+      if (seen.has(name)) doubled.push(`${file}:${property.loc.start.line}: ${name}`);
+      seen.add(name);
+    }
+  }
+  for (const value of Object.values(node)) for (const part of [value].flat()) visit(part, file);
+}
+for (const file of process.argv.slice(2))
+  visit(parse(readFileSync(file, "utf8"), { ecmaVersion: "latest", sourceType: "module", locations: true }), file);
+console.log(doubled.join("\\n"));
+"""
+
+
+def doubled_keys(*files: Path) -> list[str]:
+    """Keys that are there twice in one object of a script, by acorn, which Azurite brings."""
+    acorn = MODULES / "acorn"
+    if not acorn.is_dir() or shutil.which("node") is None:
+        pytest.skip("node or its packages are missing: install nodejs and npm, then `make test`")
+    run = subprocess.run(
+        ["node", "-e", DOUBLED_KEYS, str(acorn), *map(str, files)], capture_output=True, text=True, check=True
+    )
+    return run.stdout.split("\n")[:-1] if run.stdout.strip() else []
+
+
+def test_no_object_of_the_console_has_a_key_twice(tmp_path: Path) -> None:
+    assert doubled_keys(*sorted(CONSOLE.glob("*.js"))) == []
+    wrong = tmp_path / "wrong.js"
+    wrong.write_text('export const TEXTS = {\n  clipped: "a",\n  "silent": "b",\n  "clipped": "c" };\n')
+    assert doubled_keys(wrong) == [f"{wrong}:4: clipped"]
 
 
 @pytest.mark.system

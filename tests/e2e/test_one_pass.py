@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from laptop.service import Service
 from tests.conftest import SAMPLES
 from tests.e2e.conftest import OpenContext, entered, screen, send
+from tests.integration.problems import post
 
 
 def test_a_recording_is_sent_seen_and_read_in_two_languages(
@@ -31,3 +32,15 @@ def test_a_recording_is_sent_seen_and_read_in_two_languages(
     expect(page.locator("html")).to_have_attribute("lang", "en")
     page.get_by_role("link", name="Calls", exact=True).click()
     expect(page.locator(".calls")).to_contain_text("e2e-one-pass")
+
+
+def test_a_clipped_recording_is_said_to_be_so(
+    open_context: OpenContext, service: Service, api: httpx.Client, api_key: str
+) -> None:
+    """The reason, and beside it the share of clipped samples: one code, two meanings, two texts."""
+    post(api, (SAMPLES / "clipped" / "raw.wav").read_bytes(), "e2e-clipped")
+    page = entered(open_context(service.url).new_page(), api_key)
+    page.goto("/#/calls/e2e-clipped")
+    facts = page.locator("#facts")
+    expect(facts.locator("dt", has_text="Motivos").locator("+ dd")).to_have_text("saturada, modelo no validado")
+    expect(facts.locator("dt", has_text="Muestras saturadas")).to_be_visible()

@@ -294,7 +294,7 @@ def test_the_log_has_the_status_and_no_address(proxied: Proxied, caplog: pytest.
     with caplog.at_level(logging.INFO, "tosia"):
         on_stores(proxied, check)
     ours = [one.getMessage() for one in caplog.records if one.name.startswith("tosia")]
-    assert ours == ["The record store answered 503", "The audio store answered 503"]
+    assert ours == ["record_store answered 503", "audio_store answered 503"]
 
 
 def test_a_call_that_was_erased_while_it_was_created_does_not_come_back(proxied: Proxied) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import preprocess.errors
 from frontend.answers.http_errors import HTTP_ERRORS
-from frontend.domain.errors import AUDIO_ERRORS_BY_CODE, REFUSED, FrontendError, ServiceError
+from frontend.domain.errors import AUDIO_ERRORS_BY_CODE, FrontendError, ServiceError
+from runtime.messages.catalogue import sections
+from runtime.messages.languages import Language
 
 
 def leaves(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -25,7 +27,9 @@ def test_every_leaf_is_in_the_table_and_nothing_else() -> None:
 def test_codes_and_titles_are_told_apart() -> None:
     answers = list(HTTP_ERRORS.values())
     assert len({one.code for one in answers}) == len(answers)
-    assert len({one.title for one in answers}) == len(answers)
+    for language in Language:
+        titles = sections(language)["title"]
+        assert len({titles[answer.code] for answer in answers}) == len(answers)
 
 
 def test_statuses_and_codes_stay_as_callers_know_them() -> None:
@@ -40,7 +44,8 @@ def test_statuses_and_codes_stay_as_callers_know_them() -> None:
 
 def test_what_is_wrong_with_a_recording_can_be_said_again() -> None:
     assert set(AUDIO_ERRORS_BY_CODE.values()) == set(leaves(preprocess.errors.AudioError))
-    assert REFUSED.keys() == AUDIO_ERRORS_BY_CODE.keys()
+    again = {key.removeprefix("again_") for key in sections(Language.ENGLISH)["detail"] if key.startswith("again_")}
+    assert again == AUDIO_ERRORS_BY_CODE.keys()
 
 
 def test_only_what_passes_asks_to_come_back() -> None:

@@ -20,10 +20,11 @@ from PIL import Image
 
 from frontend.answers.http_errors import CODES, HTTP_ERRORS, INTERNAL_ERROR, METHOD_NOT_ALLOWED
 from frontend.cli.write_openapi import FILE
-from frontend.i18n.spanish import SPANISH
 from frontend.openapi import examples
 from laptop.service import CHECKOUT
 from runtime.diagnosis import Status, diagnosis_from_dict
+from runtime.messages.catalogue import sections
+from runtime.messages.languages import Language
 
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
 OPERATIONS = [
@@ -146,7 +147,7 @@ def test_nothing_in_the_components_is_left_over() -> None:
 
 def test_examples_say_what_the_code_says() -> None:
     """Their sentences are templates of the catalogue, and test_language.py holds that to the code."""
-    said = [re.sub(r"\\{[^}]*\\}", ".+", re.escape(one)) for one in SPANISH.values()]
+    said = [re.sub(r"\\{[^}]*\\}", ".+", re.escape(one)) for one in sections(Language.SPANISH)["detail"].values()]
     for code, problem in examples.PROBLEMS.items():
         assert any(re.fullmatch(one, problem["detail"]) for one in said), f"{code}: {problem['detail']}"
 

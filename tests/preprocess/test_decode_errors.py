@@ -1,4 +1,4 @@
-"""What can't be decoded is refused with the right leaf of the error tree, and a sentence that says what to do."""
+"""What can't be decoded is refused with the right leaf of the error tree, and names the sentence that says what to do."""
 
 import io
 import struct
@@ -49,7 +49,7 @@ def video_without_sound() -> bytes:
 
 
 def test_no_bytes():
-    with pytest.raises(EmptyAudio, match="send"):
+    with pytest.raises(EmptyAudio, match="file_empty"):
         decode(b"", LIMITS)
 
 
@@ -83,7 +83,7 @@ def test_no_bytes():
 )
 def test_what_is_no_recording(data):
     """Playlists among it: FFmpeg would open the files and addresses that they name."""
-    with pytest.raises(UnsupportedMedia, match="send"):
+    with pytest.raises(UnsupportedMedia, match="format_unknown"):
         decode(data, LIMITS)
 
 
@@ -110,7 +110,7 @@ def test_what_is_no_recording(data):
 @pytest.mark.parametrize("seed", range(5))
 def test_garbage_after_the_right_signature(magic, seed):
     """Containers with a header of their own say that it is broken; nothing comes out."""
-    with pytest.raises(UndecodableAudio, match="record"):
+    with pytest.raises(UndecodableAudio, match=r"file_broken|no_samples|no_audio_track"):
         decode(magic + np.random.default_rng(seed).bytes(4000), LIMITS)
 
 
@@ -131,13 +131,13 @@ def test_garbage_in_a_stream_of_frames(magic, seed):
     [b"OggS", b"fLaC", b"RIFF\0\0\0\0WAVE", b"#!AMR\n", b"\0\0\0\x18ftyp", b"\x1aE\xdf\xa3", b"ID3\4\0\0\0\0\0\0"],
 )
 def test_nothing_but_the_signature(head):
-    with pytest.raises(UndecodableAudio, match="record"):
+    with pytest.raises(UndecodableAudio, match=r"file_broken|no_samples|no_audio_track"):
         decode(head, LIMITS)
 
 
 @pytest.mark.parametrize(("container", "subtype"), [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("OGG", "VORBIS")])
 def test_no_samples(container, subtype):
-    with pytest.raises(UndecodableAudio, match="record again"):
+    with pytest.raises(UndecodableAudio, match="no_samples"):
         decode(by_libsndfile(np.zeros((1, 0), dtype=np.float32), 16_000, container, subtype), LIMITS)
 
 
@@ -146,7 +146,7 @@ def test_no_samples(container, subtype):
 def test_not_a_number(value, subtype):
     samples = warble(16_000)
     samples[0, 1234] = value
-    with pytest.raises(UndecodableAudio, match="NaN"):
+    with pytest.raises(UndecodableAudio, match="samples_not_finite"):
         decode(by_libsndfile(samples, 16_000, "WAV", subtype), LIMITS)
 
 
@@ -154,12 +154,12 @@ def test_double_beyond_float32s_range():
     """1e300 is infinite once it is float32, so it is refused as infinite, and no warning comes of it."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.array([0.0, 1e300, 0.5]), 16_000, format="WAV", subtype="DOUBLE")
-    with pytest.raises(UndecodableAudio, match="infinite"):
+    with pytest.raises(UndecodableAudio, match="samples_not_finite"):
         decode(buffer.getvalue(), LIMITS)
 
 
 def test_video_without_sound():
-    with pytest.raises(UndecodableAudio, match="no audio track"):
+    with pytest.raises(UndecodableAudio, match="no_audio_track"):
         decode(video_without_sound(), LIMITS)
 
 
@@ -167,7 +167,7 @@ def test_a_codec_that_nobody_knows():
     """The container is fine, but its audio track names a codec without a decoder."""
     data = by_ffmpeg(warble(48_000), 48_000, "webm", "libopus", 32_000)
     assert data.count(b"A_OPUS") == 1
-    with pytest.raises(UnsupportedMedia, match="codec"):
+    with pytest.raises(UnsupportedMedia, match="codec_unknown"):
         decode(data.replace(b"A_OPUS", b"A_ZZZZ"), LIMITS)
 
 
@@ -190,14 +190,14 @@ def in_blocks(container: str, subtype: str, rate: int, seconds: int) -> bytes:
     ],
 )
 def test_ten_minutes(container, subtype, rate):
-    with pytest.raises(AudioTooLong, match="120 s"):
+    with pytest.raises(AudioTooLong, match=r"most=120\.0"):
         decode(in_blocks(container, subtype, rate, 600), LIMITS)
 
 
 def test_ten_minutes_by_ffmpeg_are_refused_with_and_without_a_length_in_the_header():
     samples = np.zeros((1, 600 * 8000), dtype=np.float32)
     for container, options in (("mp4", {}), ("mp4", {"movflags": "frag_every_frame+empty_moov"}), ("adts", {})):
-        with pytest.raises(AudioTooLong, match="120 s"):
+        with pytest.raises(AudioTooLong, match=r"most=120\.0"):
             decode(by_ffmpeg(samples, 8000, container, "aac", 8000, **options), LIMITS)
 
 
@@ -236,7 +236,7 @@ def test_the_limit_itself_is_allowed():
 @pytest.mark.parametrize("channels", [3, 8])
 @pytest.mark.parametrize(("container", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
 def test_too_many_channels(container, subtype, channels):
-    with pytest.raises(TooManyChannels, match=f"{channels} channels"):
+    with pytest.raises(TooManyChannels, match=f"channels={channels}"):
         decode(by_libsndfile(np.zeros((channels, 16_000), dtype=np.float32), 16_000, container, subtype), LIMITS)
 
 
@@ -247,13 +247,13 @@ def test_too_many_channels_by_ffmpeg():
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 8 * 16_000), dtype=np.int16), format="s16", layout="7.1")
         frame.sample_rate = 16_000
         file.mux(stream.encode(frame))
-    with pytest.raises(TooManyChannels, match="8 channels"):
+    with pytest.raises(TooManyChannels, match="channels=8"):
         decode(buffer.getvalue(), LIMITS)
 
 
 @pytest.mark.parametrize("rate", [1000, 3999, 192_001, 384_000])
 def test_sample_rates_beyond_the_limits(rate):
-    with pytest.raises(UnsupportedSampleRate, match=f"{rate} Hz"):
+    with pytest.raises(UnsupportedSampleRate, match=f"rate={rate}"):
         decode(by_libsndfile(np.zeros((1, rate), dtype=np.float32), rate, "WAV", "PCM_16"), LIMITS)
 
 

@@ -2,13 +2,14 @@
 
 import io
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import librosa
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from preprocess.color import color_table, colorize
@@ -16,9 +17,11 @@ from preprocess.errors import UnsupportedMedia
 from runtime.conclude import conclude
 from runtime.config import ROOT
 from runtime.diagnosis import DiagnosedSegment, Reason
+from runtime.figures import drawing
 from runtime.figures.drawing import _mel_row, draw_figure, draw_segment
-from runtime.figures.labels import ENGLISH, SPANISH, WORDS, FigureWords
+from runtime.figures.labels import WORDS
 from runtime.figures.waveform import _outline, draw_labels, place_labels
+from runtime.model_facts import LABELS
 from runtime.prepare import prepare
 from tests.preprocess.recordings import by_libsndfile
 from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, PARAMS, QUALITY_LIMITS, contract, scores
@@ -68,7 +71,7 @@ def test_no_such_segment(n):
         draw_segment(data, diagnosis, n, MEL_SPEC, COLOR_SPEC, LIMITS.decode)
 
 
-def gray_figure(data, diagnosis, words=SPANISH):
+def gray_figure(data, diagnosis, words=WORDS["es"]):
     """As a printer without colours prints it; [shape=(dots down, dots across)], 0 black ... 255 white."""
     image = Image.open(io.BytesIO(draw_figure(data, diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode, words)))
     return np.asarray(image.convert("L")).astype(int)
@@ -141,14 +144,28 @@ def test_the_longest_text_and_the_most_candidates_fit(words):
     assert_nothing_is_cut_off(gray_figure(data, found, words))
 
 
-def test_both_languages_fill_in_the_same_values():
-    """And no word of one stands in the other."""
-    for one in fields(FigureWords):
-        english, spanish = (np.atleast_1d(getattr(words, one.name)) for words in (ENGLISH, SPANISH))
-        assert len(english) == len(spanish)
-        for here, there in zip(english, spanish, strict=True):
-            assert re.findall(r"{[^}]*}", here) == re.findall(r"{[^}]*}", there)
-            assert here != there
+def texts_on(figure):
+    """Everything that is written on a figure."""
+    return [found.get_text() for found in figure.findobj(Text) if found.get_text()]
+
+
+def test_a_spanish_figure_holds_no_code_of_the_api(monkeypatch):
+    """Statuses, reasons and labels are named in the reader's language, and coughs are counted from 1."""
+    drawn = []
+    monkeypatch.setattr(drawing, "_png", lambda figure: drawn.append(texts_on(figure)) or b"")
+    data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+    _, found = diagnosed(data)
+    found = replace(found, reasons=tuple(Reason))
+    draw_figure(data, found, MEL_SPEC, COLOR_SPEC, LIMITS.decode, WORDS["es"])
+    draw_figure(data, found, MEL_SPEC, COLOR_SPEC, LIMITS.decode, WORDS["en"])
+    spanish, english = (" ".join(texts) for texts in drawn)
+    for code in (*Reason, *LABELS):
+        assert not re.search(rf"\b{code}\b", spanish), code
+    assert spanish.startswith("Tos evaluada: ")
+    assert "saturada" in spanish
+    assert "clipped" in english
+    assert any(text.startswith("1\n") for text in drawn[0])
+    assert not any(text.startswith("0\n") for text in drawn[0])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +182,7 @@ def test_no_label_covers_another(n, duration_s, length_s, least):
     assert set(coughs[:8]) <= labels.rows.keys() or n > 60
     figure = Figure(figsize=(11.0, labels.height_in), dpi=100)
     axis = figure.add_axes((0.85 / 11.0, 0.0, 9.82 / 11.0, 1.0))
-    draw_labels(axis, segments, labels, duration_s, SPANISH)
+    draw_labels(axis, segments, labels, duration_s, WORDS["es"])
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = np.array([one.get_window_extent(renderer).extents for one in axis.texts])
     assert len(boxes) == len(labels.rows) + 1  # and what they are
