@@ -6,7 +6,10 @@ const KEY = "tosia.key";
 
 let withoutStorage = null; // where the browser keeps nothing for us, the key lasts as long as the page
 
-/** What the API, or the way to it, refused. status: 0 where no answer came; location: of the call that was stored all the same. */
+/**
+ * What the API, or the way to it, refused. status: 0 where no answer came; location: of the call that was stored
+ * all the same.
+ */
 export class Problem extends Error {
   constructor(status, detail, { title = "", code = "", requestId = "", location = "", retryAfterS = 0 } = {}) {
     super(detail);
@@ -44,7 +47,10 @@ export function callPath(callId, rest = "") {
   return `/v1/calls/${encodeURIComponent(callId)}${rest}`;
 }
 
-/** What a response that is no error brings; read: "json", "blob", "arrayBuffer" or "text". Throws: Problem; AbortError where the signal says so. */
+/**
+ * What a response that is no error brings; read: "json", "blob", "arrayBuffer" or "text". Throws: Problem;
+ * AbortError where the signal says so.
+ */
 export async function request(path, read, { method = "GET", signal, withKey = key() } = {}) {
   try {
     const response = await fetch(path, { method, signal, cache: "no-store", headers: ours(withKey) });
@@ -68,7 +74,9 @@ export function postRecording(audio, name, callId, { onProgress, signal }) {
     const xhr = new XMLHttpRequest();
     xhr.open("POST", "/v1/diagnoses");
     for (const [header, value] of Object.entries(ours(key()))) xhr.setRequestHeader(header, value);
-    xhr.upload.addEventListener("progress", (event) => onProgress(event.lengthComputable ? event.loaded / event.total : 0));
+    xhr.upload.addEventListener("progress", (event) =>
+      onProgress(event.lengthComputable ? event.loaded / event.total : 0),
+    );
     xhr.upload.addEventListener("load", () => onProgress(1));
     xhr.addEventListener("load", () => {
       if (xhr.status >= 400) {
@@ -85,7 +93,13 @@ export function postRecording(audio, name, callId, { onProgress, signal }) {
     });
     xhr.addEventListener("error", async () => {
       // A file that was changed or removed after it was chosen can't be read any more, and looks like a broken line.
-      const readable = await audio.slice(0, 1).arrayBuffer().then(() => true, () => false);
+      const readable = await audio
+        .slice(0, 1)
+        .arrayBuffer()
+        .then(
+          () => true,
+          () => false,
+        );
       reject(new Problem(0, text(readable ? "unreachable" : "unreadable")));
     });
     xhr.addEventListener("abort", () => reject(new DOMException("left", "AbortError")));
@@ -99,7 +113,11 @@ function ours(apiKey) {
 }
 
 function problemOf(status, body, header) {
-  const more = { requestId: header("X-Request-ID") ?? "", location: header("Location") ?? "", retryAfterS: Number(header("Retry-After")) || 0 };
+  const more = {
+    requestId: header("X-Request-ID") ?? "",
+    location: header("Location") ?? "",
+    retryAfterS: Number(header("Retry-After")) || 0,
+  };
   try {
     const { title, detail, code } = JSON.parse(body);
     return new Problem(status, detail ?? text("unreachable"), { title, code, ...more });

@@ -11,5 +11,9 @@ export function lookOf(record) {
 }
 
 export function badgeOf(record) {
-  return element("span", { className: `badge ${lookOf(record)}` }, record.diagnosis ? word("status", record.diagnosis.status) : word("state", record.state));
+  return element(
+    "span",
+    { className: `badge ${lookOf(record)}` },
+    record.diagnosis ? word("status", record.diagnosis.status) : word("state", record.state),
+  );
 }

@@ -9,8 +9,20 @@ import { problemOf } from "./problem_view.js";
 import { text } from "./texts.js";
 
 const ENDINGS = {
-  "audio/ogg": ".ogg", "audio/opus": ".opus", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/flac": ".flac", "audio/mpeg": ".mp3", "audio/mp4": ".m4a",
-  "audio/x-m4a": ".m4a", "audio/aac": ".aac", "audio/webm": ".webm", "video/webm": ".webm", "video/mp4": ".mp4", "audio/amr": ".amr", "video/3gpp": ".3gp",
+  "audio/ogg": ".ogg",
+  "audio/opus": ".opus",
+  "audio/wav": ".wav",
+  "audio/x-wav": ".wav",
+  "audio/flac": ".flac",
+  "audio/mpeg": ".mp3",
+  "audio/mp4": ".m4a",
+  "audio/x-m4a": ".m4a",
+  "audio/aac": ".aac",
+  "audio/webm": ".webm",
+  "video/webm": ".webm",
+  "video/mp4": ".mp4",
+  "audio/amr": ".amr",
+  "video/3gpp": ".3gp",
 };
 
 export function actionsOf(place, record) {
@@ -18,21 +30,34 @@ export function actionsOf(place, record) {
   const { signal } = place;
   const problem = element("div", {});
   const button = (id, name, action, className = "") => {
-    const made = element("button", { type: "button", id, className, onclick: async () => {
-      problem.replaceChildren();
-      made.disabled = true; // once is enough
-      try {
-        await action();
-      } catch (error) {
-        if (error.status === 401) place.askKey();
-        else if (error.name !== "AbortError") problem.replaceChildren(problemOf(error));
-      }
-      made.disabled = false;
-    } }, text(name));
+    const made = element(
+      "button",
+      {
+        type: "button",
+        id,
+        className,
+        onclick: async () => {
+          problem.replaceChildren();
+          made.disabled = true; // once is enough
+          try {
+            await action();
+          } catch (error) {
+            if (error.status === 401) place.askKey();
+            else if (error.name !== "AbortError") problem.replaceChildren(problemOf(error));
+          }
+          made.disabled = false;
+        },
+      },
+      text(name),
+    );
     return made;
   };
   const figure = async () => showFigure(await pictureOf(callPath(callId, "/figure.png"), signal), callId, signal);
-  const audio = async () => save(await request(callPath(callId, "/audio"), "blob", { signal }), callId + (ENDINGS[record.audio.content_type] ?? ""));
+  const audio = async () =>
+    save(
+      await request(callPath(callId, "/audio"), "blob", { signal }),
+      callId + (ENDINGS[record.audio.content_type] ?? ""),
+    );
   const json = () => save(new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }), `${callId}.json`);
   const erase = async () => {
     if (!(await confirmErasing(callId, signal))) return;
@@ -40,13 +65,19 @@ export function actionsOf(place, record) {
     place.go("#/calls");
     announce(text("erased", { id: callId }));
   };
-  return element("div", {},
-    element("div", { className: "row" },
+  return element(
+    "div",
+    {},
+    element(
+      "div",
+      { className: "row" },
       diagnosis ? button("figure", "figure", figure) : null,
       button("download-audio", "downloadAudio", audio),
       button("download-record", "downloadRecord", json),
-      button("erase", "erase", erase, "danger")),
-    problem);
+      button("erase", "erase", erase, "danger"),
+    ),
+    problem,
+  );
 }
 
 function save(blob, name) {

@@ -10,7 +10,14 @@ export function factsOf(record) {
     const { audio, model } = diagnosis;
     rows.push(
       ["duration", text("seconds", { value: number(audio.duration_s) })],
-      ["source", text("sourceOf", { codec: audio.codec, rate: number(audio.sample_rate_hz / 1000, 1), channels: audio.channels })],
+      [
+        "source",
+        text("sourceOf", {
+          codec: audio.codec,
+          rate: number(audio.sample_rate_hz / 1000, 1),
+          channels: audio.channels,
+        }),
+      ],
       ["channel", audio.channel === "mix" ? text("mix") : String(audio.channel)],
       ["snr", audio.snr_db === null ? text("unknown") : `${number(audio.snr_db, 1)} dB`],
       ["bandwidth", `${number(audio.bandwidth_hz / 1000, 1)} kHz`],
@@ -24,10 +31,15 @@ export function factsOf(record) {
     rows.push(["reasons", word("title", record.failure.code)]);
   }
   rows.push(["attempts", String(record.attempts)], ["audioDigest", code(record.audio.sha256)]);
-  if (record.history) rows.push(["history", record.history.map((one) => `${moment(one.at)}: ${one.diagnosis.model.version}`).join("; ")]);
+  if (record.history)
+    rows.push(["history", record.history.map((one) => `${moment(one.at)}: ${one.diagnosis.model.version}`).join("; ")]);
   return [
     element("h2", {}, text("details")),
-    element("dl", { className: "facts", id: "facts" }, ...rows.flatMap(([name, value]) => [element("dt", {}, text(name)), element("dd", {}, value)])),
+    element(
+      "dl",
+      { className: "facts", id: "facts" },
+      ...rows.flatMap(([name, value]) => [element("dt", {}, text(name)), element("dd", {}, value)]),
+    ),
   ];
 }
 

@@ -23,7 +23,10 @@ export function showCall(place, callId) {
   load();
   return `${text("callTitle")} ${callId}`;
 
-  /** Until the call is finished; what is shown stays as it is while nothing has changed, and with it where somebody is in it. */
+  /**
+   * Until the call is finished; what is shown stays as it is while nothing has changed, and with it where somebody
+   * is in it.
+   */
   async function load() {
     let [shown, failures] = ["", 0];
     for (;;) {
@@ -46,7 +49,24 @@ export function showCall(place, callId) {
         }
         body.setAttribute("aria-busy", "false");
         const later = error.status === 0 || error.status >= 500;
-        trouble.replaceChildren(problemOf(error, later && !shown ? element("button", { type: "button", onclick: () => { trouble.replaceChildren(); load(); } }, text("retry")) : null));
+        trouble.replaceChildren(
+          problemOf(
+            error,
+            later && !shown
+              ? element(
+                  "button",
+                  {
+                    type: "button",
+                    onclick: () => {
+                      trouble.replaceChildren();
+                      load();
+                    },
+                  },
+                  text("retry"),
+                )
+              : null,
+          ),
+        );
         if (!later || !shown) {
           body.replaceChildren();
           return;
@@ -65,13 +85,18 @@ export function showCall(place, callId) {
 function drawRecord(place, record) {
   const { diagnosis, guidance } = record;
   return [
-    element("div", { className: `notice ${lookOf(record)}`, id: "verdict" },
+    element(
+      "div",
+      { className: `notice ${lookOf(record)}`, id: "verdict" },
       element("p", {}, badgeOf(record)),
       element("p", { id: "message" }, element("strong", {}, guidance.message)),
       record.state === "received" ? element("p", {}, text("waiting")) : null,
       guidance.hints.length ? element("p", {}, text("whatToDo")) : null,
-      guidance.hints.length ? element("ul", { id: "hints" }, ...guidance.hints.map((hint) => element("li", {}, hint))) : null,
-      element("p", { className: "how", id: "intended-use" }, guidance.intended_use)),
+      guidance.hints.length
+        ? element("ul", { id: "hints" }, ...guidance.hints.map((hint) => element("li", {}, hint)))
+        : null,
+      element("p", { className: "how", id: "intended-use" }, guidance.intended_use),
+    ),
     ...(diagnosis?.result ? drawResult(diagnosis.result) : []),
     ...(diagnosis ? drawSound(place, record) : []),
     ...factsOf(record),
@@ -84,8 +109,13 @@ function drawResult(result) {
   const values = { low: number(low), high: number(high) };
   return [
     element("h2", {}, text("whatModelSays")),
-    element("p", { id: "result" }, element("strong", {}, word("label", result.label)), ` · ${text("probabilityOf", { label: word("label", "positive"), value: number(result.probability) })}`,
-      ` · ${text(low === high ? "thresholdOne" : "thresholdTwo", values)}`),
+    element(
+      "p",
+      { id: "result" },
+      element("strong", {}, word("label", result.label)),
+      ` · ${text("probabilityOf", { label: word("label", "positive"), value: number(result.probability) })}`,
+      ` · ${text(low === high ? "thresholdOne" : "thresholdTwo", values)}`,
+    ),
     result.validated ? "" : element("p", { className: "notice warn" }, `${text("model")} ${text("notValidated")}.`),
   ];
 }
@@ -105,27 +135,57 @@ function drawSound(place, record) {
       const waveform = waveformOf(samples, durationS, segments, (n) => play(n), place.signal);
       const player = playerOf(record.call_id, wav, waveform.follow, place.signal);
       play = (n) => player.play(segments[n].start_s, segments[n].end_s, n);
-      sound.replaceChildren(waveform.box,
-        element("div", { className: "axis", "aria-hidden": "true" }, element("span", {}, "0 s"), element("span", {}, text("seconds", { value: number(durationS, 1) }))),
-        player.audio);
+      sound.replaceChildren(
+        waveform.box,
+        element(
+          "div",
+          { className: "axis", "aria-hidden": "true" },
+          element("span", {}, "0 s"),
+          element("span", {}, text("seconds", { value: number(durationS, 1) })),
+        ),
+        player.audio,
+      );
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status === 401) place.askKey();
       else {
-        const retry = element("button", { type: "button", onclick: () => { sound.replaceChildren(); loadSound(); } }, text("retry"));
-        sound.replaceChildren(problemOf({ message: error.message, requestId: error.requestId, title: text("soundUnavailable") }, retry));
+        const retry = element(
+          "button",
+          {
+            type: "button",
+            onclick: () => {
+              sound.replaceChildren();
+              loadSound();
+            },
+          },
+          text("retry"),
+        );
+        sound.replaceChildren(
+          problemOf({ message: error.message, requestId: error.requestId, title: text("soundUnavailable") }, retry),
+        );
       }
     }
   }
 
-  const cards = (wanted) => segments.map((segment, n) => ({ segment, n })).filter(({ segment }) => segment.is_cough === wanted)
-    .map(({ segment, n }) => drawSegment(place, record.call_id, segment, n, () => play(n)));
+  const cards = (wanted) =>
+    segments
+      .map((segment, n) => ({ segment, n }))
+      .filter(({ segment }) => segment.is_cough === wanted)
+      .map(({ segment, n }) => drawSegment(place, record.call_id, segment, n, () => play(n)));
   const [coughs, others] = [cards(true), cards(false)];
   return [
-    element("h2", {}, text("sound")), sound,
+    element("h2", {}, text("sound")),
+    sound,
     element("h2", {}, text("coughs")),
     coughs.length ? element("ul", { className: "cards", id: "coughs" }, ...coughs) : element("p", {}, text("noCoughs")),
-    others.length ? element("details", { id: "others" }, element("summary", {}, text("others", { count: others.length })), element("ul", { className: "cards" }, ...others)) : "",
+    others.length
+      ? element(
+          "details",
+          { id: "others" },
+          element("summary", {}, text("others", { count: others.length })),
+          element("ul", { className: "cards" }, ...others),
+        )
+      : "",
   ];
 }
 
@@ -141,13 +201,22 @@ function drawSegment(place, callId, segment, n, play) {
   seen.observe(picture);
   place.signal.addEventListener("abort", () => seen.disconnect());
   const times = { start: number(segment.start_s), end: number(segment.end_s) };
-  return element("li", { className: `card ${segment.is_cough ? "cough" : "other"}` },
+  return element(
+    "li",
+    { className: `card ${segment.is_cough ? "cough" : "other"}` },
     element("h3", {}, name),
     element("div", { className: "picture" }, picture),
     element("p", {}, text("span", times)),
     element("p", {}, text("coughProbability", { value: number(segment.cough_probability) })),
-    ...Object.entries(segment.class_probabilities ?? {}).map(([label, value]) => element("p", {}, `${word("label", label)}: ${number(value)}`)),
-    element("button", { type: "button", "aria-label": text("playCough", { name, ...times }), onclick: play }, `▶ ${text("play")}`));
+    ...Object.entries(segment.class_probabilities ?? {}).map(([label, value]) =>
+      element("p", {}, `${word("label", label)}: ${number(value)}`),
+    ),
+    element(
+      "button",
+      { type: "button", "aria-label": text("playCough", { name, ...times }), onclick: play },
+      `▶ ${text("play")}`,
+    ),
+  );
 }
 
 async function showPicture(place, picture, path) {
@@ -162,12 +231,20 @@ async function showPicture(place, picture, path) {
     picture.classList.add("failed");
     picture.parentElement.append(
       element("p", {}, error.message),
-      element("button", { type: "button", onclick: (event) => {
-        const box = picture.parentElement;
-        box.replaceChildren(picture);
-        picture.classList.remove("failed");
-        event.preventDefault();
-        showPicture(place, picture, path);
-      } }, text("retry")));
+      element(
+        "button",
+        {
+          type: "button",
+          onclick: (event) => {
+            const box = picture.parentElement;
+            box.replaceChildren(picture);
+            picture.classList.remove("failed");
+            event.preventDefault();
+            showPicture(place, picture, path);
+          },
+        },
+        text("retry"),
+      ),
+    );
   }
 }

@@ -16,16 +16,28 @@ export function showCalls(place, parameters) {
   const list = element("div", { id: "list" }, element("p", {}, text("loading")));
   const state = choice("state", STATES, parameters.get("state"), filter);
   const status = choice("status", STATUSES, parameters.get("status"), filter);
-  const wanted = element("input", { type: "search", id: "find", required: true, autocomplete: "off", spellcheck: false });
+  const wanted = element("input", {
+    type: "search",
+    id: "find",
+    required: true,
+    autocomplete: "off",
+    spellcheck: false,
+  });
   place.put(
     element("h1", { tabIndex: -1 }, text("calls")),
-    element("div", { className: "row" },
+    element(
+      "div",
+      { className: "row" },
       element("div", {}, element("label", { for: "state" }, text("state")), state),
       element("div", {}, element("label", { for: "status" }, text("status")), status),
-      element("button", { type: "button", id: "refresh", onclick: load }, text("refresh"))),
-    element("form", { className: "row", onsubmit: find },
+      element("button", { type: "button", id: "refresh", onclick: load }, text("refresh")),
+    ),
+    element(
+      "form",
+      { className: "row", onsubmit: find },
       element("div", {}, element("label", { for: "find" }, text("find")), wanted),
-      element("button", { type: "submit" }, text("open"))),
+      element("button", { type: "submit" }, text("open")),
+    ),
     list,
   );
   load();
@@ -53,7 +65,8 @@ export function showCalls(place, parameters) {
     const asked = query({ ...chosen(), after, limit: PAGE });
     try {
       const page = await request(`/v1/calls?${asked}`, "json", { signal: place.signal });
-      if (asked === query({ ...chosen(), after, limit: PAGE })) list.replaceChildren(...drawPage(page)); // else another choice was made meanwhile
+      // else another choice was made meanwhile
+      if (asked === query({ ...chosen(), after, limit: PAGE })) list.replaceChildren(...drawPage(page));
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status === 401) place.askKey();
@@ -67,27 +80,51 @@ export function showCalls(place, parameters) {
       page.items.length
         ? element("ol", { className: "calls", "aria-label": text("callsOf") }, ...page.items.map(drawCall))
         : element("p", {}, text("none")),
-      element("div", { className: "row" },
+      element(
+        "div",
+        { className: "row" },
         after ? element("a", { className: "button", href: addressOf(chosen()) }, text("newest")) : null,
-        page.next ? element("a", { className: "button", id: "older", href: addressOf({ ...chosen(), after: page.next }) }, text("older")) : null),
+        page.next
+          ? element(
+              "a",
+              { className: "button", id: "older", href: addressOf({ ...chosen(), after: page.next }) },
+              text("older"),
+            )
+          : null,
+      ),
     ];
   }
 }
 
 function drawCall(record) {
   const result = record.diagnosis?.result;
-  return element("li", {},
+  return element(
+    "li",
+    {},
     element("time", { dateTime: record.received_at }, moment(record.received_at)),
-    element("div", {},
+    element(
+      "div",
+      {},
       element("a", { href: `#/calls/${encodeURIComponent(record.call_id)}` }, record.call_id),
-      result ? element("div", { className: "more" }, text("probabilityOf", { label: word("label", "positive"), value: number(result.probability) })) : null),
-    badgeOf(record));
+      result
+        ? element(
+            "div",
+            { className: "more" },
+            text("probabilityOf", { label: word("label", "positive"), value: number(result.probability) }),
+          )
+        : null,
+    ),
+    badgeOf(record),
+  );
 }
 
 function choice(name, values, selected, onchange) {
-  return element("select", { id: name, onchange },
+  return element(
+    "select",
+    { id: name, onchange },
     element("option", { value: "" }, text("any")),
-    ...values.map((value) => element("option", { value, selected: value === selected }, word(name, value))));
+    ...values.map((value) => element("option", { value, selected: value === selected }, word(name, value))),
+  );
 }
 
 function addressOf(parameters) {

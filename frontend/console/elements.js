@@ -1,7 +1,8 @@
 // Build the page out of elements. Text is always text: nothing here or elsewhere parses markup.
 
 /**
- * An element. Properties are the DOM's own (`className`, `textContent`, `disabled`, ...); names with a dash, `role` and `for`
+ * An element. Properties are the DOM's own (`className`, `textContent`, `disabled`, ...); names with a dash, `role`
+ * and `for`
  * are attributes; functions under `on...` are listeners. Children are elements, texts, or null for none.
  */
 export function element(tag, properties = {}, ...children) {

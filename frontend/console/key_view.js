@@ -6,7 +6,13 @@ import { text } from "./texts.js";
 
 /** Returns the view's title. done: called once a key was accepted. */
 export function showKey(content, signal, why, done) {
-  const field = element("input", { type: "password", id: "key", required: true, autocomplete: "off", spellcheck: false });
+  const field = element("input", {
+    type: "password",
+    id: "key",
+    required: true,
+    autocomplete: "off",
+    spellcheck: false,
+  });
   const button = element("button", { className: "main", type: "submit" }, text("enter"));
   const problem = element("div", {}, why ? alertOf(why) : null);
 
@@ -20,7 +26,9 @@ export function showKey(content, signal, why, done) {
       // A service that is not ready has read the key all the same; what a header can't carry is no key of ours.
       if (error.status !== 503) {
         forgetKey();
-        problem.replaceChildren(alertOf(error.status === 401 || !isPlain(field.value) ? text("keyWrong") : error.message));
+        problem.replaceChildren(
+          alertOf(error.status === 401 || !isPlain(field.value) ? text("keyWrong") : error.message),
+        );
         button.disabled = false;
         field.focus();
         return;
@@ -32,10 +40,13 @@ export function showKey(content, signal, why, done) {
 
   content.replaceChildren(
     element("h1", { tabIndex: -1 }, text("keyTitle")),
-    element("form", { onsubmit: enter },
+    element(
+      "form",
+      { onsubmit: enter },
       element("label", { for: "key" }, text("key")),
       element("p", { className: "how", id: "key-why" }, text("keyWhy")),
-      element("div", { className: "row" }, field, button)),
+      element("div", { className: "row" }, field, button),
+    ),
     problem,
   );
   field.setAttribute("aria-describedby", "key-why");

@@ -1,6 +1,7 @@
 // The page around the views: header, footer, which view is shown, and the key before any of them.
 //
-// Addresses are fragments (`#/calls/ID`), which stay in the browser: no server's log sees which call somebody looked at.
+// Addresses are fragments (`#/calls/ID`), which stay in the browser: no server's log sees which call somebody looked
+// at.
 
 import { forgetKey, key, request } from "./api.js";
 import { showCall } from "./call_view.js";
@@ -71,12 +72,26 @@ function drawFrame() {
   const link = (hash, name) =>
     element("a", { href: hash, "aria-current": path === hash.slice(1) ? "page" : null }, text(name));
   const other = language() === "es" ? "en" : "es";
-  document.getElementById("header").replaceChildren(
-    element("a", { className: "brand", href: "#/" }, element("img", { src: "/console/icon.svg", alt: "" }), "Tos.IA"),
-    element("nav", { "aria-label": text("menu") }, link("#/", "send"), link("#/calls", "calls"), element("a", { href: "/docs" }, text("apiDocs"))),
-    element("button", { className: "plain", type: "button", id: "language", lang: other, onclick: otherLanguage }, text("otherLanguage")),
-    key() === null ? "" : element("button", { className: "plain", type: "button", id: "forget", onclick: leave }, text("forgetKey")),
-  );
+  document
+    .getElementById("header")
+    .replaceChildren(
+      element("a", { className: "brand", href: "#/" }, element("img", { src: "/console/icon.svg", alt: "" }), "Tos.IA"),
+      element(
+        "nav",
+        { "aria-label": text("menu") },
+        link("#/", "send"),
+        link("#/calls", "calls"),
+        element("a", { href: "/docs" }, text("apiDocs")),
+      ),
+      element(
+        "button",
+        { className: "plain", type: "button", id: "language", lang: other, onclick: otherLanguage },
+        text("otherLanguage"),
+      ),
+      key() === null
+        ? ""
+        : element("button", { className: "plain", type: "button", id: "forget", onclick: leave }, text("forgetKey")),
+    );
   drawFooter();
 }
 
@@ -85,10 +100,9 @@ function drawFooter() {
     `${text("model")}: ${model.name} ${model.version}, `,
     element("strong", {}, text(model.validated ? "validated" : "notValidated")),
   ];
-  document.getElementById("footer").replaceChildren(
-    element("p", {}, text("intendedUse")),
-    element("p", { id: "model" }, ...(served ?? [])),
-  );
+  document
+    .getElementById("footer")
+    .replaceChildren(element("p", {}, text("intendedUse")), element("p", { id: "model" }, ...(served ?? [])));
 }
 
 async function askModel() {

@@ -1,5 +1,5 @@
-// Ask patiently: what the service has to decode a recording for costs it a moment, so a page asks for two at a time, and again
-// where the service is busy.
+// Ask patiently: what the service has to decode a recording for costs it a moment, so a page asks for two at a time,
+// and again where the service is busy.
 
 import { request } from "./api.js";
 

@@ -1,8 +1,8 @@
 // Play a call's sound, whole or one cough of it, with an <audio> element that asks the API for ranges.
 //
-// The element can't send the key, so a service worker adds it (service_worker.js). Where there is none (a page that is not
-// secure, some private windows, a reload past the cache), or the service can't be reached any more, the element gets the bytes
-// that the waveform was drawn from.
+// The element can't send the key, so a service worker adds it (service_worker.js). Where there is none (a page that
+// is not secure, some private windows, a reload past the cache), or the service can't be reached any more, the
+// element gets the bytes that the waveform was drawn from.
 
 import { callPath, key } from "./api.js";
 import { element } from "./elements.js";
@@ -13,7 +13,10 @@ const PATIENCE_MS = 3000;
 
 let controlled = null;
 
-/** {audio, play}: the element, and a function that plays from one time to another. follow: called with the time and the part, -1 for none. */
+/**
+ * {audio, play}: the element, and a function that plays from one time to another. follow: called with the time and
+ * the part, -1 for none.
+ */
 export function playerOf(callId, wav, follow, signal) {
   const audio = element("audio", { controls: true, preload: "metadata", "aria-label": text("sound") });
   const bytes = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
@@ -60,7 +63,8 @@ export function playerOf(callId, wav, follow, signal) {
       try {
         await audio.play();
       } catch (error) {
-        if (error.name !== "AbortError" && error.name !== "NotSupportedError") throw error; // another cough was asked for, or `error` mends it
+        // another cough was asked for, or `error` mends it
+        if (error.name !== "AbortError" && error.name !== "NotSupportedError") throw error;
       }
     },
   };

@@ -1,7 +1,8 @@
 // Send a recording: a file, dropped or chosen, or one from the microphone.
 //
-// What is being recorded, chosen or sent stays while the language is switched or another view is looked at: nobody coughs twice
-// because of a click. Each recording has one id from the start, so that sending it again after a lost answer makes no second call.
+// What is being recorded, chosen or sent stays while the language is switched or another view is looked at: nobody
+// coughs twice because of a click. Each recording has one id from the start, so that sending it again after a lost
+// answer makes no second call.
 
 import { postRecording } from "./api.js";
 import { announce, element } from "./elements.js";
@@ -9,12 +10,16 @@ import { problemOf } from "./problem_view.js";
 import { MOST_S, record, whyNot } from "./record.js";
 import { bytes, text } from "./texts.js";
 
-/** What is under way. chosen: {audio, name, id, typed, others}; recording, sending: an AbortController each; problem: the last one. */
+/**
+ * What is under way. chosen: {audio, name, id, typed, others}; recording, sending: an AbortController each;
+ * problem: the last one.
+ */
 let work = {};
 /** Draws `work` in the view that is shown; nothing while it is another one. */
 let redraw = () => {};
 
-// The browser would show a file that misses the zone, in our place; and a page that is closed takes what was not sent with it.
+// The browser would show a file that misses the zone, in our place; and a page that is closed takes what was not sent
+// with it.
 for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
 window.addEventListener("beforeunload", (event) => (work.chosen || work.recording) && event.preventDefault());
 
@@ -27,15 +32,38 @@ export function discard() {
 
 /** Returns the view's title. */
 export function showSend(place) {
-  const file = element("input", { type: "file", id: "file", accept: "audio/*,video/webm,video/mp4,video/3gpp,.amr,.ogg,.opus", className: "visually-hidden", onchange: picked });
-  const microphone = element("button", { type: "button", id: "record", onclick: () => startRecording() }, text("record"));
+  const file = element("input", {
+    type: "file",
+    id: "file",
+    accept: "audio/*,video/webm,video/mp4,video/3gpp,.amr,.ogg,.opus",
+    className: "visually-hidden",
+    onchange: picked,
+  });
+  const microphone = element(
+    "button",
+    { type: "button", id: "record", onclick: () => startRecording() },
+    text("record"),
+  );
   const meter = element("div", { id: "meter" });
   const below = element("div", { id: "below" });
-  const drop = element("div", { className: "drop", ondragover: () => drop.classList.add("over"), ondragleave: () => drop.classList.remove("over"), ondrop: dropped },
-    element("div", { className: "row" },
-      element("label", { className: "button", for: "file" }, text("choose")), file,
-      element("span", {}, text("orDrop")), microphone),
-    meter);
+  const drop = element(
+    "div",
+    {
+      className: "drop",
+      ondragover: () => drop.classList.add("over"),
+      ondragleave: () => drop.classList.remove("over"),
+      ondrop: dropped,
+    },
+    element(
+      "div",
+      { className: "row" },
+      element("label", { className: "button", for: "file" }, text("choose")),
+      file,
+      element("span", {}, text("orDrop")),
+      microphone,
+    ),
+    meter,
+  );
   place.put(element("h1", { tabIndex: -1 }, text("sendTitle")), element("p", {}, text("sendHow")), drop, below);
   redraw = draw;
   place.signal.addEventListener("abort", () => (redraw = () => {}));
@@ -55,7 +83,10 @@ export function showSend(place) {
   function draw() {
     file.disabled = microphone.disabled = isBusy();
     meter.replaceChildren(...(work.recording ? drawRecording() : []));
-    below.replaceChildren(...(work.problem ? [work.problem] : []), ...(work.sending ? [drawSending()] : work.chosen ? [drawChosen(place, send)] : []));
+    below.replaceChildren(
+      ...(work.problem ? [work.problem] : []),
+      ...(work.sending ? [drawSending()] : work.chosen ? [drawChosen(place, send)] : []),
+    );
   }
 
   async function send() {
@@ -65,7 +96,10 @@ export function showSend(place) {
     redraw();
     announce(text("analysing"));
     try {
-      const answered = await postRecording(chosen.audio, chosen.name, chosen.typed || chosen.id, { signal: sending.signal, onProgress: progress });
+      const answered = await postRecording(chosen.audio, chosen.name, chosen.typed || chosen.id, {
+        signal: sending.signal,
+        onProgress: progress,
+      });
       if (work.sending !== sending) return;
       work = {};
       if (place.signal.aborted) redraw();
@@ -126,19 +160,30 @@ async function startRecording() {
 /** Nothing until the browser has given us the microphone. */
 function drawRecording() {
   if (work.elapsed === null) return [];
-  const stop = element("button", { type: "button", className: "main", id: "stop", onclick: () => work.recording?.abort() }, text("stop"));
+  const stop = element(
+    "button",
+    { type: "button", className: "main", id: "stop", onclick: () => work.recording?.abort() },
+    text("stop"),
+  );
   queueMicrotask(() => {
     showRecording();
     stop.focus();
   });
-  return [element("p", { id: "seconds" }), element("meter", { className: "level", id: "level", min: 0, max: 1, "aria-hidden": "true" }), element("div", { className: "row" }, stop)];
+  return [
+    element("p", { id: "seconds" }),
+    element("meter", { className: "level", id: "level", min: 0, max: 1, "aria-hidden": "true" }),
+    element("div", { className: "row" }, stop),
+  ];
 }
 
 function showRecording() {
   const level = document.getElementById("level");
   if (!level || work.elapsed === undefined) return;
   level.value = work.loudness;
-  document.getElementById("seconds").textContent = text("recording", { seconds: Math.floor(work.elapsed), most: MOST_S });
+  document.getElementById("seconds").textContent = text("recording", {
+    seconds: Math.floor(work.elapsed),
+    most: MOST_S,
+  });
 }
 
 function drawSending() {
@@ -165,24 +210,45 @@ function drawChosen(place, send) {
   const { chosen } = work;
   const address = URL.createObjectURL(chosen.audio);
   const listen = element("audio", { controls: true, src: address, "aria-label": text("listenFirst") });
-  listen.addEventListener("error", () => listen.remove()); // a format that this browser can't play; the service may all the same
+  // a format that this browser can't play; the service may all the same
+  listen.addEventListener("error", () => listen.remove());
   place.signal.addEventListener("abort", () => URL.revokeObjectURL(address));
-  const callId = element("input", { type: "text", id: "call-id", value: chosen.typed, autocomplete: "off", spellcheck: false, "aria-describedby": "call-id-how",
-    oninput: () => (chosen.typed = callId.value.trim()) });
+  const callId = element("input", {
+    type: "text",
+    id: "call-id",
+    value: chosen.typed,
+    autocomplete: "off",
+    spellcheck: false,
+    "aria-describedby": "call-id-how",
+    oninput: () => (chosen.typed = callId.value.trim()),
+  });
   const drop = () => {
     work = {};
     redraw();
     document.getElementById("file").focus();
   };
-  return element("form", { className: "panel", onsubmit: (event) => { event.preventDefault(); send(); } },
+  return element(
+    "form",
+    {
+      className: "panel",
+      onsubmit: (event) => {
+        event.preventDefault();
+        send();
+      },
+    },
     element("p", { id: "chosen" }, text("chosen", { name: chosen.name, size: bytes(chosen.audio.size) })),
     chosen.others ? element("p", { id: "others-left" }, text("othersLeft", { count: chosen.others })) : null,
     listen,
-    element("label", { for: "call-id" }, text("callId")), callId,
+    element("label", { for: "call-id" }, text("callId")),
+    callId,
     element("p", { className: "how", id: "call-id-how" }, text("callIdHow")),
-    element("div", { className: "row" },
+    element(
+      "div",
+      { className: "row" },
       element("button", { type: "submit", className: "main", id: "send" }, text("sendIt")),
-      element("button", { type: "button", id: "discard", onclick: drop }, text("discard"))));
+      element("button", { type: "button", id: "discard", onclick: drop }, text("discard")),
+    ),
+  );
 }
 
 /** A random UUID (RFC 9562, version 4); `crypto.randomUUID` is there on secure pages only. */

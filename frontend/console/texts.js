@@ -3,7 +3,9 @@
 
 const LANGUAGES = ["es", "en"];
 const CATALOGUES = Object.fromEntries(
-  await Promise.all(LANGUAGES.map(async (name) => [name, await (await fetch(`/console/messages.${name}.json`)).json()])),
+  await Promise.all(
+    LANGUAGES.map(async (name) => [name, await (await fetch(`/console/messages.${name}.json`)).json()]),
+  ),
 );
 
 const CHOICE = "tosia.language";
@@ -39,7 +41,9 @@ export function word(kind, code) {
 }
 
 export function number(value, digits = 2) {
-  return new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(
+    value,
+  );
 }
 
 export function bytes(count) {

@@ -5,7 +5,7 @@ export function readWav(buffer) {
   const view = new DataView(buffer);
   const name = (offset) => String.fromCharCode(...new Uint8Array(buffer, offset, 4));
   let rateHz = 0;
-  for (let offset = 12; offset + 8 <= buffer.byteLength; ) {
+  for (let offset = 12; offset + 8 <= buffer.byteLength;) {
     const size = view.getUint32(offset + 4, true);
     if (name(offset) === "fmt ") rateHz = view.getUint32(offset + 12, true);
     if (name(offset) === "data") {

@@ -12,16 +12,34 @@ export function nameOf(segment, n) {
 }
 
 /**
- * {box, follow}: the element, and a function that moves the cursor to a time and marks the part that is played (-1: none).
+ * {box, follow}: the element, and a function that moves the cursor to a time and marks the part that is played (-1:
+ * none).
  * samples: Int16Array; segments: of the diagnosis; play: called with a segment's number.
  */
 export function waveformOf(samples, durationS, segments, play, signal) {
-  const canvas = element("canvas", { role: "img",
-    "aria-label": text("waveformOf", { duration: number(durationS, 1), count: segments.filter((one) => one.is_cough).length }) });
+  const canvas = element("canvas", {
+    role: "img",
+    "aria-label": text("waveformOf", {
+      duration: number(durationS, 1),
+      count: segments.filter((one) => one.is_cough).length,
+    }),
+  });
   const cursor = element("div", { className: "cursor", hidden: true });
   const marks = segments.map((segment, n) => {
-    const mark = element("button", { type: "button", className: `mark ${segment.is_cough ? "cough" : "other"}`, onclick: () => play(n),
-      "aria-label": text("playCough", { name: nameOf(segment, n), start: number(segment.start_s), end: number(segment.end_s) }) }, segment.is_cough ? String(n + 1) : "");
+    const mark = element(
+      "button",
+      {
+        type: "button",
+        className: `mark ${segment.is_cough ? "cough" : "other"}`,
+        onclick: () => play(n),
+        "aria-label": text("playCough", {
+          name: nameOf(segment, n),
+          start: number(segment.start_s),
+          end: number(segment.end_s),
+        }),
+      },
+      segment.is_cough ? String(n + 1) : "",
+    );
     mark.style.left = `${(segment.start_s / durationS) * 100}%`;
     mark.style.width = `${((segment.end_s - segment.start_s) / durationS) * 100}%`;
     return mark;

@@ -60,7 +60,7 @@ def test_the_sound_and_its_coughs(page: Page, call: dict[str, Any]) -> None:
         # To the borders' three pixels.
         assert where["x"] - box["x"] == pytest.approx(cough["start_s"] / duration_s * box["width"], abs=3)
         assert where["width"] == pytest.approx((cough["end_s"] - cough["start_s"]) / duration_s * box["width"], abs=3)
-        expect(mark).to_have_text(str(n))
+        expect(mark).to_have_text(str(n + 1))  # people count from 1
     for card, (_, cough) in zip(page.locator("#coughs .card").all(), coughs, strict=True):
         expect(card).to_contain_text(f"probabilidad de tos: {cough['cough_probability']:.2f}".replace(".", ","))
         expect(card).to_contain_text(f"{cough['start_s']:.2f} a {cough['end_s']:.2f} s".replace(".", ","))
@@ -98,7 +98,7 @@ def test_a_cough_is_played_by_ranges_of_the_api(page: Page, call: dict[str, Any]
     )
     opened(page, "e2e-call")
     n, cough = next((n, one) for n, one in enumerate(call["diagnosis"]["segments"]) if one["is_cough"])
-    name = re.compile(rf"^Reproducir Tos {n}, de ")
+    name = re.compile(rf"^Reproducir Tos {n + 1}, de ")
     page.evaluate(NOTE)
     page.locator("#coughs").get_by_role("button", name=name).click()
     page.wait_for_function(PLAYED, arg=1)

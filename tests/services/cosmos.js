@@ -1,5 +1,6 @@
-// The Cosmos server of npm's @vercel/cosmosdb-server, with what it lacks and the tests need: it checks the account's key, answers
-// 404 for a missing item (not 500), and counts for each call how often a result was written (GET /results).
+// The Cosmos server of npm's @vercel/cosmosdb-server, with what it lacks and the tests need: it checks the account's
+// key, answers 404 for a missing item (not 500), and counts for each call how often a result was written (GET
+// /results).
 "use strict";
 const crypto = require("crypto");
 const { createHttpServer } = require("@vercel/cosmosdb-server");
@@ -14,7 +15,8 @@ function signature(req) {
   const parts = decodeURIComponent(req.url.split("?")[0]).split("/").filter(Boolean);
   const type = parts.length % 2 ? parts[parts.length - 1] : parts[parts.length - 2];
   const link = (parts.length % 2 ? parts.slice(0, -1) : parts).join("/");
-  const text = [req.method.toLowerCase(), type || "", link, (req.headers["x-ms-date"] || "").toLowerCase(), "", ""].join("\n");
+  const date = (req.headers["x-ms-date"] || "").toLowerCase();
+  const text = [req.method.toLowerCase(), type || "", link, date, "", ""].join("\n");
   return crypto.createHmac("sha256", Buffer.from(key, "base64")).update(text).digest("base64");
 }
 
