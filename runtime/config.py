@@ -158,14 +158,14 @@ def read_section(document: Mapping[str, Any], name: str, kind: type[Params], pat
     if not isinstance(values, dict):
         raise ConfigError(f"{path.name} has no section {name!r}: add it.")
     try:
-        model = strict_model(kind)(**{str(key): value for key, value in values.items()})
+        model = strict_model(kind)(**{str(key): value for key, value in values.items()})  # type: ignore[arg-type] # a class is hashable
     except ValidationError as error:
         raise ConfigError(f"{path.name}: {'; '.join(problems(error, name))}.") from error
     return kind(**{key: getattr(model, key) for key in type(model).model_fields})
 
 
 @cache
-def strict_model(kind: type[Any]) -> type[BaseModel]:
+def strict_model(kind: Any) -> type[BaseModel]:
     """A pydantic model of a dataclass: 3 is taken for 3.0, but nothing is guessed beyond that; NaN is no number."""
     types: dict[str, Any] = {key: (hint, ...) for key, hint in get_type_hints(kind).items()}
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
