@@ -158,7 +158,7 @@ def read_section(document: Mapping[str, Any], name: str, kind: type[Params], pat
     if not isinstance(values, dict):
         raise ConfigError(f"{path.name} has no section {name!r}: add it.")
     try:
-        model = strict_model(kind)(**{str(key): value for key, value in values.items()})  # type: ignore[arg-type] # a class is hashable
+        model = strict_model(kind)(**{str(key): value for key, value in values.items()})  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(f"{path.name}: {'; '.join(problems(error, name))}.") from error
     return kind(**{key: getattr(model, key) for key in type(model).model_fields})

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from frontend.__main__ import parse_arguments
+from frontend.cli import write_settings
 from frontend.cli.commands import given
 from frontend.configuration.table import OF_THE_MODEL, SECTIONS, SETTINGS, variable_of
 from frontend.configuration.tuning import Change, Tuning, image_tuning, read_tuning
@@ -154,3 +155,10 @@ def test_the_file_is_read_where_it_is_named(tmp_path: Path) -> None:
 def test_workers_are_as_many_as_cores_unless_it_is_said() -> None:
     assert image_tuning().worker_count >= 1
     assert tuned("service: {workers: 3}").worker_count == 3
+
+
+def test_the_page_is_as_make_settings_writes_it() -> None:
+    text = write_settings.FILE.read_text(encoding="utf-8")
+    assert text == write_settings.page(text), "run `make settings`"
+    for name in SETTINGS:
+        assert f"| `{name.partition('.')[2]}` |" in text
