@@ -1,4 +1,4 @@
-"""What config.yml says, for people: `--help` and docs/settings.md. What serves reads it by tuning.py, typed and checked."""
+"""What config.yml says, for people: `--help` and docs/settings.md. What serves reads it by tuning.py, checked."""
 
 from __future__ import annotations
 
