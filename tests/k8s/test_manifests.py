@@ -211,7 +211,7 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "file: no time to end": (safety.disruption, AZURE, SET, FILE,
         "{limits: {request_deadline_s: 33}, service: {drain_seconds: 10}}", "takes 45 s to end"),
     "file: no drain": (serving.front_end, AZURE, SET, FILE, "{}", "does not drain"),
-    "file: retention": (retention, AZURE, SET, FILE, "limits: {retention_days: 7}", "limits.retention_days is 7"),
+    "file: retention": (retention, AZURE, SET, FILE, "limits: {retention_days: 7}", "retention_days is 7"),
     "config.yml: no such key": (configuration, AZURE, "ConfigMap/tosia-dashboard", "data|config.yml",
         "limits: {max_body: 1}", "limits has no max_body"),
     "no such account": (references.references, AZURE, FRONT, f"{POD}|serviceAccountName", "web",

@@ -119,7 +119,7 @@ def _front_end(environ: Mapping[str, str], wrong: list[str]) -> str | None:
     if name == DEFAULT:
         return ""
     try:
-        text = Path(CHECKOUT / "k8s", name).read_text(encoding="utf-8")
+        text = Path(CHECKOUT, name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         wrong.append(f"FRONTEND_CONFIG names {name}, which can't be read ({reason}): a path, or {DEFAULT}")
