@@ -30,7 +30,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate export releases rollback verify publish openapi samples manifests image image-test lock
+.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate export releases \
+  rollback verify publish openapi settings samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -96,12 +97,16 @@ publish: $(SERVING) ## upload the selected release to the blob container, print 
 openapi: $(SERVING) ## write docs/openapi.json again
 	@.venv/bin/python -m frontend.cli.write_openapi
 
+settings: $(SERVING) ## write the tables of docs/settings.md again
+	@.venv/bin/python -m frontend.cli.write_settings
+
 samples: $(SERVING) ## make the recordings in samples/ again
 	@.venv/bin/python -m samples.make
 
-manifests: $(DEV) $(KUBECTL) ## render every overlay of k8s/ and judge it without a cluster (CRDS=)
+manifests: $(DEV) $(KUBECTL) ## render every overlay of k8s/ and judge it without a cluster (CRDS=; SETTINGS=file)
 	@.venv/bin/python -m k8s.tools.dashboard
-	@.venv/bin/python -m k8s.tools.validate --kubectl $(KUBECTL) --crds $(CRDS)
+	@.venv/bin/python -m k8s.tools.validate --kubectl $(KUBECTL) --crds $(CRDS) \
+	  $(if $(SETTINGS),--settings $(SETTINGS))
 
 image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/image.md (root; buildah, debootstrap)
 	@.venv/bin/python -m tests.image.weight

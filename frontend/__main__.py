@@ -3,8 +3,8 @@
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
 serves now.
 
-Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment or
-config.yml.
+Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
+config.yml or the operator's file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Callable
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from frontend.configuration.variables import described
+from frontend.configuration.table import SETTINGS, variable_of
+from frontend.configuration.variables import described, in_columns
 from frontend.inference.fork_server import start_preloading
 
 if TYPE_CHECKING:
@@ -44,11 +45,9 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Ends the process with code 2 and a line where they can't be used, as argparse does."""
-    width = min(get_terminal_size().columns, 120) - 2  # as argparse's own, but lines for reading
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m frontend",
         description="Serve the Tos.IA REST API until SIGTERM or Ctrl-C.",
-        epilog=f"environment variables:\n{described(width)}\n\n{textwrap.fill(_ELSEWHERE, width)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -58,19 +57,19 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--workers",
         type=_count,
-        default=len(os.sched_getaffinity(0)),
-        help="processes for decoding (default: one a core, here %(default)s)",
+        default=None,
+        help="processes for decoding (default: service.workers)",
     )
     parser.add_argument(
         "--drain-seconds",
         type=_seconds,
-        default=0.0,
-        help="seconds to go on answering after SIGTERM, with /readyz at 503 (default: %(default)g)",
+        default=None,
+        help="seconds to go on answering after SIGTERM, with /readyz at 503 (default: service.drain_seconds)",
     )
     parser.add_argument(
         "--check", action="store_true", help="say what is set and what can be reached, and as whom, and end"
     )
-    commands = parser.add_subparsers(dest="command", metavar="[backfill]")
+    commands = parser.add_subparsers(dest="command", metavar="[backfill]", parser_class=argparse.ArgumentParser)
     again = commands.add_parser(
         "backfill", help="score stored calls again with the release that serves now", allow_abbrev=False
     )
@@ -83,12 +82,30 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-_ELSEWHERE = (
-    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others). The "
-    "limits (bytes, "
-    "seconds of audio, sample rates, deadline, load, days that calls are kept) are in config.yml, under limits: and "
-    "quality:; they "
-    "are read when the server starts."
+class _Parser(argparse.ArgumentParser):
+    """Adds what can be set where `--help` asks for it: its defaults are read from config.yml only then."""
+
+    def format_help(self) -> str:
+        from frontend.configuration.defaults import defaults  # noqa: PLC0415 - YAML, which only `--help` needs here
+
+        width = min(get_terminal_size().columns, 120) - 2  # as argparse's own, but lines for reading
+        values = defaults()
+        settings = {
+            name: f"{setting.meaning}{f' [{setting.unit}]' if setting.unit else ''} (default: {values[name]})"
+            for name, setting in SETTINGS.items()
+        }
+        self.epilog = (
+            f"environment variables:\n{described(width)}\n\n"
+            f"settings, by a file that TOSIA_CONFIG names or by a variable each "
+            f"({variable_of('limits.max_wait_s')} for limits.max_wait_s):\n{in_columns(settings, width)}\n\n"
+            f"{textwrap.fill(_IDENTITY, width)}"
+        )
+        return super().format_help()
+
+
+_IDENTITY = (
+    "The command line goes before the environment, the environment before the file, and the file before config.yml. "
+    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others)."
 )
 
 

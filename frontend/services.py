@@ -18,7 +18,7 @@ from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores, open_stores
 from runtime.classify import AsyncClassifier
-from runtime.config import MODEL_REPOSITORY, Limits, Parameters, QualityLimits, load_config, load_limits
+from runtime.config import MODEL_REPOSITORY, Limits, Parameters, QualityLimits, load_config
 from runtime.contract import ModelContract, read_released_contract
 from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
@@ -27,14 +27,20 @@ from runtime.version import SOFTWARE_VERSION
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """What everything else is built on: settings, parameters, limits, metrics and open stores."""
+    """What everything else is built on: settings, the model's parameters, metrics and open stores."""
 
     settings: Settings
     parameters: Parameters
-    quality_limits: QualityLimits
-    limits: Limits
     metrics: Metrics
     stores: Stores
+
+    @property
+    def quality_limits(self) -> QualityLimits:
+        return self.settings.tuning.quality
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.tuning.limits
 
     def check_contract(self, contract: ModelContract) -> None:
         """Raises: ModelContractError where the model must not be served with these parameters, or from these stores."""
@@ -55,9 +61,8 @@ class Foundation:
 def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundation:
     """stores: by default those that the settings name, opened here. Raises: ConfigError, StoreUnavailable."""
     parameters = load_config()
-    quality_limits, limits = load_limits()
-    opened = stores or open_stores(settings, limits.retention_days)
-    return Foundation(settings, parameters, quality_limits, limits, Metrics(), opened)
+    opened = stores or open_stores(settings, settings.tuning.limits.retention_days)
+    return Foundation(settings, parameters, Metrics(), opened)
 
 
 class Services:
@@ -81,8 +86,23 @@ class Services:
         self.diagnoser = Diagnoser(self.workers, self.classifier, self.model, base.quality_limits, limits, metrics)
         self.attempts = Attempts(audio, records, self.diagnoser, limits, metrics)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
-        self.reconciler = Reconciler(self.attempts, records, self.model, limits, metrics, at_once=2 * worker_count)
-        self.sweeper = Sweeper(audio, records)
+        service = base.settings.tuning.service
+        self.reconciler = Reconciler(
+            self.attempts,
+            records,
+            self.model,
+            limits,
+            metrics,
+            at_once=2 * worker_count,
+            every_s=service.reconcile_every_s,
+        )
+        self.sweeper = Sweeper(
+            audio,
+            records,
+            orphan_age_s=service.orphan_age_s,
+            every_s=service.sweep_every_s,
+            rest_factor=service.sweep_rest_factor,
+        )
         self.admission = Admission(limits, metrics, self.attempts.running, self.workers.wait_s, worker_count)
 
     async def start(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from preprocess.color import ColorSpecParams, color_table
 from preprocess.decode import DecodeLimits
@@ -75,10 +76,10 @@ def load_config(path: str | Path = CONFIG_FILE) -> Parameters:
 
     Raises: ConfigError naming the file and the key.
     """
-    document = _read(Path(path))
-    segmentation = _section(document, "segmentation", SegmentationParams, Path(path))
-    mel_spec = _section(document, "mel_spec", MelSpecParams, Path(path))
-    color_spec = _section(document, "color_spec", ColorSpecParams, Path(path))
+    document = read_document(Path(path))
+    segmentation = read_section(document, "segmentation", SegmentationParams, Path(path))
+    mel_spec = read_section(document, "mel_spec", MelSpecParams, Path(path))
+    color_spec = read_section(document, "color_spec", ColorSpecParams, Path(path))
     _check_values(segmentation, mel_spec, color_spec, Path(path))
     return segmentation, mel_spec, color_spec
 
@@ -88,18 +89,19 @@ def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
 
     Raises: ConfigError naming the file and the key.
     """
-    document = _read(Path(path))
-    limits = _section(document, "limits", Limits, Path(path))
+    document = read_document(Path(path))
+    limits = read_section(document, "limits", Limits, Path(path))
+    for problem in limits_problems(limits):
+        raise ConfigError(f"{Path(path).name}: {problem}.")
+    return read_section(document, "quality", QualityLimits, Path(path)), limits
+
+
+def limits_problems(limits: Limits) -> Iterator[str]:
+    """What makes no sense, whoever has set it: each without a full stop."""
     if limits.retention_days < 1:
-        raise ConfigError(
-            f"{Path(path).name}: limits.retention_days is {limits.retention_days}: keep calls for a day or more."
-        )
+        yield f"limits.retention_days is {limits.retention_days}: keep calls for a day or more"
     if limits.max_in_flight_bytes < limits.max_body_bytes:
-        raise ConfigError(
-            f"{Path(path).name}: limits.max_in_flight_bytes is below limits.max_body_bytes, and the largest could "
-            "never be taken."
-        )
-    return _section(document, "quality", QualityLimits, Path(path)), limits
+        yield "limits.max_in_flight_bytes is below limits.max_body_bytes, and the largest could never be taken"
 
 
 def preprocess_parameters(
@@ -129,7 +131,8 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """The file's sections, unchecked. Raises: ConfigError."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -146,27 +149,41 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _section(document: dict[str, Any], name: str, kind: type[Params], path: Path) -> Params:
+def read_section(document: Mapping[str, Any], name: str, kind: type[Params], path: Path) -> Params:
+    """One section of the file as the dataclass `kind` declares it, with nothing missing.
+
+    Raises: ConfigError naming the file and every key that is missing, unknown or of another type.
+    """
     values = document.get(name)
     if not isinstance(values, dict):
         raise ConfigError(f"{path.name} has no section {name!r}: add it.")
-    fields = {field.name: field.type for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for unknown in values.keys() - fields.keys():
-        raise ConfigError(f"{path.name}: {name}.{unknown} is not a parameter: remove it.")
-    for missing in fields.keys() - values.keys():
-        raise ConfigError(f"{path.name}: {name}.{missing} is missing: add it.")
-    return kind(**{key: _typed(values[key], str(fields[key]), f"{path.name}: {name}.{key}") for key in fields})
+    try:
+        model = strict_model(kind)(**{str(key): value for key, value in values.items()})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError(f"{path.name}: {'; '.join(problems(error, name))}.") from error
+    return kind(**{key: getattr(model, key) for key in type(model).model_fields})
 
 
-def _typed(value: object, kind: str, where: str) -> object:
-    """YAML's value as the dataclass declares it; 3 is taken for 3.0, but nothing is guessed beyond that."""
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind == "str" and isinstance(value, str):
-        return value
-    raise ConfigError(f"{where} is {value!r}, which is not a {kind}: correct it.")
+@cache
+def strict_model(kind: Any) -> type[BaseModel]:
+    """A pydantic model of a dataclass: 3 is taken for 3.0, but nothing is guessed beyond that; NaN is no number."""
+    types: dict[str, Any] = {key: (hint, ...) for key, hint in get_type_hints(kind).items()}
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    return create_model(kind.__name__, __config__=config, **types)
+
+
+def problems(error: ValidationError, section: str) -> Iterator[str]:
+    """What is wrong with a section, in plain words: each with its key and without a full stop."""
+    kinds = {"model_type": "section", "int_type": "int", "string_type": "str"}
+    for wrong in error.errors(include_url=False):
+        place = ".".join((section, *map(str, wrong["loc"])))
+        if wrong["type"] == "missing":
+            yield f"{place} is missing: add it"
+        elif wrong["type"] == "extra_forbidden":
+            yield f"{place} is not a parameter: remove it"
+        else:
+            kind = kinds.get(wrong["type"], "int" if wrong["type"].startswith("int") else "float")
+            yield f"{place} is {wrong['input']!r}, which is not a {kind}: correct it"
 
 
 def _check_values(

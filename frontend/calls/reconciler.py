@@ -18,7 +18,6 @@ from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import RecordStore, Versioned
 from runtime.config import Limits
 
-LOOK_S = 1.0
 COUNT_S = 10.0  # while Triton is away nothing is attempted, but what waits is counted: it may be what wakes Triton
 
 _log = logging.getLogger("tosia.reconciler")
@@ -36,8 +35,10 @@ class Reconciler:
         metrics: Metrics,
         *,
         at_once: int,
+        every_s: float,
     ) -> None:
-        """at_once: how many calls of a backlog; what requests bring waits behind them."""
+        """at_once: how many calls of a backlog; what requests bring waits behind them. every_s: between two looks."""
+        self._every_s = every_s
         self._at_once = at_once
         self._attempts = attempts
         self._records = records
@@ -62,9 +63,10 @@ class Reconciler:
             except Exception:  # noqa: BLE001 - a defect of ours must not end the loop that keeps "nothing is lost"
                 _log.exception("looking for calls that are due failed")
             if found and self._running:
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LOOK_S)
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=self._every_s)
             else:
-                await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - so that replicas don't go in step
+                apart = random.uniform(0.8, 1.2)  # noqa: S311 - so that replicas don't go in step
+                await asyncio.sleep(self._every_s * apart)
 
     async def _claim_due(self) -> int:
         free = self._at_once - len(self._running)

@@ -14,9 +14,6 @@ from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.observability.audit import audit
 from frontend.stores.protocols import AudioStore, Blob, RecordStore
 
-ORPHAN_AGE_S = 900.0  # of audio whose record was never created; a request takes seconds
-EVERY_S = 60.0
-REST = 20.0  # times as long as a sweep took: a container with millions of blobs is listed a few times a day
 OVERLAP = timedelta(seconds=60.0)  # the service's clock is not ours, and tells whole seconds
 PAGE_S = 60.0
 CALL_S = 10.0
@@ -37,7 +34,20 @@ class Swept:
 class Sweeper:
     """Remembers how far it has looked, so that each blob is asked about once."""
 
-    def __init__(self, audio: AudioStore, records: RecordStore, orphan_age_s: float = ORPHAN_AGE_S) -> None:
+    def __init__(
+        self,
+        audio: AudioStore,
+        records: RecordStore,
+        orphan_age_s: float,
+        *,
+        every_s: float = 0.0,
+        rest_factor: float = 0.0,
+    ) -> None:
+        """orphan_age_s: audio without a record is removed when it is older.
+
+        every_s, rest_factor: the pause of `run` in seconds, or so many times as long as the sweep took if that is more
+        """
+        self._every_s, self._rest_factor = every_s, rest_factor
         self._audio = audio
         self._records = records
         self._orphan_age = timedelta(seconds=orphan_age_s)
@@ -59,7 +69,7 @@ class Sweeper:
                 _log.warning("a sweep was given up: a store is away")
             except Exception:  # noqa: BLE001 - a defect of ours must not end the loop
                 _log.exception("a sweep failed")
-            await asyncio.sleep(max(EVERY_S, REST * (loop.time() - started)))
+            await asyncio.sleep(max(self._every_s, self._rest_factor * (loop.time() - started)))
 
     async def sweep(self) -> Swept:
         """Once. Raises: StoreUnavailable."""

@@ -7,4 +7,5 @@ bounded_head      HTTP/1.1 with a limit for a request's head
 check             `--check`: settings, and whether all can be reached
 backfill          score stored calls again
 write_openapi     writes docs/openapi.json
+write_settings    writes the tables of docs/settings.md
 """

@@ -33,9 +33,10 @@ PAGE = 200
 RETRIES = 5  # where others change the record meanwhile, or a store or Triton is away for a moment
 
 
-async def backfill(settings: Settings, since: str, limit: int | None, worker_count: int) -> int:
+async def backfill(settings: Settings, since: str, limit: int | None) -> int:
     """The command; the exit code. Raises: SettingsError, ConfigError; StoreUnavailable, NotReady."""
     from_moment = _moment(since)
+    worker_count = settings.tuning.worker_count
     services = Services(open_foundation(settings), worker_count=worker_count)
     try:
         await services.start()

@@ -12,42 +12,43 @@ from shutil import get_terminal_size
 from urllib.parse import urlsplit
 
 from frontend.configuration.settings import AzureSettings, Settings, SettingsError, read_settings, url_of_connection
+from frontend.configuration.table import SETTINGS
+from frontend.configuration.tuning import Number
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 from frontend.services import Foundation, open_foundation
 from frontend.stores.azure_records import CosmosRecordStore
 from frontend.stores.opening import Stores
-from runtime.config import CONFIG_FILE, Limits, load_config, load_limits
+from runtime.config import CONFIG_FILE, Limits, load_config
 from runtime.errors import ConfigError, RuntimeFailure
 from runtime.triton_classifier import AsyncTritonClassifier
 
 PATIENCE_S = 10.0
 
 
-async def check(environ: Mapping[str, str], worker_count: int) -> int:
+async def check(environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None) -> int:
     """Print a row for each part; 0 where all of them can be used, 1 where something can't be reached.
 
+    command_line: setting -> value
     Raises: SettingsError naming all that is missing or wrong, then nothing is asked; StoreUnavailable where an embedded
     store can't be opened.
     """
     _row("part", "result", "what")
     wrong: list[str] = []
     try:
-        settings = read_settings(environ)
-        _show_settings(settings, worker_count)
+        settings = read_settings(environ, command_line)
+        _show_settings(settings)
     except SettingsError as error:
         wrong += error.wrong
-        for one in error.wrong:
-            _row("settings", "wrong", f"{one}.")
+        for problem in error.wrong:
+            _row("settings", "wrong", f"{problem}.")
     try:
         load_config()
-        _, limits = load_limits()
-        _row(CONFIG_FILE.name, "ok", _limits(limits))
     except ConfigError as error:
         wrong.append(str(error).removesuffix("."))
         _row(CONFIG_FILE.name, "wrong", str(error))
     if wrong:
-        raise SettingsError(*wrong)
+        raise SettingsError(*dict.fromkeys(wrong))
     foundation = open_foundation(settings)
     try:
         # The variable that the cluster's webhook gives a pod whose service account has an identity.
@@ -60,8 +61,8 @@ async def check(environ: Mapping[str, str], worker_count: int) -> int:
     return 0 if all(good for good, _ in results) else 1
 
 
-def _show_settings(settings: Settings, worker_count: int) -> None:
-    _row("keys", "ok", ", ".join(one.name for one in settings.api_keys))
+def _show_settings(settings: Settings) -> None:
+    _row("keys", "ok", ", ".join(key.name for key in settings.api_keys))
     if settings.azure is None:
         _row("stores", "ok", "embedded; models that are not validated are served, too")
     else:
@@ -69,7 +70,13 @@ def _show_settings(settings: Settings, worker_count: int) -> None:
             "models that are not validated are served, too" if settings.allow_unvalidated else "validated models only"
         )
         _row("stores", "ok", f"azure; {allowed}")
-    _row("workers", "ok", f"{worker_count} process{'' if worker_count == 1 else 'es'}")
+    tuning = settings.tuning
+    _row("workers", "ok", f"{tuning.worker_count} process{'' if tuning.worker_count == 1 else 'es'}")
+    _row("limits", "ok", _limits(tuning.limits))
+    for change in tuning.changes:
+        unit = SETTINGS[change.setting].unit
+        value = f"{change.value}{f' {unit}' if unit else ''}"
+        _row("setting", "changed", f"{change.setting} is {value} by {change.source}; {change.default} by default")
 
 
 def _limits(limits: Limits) -> str:

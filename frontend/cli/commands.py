@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from frontend.app import create_app
 from frontend.cli.serve import serve
 from frontend.configuration.settings import SettingsError, read_settings
+from frontend.configuration.table import SETTINGS
+from frontend.configuration.tuning import Number
 from frontend.domain.errors import ServiceError
 from frontend.observability.json_logs import set_up_logs
 from runtime.errors import RuntimeFailure
@@ -25,12 +27,12 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
         if options.check:
             from frontend.cli.check import check  # noqa: PLC0415 - the Azure SDK, which a server need not have
 
-            return asyncio.run(check(os.environ, options.workers))
-        settings = read_settings(os.environ)
+            return asyncio.run(check(os.environ, given(options)))
+        settings = read_settings(os.environ, given(options))
         if options.command == "backfill":
             from frontend.cli.backfill import backfill  # noqa: PLC0415
 
-            return asyncio.run(backfill(settings, options.since, options.limit, options.workers))
+            return asyncio.run(backfill(settings, options.since, options.limit))
         return serve(options, settings, create or create_app)
     except (SettingsError, RuntimeFailure, ServiceError) as error:
         print(f"frontend: {error}", file=sys.stderr)
@@ -45,3 +47,13 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
     except KeyboardInterrupt:
         print("frontend: stopped; the same command goes on from here.", file=sys.stderr)
         return 1
+
+
+def given(options: argparse.Namespace) -> dict[str, Number]:
+    """Setting -> value, of those that the command line gives."""
+    values = {
+        name: getattr(options, setting.option.removeprefix("--").replace("-", "_"))
+        for name, setting in SETTINGS.items()
+        if setting.option
+    }
+    return {name: value for name, value in values.items() if value is not None}

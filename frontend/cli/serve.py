@@ -15,14 +15,13 @@ from frontend.cli.bounded_head import BoundedHead
 from frontend.cli.draining_server import DrainingServer
 from frontend.configuration.settings import Settings, SettingsError
 
-GRACE_S = 12  # requests in work may take this long at the end: a little more than their deadline
-
 
 def serve(options: argparse.Namespace, settings: Settings, create: Callable[..., FastAPI]) -> int:
     """The exit code. Raises: SettingsError where a port can't be listened on; what `create` raises."""
     if options.port == options.metrics_port:
         raise SettingsError(f"--port and --metrics-port are both {options.port}: choose another for one of them")
-    app = create(settings, worker_count=options.workers)
+    tuning = settings.tuning
+    app = create(settings, worker_count=tuning.worker_count)
     listener = _listen(options.host, options.port, "--port")
     _listen(options.host, options.metrics_port, "--metrics-port").close()
     prometheus_client.start_http_server(options.metrics_port, options.host, app.state.metrics.registry)
@@ -37,13 +36,13 @@ def serve(options: argparse.Namespace, settings: Settings, create: Callable[...,
         ws="none",
         loop="uvloop",
         http=BoundedHead,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=tuning.end_s,
         # Longer than whoever is in front of us keeps idle connections (nginx: 60 s), or a request meets one that we
         # just closed.
-        timeout_keep_alive=75,
+        timeout_keep_alive=tuning.service.keep_alive_s,
     )
     server = DrainingServer(
-        config, drain_s=options.drain_seconds, on_drain=lambda: setattr(app.state, "draining", True)
+        config, drain_s=tuning.service.drain_seconds, on_drain=lambda: setattr(app.state, "draining", True)
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn ends in good order and then raises the signal again: that must not end us with a trace or without a

@@ -1,5 +1,9 @@
 """What an operator can set.
 
-variables   the environment variables: meaning and default
-settings    the environment, read once and checked
+variables   the environment variables that say where things are and who may ask: meaning and default
+table       what an operator may turn: unit, meaning, bounds
+defaults    what config.yml says, for `--help` and the documents
+tuning      config.yml < the operator's file < environment < command line
+strays      blanks, line feeds and quotes around a value, named in the refusal
+settings    all of it, read once and checked
 """

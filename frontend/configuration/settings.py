@@ -1,16 +1,18 @@
-"""The environment, read once and checked: everything that is missing or wrong is named in one line."""
+"""All that is set, read once and checked: everything that is missing or wrong is named in one line."""
 
 from __future__ import annotations
 
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from frontend.configuration.strays import without_strays
+from frontend.configuration.tuning import Number, Tuning, image_tuning, read_tuning
 from frontend.configuration.variables import VARIABLES
 
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
@@ -61,11 +63,12 @@ class AzureSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says.
+    """All that is set: where things are and who may ask, and what an operator may turn.
 
     azure: None: the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
     allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
     triton_may_sleep: whether Triton may be scaled to zero, so that being away when we start is nothing unusual
+    tuning: by default as the image's config.yml has it
     """
 
     api_keys: tuple[ApiKey, ...]
@@ -74,45 +77,49 @@ class Settings:
     triton_url: str
     allow_unvalidated: bool
     triton_may_sleep: bool = False
+    tuning: Tuning = field(default_factory=image_tuning)
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Raises: SettingsError."""
+def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None) -> Settings:
+    """command_line: setting -> value; it wins over the environment. Raises: SettingsError."""
     wrong: list[str] = []
     api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
-    stores = _value(environ, "TOSIA_STORES")
+    stores = _text(environ, "TOSIA_STORES", wrong)
     azure = _azure(environ, wrong) if stores == "azure" else None
     if stores not in ("azure", "embedded"):
         wrong.append(f"TOSIA_STORES is {stores!r}: set it to azure or embedded")
-    triton_url = environ.get("TRITON_URL", "")
+    triton_url = _text(environ, "TRITON_URL", wrong)
     if not triton_url:
         wrong.append("TRITON_URL is missing: set it to Triton's gRPC address, host:port or dns:///name:port")
     elif not re.fullmatch(r"(dns:///)?[^\s/:]+:\d{1,5}", triton_url):
         wrong.append("TRITON_URL is not host:port or dns:///name:port")
     allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
-    if wrong:
+    var = Path(_text(environ, "TOSIA_VAR", wrong))
+    tuning, wrongly_tuned = read_tuning(environ, command_line)
+    wrong += wrongly_tuned
+    if wrong or tuning is None:
         raise SettingsError(*wrong)
-    return Settings(api_keys, azure, Path(_value(environ, "TOSIA_VAR")), triton_url, allow, may_sleep)
+    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, tuning)
 
 
-def _value(environ: Mapping[str, str], name: str) -> str:
-    """Set to nothing is not set."""
-    return environ.get(name, "") or VARIABLES[name].default or ""
+def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
+    """Set to nothing is not set: then the default, or nothing."""
+    return without_strays(name, environ.get(name, ""), wrong) or VARIABLES[name].default or ""
 
 
 def _switch(environ: Mapping[str, str], name: str, wrong: list[str]) -> bool:
-    value = _value(environ, name)
+    value = _text(environ, name, wrong)
     if value not in ("0", "1"):
         wrong.append(f"{name} is {value!r}: set it to 1, or leave it out")
     return value == "1"
 
 
 def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
-    identity = _value(environ, "TOSIA_IDENTITY")
+    identity = _text(environ, "TOSIA_IDENTITY", wrong)
     workload = identity == "workload"
     if identity not in ("key", "workload"):
         wrong.append(f"TOSIA_IDENTITY is {identity!r}: set it to workload, or leave it out to use keys")
-    connection, endpoint = environ.get("BLOB_CONNECTION", ""), environ.get("BLOB_ENDPOINT", "")
+    connection, endpoint = (_text(environ, name, wrong) for name in ("BLOB_CONNECTION", "BLOB_ENDPOINT"))
     if endpoint and (workload or not connection):
         connection = ""  # an identity is used, and no key beside it
         _check_endpoint("BLOB_ENDPOINT", endpoint, wrong)
@@ -124,11 +131,11 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
             wrong.append("BLOB_CONNECTION can't be read: copy the connection string from the storage account")
         else:
             _check_endpoint("BLOB_CONNECTION's address", url, wrong)
-    container = environ.get("BLOB_CONTAINER", "")
+    container = _text(environ, "BLOB_CONTAINER", wrong)
     if not _CONTAINER.fullmatch(container):
         problem = "is not a container's name" if container else "is missing"
         wrong.append(f"BLOB_CONTAINER {problem}: set it to the container that holds the calls' audio")
-    cosmos_endpoint, key = environ.get("COSMO_ENDPOINT", ""), environ.get("COSMO_KEY", "")
+    cosmos_endpoint, key = (_text(environ, name, wrong) for name in ("COSMO_ENDPOINT", "COSMO_KEY"))
     if cosmos_endpoint:
         _check_endpoint("COSMO_ENDPOINT", cosmos_endpoint, wrong)
     else:
@@ -143,8 +150,8 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
         container,
         cosmos_endpoint,
         None if workload else SecretStr(key),
-        _value(environ, "COSMO_DATABASE"),
-        _value(environ, "COSMO_CONTAINER"),
+        _text(environ, "COSMO_DATABASE", wrong),
+        _text(environ, "COSMO_CONTAINER", wrong),
     )
 
 
@@ -180,13 +187,20 @@ def url_of_connection(connection: str) -> str | None:
 
 def _api_keys(text: str, wrong: list[str]) -> tuple[ApiKey, ...]:
     """One bare key, or `name:key` pairs separated by commas, so that keys can be rotated."""
+    text = without_strays("API_KEY", text, wrong, inside=False)
     if not text.strip():
         wrong.append("API_KEY is missing or empty: set it to a key, or to name:key pairs separated by commas")
         return ()
     keys: list[ApiKey] = []
-    for part in text.split(","):
-        name, separator, key = part.strip().partition(":")
-        name, key = (name, key) if separator else ("default", name)
+    for number, part in enumerate(text.split(","), start=1):
+        pair = part.removeprefix(" ") if number > 1 else part  # one blank may follow a comma
+        place = f"pair {number}"
+        name, separator, key = without_strays(f"API_KEY's {place}", pair, wrong, inside=False).partition(":")
+        if separator:
+            name = without_strays(f"API_KEY's name in {place}", name, wrong)
+            key = without_strays(f"API_KEY's key in {place}", key, wrong)
+        else:
+            name, key = "default", name
         if not key or not name:
             wrong.append("API_KEY holds an empty key or name: give each pair as name:key")
         elif not _KEY.fullmatch(key) or not name.isprintable() or " " in name:

@@ -6,8 +6,11 @@ Imports next to nothing: `--help` shows them, and what serves must not wait for 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from frontend.configuration.table import CONFIG_VARIABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Variable:
 VARIABLES = {
     "API_KEY": Variable("required: a key for X-API-Key, or name:key pairs separated by commas"),
     "TRITON_URL": Variable("required: Triton's gRPC address, host:port or dns:///name:port"),
+    CONFIG_VARIABLE: Variable("a file like config.yml with the settings that differ (below, and docs/settings.md)"),
     # So that a forgotten variable never writes calls to a container's disk.
     "TOSIA_STORES": Variable("azure, or embedded: a folder and SQLite, for one process", "azure"),
     "TOSIA_VAR": Variable("folder of the embedded stores", str(Path(__file__).resolve().parents[2] / "var")),
@@ -40,13 +44,21 @@ VARIABLES = {
 
 def described(width: int) -> str:
     """A line for each, or more where they are longer than `width` columns."""
-    column = max(map(len, VARIABLES)) + 4
+    texts = {
+        name: variable.meaning + ("" if variable.default is None else f" (default: {variable.default})")
+        for name, variable in VARIABLES.items()
+    }
+    return in_columns(texts, width)
+
+
+def in_columns(texts: Mapping[str, str], width: int) -> str:
+    """Names on the left, texts on the right."""
+    column = max(map(len, texts)) + 4
     width = max(width, column + 20)  # of a terminal that says less the lines break anyway
     lines: list[str] = []
-    for name, one in VARIABLES.items():
-        default = "" if one.default is None else f" (default: {one.default})"
+    for name, text in texts.items():
         lines += textwrap.wrap(
-            one.meaning + default,
+            text,
             width,
             initial_indent=f"  {name}".ljust(column),
             subsequent_indent=" " * column,

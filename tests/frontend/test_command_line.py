@@ -5,6 +5,7 @@ asked.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import re
 import subprocess
@@ -17,6 +18,8 @@ from frontend.__main__ import parse_arguments
 from frontend.cli.check import check
 from frontend.cli.commands import run
 from frontend.configuration.settings import SettingsError
+from frontend.configuration.table import SETTINGS
+from frontend.configuration.tuning import image_tuning
 from frontend.configuration.variables import VARIABLES, described
 from runtime.config import ROOT
 
@@ -42,6 +45,12 @@ def test_help_says_every_setting(
     for name, one in VARIABLES.items():
         text = " ".join(entries[name].split())
         assert text == one.meaning + ("" if one.default is None else f" (default: {one.default})")
+    settings = printed.partition("for limits.max_wait_s):\n")[2].partition("\n\n")[0]
+    entries = dict(re.findall(r"^  (\S+) +(\S.*(?:\n {5,}.*)*)", settings, flags=re.MULTILINE))
+    assert entries.keys() == SETTINGS.keys()
+    for change_of, value in dataclasses.asdict(image_tuning()).items():
+        for key, default in value.items() if isinstance(value, dict) else ():
+            assert " ".join(entries[f"{change_of}.{key}"].split()).endswith(f"(default: {default})")
     longest = max(len(VARIABLES["TOSIA_VAR"].default or "") + 30, 60)  # a path is not broken
     assert max(map(len, variables.splitlines())) <= max(min(columns, 120), longest)
 
@@ -51,14 +60,16 @@ def test_help_says_every_option_with_its_default(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     entries = re.findall(r"^  (--[a-z-]+)(?: [A-Z_]+)?\s+(.*(?:\n {24}.*)*)", help_of(capsys), flags=re.MULTILINE)
-    said = {name: re.search(r"\(default: (?:one a core, here )?(.*)\)", text) for name, text in entries}
+    said = {name: re.search(r"\(default: (.*)\)", text) for name, text in entries}
+    by_option = {setting.option: name for name, setting in SETTINGS.items() if setting.option}
     options = vars(parse_arguments([]))
     assert {name.removeprefix("--").replace("-", "_") for name in said} == options.keys() - {"command"}
     for name, found in said.items():
         value = options[name.removeprefix("--").replace("-", "_")]
         if value is not False:  # a switch
             assert found is not None, name
-            assert found[1] == f"{value:g}" if isinstance(value, float) else str(value)
+            assert found[1] == by_option.get(name, str(value))
+            assert (value is None) == (name in by_option)
 
 
 def test_help_waits_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,14 +113,15 @@ def test_check_shows_settings_and_no_secret(
     columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert asyncio.run(check({**EMBEDDED, "TOSIA_VAR": str(tmp_path)}, 3)) == 1  # no Triton
+    assert asyncio.run(check({**EMBEDDED, "TOSIA_VAR": str(tmp_path)}, {"service.workers": 3})) == 1  # no Triton
     printed = capsys.readouterr().out
     rows = rows_of(printed)
     assert [row.split(maxsplit=2)[:2] for row in rows] == [
         ["keys", "ok"],
         ["stores", "ok"],
         ["workers", "ok"],
-        ["config.yml", "ok"],
+        ["limits", "ok"],
+        ["setting", "changed"],
         ["inference", "failed"],
         ["audio", "reached"],
         ["records", "reached"],
@@ -117,6 +129,7 @@ def test_check_shows_settings_and_no_secret(
     assert rows[0].endswith("old, new")
     assert rows[2].endswith("3 processes")
     assert "20 MiB and 120 s a recording" in rows[3]
+    assert rows[4].endswith("service.workers is 3 by --workers; 0 by default")
     assert "secret" not in printed
     words = printed.replace(str(tmp_path), "")  # a path has no place to break
     assert max(map(len, words.splitlines())) <= columns
@@ -126,14 +139,22 @@ def test_check_names_all_that_is_wrong_and_asks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = tmp_path / "config.yml"
-    changed.write_text((ROOT / "config.yml").read_text().replace("max_channels: 2", "max_channels: two"))
-    monkeypatch.setattr("runtime.config.load_limits.__defaults__", (changed,))
+    changed.write_text((ROOT / "config.yml").read_text().replace("n_fft: 256", "n_fft: two"))
+    monkeypatch.setattr("runtime.config.load_config.__defaults__", (changed,))
+    operators = tmp_path / "operators.yml"
+    operators.write_text("limits: {max_channels: two}\n")
+    environ = {"TOSIA_STORES": "embedded", "TOSIA_VAR": str(tmp_path / "var"), "TRITON_URL": "x"}
     with pytest.raises(SettingsError) as caught:
-        asyncio.run(check({"TOSIA_STORES": "embedded", "TOSIA_VAR": str(tmp_path / "var"), "TRITON_URL": "x"}, 1))
+        asyncio.run(check({**environ, "TOSIA_CONFIG": str(operators)}))
     rows = rows_of(capsys.readouterr().out)
-    assert [row.split(maxsplit=2)[:2] for row in rows] == [["settings", "wrong"]] * 2 + [["config.yml", "wrong"]]
+    assert [row.split(maxsplit=2)[:2] for row in rows] == [["settings", "wrong"]] * 3 + [["config.yml", "wrong"]]
     assert str(caught.value) == "; ".join(row.split(maxsplit=2)[2].removesuffix(".") for row in rows) + "."
-    for words in ("API_KEY is missing", "TRITON_URL is not", "config.yml: limits.max_channels is 'two'"):
+    for words in (
+        "API_KEY is missing",
+        "TRITON_URL is not",
+        "operators.yml: limits.max_channels is 'two'",
+        "config.yml: mel_spec.n_fft is 'two'",
+    ):
         assert words in str(caught.value)
     assert not (tmp_path / "var").exists()
 

@@ -57,7 +57,6 @@ class Erased:
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciler, "LOOK_S", 0.001)
     monkeypatch.setattr(reconciler, "COUNT_S", 0.0)
 
 
@@ -74,7 +73,7 @@ async def until(condition: Callable[[], Any], running: Reconciler) -> None:
 
 
 def made(attempts: Any, records: Any, model: Model, metrics: Metrics) -> Reconciler:
-    return Reconciler(attempts, records, model, LIMITS, metrics, at_once=2)  # type: ignore[arg-type]
+    return Reconciler(attempts, records, model, LIMITS, metrics, at_once=2, every_s=0.001)  # type: ignore[arg-type]
 
 
 def value(metrics: Metrics, name: str) -> float:

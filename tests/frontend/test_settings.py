@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -245,3 +247,46 @@ def test_triton_may_sleep(value: str, expected: bool) -> None:
 def test_a_switch_is_on_or_off() -> None:
     with pytest.raises(SettingsError, match=r"^TRITON_MAY_SLEEP is 'yes': set it to 1"):
         read_settings({**GOOD, "TRITON_MAY_SLEEP": "yes"})
+
+
+STRAYS: dict[str, tuple[Callable[[str], str], str]] = {
+    "blank before": (lambda text: f" {text}", "begins with a blank"),
+    "blank after": (lambda text: f"{text} ", "ends with a blank"),
+    "tab before": (lambda text: f"\t{text}", "begins with a tab"),
+    "tab after": (lambda text: f"{text}\t", "ends with a tab"),
+    "line feed before": (lambda text: f"\n{text}", "begins with a line feed"),
+    "line feed after": (lambda text: f"{text}\n", "ends with a line feed"),
+    "CRLF after": (lambda text: f"{text}\r\n", "ends with a carriage return and a line feed"),
+    "double quotes": (lambda text: f'"{text}"', "ends with a double quote"),
+    "one double quote": (lambda text: f'"{text}', "begins with a double quote"),
+    "single quotes": (lambda text: f"'{text}'", "ends with a single quote"),
+    "quotes and a line feed": (lambda text: f'"{text}"\n', "ends with a line feed"),
+    "line feed inside": (lambda text: f"{text[:2]}\n{text[2:]}", "holds a line break"),
+    "another blank": (lambda text: f"{text}\u00a0", "has white space around it"),
+}
+GIVEN = {**AZURE, "TOSIA_STORES": "azure", "TOSIA_VAR": "/some/where", "TOSIA_IDENTITY": "key",
+         "BLOB_ENDPOINT": WORKLOAD["BLOB_ENDPOINT"], "COSMO_DATABASE": "tosia", "COSMO_CONTAINER": "calls",
+         "ALLOW_UNVALIDATED": "111", "TRITON_MAY_SLEEP": "111", "TOSIA_CONFIG": "/no/where"}  # fmt: skip
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+@pytest.mark.parametrize("name", VARIABLES)
+def test_what_stands_around_a_value_is_named(name: str, stray: str) -> None:
+    """As `echo`, `kubectl` and quotes in a file leave it; without the value, which may be a secret."""
+    change, says = STRAYS[stray]
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**GIVEN, name: change(GIVEN[name])})
+    message = str(caught.value)
+    says = "key 'default' has characters" if (name, stray) == ("API_KEY", "line feed inside") else says
+    assert re.search(rf"{name}('s)? {says}", message)
+    assert "\n" not in message
+    assert SECRET not in message
+    assert sum(problem.startswith(name) for problem in caught.value.wrong) <= 2  # 111 is no switch, /no/where no file
+
+
+@pytest.mark.parametrize("stray", [stray for stray in STRAYS if stray not in ("blank before", "line feed inside")])
+@pytest.mark.parametrize("pairs", ["old:{},new:k2", "old:k1, new:{},third:k3", "{}:k1,new:k2", "old:{}"])
+def test_what_stands_around_a_key_is_named(pairs: str, stray: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^API_KEY.*{STRAYS[stray][1]}") as caught:
+        read_settings({**GOOD, "API_KEY": pairs.format(STRAYS[stray][0]("hush-hush"))})
+    assert "hush" not in str(caught.value)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from frontend.calls.retention_sweeper import ORPHAN_AGE_S, SUSPICIOUS_COUNT, Sweeper, Swept
+from frontend.calls.retention_sweeper import SUSPICIOUS_COUNT, Sweeper, Swept
+from frontend.configuration.tuning import image_tuning
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased
 from frontend.domain.records import CallRecord, StoredAudio, from_now, now
@@ -21,6 +22,8 @@ from frontend.stores.opening import open_stores
 from tests.frontend import test_stores
 from tests.frontend.settings import embedded_settings
 from tests.frontend.test_stores import Check, Pair, run
+
+ORPHAN_AGE_S = image_tuning().service.orphan_age_s
 
 __all__ = ["run"]  # the fixture
 

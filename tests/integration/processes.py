@@ -39,7 +39,7 @@ class FrontEnd:
         self.var = var
         self.environment: dict[str, str] = dict(stores or {"TOSIA_STORES": "embedded", "TOSIA_VAR": str(var)})
         self._checkout = checkout
-        self._triton_url = triton_url
+        self.triton_url = triton_url
         self._module = module
         self.process: subprocess.Popen[bytes] | None = None
         self.api = httpx.Client(
@@ -61,7 +61,7 @@ class FrontEnd:
             self.process = subprocess.Popen(
                 [*command, "--metrics-port", str(self.metrics_port), *options],
                 cwd=self._checkout,
-                env={**os.environ, "API_KEY": KEY, "TRITON_URL": self._triton_url, **self.environment},
+                env={**os.environ, "API_KEY": KEY, "TRITON_URL": self.triton_url, **self.environment},
                 stdout=log,
                 stderr=log,
             )
@@ -98,9 +98,13 @@ def front_end(
     checkout: Path = CHECKOUT,
     stores: Mapping[str, str] | None = None,
     module: str = "frontend",
+    settings: str = "",
 ) -> Iterator[FrontEnd]:
-    """Not started yet; ended at exit."""
+    """Not started yet; ended at exit. settings: the text of its TOSIA_CONFIG."""
     one = FrontEnd(var, triton_url, checkout, stores, module)
+    if settings:
+        (var / "settings.yml").write_text(settings)
+        one.environment["TOSIA_CONFIG"] = str(var / "settings.yml")
     try:
         yield one
     finally:

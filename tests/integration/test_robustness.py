@@ -85,7 +85,17 @@ def test_a_record_of_a_newer_version_is_read_and_a_broken_one_stops_nobody(one: 
 
 
 @pytest.mark.system
-def test_senders_that_trickle_are_ended(one: FrontEnd) -> None:
+def test_senders_that_trickle_are_ended(one: FrontEnd, tmp_path: Path) -> None:
+    with front_end(tmp_path, one.triton_url, settings="limits: {request_deadline_s: 1}") as impatient:
+        impatient.start("--workers", "1")
+        wait_for(lambda: impatient.get("/readyz") == 200, "the front end is ready")
+        answer = trickled(impatient)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"body_timeout"' in answer
+
+
+def trickled(one: FrontEnd) -> bytes:
+    """What a sender is told that sends a byte at a time."""
     head = (
         "POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nX-API-Key: " + KEY + "\r\nContent-Length: 900000\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
@@ -95,7 +105,7 @@ def test_senders_that_trickle_are_ended(one: FrontEnd) -> None:
         stop = threading.Event()
 
         def trickle() -> None:
-            while not stop.wait(1.0):
+            while not stop.wait(0.2):
                 try:
                     sender.sendall(b"x")
                 except OSError:
@@ -104,12 +114,10 @@ def test_senders_that_trickle_are_ended(one: FrontEnd) -> None:
         thread = threading.Thread(target=trickle)
         thread.start()
         try:
-            answer = b"".join(iter(lambda: sender.recv(4096), b""))
+            return b"".join(iter(lambda: sender.recv(4096), b""))
         finally:
             stop.set()
             thread.join()
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"body_timeout"' in answer
 
 
 def test_what_is_stored_is_nobody_elses(one: FrontEnd, benchmark: bytes) -> None:

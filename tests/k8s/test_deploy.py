@@ -25,7 +25,7 @@ from export.releases.repository import read_release
 from frontend.configuration.settings import SettingsError, read_settings
 from frontend.configuration.variables import VARIABLES
 from k8s.tools.deploy.__main__ import main
-from k8s.tools.deploy.environment import EnvironmentProblem, read_values
+from k8s.tools.deploy.environment import GIVEN, EnvironmentProblem, read_values
 from k8s.tools.deploy.release import release_path
 from laptop.service import CHECKOUT
 from tests.k8s.rendering import MANIFESTS, kubectl
@@ -318,6 +318,60 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
     assert template["metadata"]["annotations"] == {"tosia/secrets-version": "1234"}
 
 
+def mounted(cluster: Cluster) -> tuple[str, str]:
+    """The name of the ConfigMap that the front end has mounted, and the file in it."""
+    applied = cluster.applied()
+    volumes = applied["Deployment", "frontend"]["spec"]["template"]["spec"]["volumes"]
+    (name,) = [volume["configMap"]["name"] for volume in volumes if volume["name"] == "settings"]
+    return name, applied["ConfigMap", name]["data"]["settings.yml"]
+
+
+def test_a_settings_file_is_mounted_rolls_the_front_end_and_is_remembered(cluster: Cluster, tmp_path: Path) -> None:
+    own = (MANIFESTS / "base" / "frontend" / "settings.yml").read_text()
+    assert cluster.deploy("apply", SEED).returncode == 0
+    name, text = mounted(cluster)
+    assert text == own
+
+    file = tmp_path / "ours.yml"
+    file.write_text("limits: {request_deadline_s: 8}\n")
+    given = {**SEED, "FRONTEND_CONFIG": str(file)}
+    assert cluster.deploy("apply", given).returncode == 0
+    other, text = mounted(cluster)
+    assert other != name
+    assert text == f"{GIVEN}\n{file.read_text()}"
+    assert cluster.deploy("render", given).returncode == 0
+
+    cluster.answers = {
+        "deployment frontend --ignore-not-found -o=jsonpath={.spec.template": "settings-abc",
+        "configmap settings-abc": GIVEN,
+    }
+    assert cluster.deploy("apply", SEED).returncode == 0
+    assert mounted(cluster)[1] == f"{GIVEN}\n"
+    assert cluster.deploy("settings", {}).stdout == f"{GIVEN}\n"
+    assert cluster.deploy("apply", {**SEED, "FRONTEND_CONFIG": "default"}).returncode == 0
+    assert mounted(cluster) == (name, own)
+
+    cluster.answers["configmap settings-abc"] = "service: {workers: 1}"  # of the manifests of another checkout
+    assert cluster.deploy("apply", SEED).returncode == 0
+    assert mounted(cluster) == (name, own)
+    assert cluster.deploy("settings", {}).stdout == own
+
+
+def test_a_settings_file_that_can_not_be_read(cluster: Cluster, tmp_path: Path) -> None:
+    run = cluster.deploy("apply", {**SEED, "FRONTEND_CONFIG": str(tmp_path / "nothing.yml")})
+    assert run.returncode == 2
+    assert "FRONTEND_CONFIG names" in run.stderr
+    assert cluster.calls("apply") == []
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_quotes_around_a_value_are_named(cluster: Cluster, name: str) -> None:
+    run = cluster.deploy("all", {**SEED, name: f"'{SEED[name]}'"})
+    assert run.returncode == 2
+    assert f"{name} has quotes around it" in run.stderr
+    assert KEY not in run.stderr
+
+
 def test_what_the_shell_should_say_once_is_asked_for(cluster: Cluster) -> None:
     said = cluster.deploy("all", WORKLOAD).stderr
     for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "INGRESS_HOST", "ALLOW_UNVALIDATED"):
@@ -394,7 +448,23 @@ def test_a_placeholder_is_no_host_to_remember(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["k", "a:k", "a:k,b:k2", "a:k=$%'\"", "a b", "x:", ",", ":k", "a:k,", "x:1,x:2", "Schl\u00fcssel"]
+    "text",
+    [
+        "k",
+        "a:k",
+        "a:k,b:k2",
+        "a:k=$%'\"",
+        "a b",
+        "x:",
+        ",",
+        ":k",
+        "a:k,",
+        "x:1,x:2",
+        "a:k, b:k2",
+        "a:'k,b:k2",
+        "a:k ,b:k2",
+        "Schl\u00fcssel",
+    ],
 )
 def test_keys_are_judged_as_the_front_end_judges_them(text: str) -> None:
     def accepted(read: Callable[[], object], refusal: type[Exception]) -> bool:

@@ -33,6 +33,10 @@ def configuration(changed: Sequence[Bundle]) -> Iterator[str]:
     return agreement.configuration(changed, CHECKOUT / "config.yml")
 
 
+def retention(changed: Sequence[Bundle]) -> Iterator[str]:
+    return serving.retention(MANIFESTS, changed)
+
+
 BY_DEFINITIONS = (custom, karpenter)  # of custom kinds, which lie in ../shared
 
 
@@ -55,6 +59,7 @@ ONE = f"{POD}|containers|0"
 LABELS = "matchLabels|app.kubernetes.io/name"
 PEER = "from|0|podSelector|matchLabels|app.kubernetes.io/name"
 NAMESPACE = "from|0|namespaceSelector|matchLabels|kubernetes.io/metadata.name"
+SET, FILE = "ConfigMap/settings", "data|settings.yml"
 FRONT, TRITON, SCALER = "Deployment/frontend", "Deployment/triton", "ScaledObject/triton"
 SPOT, NODES, PLUGIN = "NodePool/tosia-gpu-spot", "AKSNodeClass/tosia-gpu", "DaemonSet/nvidia-device-plugin"
 POLICY, INGRESS, RULES = "NetworkPolicy/triton", "Ingress/frontend", "PrometheusRule/tosia"
@@ -124,7 +129,7 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         "http://prometheus:9090", "not where"),
     "setting it can't start with": (serving.front_end, AZURE, "ConfigMap/frontend", "data|TOSIA_STORES", "azur",
         "would not start"),
-    "no drain": (serving.front_end, AZURE, FRONT, f"{ONE}|args|4", "--drain-seconds=0", "does not drain"),
+    "no drain": (serving.front_end, AZURE, FRONT, f"{ONE}|args|+", "--drain-seconds=0", "does not drain"),
     "no /tmp": (serving.front_end, AZURE, FRONT, f"{ONE}|volumeMounts|0|mountPath", "/scratch", "no /tmp"),
     "two processes, one file": (serving.front_end, CPU, FRONT, "spec|replicas", 2, "one process at a time"),
     "another Triton": (serving.triton, AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:24.10-py3",
@@ -196,7 +201,17 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "no such setting": (configuration, AZURE, FRONT, f"{ONE}|env|+", {"name": "COSMO_URL", "value": "x"},
         "COSMO_URL is no setting"),
     "no such option": (configuration, AZURE, FRONT, f"{ONE}|args|+", "--drain-second=3", "refused"),
-    "more workers than cores": (configuration, AZURE, FRONT, f"{ONE}|args|3", "--workers=8", "at most 4 cores"),
+    "more workers than cores": (configuration, AZURE, FRONT, f"{ONE}|args|+", "--workers=8", "at most 4 cores"),
+    "file: a worker for each core": (configuration, AZURE, SET, FILE, "service: {workers: 0}", "at most 4 cores"),
+    "file: no such key": (configuration, AZURE, SET, FILE, "limits: {max_body: 1}", "limits.max_body is no setting"),
+    "file: the model's": (configuration, AZURE, SET, FILE, "mel_spec: {n_fft: 512}", "belongs to the model"),
+    "file: not mounted": (configuration, AZURE, FRONT, f"{ONE}|volumeMounts|1", GONE, "no ConfigMap is mounted"),
+    "file: longer than the ingress": (configuration, AZURE, SET, FILE, "limits: {request_deadline_s: 300}",
+        "ends a request before"),
+    "file: no time to end": (safety.disruption, AZURE, SET, FILE,
+        "{limits: {request_deadline_s: 33}, service: {drain_seconds: 10}}", "takes 45 s to end"),
+    "file: no drain": (serving.front_end, AZURE, SET, FILE, "{}", "does not drain"),
+    "file: retention": (retention, AZURE, SET, FILE, "limits: {retention_days: 7}", "retention_days is 7"),
     "config.yml: no such key": (configuration, AZURE, "ConfigMap/tosia-dashboard", "data|config.yml",
         "limits: {max_body: 1}", "limits has no max_body"),
     "no such account": (references.references, AZURE, FRONT, f"{POD}|serviceAccountName", "web",
@@ -315,7 +330,7 @@ STUMBLES: dict[str, tuple[str, str, str, Any]] = {
     "argument that is a number": (AZURE, TRITON, f"{ONE}|args|3", 8080),
     "quantity": (AZURE, FRONT, f"{ONE}|resources|limits|cpu", "1.2.3"),
     "sleep with a unit": (AZURE, TRITON, f"{ONE}|lifecycle|preStop|exec|command|1", "15s"),
-    "drain with a unit": (AZURE, FRONT, f"{ONE}|args|4", "--drain-seconds=10s"),
+    "drain with a unit": (AZURE, FRONT, f"{ONE}|args|+", "--drain-seconds=10s"),
     "grace that is a text": (AZURE, FRONT, f"{POD}|terminationGracePeriodSeconds", "90"),
     "policy of nothing at all": (AZURE, POLICY, "spec", None),
     "peers of nothing": (AZURE, POLICY, "spec|ingress|0|from", None),

@@ -11,9 +11,7 @@ import pytest
 from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
-from frontend.cli.serve import GRACE_S
 from k8s.tools.deploy.__main__ import ROLLOUT_S
-from k8s.tools.validate.safety import REQUEST_GRACE_S
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
@@ -101,10 +99,6 @@ def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay
 def test_whoever_deploys_waits_as_long_as_kubernetes_does() -> None:
     for name, seconds in ROLLOUT_S.items():
         assert one("overlays/azure", "Deployment", name)["spec"]["progressDeadlineSeconds"] == seconds
-
-
-def test_the_time_that_requests_may_take_at_the_end_is_the_front_ends() -> None:
-    assert REQUEST_GRACE_S == GRACE_S
 
 
 def test_scaled_to_zero_the_front_end_expects_that() -> None:

@@ -16,7 +16,11 @@ CODE = ("preprocess", "runtime", "frontend", "local_triton", "laptop")
 def copy_checkout(folder: Path, *left_out: str) -> Path:
     """Links to this one, with Python packages as folders of links, since a module's file tells it where it is."""
     for name in CODE:
-        for path in (*(CHECKOUT / name).rglob("*.py"), *(CHECKOUT / name).glob("console/*")):
+        for path in (
+            *(CHECKOUT / name).rglob("*.py"),
+            *(CHECKOUT / name).glob("console/*"),
+            *(CHECKOUT / name).glob("messages/*.json"),
+        ):
             copy = folder / path.relative_to(CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())

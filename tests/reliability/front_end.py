@@ -28,7 +28,6 @@ from frontend.configuration.settings import Settings
 from frontend.domain.records import CallRecord, State
 from frontend.stores.azure_records import CosmosRecordStore
 from frontend.stores.opening import Stores, open_stores
-from runtime.config import load_limits
 from runtime.errors import InferenceError
 from runtime.triton_classifier import AsyncTritonClassifier
 
@@ -135,7 +134,7 @@ def _kind(record: CallRecord) -> str:
 def create(settings: Settings, *, worker_count: int) -> FastAPI:
     """`create_app` around watched parts."""
     point = Point(os.environ["TOSIA_TEST_AT"], signal.Signals[f"SIG{os.environ.get('TOSIA_TEST_SIGNAL', 'KILL')}"])
-    real = open_stores(settings, load_limits()[1].retention_days)
+    real = open_stores(settings, settings.tuning.limits.retention_days)
     if isinstance(real.records, CosmosRecordStore):
         for method in ("_is_erased", "_delete"):
             setattr(real.records, method, _passing(getattr(real.records, method), f"records.{method}", point))

@@ -251,10 +251,12 @@ def frozen_replica(world: World, backend: Backend) -> Counts:
     nothing.
     """
     ledger = Ledger(world.recording)
-    frozen = {"TOSIA_TEST_AT": "result:before", "TOSIA_TEST_SIGNAL": "STOP"}
+    # The lease of the first ends soon after its deadline; then the second one takes over.
+    soon = {"TOSIA_LIMITS__REQUEST_DEADLINE_S": "3"}
+    frozen = {"TOSIA_TEST_AT": "result:before", "TOSIA_TEST_SIGNAL": "STOP", **soon}
     with (
         ready(world, backend, f"frozen-{backend.name}-0", **frozen) as one,
-        ready(world, backend, f"frozen-{backend.name}-1") as other,
+        ready(world, backend, f"frozen-{backend.name}-1", **soon) as other,
         ThreadPoolExecutor(1) as pool,
     ):
         sent = pool.submit(ledger.submit, one.api)

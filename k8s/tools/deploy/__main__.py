@@ -123,6 +123,14 @@ def show(values: Values, _: Mapping[str, str]) -> int:
     return 0
 
 
+def settings(target: Target, _: Mapping[str, str]) -> int:
+    """The front end's settings file that `apply` would mount, to change it and give it as FRONTEND_CONFIG."""
+    own = (MANIFESTS / "overlays" / target.overlay / "settings.yml", MANIFESTS / "base" / "frontend" / "settings.yml")
+    found = cluster.front_end_settings(Kubectl(target.context))
+    print(found or next(file for file in own if file.exists()).read_text(encoding="utf-8"), end="")
+    return 0
+
+
 def status(target: Target, _: Mapping[str, str]) -> int:
     kubectl = Kubectl(target.context)
     kubectl.run("get", "deployment,pod,horizontalpodautoscaler,poddisruptionbudget", "-o=wide")
@@ -207,6 +215,8 @@ def _run_job(kubectl: Kubectl, name: str, build_number: str, config: dict[str, s
 
 def _completed(kubectl: Kubectl, values: Values) -> Values:
     """With what the cluster has where the environment says nothing."""
+    if values.front_end is None:
+        values = replace(values, front_end=cluster.front_end_settings(kubectl))
     if not values.target.on_azure:
         return values
     return replace(
@@ -250,6 +260,7 @@ ON_CLUSTER: dict[str, Callable[[Target, Environ], int]] = {
     "namespace": namespace,
     "nodepool": nodepool,
     "wait": wait,
+    "settings": settings,
     "status": status,
     "rollback": rollback,
     "doctor": examine,

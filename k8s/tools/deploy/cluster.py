@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from k8s.tools.deploy.environment import GIVEN
 from k8s.tools.deploy.kubectl import Kubectl
 
 DEPLOYMENTS = ("triton", "frontend")  # in the order in which they get ready: the front end must have seen Triton
@@ -24,6 +25,14 @@ def host(kubectl: Kubectl) -> str | None:
     """The ingress' name; None while it is the placeholder."""
     found = _matching(r"[-a-z0-9.]+", kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
     return None if found is None or found.endswith(".example") else found
+
+
+def front_end_settings(kubectl: Kubectl) -> str | None:
+    """The file that the deployed front end has mounted, where FRONTEND_CONFIG once gave it."""
+    path = '{.spec.template.spec.volumes[?(@.name=="settings")].configMap.name}'
+    name = _matching(r"settings-[a-z0-9]+", kubectl.field("deployment", "frontend", path))
+    text = "" if name is None else kubectl.field("configmap", name, r"{.data.settings\.yml}")
+    return f"{text}\n" if text.startswith(GIVEN) else None
 
 
 def secrets_version(kubectl: Kubectl) -> str | None:

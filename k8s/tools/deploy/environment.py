@@ -18,6 +18,8 @@ MANIFESTS = CHECKOUT / "k8s" / "manifests"
 OVERLAYS = tuple(sorted(one.parent.name for one in (MANIFESTS / "overlays").glob("*/kustomization.yaml")))
 COMPONENTS = tuple(sorted(one.parent.name for one in (MANIFESTS / "components").glob("*/kustomization.yaml")))
 CLUSTER = "tosia"
+DEFAULT = "default"  # FRONTEND_CONFIG: back to the manifests' own file
+GIVEN = "# Given by FRONTEND_CONFIG; the cluster remembers it."  # the first line of such a file in the cluster
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
 _COSMOS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -56,6 +58,7 @@ class Values:
     settings: for the front end's ConfigMap
     triton: for Triton's ConfigMap; None where the overlay brings a model of its own
     host, frontend_client_id, triton_client_id: None: as the cluster has it
+    front_end: the text of the front end's settings file; empty: the manifests' own; None: as the cluster has it
     """
 
     target: Target
@@ -66,6 +69,7 @@ class Values:
     frontend_client_id: str | None
     triton_client_id: str | None
     secrets: Mapping[str, str] = field(repr=False)
+    front_end: str | None = None
 
 
 def read_target(environ: Mapping[str, str]) -> Target:
@@ -101,9 +105,26 @@ def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Val
             ("TRITON_CLIENT_ID", _UUID, "a client id"),
         )
     )
+    front_end = _front_end(environ, wrong)
     if wrong:
         raise EnvironmentProblem("; ".join(wrong) + ".")
-    return Values(target, build_number, settings, triton, host, frontend_id, triton_id, secrets)
+    return Values(target, build_number, settings, triton, host, frontend_id, triton_id, secrets, front_end)
+
+
+def _front_end(environ: Mapping[str, str], wrong: list[str]) -> str | None:
+    """The file that FRONTEND_CONFIG names. What is in it the front end itself judges, and `make manifests`."""
+    name = _without_quotes(environ, "FRONTEND_CONFIG", wrong)
+    if not name:
+        return None
+    if name == DEFAULT:
+        return ""
+    try:
+        text = Path(CHECKOUT, name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        wrong.append(f"FRONTEND_CONFIG names {name}, which can't be read ({reason}): a path, or {DEFAULT}")
+        return None
+    return text if text.startswith(GIVEN) else f"{GIVEN}\n{text}"
 
 
 def _target(environ: Mapping[str, str], wrong: list[str]) -> Target:
@@ -186,11 +207,13 @@ def _by_keys(environ: Mapping[str, str], secrets: dict[str, str], wrong: list[st
 def _check_api_keys(text: str, wrong: list[str]) -> None:
     """As frontend/configuration/settings.py reads them, which this can't import; a test holds the two together."""
     names = []
-    for part in text.split(","):
-        name, separator, key = part.strip().partition(":")
+    for number, part in enumerate(text.split(",")):
+        pair = part.removeprefix(" ") if number else part  # one blank may follow a comma
+        name, separator, key = pair.partition(":")
         name, key = (name, key) if separator else ("default", name)
         names.append(name)
-        if not name or " " in name or not re.fullmatch(r"[!-+\--9;-~]+", key):
+        quoted = any(given != given.strip("\"'") for given in (name, key))
+        if quoted or not name or not name.isprintable() or " " in name or not re.fullmatch(r"[!-+\--9;-~]+", key):
             wrong.append("API_KEY can't be used: one bare key, or name:key pairs separated by commas, without blanks")
             return
     if len(set(names)) < len(names):
@@ -217,7 +240,7 @@ def _parts(connection: str) -> dict[str, str]:
 
 
 def _required(environ: Mapping[str, str], name: str, what: str, wrong: list[str]) -> str:
-    value = environ.get(name, "").strip()
+    value = _without_quotes(environ, name, wrong)
     if not value:
         wrong.append(f"{name} is missing: {what}")
     elif not value.isprintable():
@@ -228,10 +251,19 @@ def _required(environ: Mapping[str, str], name: str, what: str, wrong: list[str]
 def _optional(
     environ: Mapping[str, str], name: str, pattern: re.Pattern[str], what: str, wrong: list[str]
 ) -> str | None:
-    value = environ.get(name, "").strip()
+    value = _without_quotes(environ, name, wrong)
     if value and not pattern.fullmatch(value):
         wrong.append(f"{name} is not {what}")
     return value or None
+
+
+def _without_quotes(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
+    """White space around a value is of the shell; quotes that came along are named, as the front end does."""
+    value = environ.get(name, "").strip()
+    bare = value.strip("\"'")
+    if bare != value:
+        wrong.append(f"{name} has quotes around it: take them away")
+    return bare
 
 
 def _is_https(url: str) -> bool:

@@ -22,7 +22,7 @@ LOCAL_IMAGE = "tosia-frontend"
 def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> str:
     """All manifests. secrets_version: rolls the front end when it changes. Raises: KubectlError."""
     base = MANIFESTS / "overlays" / values.target.overlay
-    return _rendered(kubectl, [base], _on_top(values, secrets_version))
+    return _rendered(kubectl, [base], _on_top(values, secrets_version), values.front_end or "")
 
 
 def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, str] | None) -> str:
@@ -33,7 +33,8 @@ def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, 
     return _rendered(kubectl, [MANIFESTS / job], on_top)
 
 
-def _rendered(kubectl: Kubectl, resources: list[Path], on_top: dict[str, Any]) -> str:
+def _rendered(kubectl: Kubectl, resources: list[Path], on_top: dict[str, Any], front_end: str = "") -> str:
+    """front_end: the text of its settings file, where it is not the manifests' own"""
     with tempfile.TemporaryDirectory(prefix="tosia-") as name:
         folder = Path(name).resolve()  # kustomize takes relative paths only, and resolves links
         components = on_top.pop("components", [])
@@ -44,6 +45,8 @@ def _rendered(kubectl: Kubectl, resources: list[Path], on_top: dict[str, Any]) -
             "components": [os.path.relpath(MANIFESTS / "components" / one, folder) for one in components],
             **on_top,
         }
+        if front_end:
+            (folder / "settings.yml").write_text(front_end, encoding="utf-8")
         (folder / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
         return kubectl.kustomize(str(folder))
 
@@ -53,6 +56,9 @@ def _on_top(values: Values, secrets_version: str | None) -> dict[str, Any]:
     maps = [_merged("frontend", dict(values.settings))] if values.settings else []
     if values.triton is not None:
         maps.append(_merged("triton", dict(values.triton)))
+    if values.front_end:
+        file = {"files": ["settings.yml"]}
+        maps.append({"name": "settings", "namespace": "tosia", "behavior": "merge", **file})
     patches: list[dict[str, Any]] = []
     for account, client_id in (("frontend", values.frontend_client_id), ("triton", values.triton_client_id)):
         if client_id is not None:

@@ -9,6 +9,7 @@ references   selectors, ports and names that must exist
 safety       images, secrets, resources, security, disruption, network
 rules        recording and alert rules, by promtool
 serving      what is particular to us: who may reach whom, and how it must be set to hold
+tuned        how the front end would be set: its mounted file, its variables, its arguments
 agreement    with config.yml, the front end's settings, the rules, the nodes
 __main__     `make manifests`
 

@@ -72,11 +72,20 @@ def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
         )
 
 
+def _mount(bundles: Sequence[Bundle], text: str) -> None:
+    """As `make -C k8s apply FRONTEND_CONFIG=` does, wherever calls are kept in Azure."""
+    for bundle in bundles:
+        for one in bundle.of("ConfigMap"):
+            if one["metadata"]["name"].startswith("settings-") and bundle.name != "overlays/cpu":
+                one["data"] = {"settings.yml": text}
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m k8s.tools.validate", description="Judge k8s/ without a cluster.")
     parser.add_argument("--kubectl", default="kubectl", help="the program that renders (default: the one in PATH)")
     parser.add_argument("--crds", type=Path, default=None, help="folder with the definitions of custom kinds")
     parser.add_argument("--root", type=Path, default=MANIFESTS, help="the manifests (default: k8s/manifests/)")
+    parser.add_argument("--settings", type=Path, default=None, help="judge this FRONTEND_CONFIG instead of ours")
     options = parser.parse_args(arguments)
     kubectl = shutil.which(options.kubectl)
     if kubectl is None:
@@ -95,9 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
             bundles.append(render(kubectl, options.root, name))
         except RenderError as error:
             found.append(f"{name}: can't be rendered: {error}")
+    if options.settings is not None:
+        try:
+            _mount(bundles, options.settings.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            print(f"manifests: {options.settings} can't be read ({error}): give a settings file.", file=sys.stderr)
+            return 2
     found += judged("files", lambda: files.files(options.root, bundles))
     found += findings(bundles, definitions)
-    found += judged("retention", lambda: serving.retention(options.root))
+    found += judged("retention", lambda: serving.retention(options.root, bundles))
     found += judged("rules", lambda: rules.rules(options.root))
     for line in dict.fromkeys(found):
         print(line)

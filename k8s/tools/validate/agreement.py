@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +12,12 @@ from typing import Any
 import yaml
 
 from frontend.__main__ import parse_arguments
+from frontend.configuration.table import SETTING_OF
 from frontend.configuration.variables import VARIABLES
 from frontend.observability.metrics import Metrics
 from k8s.tools.validate.objects import Bundle, Object, Pod
 from k8s.tools.validate.safety import quantity
+from k8s.tools.validate.tuned import is_front_end, tuning_of
 from runtime.config import Limits, load_limits
 
 TRITON_METRICS = {  # of 24.10 and 26.08
@@ -90,7 +90,7 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
     config, limits = _read(config_file)
     for bundle in bundles:
         for ingress in bundle.of("Ingress"):
-            for problem in _of_ingress(ingress, limits):
+            for problem in _of_ingress(ingress, _limits_of(bundle) or limits):
                 yield bundle.says(ingress, problem)
         for one in bundle.of("ConfigMap"):
             for name, text in (one.get("data") or {}).items():
@@ -100,8 +100,8 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
         for pod in bundle.pods():
             name = pod.labels.get("app.kubernetes.io/name", "")
             for container in pod.spec.get("containers", []):
-                if container["name"] == "frontend":
-                    for problem in _of_front_end(bundle, container):
+                if is_front_end(container):
+                    for problem in _of_front_end(bundle, pod, container):
                         yield bundle.says(pod.owner, problem)
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     path = container.get(probe, {}).get("httpGet", {}).get("path")
@@ -279,27 +279,34 @@ def _nginx_bytes(text: str | None) -> int | None:
     return None if found is None else int(found[1]) * 1024 ** " kmg".index(found[2].lower() or " ")
 
 
-def _of_front_end(bundle: Bundle, container: Object) -> Iterator[str]:
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        try:
-            options = parse_arguments(container.get("args", []))
-        except SystemExit:
-            yield f"its arguments are refused: {said.getvalue().strip().splitlines()[-1]}"
-            return
+def _limits_of(bundle: Bundle) -> Limits | None:
+    """As the front end of the folder would have them."""
+    for pod in bundle.pods():
+        for container in filter(is_front_end, pod.containers):
+            tuning, _ = tuning_of(bundle, pod, container)
+            return None if tuning is None else tuning.limits
+    return None
+
+
+def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
+    tuning, wrong = tuning_of(bundle, pod, container)
+    yield from wrong
+    if tuning is None:
+        return
+    options = parse_arguments(container.get("args", []))
     ports = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
     if (options.port, options.metrics_port) != (ports.get("http"), ports.get("metrics")):
         yield f"listens on {options.port} and {options.metrics_port}, but its ports are {ports}"
     if options.host in ("127.0.0.1", "localhost"):
         yield "listens on loopback, where nobody can reach it"
     cores = quantity(container.get("resources", {}).get("limits", {}).get("cpu"))
-    if cores is not None and options.workers > cores:
-        yield f"has {options.workers} workers, but at most {cores:g} cores"
+    if cores is not None and not 0 < tuning.service.workers <= cores:
+        yield f"has {tuning.service.workers} workers (0: one for each core of the node), but at most {cores:g} cores"
     names = {variable["name"] for variable in container.get("env", [])}
     for source in container.get("envFrom", []):
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
-    for name in sorted(names - VARIABLES.keys()):
+    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys()):
         yield f"{name} is no setting of the front end"
 
 

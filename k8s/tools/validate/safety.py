@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from k8s.tools.validate.objects import Bundle, Object, Pod, matches, strings
+from k8s.tools.validate.tuned import is_front_end, tuning_of
 
 _TAG = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*:(?P<tag>[\w][\w.-]{0,127})(@sha256:[0-9a-f]{64})?")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -215,9 +216,9 @@ def disruption(bundles: Sequence[Bundle]) -> Iterator[str]:
                     yield bundle.says(
                         pod.owner, f"{container['name']}: liveness asks what readiness asks, so an outage restarts it"
                     )
-                needed = _needed_to_end(container)
+                needed = _needed_to_end(bundle, pod, container)
                 if needed >= pod.spec.get("terminationGracePeriodSeconds", 30):
-                    yield bundle.says(pod.owner, f"{container['name']} takes {needed} s to end, and is killed before")
+                    yield bundle.says(pod.owner, f"{container['name']} takes {needed:g} s to end, and is killed before")
 
 
 def _asked(container: Object, probe: str) -> str | None:
@@ -225,22 +226,20 @@ def _asked(container: Object, probe: str) -> str | None:
     return None if path is None else str(path)
 
 
-def _needed_to_end(container: Object) -> float:
-    """Seconds: of preStop, and those that the arguments give Triton or the front end."""
+def _needed_to_end(bundle: Bundle, pod: Pod, container: Object) -> float:
+    """Seconds: of preStop, and those that the arguments give Triton, or its settings the front end."""
     before = container.get("lifecycle", {}).get("preStop", {})
     command = before.get("exec", {}).get("command", [])
     pause = before.get("sleep", {}).get("seconds", command[-1] if command[:1] == ["sleep"] else 0)
     total = float(pause)
     for argument in container.get("args", []):
         name, _, value = argument.partition("=")
-        if name in ("--exit-timeout-secs", "--drain-seconds"):
+        if name == "--exit-timeout-secs":
             total += float(value)
-        if name == "--drain-seconds":
-            total += REQUEST_GRACE_S
+    if is_front_end(container):
+        tuning, _ = tuning_of(bundle, pod, container)  # what is wrong with it is found elsewhere
+        total += 0.0 if tuning is None else tuning.service.drain_seconds + tuning.end_s
     return total
-
-
-REQUEST_GRACE_S = 12.0  # frontend/cli/commands.py: what requests in work may take at the end
 
 
 def _memory_volume(bundle: Bundle, pod: Pod, container: Object, name: str) -> Iterator[str]:

@@ -13,7 +13,9 @@ from typing import Any
 import jsonschema
 
 from frontend.configuration.settings import SettingsError, read_settings
-from k8s.tools.validate.objects import Bundle, Object, matches
+from frontend.configuration.table import CONFIG_VARIABLE
+from k8s.tools.validate.objects import Bundle, Object, Pod, matches
+from k8s.tools.validate.tuned import is_front_end, tuning_of, variables
 from runtime.config import load_limits
 
 TRITON_IMAGE = re.compile(r"nvcr\.io/nvidia/tritonserver:26\.08-py3(-sdk)?")
@@ -168,20 +170,21 @@ def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
                 continue
             spec = one["spec"]["template"]["spec"]
             container = spec["containers"][0]
-            settings = _settings(bundle, container)
+            settings = variables(bundle, container)
             placeholders = {
                 name: re.sub("ACCOUNT|CONTAINER", lambda found: found[0].lower(), text)
                 for name, text in settings.items()
             }
             try:
-                read_settings({**_DUMMIES, **placeholders})
+                read_settings({**_DUMMIES, **placeholders, CONFIG_VARIABLE: ""})  # agreement.py judges that file
             except SettingsError as error:
                 yield bundle.says(one, f"would not start: {error}")
             mounts = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
             if "/tmp" not in mounts:  # noqa: S108
                 yield bundle.says(one, "has a read-only root and no /tmp")
-            if not any(re.fullmatch(r"--drain-seconds=[1-9]\d*", argument) for argument in container.get("args", [])):
-                yield bundle.says(one, "does not drain (--drain-seconds): requests of its last seconds would fail")
+            tuning, _ = tuning_of(bundle, Pod(one, {}, spec), container)
+            if tuning is not None and tuning.service.drain_seconds < 1.0:
+                yield bundle.says(one, "does not drain (drain_seconds): requests of its last seconds would fail")
             if settings.get("TOSIA_STORES") == "embedded":
                 if settings.get("TOSIA_VAR") not in mounts:
                     yield bundle.says(one, f"keeps calls in {settings.get('TOSIA_VAR')}, which is no volume")
@@ -191,15 +194,6 @@ def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(
                     one, "serves models that are not validated: that is said at a deployment, not in a file"
                 )
-
-
-def _settings(bundle: Bundle, container: Object) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for source in container.get("envFrom", []):
-        name = (source.get("configMapRef") or {}).get("name", "")
-        found.update((bundle.named("ConfigMap", name) or {}).get("data") or {})
-    found.update({one["name"]: one["value"] for one in container.get("env", []) if isinstance(one.get("value"), str)})
-    return found
 
 
 def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
@@ -304,11 +298,19 @@ def way_in(bundles: Sequence[Bundle]) -> Iterator[str]:
                     yield bundle.says(monitor, "metrics are on the port metrics, at /metrics")
 
 
-def retention(root: Path) -> Iterator[str]:
-    """Blobs are forgotten when config.yml says that calls are."""
-    days = load_limits()[1].retention_days
+def retention(root: Path, bundles: Sequence[Bundle] = ()) -> Iterator[str]:
+    """Blobs are forgotten when the front ends with stores in Azure forget calls; without any, when config.yml says."""
+    found = {"config.yml": load_limits()[1].retention_days}
+    for bundle in bundles:
+        for pod in bundle.pods():
+            for container in filter(is_front_end, pod.containers):
+                tuning, _ = tuning_of(bundle, pod, container)
+                if tuning is not None and variables(bundle, container).get("TOSIA_STORES") == "azure":
+                    found.pop("config.yml", None)
+                    found[bundle.name] = tuning.limits.retention_days
     policy = json.loads((root / "azure" / "blob-lifecycle.json").read_text(encoding="utf-8"))
     for rule in policy["rules"]:
         for name, action in rule["definition"]["actions"].items():
-            if action != {"delete": {"daysAfterCreationGreaterThan": days}}:
-                yield f"retention/blob-lifecycle.json: {name}: {action}, but limits.retention_days is {days}"
+            for place, days in found.items():
+                if action != {"delete": {"daysAfterCreationGreaterThan": days}}:
+                    yield f"{place}: limits.retention_days is {days}, but azure/blob-lifecycle.json: {name}: {action}"

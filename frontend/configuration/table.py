@@ -1,0 +1,100 @@
+"""What an operator may turn: unit, meaning, bounds and option of each setting; its default is in config.yml alone.
+
+Imports next to nothing: `--help` shows it, and what serves must not wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONFIG_VARIABLE = "TOSIA_CONFIG"
+FOR_EACH_CORE = 0  # workers
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """unit: empty for a plain number; least, most: what is still taken; option: of the command line, where it has one
+
+    also: what has to be changed together with it on AKS
+    """
+
+    meaning: str
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    option: str = ""
+    also: str = ""
+
+
+SETTINGS = {
+    "quality.min_duration_s": Setting("a shorter recording is poor: too_short", "s", 0.0),
+    "quality.silent_peak_dbfs": Setting("a recording whose peak stays below is poor: silent", "dBFS", most=0.0),
+    "quality.max_clipped_fraction": Setting("more samples at full scale are poor: clipped", "", 0.0, 1.0),
+    "quality.min_snr_db": Setting("a lower signal-to-noise ratio is poor: low_snr", "dB"),
+    "quality.min_bandwidth_hz": Setting("a narrower band is poor: narrowband", "Hz", 0.0),
+    "quality.max_dropout_fraction": Setting("more of it lost on the way is poor: dropouts", "", 0.0, 1.0),
+    "limits.max_body_bytes": Setting(
+        "the largest recording", "bytes", 1024, also="the body size of the ingress (k8s/manifests/ingress)"
+    ),
+    "limits.max_duration_s": Setting("the longest recording", "s", 1.0, also="the memory of the pods"),
+    "limits.min_sample_rate_hz": Setting("the lowest sample rate", "Hz", 1),
+    "limits.max_sample_rate_hz": Setting("the highest sample rate", "Hz", 1),
+    "limits.max_channels": Setting("channels of a recording", "", 1),
+    "limits.min_coughs": Setting("fewer coughs in the best channel are too_few_coughs", "", 1),
+    "limits.request_deadline_s": Setting(
+        "after it a stored call is answered 202 and finished later",
+        "s",
+        0.1,
+        also="terminationGracePeriodSeconds and the read timeout of the ingress",
+    ),
+    "limits.worker_timeout_s": Setting("after it a worker that hangs on a recording is ended", "s", 0.1),
+    "limits.max_in_flight": Setting("recordings in work at once; more are refused before they are read", "", 1),
+    "limits.max_in_flight_bytes": Setting(
+        "bodies in memory at once", "bytes", 1024, also="the memory of the pods"
+    ),
+    "limits.max_wait_s": Setting("a recording that would wait longer for a worker is refused", "s", 0.0),
+    "limits.always_per_worker": Setting(
+        "but not below so many in work for each worker, up to half of max_in_flight", "", 0
+    ),
+    "limits.retention_days": Setting(
+        "calls are forgotten after it, and so are the tombstones of erased ones",
+        "days",
+        1,
+        also="the lifecycle policy of the storage account (k8s/manifests/azure)",
+    ),
+    "service.workers": Setting(
+        "processes for decoding; 0: one for each core that this process may use",
+        "",
+        FOR_EACH_CORE,
+        option="--workers",
+        also="the cores and the memory of the pods",
+    ),
+    "service.drain_seconds": Setting(
+        "time to go on answering after SIGTERM, with /readyz at 503",
+        "s",
+        0.0,
+        option="--drain-seconds",
+        also="terminationGracePeriodSeconds",
+    ),
+    "service.end_grace_s": Setting(
+        "what requests in work get at the end on top of request_deadline_s",
+        "s",
+        0.0,
+        also="terminationGracePeriodSeconds",
+    ),
+    "service.keep_alive_s": Setting("how long an idle connection is kept; longer than the proxy in front does", "s", 1),
+    "service.sweep_every_s": Setting("the pause between two sweeps", "s", 0.1),
+    "service.sweep_rest_factor": Setting("but at least so many times as long as the sweep took", "", 0.0),
+    "service.orphan_age_s": Setting("audio without a record is removed when it is older", "s", 60.0),
+    "service.reconcile_every_s": Setting("how often a replica looks for calls that are due", "s", 0.01),
+}  # fmt: skip
+SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in SETTINGS))
+OF_THE_MODEL = ("segmentation", "mel_spec", "color_spec")
+
+
+def variable_of(setting: str) -> str:
+    """`limits.max_wait_s` is set by TOSIA_LIMITS__MAX_WAIT_S."""
+    return f"TOSIA_{setting.replace('.', '__')}".upper()
+
+
+SETTING_OF = {variable_of(name): name for name in SETTINGS}
