@@ -1,4 +1,4 @@
-# The verbs, the same for people and CI. Each sets up what it needs; nothing here needs a GPU, Docker or a cloud account.
+# The verbs, the same for people and CI. Each sets up what it needs; none needs a GPU, Docker or a cloud account.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -21,7 +21,9 @@ BENCH := .venv-bench/.installed
 PERF := .venv-perf/.installed
 KUBECTL := .venv-kubectl/bin/kubectl
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile --require-hashes
-# Once and on all cores, instead of at every start where Python is told not to write what it compiles (PYTHONDONTWRITEBYTECODE).
+# torch has no hash: on other machines the same line brings a build with CUDA.
+PIP_TORCH := --quiet --disable-pip-version-check --no-input --no-compile
+# Once and on all cores, instead of at every start where Python may not write bytecode (PYTHONDONTWRITEBYTECODE).
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -m compileall -q -j 0 $(1)/lib || true
 # Thousands of tests start hundreds of processes: what they compile is kept, as it is wherever nothing says otherwise.
 BYTECODE := env -u PYTHONDONTWRITEBYTECODE
@@ -30,8 +32,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate export releases \
-  rollback verify publish openapi settings samples manifests image image-test lock
+.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate export \
+  releases rollback verify publish openapi settings samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,16 +44,16 @@ run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_
 demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print its diagnosis
 	@exec .venv/bin/python -m laptop demo
 
-test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the test suite, the real Triton included, without torch (WITHOUT=shared: docs/testing.md)
+test: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## the tests with real servers, about 5 minutes (WITHOUT=shared)
 	@$(PYTEST) -m "not training and not image and not system" -n 3 $(BY_FILE) --durations 25
 
-test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## what takes minutes: kills, every page, drawn requests, other processors (WITHOUT=shared)
+test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## kills, every page, drawn requests (WITHOUT=shared)
 	@$(PYTEST) -m system -n 3 $(BY_FILE) --durations 25
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
 
-bench: $(SERVING) $(TRITON) $(PERF) ## measure against every target -> build/bench.json, docs/performance.md (PERF_URL=host:port: perf_analyzer there, alone)
+bench: $(SERVING) $(TRITON) $(PERF) ## measure against every target -> docs/performance.md (PERF_URL=host:port)
 	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \
 	else $(MAKE) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
 
@@ -73,13 +75,13 @@ check: $(DEV) ## format, lint, types, layers
 train: $(TRAINING) ## labelled audio -> models/cough_cnn.pt (DATA=, SEED=; ARGS= for class thresholds)
 	@.venv-training/bin/python -m training.train --data $(DATA) --seed $(SEED) $(ARGS)
 
-crossval: $(TRAINING) ## what the recipe is worth on people it has not heard -> models/crossval/ (DATA=, SEED=; about an hour)
+crossval: $(TRAINING) ## the recipe on people it has not heard -> models/crossval/ (DATA=, SEED=)
 	@.venv-training/bin/python -m training.crossval --data $(DATA) --seed $(SEED)
 
 evaluate: $(TRAINING) ## figures of the checkpoint -> models/METRICS.json, MODEL_CARD.md, report/ (DATA=)
 	@.venv-training/bin/python -m training.evaluate --data $(DATA)
 
-export: $(TRAINING) $(SERVING) $(TRITON) ## models/cough_cnn.pt -> gate -> releases/<n>/ -> model_repository/ (FORMAT=onnx|tensorrt)
+export: $(TRAINING) $(SERVING) $(TRITON) ## checkpoint -> gate -> releases/<n>/ -> model_repository/ (FORMAT=)
 	@.venv-training/bin/python -m export --format $(FORMAT)
 
 releases: $(SERVING) ## what releases there are, and which one is selected
@@ -111,7 +113,7 @@ manifests: $(DEV) $(KUBECTL) ## render every overlay of k8s/ and judge it withou
 image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/image.md (root; buildah, debootstrap)
 	@.venv/bin/python -m tests.image.weight
 
-image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend, look at it, start it, get a diagnosis from it (root; buildah, debootstrap)
+image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend and get a diagnosis from it (root; buildah)
 	@.venv/bin/python -m pytest -m image tests/image
 
 lock: ## resolve requirements/*.in again
@@ -133,20 +135,22 @@ $(DEV): requirements/dev.txt | .venv/bin/python
 
 $(TRITON): requirements/triton.txt | .venv-triton/bin/python
 	@echo "Setting up .venv-triton (once) ..." >&2
-	@$(call INSTALL, .venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps -r requirements/triton.txt ; $(call COMPILE,.venv-triton) )
+	@$(call INSTALL, .venv-triton/bin/python -m pip install $(PIP_FLAGS) --no-deps \
+	  -r requirements/triton.txt ; $(call COMPILE,.venv-triton) )
 	@touch $@
 
 $(TRAINING): requirements/training.txt requirements/torch.txt | .venv-training/bin/python
 	@echo "Setting up .venv-training (once; torch is large) ..." >&2
 	@$(call INSTALL, .venv-training/bin/python -m pip install $(PIP_FLAGS) -r requirements/training.txt )
-	@$(call INSTALL, .venv-training/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements/torch.txt )
+	@$(call INSTALL, .venv-training/bin/python -m pip install $(PIP_TORCH) -r requirements/torch.txt )
 	@touch $@
 
 # What else one could pick, for `make bench` alone.
 $(BENCH): requirements/bench.txt requirements/torch.txt | .venv-bench/bin/python
 	@echo "Setting up .venv-bench (once; torch is large) ..." >&2
 	@$(call INSTALL, .venv-bench/bin/python -m pip install $(PIP_FLAGS) -r requirements/bench.txt )
-	@$(call INSTALL, .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements/torch.txt ; $(call COMPILE,.venv-bench) )
+	@$(call INSTALL, .venv-bench/bin/python -m pip install $(PIP_TORCH) -r requirements/torch.txt ; \
+	  $(call COMPILE,.venv-bench) )
 	@touch $@
 
 # perf_analyzer, from the last wheel that brings it.

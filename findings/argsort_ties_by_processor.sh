@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Guess: numpy.argsort puts equal keys in the same order on every x86-64 processor, as it does every time on one.
-# What happens: the default sort is vectorised where there is AVX2 (or AVX-512), and equal keys come out in another order there.
-# Whoever takes "the ten loudest frames" of a recording with equally loud ones takes others on the next machine; kind="stable" agrees.
+# What happens: the default sort is vectorised where there is AVX2 (or AVX-512), and equal keys come out in another
+# order there. Whoever takes "the ten loudest frames" of a recording with equally loud ones takes others on the next
+# machine; kind="stable" agrees.
 # Seen with numpy 2.4.6: default: other order; stable: same order. Needs a processor with AVX2.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
@@ -14,7 +15,8 @@ energy = np.random.default_rng(0).integers(0, 20, 1000).astype(np.float32)
 np.savez(sys.argv[1], default=np.argsort(energy), stable=np.argsort(energy, kind="stable"))
 PY
 "$folder/venv/bin/python" "$folder/write.py" "$folder/here.npz"
-NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" "$folder/venv/bin/python" -W ignore "$folder/write.py" "$folder/older.npz"
+NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" \
+  "$folder/venv/bin/python" -W ignore "$folder/write.py" "$folder/older.npz"
 "$folder/venv/bin/python" - "$folder" <<'PY'
 import sys
 import numpy as np

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Guess: a file decodes to the same samples on every x86-64 processor.
-# What happens: decoders choose code by processor. FFmpeg's AAC (as its AC-3, Vorbis and WMA: a cosine transform in floats) gives other
-# last bits without FMA; libsndfile's MP3 (mpg123) without AVX, for two channels and not for one. FFmpeg's fixed-point `aac_fixed` and
-# `mp3`, and its `mp3float`, give the same bits, as do libopus, libvorbis in libsndfile, and everything without loss.
-# Seen with PyAV 18.1.0 (FFmpeg 8.1.2) and soundfile 0.14.0 (libsndfile 1.2.2), qemu-user-static 7.2 as a Nehalem against a Haswell:
+# What happens: decoders choose code by processor. FFmpeg's AAC (as its AC-3, Vorbis and WMA: a cosine transform in
+# floats) gives other last bits without FMA; libsndfile's MP3 (mpg123) without AVX, for two channels and not for one.
+# FFmpeg's fixed-point `aac_fixed` and `mp3`, and its `mp3float`, give the same bits, as do libopus, libvorbis in
+# libsndfile, and everything without loss.
+# Seen with PyAV 18.1.0 (FFmpeg 8.1.2) and soundfile 0.14.0 (libsndfile 1.2.2), qemu-user-static 7.2 as a Nehalem
+# against a Haswell:
 #   aac: other; aac_fixed: same; mp3float: same; libsndfile mp3, 2 channels: other; libsndfile mp3, 1 channel: same
 # Needs Debian's qemu-user-static.
 set -euo pipefail
@@ -56,9 +58,13 @@ print(libsndfile("mp3-1"), "libsndfile mp3, 1 channel")
 PY
 "$folder/venv/bin/python" "$folder/encode.py" "$folder"
 for processor in Nehalem Haswell; do
-  qemu-x86_64-static -cpu "$processor" "$folder/venv/bin/python" -W ignore "$folder/decode.py" "$folder" > "$folder/$processor" 2>/dev/null
+  qemu-x86_64-static -cpu "$processor" "$folder/venv/bin/python" -W ignore "$folder/decode.py" "$folder" \
+    > "$folder/$processor" 2>/dev/null
 done
 found=$(paste -d' ' <(cut -d' ' -f1 "$folder/Nehalem") "$folder/Haswell" |
-  while read -r one other name; do [ "$one" = "$other" ] && echo "$name: same" || echo "$name: other"; done | paste -sd';' | sed 's/;/; /g')
+  while read -r one other name; do [ "$one" = "$other" ] && echo "$name: same" || echo "$name: other"; done |
+  paste -sd';' | sed 's/;/; /g')
 echo "$found"
-[ "$found" = "aac: other; aac_fixed: same; mp3float: same; libsndfile mp3, 2 channels: other; libsndfile mp3, 1 channel: same" ]
+wanted="aac: other; aac_fixed: same; mp3float: same; "
+wanted+="libsndfile mp3, 2 channels: other; libsndfile mp3, 1 channel: same"
+[ "$found" = "$wanted" ]

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Guess: a new channel tries to connect; to a port on which somebody listens it connects.
-# What happens: channels of one process share their connections by address. A channel that failed and was closed leaves the failure and
-# its pause behind: a new channel to that address says "Connection refused" at once, though a server listens there by now.
-# Met in tests, where the kernel gives a port a second time; a client that is opened anew after a server's start meets it, too.
-# With the channel argument grpc.use_local_subchannel_pool the new channel tries for itself.
-# Seen with grpcio 1.85.1: shared pool: Connection refused; own pool: Deadline Exceeded (the server is silent, as intended)
+# What happens: channels of one process share their connections by address. A channel that failed and was closed
+# leaves the failure and its pause behind: a new channel to that address says "Connection refused" at once, though a
+# server listens there by now.
+# Met in tests, where the kernel gives a port a second time; a client that is opened anew after a server's start meets
+# it, too. With the channel argument grpc.use_local_subchannel_pool the new channel tries for itself.
+# Seen with grpcio 1.85.1: shared pool: Connection refused; own pool: Deadline Exceeded (the server is silent, as
+# intended)
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"

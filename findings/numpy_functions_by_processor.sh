@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Guess: numpy.log of the same float32 numbers has the same bits on every x86-64 processor.
-# What happens: NumPy chooses code by processor; with AVX2 log, exp, sin and cos in float32 end in other last bits than without.
+# What happens: NumPy chooses code by processor; with AVX2 log, exp, sin and cos in float32 end in other last bits
+# than without.
 # Seen with numpy 2.4.6 on an Intel Xeon with AVX-512; NPY_DISABLE_CPU_FEATURES stands for an older processor:
-#   log: 7166 of 100000 differ; exp: 39020; sin: 15411; cos: 15851; sqrt: 0   (the counts may be others on another processor)
-# Needs a processor with AVX2. The fast code is documented to be within a few units in the last place; nothing is broken.
+#   log: 7166 of 100000 differ; exp: 39020; sin: 15411; cos: 15851; sqrt: 0   (the counts may be others on another
+# processor)
+# Needs a processor with AVX2. The fast code is documented to be within a few units in the last place; nothing is
+# broken.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
@@ -15,7 +18,8 @@ x = np.random.default_rng(0).uniform(0.1, 50.0, 100_000).astype(np.float32)
 np.savez(sys.argv[1], **{name: getattr(np, name)(x) for name in ("log", "exp", "sin", "cos", "sqrt")})
 PY
 "$folder/venv/bin/python" "$folder/write.py" "$folder/here.npz"
-NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" "$folder/venv/bin/python" -W ignore "$folder/write.py" "$folder/older.npz"
+NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" \
+  "$folder/venv/bin/python" -W ignore "$folder/write.py" "$folder/older.npz"
 "$folder/venv/bin/python" - "$folder" <<'PY'
 import sys
 import numpy as np

@@ -247,8 +247,8 @@ class _Decoded:
         if frame is None:
             return
         plain = self._channels == 1 and frame.format.name in ("flt", "fltp")  # is what it would be converted to
-        for one in [frame] if plain else self._resampler.resample(frame):
-            self._blocks.append(np.asarray(one.to_ndarray(), dtype=np.float32))
+        for item in [frame] if plain else self._resampler.resample(frame):
+            self._blocks.append(np.asarray(item.to_ndarray(), dtype=np.float32))
 
     def _count(self, samples: int) -> None:
         self.count += samples

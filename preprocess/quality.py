@@ -50,7 +50,7 @@ def measure_quality(
     envelope: float32 [shape=(frames,)], `rms_envelope` of the resampled channel, which `segments` index
     """
     scale = source_rate_hz / segment_rate_hz
-    spans = [(round(one.start * scale), min(round(one.end * scale), len(source))) for one in segments]
+    spans = [(round(segment.start * scale), min(round(segment.end * scale), len(source))) for segment in segments]
     centred = source - source.mean()
     return Quality(
         peak=max(-float(centred.min()), float(centred.max())),
@@ -92,8 +92,8 @@ def noise_rms(
     """
     outside = np.ones(len(envelope), dtype=bool)
     hop = round(params.hop_ms * sample_rate_hz / 1000)
-    for one in segments:
-        outside[one.start // hop : -(-one.end // hop) + 1] = False
+    for segment in segments:
+        outside[segment.start // hop : -(-segment.end // hop) + 1] = False
     if np.count_nonzero(outside) * params.hop_ms < 100.0:
         return None
     return noise_floor(envelope[outside])
@@ -110,7 +110,8 @@ def segment_rms(
     padding = round(params.padding_ms / params.hop_ms)
     # Frame i is centred on sample i * hop; a segment has at least one frame besides its padding.
     spans = [
-        (one.start // hop + padding, max(one.end // hop - padding, one.start // hop + padding + 1)) for one in segments
+        (segment.start // hop + padding, max(segment.end // hop - padding, segment.start // hop + padding + 1))
+        for segment in segments
     ]
     return tuple(float(np.sqrt(np.mean(np.square(envelope[a:b], dtype=np.float64)))) for a, b in spans)
 

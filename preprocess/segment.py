@@ -70,7 +70,7 @@ def segment(
     shortest = params.min_duration_ms * sample_rate_hz / 1000
     # Frame i is centred on sample i * hop, so a run of frames spans from its first to its last centre.
     segments = [Segment(start * hop, min(end * hop, len(samples))) for start, end in padded]
-    return [one for one in segments if one.end - one.start >= shortest]
+    return [segment for segment in segments if segment.end - segment.start >= shortest]
 
 
 def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> NDArray[np.float32]:

@@ -1,4 +1,6 @@
-"""Write a file or a folder whole or not at all, also where the process ends in between; a file also through a power cut."""
+"""Write a file or a folder whole or not at all, also where the process ends in between; a file also through a power
+cut.
+"""
 
 from __future__ import annotations
 

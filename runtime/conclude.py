@@ -153,7 +153,7 @@ def _quality_reasons(
 def _class_probability(segments: tuple[DiagnosedSegment, ...], contract: ModelContract) -> float | None:
     """Of the last label, the median over the coughs; None without a cough."""
     positive = contract.labels[-1]
-    of_coughs = [one.class_probabilities[positive] for one in segments if one.class_probabilities]
+    of_coughs = [segment.class_probabilities[positive] for segment in segments if segment.class_probabilities]
     return float(np.median(of_coughs)) if of_coughs else None
 
 
@@ -164,7 +164,9 @@ def _near_threshold(
     return NearThreshold(
         margin=margin,
         segments=tuple(
-            n for n, one in enumerate(segments) if abs(one.cough_probability - contract.cough_threshold) < margin
+            n
+            for n, segment in enumerate(segments)
+            if abs(segment.cough_probability - contract.cough_threshold) < margin
         ),
         class_probability=probability is not None and any(abs(probability - at) < margin for at in thresholds),
     )
@@ -177,7 +179,7 @@ def _judge(
     contract: ModelContract,
     min_coughs: int,
 ) -> tuple[Status, Result | None, tuple[Reason, ...]]:
-    coughs = [one for one in segments if one.is_cough]
+    coughs = [segment for segment in segments if segment.is_cough]
     unvalidated = () if contract.model.validated else (Reason.UNVALIDATED_MODEL,)
     if _NOTHING_TO_HEAR.intersection(reasons):
         return Status.POOR_QUALITY, None, unvalidated

@@ -1,6 +1,7 @@
 """Model contract: tensors, labels, thresholds, and the parameters that the model was trained with.
 
-All of it travels in the Triton config's `parameters` (written by export), so that a model and its contract are never apart.
+All of it travels in the Triton config's `parameters` (written by export), so that a model and its contract are never
+apart.
 """
 
 from __future__ import annotations
@@ -138,7 +139,9 @@ def newest_version(repository: Path) -> int:
     """
     folder = repository / MODEL_NAME
     numbers = (
-        [int(one.name) for one in folder.iterdir() if one.is_dir() and one.name.isdigit()] if folder.is_dir() else []
+        [int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdigit()]
+        if folder.is_dir()
+        else []
     )
     if not numbers:
         raise ModelContractError(
@@ -190,7 +193,7 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
 def _margin_before_0_2_0(config: model_config_pb2.ModelConfig) -> float:
     """A TensorRT plan, and what TensorRT's provider builds, compute in half precision."""
     accelerators = config.optimization.execution_accelerators.gpu_execution_accelerator
-    half = "gpu" in config.parameters or any(one.name == "tensorrt" for one in accelerators)
+    half = "gpu" in config.parameters or any(accelerator.name == "tensorrt" for accelerator in accelerators)
     return HALF_SCORE_MARGIN if half else SCORE_MARGIN
 
 
@@ -218,8 +221,8 @@ def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract
         CLASS_OUTPUT: ("TYPE_FP32", [len(contract.labels)]),
     }
     found: Mapping[str, tuple[str, list[int]]] = {
-        one.name: (model_config_pb2.DataType.Name(one.data_type), list(one.dims))
-        for one in (*config.input, *config.output)
+        item.name: (model_config_pb2.DataType.Name(item.data_type), list(item.dims))
+        for item in (*config.input, *config.output)
     }
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):

@@ -131,9 +131,9 @@ class Diagnosis:
         return {
             **_fields(self),
             "status": self.status.value,
-            "reasons": [one.value for one in self.reasons],
+            "reasons": [reason.value for reason in self.reasons],
             "result": {**_fields(self.result), "thresholds": _fields(self.result.thresholds)} if self.result else None,
-            "segments": [_fields(one) for one in self.segments],
+            "segments": [_fields(segment) for segment in self.segments],
             "audio": _fields(self.audio),
             "model": _fields(self.model),
             "near_threshold": {**_fields(self.near_threshold), "segments": list(self.near_threshold.segments)}
@@ -146,7 +146,7 @@ class Diagnosis:
 
     @property
     def coughs(self) -> tuple[DiagnosedSegment, ...]:
-        return tuple(one for one in self.segments if one.is_cough)
+        return tuple(segment for segment in self.segments if segment.is_cough)
 
 
 def _fields(one: Any) -> dict[str, Any]:
@@ -163,9 +163,9 @@ def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
         **{
             **document,
             "status": Status(document["status"]),
-            "reasons": tuple(Reason(one) for one in document["reasons"]),
+            "reasons": tuple(Reason(reason) for reason in document["reasons"]),
             "result": Result(**{**result, "thresholds": Thresholds(**result["thresholds"])}) if result else None,
-            "segments": tuple(DiagnosedSegment(**one) for one in document["segments"]),
+            "segments": tuple(DiagnosedSegment(**segment) for segment in document["segments"]),
             "audio": Audio(**document["audio"]),
             "model": Model(**document["model"]),
             "near_threshold": NearThreshold(**{**near, "segments": tuple(near["segments"])}) if near else None,

@@ -127,7 +127,7 @@ def prepare_file(
         channels.append(
             PreparedChannel(
                 channel=name,
-                segments_s=tuple((one.start / rate, one.end / rate) for one in segments),
+                segments_s=tuple((item.start / rate, item.end / rate) for item in segments),
                 segment_rms=levels,
                 quality=quality,
             )

@@ -50,7 +50,8 @@ def _filter_by_block(samples: Samples, gains: Samples, feedback: Samples) -> Sam
     """
     order = feedback.shape[1]
     filtered = np.zeros(order + samples.size)
-    # Blocks of the same coefficients are one piece: for them lfilter's own state is, to the last bit, the past output's.
+    # Blocks of the same coefficients are one piece: for them lfilter's own state is, to the last bit, the past
+    # output's.
     moved = (np.diff(gains) != 0.0) | (np.diff(feedback, axis=0) != 0.0).any(axis=1)
     for k, end in pairwise([0, *(np.flatnonzero(moved) + 1).tolist(), gains.size]):
         first, last = k * BLOCK, min(end * BLOCK, samples.size)

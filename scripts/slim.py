@@ -31,7 +31,7 @@ def main() -> int:
     shares = (whole - without_sources, without_sources - left, left)
     print(
         "slim: {:.0f} MB of tests and sources, {:.0f} MB of symbols; {:.0f} MB are left".format(
-            *(one / 1e6 for one in shares)
+            *(share / 1e6 for share in shares)
         )
     )
     return 0
@@ -39,16 +39,16 @@ def main() -> int:
 
 def size_of(folder: Path) -> int:
     """Bytes in files."""
-    return sum(one.lstat().st_size for one in folder.rglob("*") if not one.is_dir())
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 def remove(site_packages: Path) -> None:
     """Tests and sources, of packages only: a folder at the top is a package of its own."""
-    for one in sorted(site_packages.glob("*/**/*")):
-        if one.name in FOLDERS and one.is_dir():
-            shutil.rmtree(one)
-        elif one.suffix in SOURCES and one.is_file():
-            one.unlink()
+    for path in sorted(site_packages.glob("*/**/*")):
+        if path.name in FOLDERS and path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix in SOURCES and path.is_file():
+            path.unlink()
 
 
 def cut_tail(library: Path) -> int:

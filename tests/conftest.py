@@ -186,7 +186,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         count = terminalreporter.config.stash.get(_left_out, 0)
         terminalreporter.section(f"not selected: {count} tests marked `{without}`", yellow=True)
         terminalreporter.write_line("They need ../shared beside the checkout; `.ci/run` has it and runs them.")
-    reports = [one for outcome in ("passed", "failed") for one in terminalreporter.stats.get(outcome, [])]
+    reports = [item for outcome in ("passed", "failed") for item in terminalreporter.stats.get(outcome, [])]
     rows = [value for report in reports for key, value in getattr(report, "user_properties", []) if key == "counts"]
     if rows:
         from tests.reliability.ledger import table

@@ -21,19 +21,19 @@ PIPELINE: dict[str, Any] = yaml.safe_load((CHECKOUT / "azure-pipelines.yml").rea
 
 
 def steps(stage: str) -> list[dict[str, Any]]:
-    (found,) = [one for one in PIPELINE["stages"] if one["stage"] == stage]
+    (found,) = [item for item in PIPELINE["stages"] if item["stage"] == stage]
     return found["jobs"][0]["steps"]  # type: ignore[no-any-return]
 
 
 def test_a_push_to_master_or_main_tests_builds_and_pushes_in_that_order() -> None:
     assert PIPELINE["trigger"]["branches"]["include"] == ["master", "main"]
-    assert [one["stage"] for one in PIPELINE["stages"]] == ["test", "image"]
+    assert [stage["stage"] for stage in PIPELINE["stages"]] == ["test", "image"]
     image = PIPELINE["stages"][1]
     assert image["dependsOn"] == "test"
     assert all(
         part in image["condition"] for part in ("succeeded()", "PullRequest", "refs/heads/master", "refs/heads/main")
     )
-    assert [one["inputs"]["command"] for one in steps("image") if one.get("task") == "Docker@2"] == ["build", "push"]
+    assert [step["inputs"]["command"] for step in steps("image") if step.get("task") == "Docker@2"] == ["build", "push"]
 
 
 def verbs(text: str) -> list[str]:
@@ -43,7 +43,7 @@ def verbs(text: str) -> list[str]:
 
 def called() -> dict[str, dict[str, Any]]:
     """The step of each verb."""
-    return {verb.split()[0]: one for one in steps("test") for verb in verbs(one.get("script", ""))}
+    return {verb.split()[0]: step for step in steps("test") for verb in verbs(step.get("script", ""))}
 
 
 def test_it_runs_what_ci_runs_but_the_image_s_own_test() -> None:
@@ -57,12 +57,12 @@ def test_it_runs_what_ci_runs_but_the_image_s_own_test() -> None:
 
 def test_a_skipped_test_fails_it() -> None:
     assert PIPELINE["variables"]["CI"] == "true"
-    assert [name for name, one in called().items() if one.get("env", {}).get("CI", "true") != "true"] == ["manifests"]
+    assert [name for name, item in called().items() if item.get("env", {}).get("CI", "true") != "true"] == ["manifests"]
 
 
 def test_there_is_a_browser_before_the_tests_that_need_one() -> None:
-    scripts = [one.get("script", "") for one in steps("test")]
-    (chromium,) = [n for n, one in enumerate(scripts) if "playwright install --with-deps chromium" in one]
+    scripts = [step.get("script", "") for step in steps("test")]
+    (chromium,) = [n for n, script in enumerate(scripts) if "playwright install --with-deps chromium" in script]
     assert "/usr/local/bin/chromium" in scripts[chromium]  # where the tests look: in the PATH
     assert scripts.index("make check") < chromium < scripts.index("make test WITHOUT=shared")
 
@@ -141,10 +141,10 @@ def test_the_number_left_out_is_said_and_a_skip_fails_with_ci(
 
 def test_the_image_has_the_name_that_is_deployed_and_a_number_of_its_own() -> None:
     registry, _, repository = IMAGE.partition(".azurecr.io/")
-    for one in steps("image"):
-        if one.get("task") == "Docker@2":
-            assert (one["inputs"]["containerRegistry"], one["inputs"]["repository"]) == (registry, repository)
-            assert one["inputs"]["tags"] == "$(buildNumber)"
-    (build,) = [one["inputs"] for one in steps("image") if one.get("inputs", {}).get("command") == "build"]
+    for step in steps("image"):
+        if step.get("task") == "Docker@2":
+            assert (step["inputs"]["containerRegistry"], step["inputs"]["repository"]) == (registry, repository)
+            assert step["inputs"]["tags"] == "$(buildNumber)"
+    (build,) = [step["inputs"] for step in steps("image") if step.get("inputs", {}).get("command") == "build"]
     assert (CHECKOUT / build["Dockerfile"]).is_file()
     assert re.fullmatch(r"\$\[counter\('[a-z-]+', 1\)\]", PIPELINE["variables"]["buildNumber"])

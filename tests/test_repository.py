@@ -19,7 +19,7 @@ LOCKS = sorted(path for path in (ROOT / "requirements").glob("*.txt") if path.na
 def test_every_package_is_pinned_by_hash_and_no_address_is_named(lock) -> None:
     text = lock.read_text()
     assert "://" not in text
-    requirements = [one for one in re.split(r"\n(?=\S)", text) if one.strip() and not one.startswith("#")]
+    requirements = [part for part in re.split(r"\n(?=\S)", text) if part.strip() and not part.startswith("#")]
     assert requirements
     for requirement in requirements:
         assert re.match(r"[a-z0-9-]+==\S+", requirement), requirement.splitlines()[0]

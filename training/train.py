@@ -125,7 +125,8 @@ def train(
         },
     )
     print(
-        f"{output.name}: {info.checkpoint_sha256}, cough threshold {decision.threshold}, class thresholds {low} and {high}"
+        f"{output.name}: {info.checkpoint_sha256}, cough threshold {decision.threshold}, class thresholds {low} and "
+        f"{high}"
     )
 
 

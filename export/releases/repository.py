@@ -132,7 +132,8 @@ def release_before(repository: Path, releases: Path) -> Release:
     """The one with the next lower number that can be served here. Raises: ReleaseError where there is none."""
     serving = read_release(repository)
     _keep(serving, releases)
-    lower = [release for release in releases_in(releases) if release.number < serving.number and release.format == "onnx"]
+    onnx = [release for release in releases_in(releases) if release.format == "onnx"]
+    lower = [release for release in onnx if release.number < serving.number]
     if not lower:
         raise ReleaseError(
             f"There is no release before {serving.number} in {releases.name}/, which git does not keep: check out "

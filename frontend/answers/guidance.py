@@ -23,7 +23,8 @@ def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
         status, validated = diagnosis["status"], diagnosis["model"]["validated"]
         key = ("one_cough" if coughs == 1 else "coughs") if status == Status.OK else status
         message = say("message", key, language, {"count": coughs})
-        # A newer release may have written a reason that this one does not know yet: its record is answered all the same.
+        # A newer release may have written a reason that this one does not know yet: its record is answered all the
+        # same.
         codes = [Status.NO_COUGH, *diagnosis["reasons"]] if status == Status.NO_COUGH else diagnosis["reasons"]
         hints = [texts["hint"][code] for code in codes if code in texts["hint"]]
     return {

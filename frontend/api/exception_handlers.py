@@ -65,7 +65,7 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Names the parameters, not their values: those may be anything."""
-    places = [str(one["loc"][-1]) for one in error.errors()] if isinstance(error, RequestValidationError) else []
+    places = [str(item["loc"][-1]) for item in error.errors()] if isinstance(error, RequestValidationError) else []
     named = ", ".join(sorted(set(places)))
     return problem_response(request, HTTP_ERRORS[InvalidRequest], "parameters_not_valid", places=named)
 
@@ -74,7 +74,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     invalid = HTTP_ERRORS[InvalidRequest]
     known = next(
-        (one for one in (NOT_FOUND, METHOD_NOT_ALLOWED) if one.status == status), replace(invalid, status=status)
+        (item for item in (NOT_FOUND, METHOD_NOT_ALLOWED) if item.status == status), replace(invalid, status=status)
     )
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == METHOD_NOT_ALLOWED.status:
@@ -87,9 +87,9 @@ def _methods(request: Request) -> list[str]:
     """What the path has; the router names the methods of the first of its routes alone."""
     routes = request.app.router.routes
     return [
-        one
-        for one in _METHODS
-        if any(route.matches({**request.scope, "method": one})[0] is Match.FULL for route in routes)
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
     ]
 
 

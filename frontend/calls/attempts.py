@@ -1,8 +1,8 @@
 """Attempts to diagnose a call: each is claimed with a lease that expires, and its result is written once.
 
-A claim replaces the version of the record that was read, so of two replicas one gets it. Its result replaces the version
-of the claim, so a result that comes after the lease was taken over is dropped. Nobody needs to notice that a process died:
-its leases run out.
+A claim replaces the version of the record that was read, so of two replicas one gets it. Its result replaces the
+version of the claim, so a result that comes after the lease was taken over is dropped. Nobody needs to notice that a
+process died: its leases run out.
 
     claim    lease the call to this process, and start an attempt as a task of its own
     wait     for its result, until a deadline
@@ -211,7 +211,7 @@ class Attempts:
                 audio = audio or await self._stored_audio(record, deadline)
                 diagnosis = await self._diagnoser.diagnose(audio, deadline)
                 result = replace(record, state=State.DIAGNOSED, diagnosis=diagnosis.to_dict(), due_at=None)
-            except Exception as error:  # noqa: BLE001 - a call must neither be lost nor tried for ever, whatever happens
+            except Exception as error:  # noqa: BLE001 - a call must neither be lost nor tried for ever
                 result = _after_error(record, error)
                 refused = Refused(error) if isinstance(error, AudioError) else None
             self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
@@ -286,8 +286,8 @@ def _unfinished(record: CallRecord, code: str) -> CallRecord:
 def _is_free(record: CallRecord, owner: str) -> bool:
     """Whether a request may claim the call: it had failed, is ours (an answer of the store got lost), or is due.
 
-    The pause after a failed attempt holds for requests, too: a caller who sends again every two seconds would use up all
-    attempts.
+    The pause after a failed attempt holds for requests, too: a caller who sends again every two seconds would use up
+    all attempts.
     """
     return record.state is State.FAILED or record.owner == owner or record.due_at is None or record.due_at <= now()
 

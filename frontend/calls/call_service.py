@@ -147,8 +147,8 @@ class Calls:
     async def _finish(self, call: Versioned, attempt: Attempt | None, deadline: Deadline) -> Outcome:
         """attempt: the first one, of a call that this request has created.
 
-        Raises: CallErased; AudioError for a recording that can't be diagnosed; NotReady for a call that failed and may be
-        sent again.
+        Raises: CallErased; AudioError for a recording that can't be diagnosed; NotReady for a call that failed and may
+        be sent again.
         """
         record = call.record
         if attempt is not None:

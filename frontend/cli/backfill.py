@@ -125,12 +125,12 @@ class _Backfill:
         return why
 
     def _is_scored(self, record: CallRecord) -> bool:
-        results = [record.diagnosis or {}, *(one["diagnosis"] for one in record.history)]
+        results = [record.diagnosis or {}, *(item["diagnosis"] for item in record.history)]
         ours = (self._contract.model.version, self._contract.model.sha256, self._contract.preprocess_sha256)
         return any(
-            (one["model"]["version"], one["model"]["sha256"], one["preprocess_sha256"]) == ours
-            for one in results
-            if one
+            (result["model"]["version"], result["model"]["sha256"], result["preprocess_sha256"]) == ours
+            for result in results
+            if result
         )
 
     def _deadline(self) -> Deadline:

@@ -102,7 +102,7 @@ class CallRecord:
         return document
 
 
-_FIELDS = tuple(one.name for one in dataclasses.fields(CallRecord))
+_FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
 
 
 def record_from_dict(document: dict[str, Any]) -> CallRecord:

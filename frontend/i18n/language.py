@@ -10,10 +10,10 @@ from starlette.types import Scope
 
 from runtime.messages.languages import DEFAULT, Language
 
-HEADERS = {one: {"Content-Language": one.value, "Vary": "Accept-Language"} for one in Language}
+HEADERS = {item: {"Content-Language": item.value, "Vary": "Accept-Language"} for item in Language}
 """What an answer in a language says about itself."""
 
-_BY_TAG = {one.value: one for one in Language}
+_BY_TAG = {item.value: item for item in Language}
 
 
 @lru_cache(maxsize=256)
@@ -26,16 +26,16 @@ def preferred(accept_language: str) -> Language:
     named: dict[Language, float] = {}
     others = 0.0
     for part in accept_language.split(","):
-        tag, *parameters = (one.strip().lower() for one in part.split(";"))
+        tag, *parameters = (item.strip().lower() for item in part.split(";"))
         language = _BY_TAG.get(tag.replace("_", "-").partition("-")[0])
         if language is not None:
             named[language] = max(named.get(language, 0.0), _weight(parameters))
         elif tag == "*":
             others = _weight(parameters)
-    weights = {**named, **{one: others for one in Language if one not in named}}
-    best = max(weights, key=lambda one: weights[one])  # the first of equals
+    weights = {**named, **{item: others for item in Language if item not in named}}
+    best = max(weights, key=lambda weight: weights[weight])  # the first of equals
     # `es;q=0` asks for anything but Spanish.
-    return best if weights[best] > 0.0 else next((one for one in Language if one not in named), DEFAULT)
+    return best if weights[best] > 0.0 else next((item for item in Language if item not in named), DEFAULT)
 
 
 def language_of(asked: Request | Scope) -> Language:
@@ -46,8 +46,8 @@ def language_of(asked: Request | Scope) -> Language:
 
 def _weight(parameters: list[str]) -> float:
     """0 for what can't be read: such a part is as if it were not there."""
-    for one in parameters:
-        name, _, value = one.partition("=")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
         if name.strip() == "q":
             try:
                 weight = float(value)

@@ -94,5 +94,5 @@ class Admission:
             return None
         # Those that were read and are just being stored come to the workers next; the others that run are known to
         # them.
-        on_their_way = max(0, sum(not one.reading for one in self.tickets) - len(self._running))
+        on_their_way = max(0, sum(not ticket.reading for ticket in self.tickets) - len(self._running))
         return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None

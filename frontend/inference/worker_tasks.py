@@ -1,7 +1,7 @@
 """What runs in a worker process, and the parameters that it keeps there.
 
-Parameters are sent to a worker once for each digest, not with each task: a task names the digest, and a worker that does
-not know it yet says so. So a second release with other parameters can be served beside the first one.
+Parameters are sent to a worker once for each digest, not with each task: a task names the digest, and a worker that
+does not know it yet says so. So a second release with other parameters can be served beside the first one.
 """
 
 from __future__ import annotations

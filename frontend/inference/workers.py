@@ -140,11 +140,11 @@ class Workers:
     async def _attempt(
         self, task: Task[Answer], parameters: WorkerParameters, tell: bool, deadline: Deadline
     ) -> Answer:
-        """Wait for a worker, then for the result. Waiting here and not in pebble's queue: what waits there can't be taken
-        back without ending a worker.
+        """Wait for a worker, then for the result. Waiting here and not in pebble's queue: what waits there can't be
+        taken back without ending a worker.
 
-        Work that has begun at the deadline goes on to its end or its timeout, and its result is dropped: to stop it would
-        cost the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; WorkersClosed; BrokenProcessPool;
+        Work that has begun at the deadline goes on to its end or its timeout, and its result is dropped: to stop it
+        would cost the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; WorkersClosed; BrokenProcessPool;
         _WorkerDied; UnknownParameters; what the task raises.
         """
         self._waiting += 1

@@ -1,7 +1,7 @@
 """Logs of the process as JSON lines; they never contain text from callers or services.
 
-Ids of calls, addresses and signatures travel in the messages of exceptions and in the Azure SDK's own log. So a trace shows
-where something was raised and its type, not its message, and the libraries' logs are left out.
+Ids of calls, addresses and signatures travel in the messages of exceptions and in the Azure SDK's own log. So a trace
+shows where something was raised and its type, not its message, and the libraries' logs are left out.
 """
 
 from __future__ import annotations

@@ -119,13 +119,14 @@ def _describe(document: dict[str, Any]) -> None:
     components["schemas"]["Problem"] = Problem.model_json_schema()
     components["headers"] = _HEADERS
     components["examples"] = _values()
-    components["parameters"] = {one["name"]: one for one in _COMMON_PARAMETERS}
+    components["parameters"] = {common_parameter["name"]: common_parameter for common_parameter in _COMMON_PARAMETERS}
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation.setdefault("parameters", []):
                 _without_null(parameter["schema"])
             operation["parameters"] += [
-                {"$ref": f"#/components/parameters/{one['name']}"} for one in _COMMON_PARAMETERS
+                {"$ref": f"#/components/parameters/{common_parameter['name']}"}
+                for common_parameter in _COMMON_PARAMETERS
             ]
             for response in operation["responses"].values():
                 headers = response.setdefault("headers", {})
@@ -135,5 +136,5 @@ def _describe(document: dict[str, Any]) -> None:
 def _without_null(schema: dict[str, Any]) -> None:
     """What may be left out is optional; a query or a header has no null."""
     if "anyOf" in schema:
-        (given,) = [one for one in schema.pop("anyOf") if one != {"type": "null"}]
+        (given,) = [item for item in schema.pop("anyOf") if item != {"type": "null"}]
         schema.update(given)

@@ -105,9 +105,10 @@ def _problems(*kinds: type[Exception], located: bool = False) -> Responses:
     answers = {HTTP_ERRORS[kind] for kind in kinds}
     if CallNotFound in kinds:
         answers.add(NOT_FOUND)  # a slash in the call_id, coded or not, makes another path of it
-    by_status = sorted(answers, key=lambda one: (one.status, one.code))
+    by_status = sorted(answers, key=lambda answer: (answer.status, answer.code))
     return {
-        status: _problem(list(group), located=located) for status, group in groupby(by_status, lambda one: one.status)
+        status: _problem(list(group), located=located)
+        for status, group in groupby(by_status, lambda by_statu: by_statu.status)
     }
 
 
@@ -118,7 +119,7 @@ def _problem(answers: list[HttpError], *, located: bool) -> dict[str, Any]:
         "Content-Range": status == 416,
     }
     named = _references("headers", *_SPOKEN, *(name for name, there in headers.items() if there))
-    if located and any(one in LOCATED for one in answers):
+    if located and any(item in LOCATED for item in answers):
         named["Location"] = {"$ref": "#/components/headers/LocationOfStored"}
     return {
         "description": "; ".join(say("title", answer.code, Language.ENGLISH) for answer in answers),
@@ -126,7 +127,7 @@ def _problem(answers: list[HttpError], *, located: bool) -> dict[str, Any]:
         "content": {
             PROBLEM_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": _references("examples", *(one.code for one in answers)),
+                "examples": _references("examples", *(item.code for item in answers)),
             }
         },
     }

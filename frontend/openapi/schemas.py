@@ -38,7 +38,7 @@ class Result(BaseModel):
 class Guidance(BaseModel):
     """What the record says in plain words, in the language of Accept-Language; codes are for programs."""
 
-    language: str = Field(json_schema_extra={"enum": [one.value for one in Language]})
+    language: str = Field(json_schema_extra={"enum": [item.value for item in Language]})
     message: str
     hints: list[str] = Field(description="What to do, the most useful first")
     intended_use: str = Field(description="To be shown with every answer")

@@ -116,8 +116,8 @@ class BlobAudioStore:
                     page = [Blob(blob.name, blob.last_modified, blob.etag) async for blob in await anext(pages)]
                 except StopAsyncIteration:
                     return
-            for one in page:
-                yield one
+            for item in page:
+                yield item
 
     async def remove(self, blob: Blob, deadline: Deadline) -> bool:
         async with azure_call(SERVICE, deadline):

@@ -99,9 +99,9 @@ class CosmosRecordStore:
     ) -> Page:
         conditions = [("c.sort_key < @after", "@after", after), ("c.state = @state", "@state", state)]
         conditions += [("c.status = @status", "@status", status)]
-        given = [one for one in conditions if one[2] is not None]
+        given = [condition for condition in conditions if condition[2] is not None]
         # By key, since the SDK has no continuation for ordered queries over all partitions.
-        where = " AND ".join(["c.kind = @kind", *(one[0] for one in given)])
+        where = " AND ".join(["c.kind = @kind", *(entry[0] for entry in given)])
         items = await self._query(
             f"SELECT TOP {limit + 1} * FROM c WHERE {where} ORDER BY c.sort_key DESC",  # noqa: S608 - our own texts
             {name: value for _, name, value in given},

@@ -88,7 +88,7 @@ class FolderAudioStore:
         if not self._folder.is_dir():
             return None
         names = sorted(
-            one.name for one in self._folder.iterdir() if one.stem == call_id and one.suffix and one.is_file()
+            path.name for path in self._folder.iterdir() if path.stem == call_id and path.suffix and path.is_file()
         )
         return names[0] if names else None
 

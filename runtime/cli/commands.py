@@ -107,8 +107,8 @@ def replay(record: Path, audio: Path) -> int:
     try:
         recorded = read_record(record.read_text(encoding="utf-8"))
         repeated = replay_record(recorded, WorkUnit(audio, *load_config()))
-        for one in repeated.comparisons:
-            tell(_line(one))
+        for comparison in repeated.comparisons:
+            tell(_line(comparison))
         for sentence in repeated.why:
             tell(sentence)
         tell(_VERDICTS[repeated.verdict])

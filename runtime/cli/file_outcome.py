@@ -105,4 +105,4 @@ def too_large(most_bytes: int) -> Failure:
 
 def printable(path: str) -> str:
     """A path on one line, whatever is in it: line ends, control characters and bytes that are no text are escaped."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in path)
+    return "".join(item if item.isprintable() else item.encode("unicode_escape").decode() for item in path)

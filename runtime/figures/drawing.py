@@ -72,7 +72,7 @@ def draw_figure(
     samples = at_model_rate(data, diagnosis, mel_spec, limits)
     segments = diagnosis.segments
     duration_s = len(samples) / mel_spec.sample_rate_hz
-    shown = [n for n, one in enumerate(segments) if one.is_cough] or list(range(len(segments)))
+    shown = [n for n, segment in enumerate(segments) if segment.is_cough] or list(range(len(segments)))
     shown = shown[:_MAX_SPECTROGRAMS]
     lines = _said(diagnosis, words)
     width = _WIDTH - _LEFT - _RIGHT

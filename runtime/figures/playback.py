@@ -49,7 +49,7 @@ def candidate_powers(
 ) -> NDArray[np.float32]:
     """As `mel_spectrograms` gives them, float32 [shape=(candidates, n_mels, n_frames)]; samples: of `at_model_rate`."""
     rate = mel_spec.sample_rate_hz
-    segments = [Segment(round(one.start_s * rate), round(one.end_s * rate)) for one in candidates]
+    segments = [Segment(round(candidate.start_s * rate), round(candidate.end_s * rate)) for candidate in candidates]
     return mel_spectrograms(cut(samples, segments, mel_spec), mel_spec)
 
 

@@ -68,7 +68,9 @@ def draw_labels(
     axis.set(xlim=(0.0, duration_s), ylim=(0.0, labels.height_in))
     axis.set_axis_off()
     for is_cough, height, color in ((True, 0.09, _COUGH), (False, 0.03, _OTHER)):
-        spans = [(one.start_s, one.end_s - one.start_s) for one in segments if one.is_cough == is_cough]
+        spans = [
+            (segment.start_s, segment.end_s - segment.start_s) for segment in segments if segment.is_cough == is_cough
+        ]
         axis.broken_barh(spans, (0.015, height), facecolors=color, linewidth=0)
     raised = [(_middle(segments[n]), BARS_IN + ROW_IN * row) for n, row in labels.rows.items() if row]
     if raised:
@@ -112,7 +114,9 @@ def draw_waveform(
     axis.set(xlim=(0.0, duration_s), ylim=(-limit, limit))
     name_axes(axis, words.time, words.amplitude)
     for is_cough, style in ((True, _SHADE), (False, _HATCH)):
-        spans = [(one.start_s, one.end_s - one.start_s) for one in segments if one.is_cough == is_cough]
+        spans = [
+            (segment.start_s, segment.end_s - segment.start_s) for segment in segments if segment.is_cough == is_cough
+        ]
         axis.broken_barh(spans, (-2.0 * limit, 4.0 * limit), zorder=1, **style)
     axis.plot(*_outline(samples, rate), linewidth=0.5, color=_LINE, zorder=2)
     axis.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))

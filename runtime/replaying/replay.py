@@ -92,7 +92,7 @@ def read_record(text: str) -> dict[str, Any]:
         raise RecordUnreadable(f"The record lacks {missing[0]!r}: give a whole diagnosis or a call's record.")
     try:
         _check_types(document)
-        known = {one.name: document.get(one.name, _ABSENT.get(one.name)) for one in fields(Diagnosis)}
+        known = {field.name: document.get(field.name, _ABSENT.get(field.name)) for field in fields(Diagnosis)}
         return diagnosis_from_dict(known).to_dict()
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise RecordUnreadable(
@@ -103,13 +103,13 @@ def read_record(text: str) -> dict[str, Any]:
 def _check_types(document: dict[str, Any]) -> None:
     """Of what a replay reckons with. Raises: TypeError."""
     near = document.get("near_threshold") or {"margin": 0.0, "segments": [], "class_probability": False}
-    digests = [one.get("spectrogram_crc32") for one in document["segments"]]
+    digests = [segment.get("spectrogram_crc32") for segment in document["segments"]]
     typed = (
         isinstance(document["software_version"], str)
         and isinstance(document.get("processor"), str | None)
-        and all(isinstance(one, str | None) for one in digests)
+        and all(isinstance(digest, str | None) for digest in digests)
         and _is_number(near["margin"])
-        and all(isinstance(one, int) for one in near["segments"])
+        and all(isinstance(segment, int) for segment in near["segments"])
         and isinstance(near["class_probability"], bool)
     )
     if not typed:
@@ -125,27 +125,27 @@ def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | No
     work = replace(work, source_file=work.read())
     diagnosis = execute(work, classifier)
     comparisons = compare(recorded, diagnosis)
-    differing = [one for one in comparisons if one.binding and not one.same]
+    differing = [comparison for comparison in comparisons if comparison.binding and not comparison.same]
     if not differing:
         return Replay(Verdict.IDENTICAL, comparisons)
     different = Replay(Verdict.DIFFERENT, comparisons, tuple(_near_thresholds(recorded, diagnosis)))
     made_alike = recorded["preprocess_sha256"] == diagnosis.preprocess_sha256 and (
         recorded["model"]["sha256"] == diagnosis.model.sha256
     )
-    if not made_alike or not all(_follows_from_levels(one, LEVEL_TOLERANCE) for one in differing):
+    if not made_alike or not all(_follows_from_levels(item, LEVEL_TOLERANCE) for item in differing):
         return different
     exact = decode(work.read(), load_limits()[1].decode).exact
     rules = [
-        one
-        for one in changed_since(recorded["software_version"])
-        if one.fields.intersection(d.field for d in differing)
+        item
+        for item in changed_since(recorded["software_version"])
+        if item.fields.intersection(d.field for d in differing)
     ]
     if not rules and (exact or not _may_round_differently(recorded["processor"], diagnosis.processor)):
         return different
     found = _found_levels(recorded, diagnosis, work, classifier)
-    if found is None and not (rules and all(_follows_from_levels(one, UNPROVED_TOLERANCE) for one in differing)):
+    if found is None and not (rules and all(_follows_from_levels(item, UNPROVED_TOLERANCE) for item in differing)):
         return different
-    told = [f"Changed with version {one.since}: {one.what}." for one in rules]
+    told = [f"Changed with version {rule.since}: {rule.what}." for rule in rules]
     told.append(
         found
         or "Which levels moved can't be told from the digest alone; segments and decision are equal, "
@@ -156,7 +156,9 @@ def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | No
             f"The decoder of {diagnosis.audio.codec} computes otherwise on other processors: recorded on "
             f"{recorded['processor'] or 'an unknown one'}, repeated on {diagnosis.processor}."
         )
-    explained = [replace(one, binding=one.binding and one not in differing) for one in comparisons]
+    explained = [
+        replace(comparison, binding=comparison.binding and comparison not in differing) for comparison in comparisons
+    ]
     return Replay(Verdict.RULE_CHANGED if rules else Verdict.WITHIN_ROUNDING, explained, tuple(told))
 
 
@@ -167,7 +169,7 @@ def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit
         work.read(),
         diagnosis,
         recorded["spectrogram_sha256"],
-        [one["spectrogram_crc32"] for one in recorded["segments"]],
+        [segment["spectrogram_crc32"] for segment in recorded["segments"]],
         work.mel_spec_params,
         work.color_spec_params,
         limits.decode,
@@ -177,11 +179,11 @@ def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit
     levels, moved = found
     params = (work.segmentation_params, work.mel_spec_params, work.color_spec_params)
     prepared = prepare(work.read(), *params, limits.decode)
-    chosen = tuple(one for one in prepared.channels if one.channel == diagnosis.audio.channel)
+    chosen = tuple(channel for channel in prepared.channels if channel.channel == diagnosis.audio.channel)
     prepared = replace(prepared, channels=chosen, spectrograms=levels)
     scores, contract = classifier.classify(levels), classifier.contract()
     again = conclude(prepared, scores, contract, quality_limits, limits.min_coughs, 0.0)
-    if not all(one.same or not one.binding or _is_rounded_measure(one) for one in compare(recorded, again)):
+    if not all(item.same or not item.binding or _is_rounded_measure(item) for item in compare(recorded, again)):
         return None
     return f"{moved} of {levels.size} levels differ by one; with the recorded ones the scores are the recorded ones."
 
@@ -239,7 +241,7 @@ def _compare(recorded: dict[str, Any], found: dict[str, Any]) -> Iterator[Compar
 
 
 def _segments(recorded: list[dict[str, Any]], found: list[dict[str, Any]]) -> Iterator[Comparison]:
-    spans = [[[one["start_s"], one["end_s"]] for one in segments] for segments in (recorded, found)]
+    spans = [[[segment["start_s"], segment["end_s"]] for segment in segments] for segments in (recorded, found)]
     yield Comparison("segments", spans[0], spans[1], spans[0] == spans[1])
     if len(recorded) != len(found):
         return

@@ -54,7 +54,7 @@ def recorded_levels(
         _moved(levels[n], others[n], distances[n], spectrogram_crc32, crc32, _NEAREST)
         for n, crc32 in enumerate(recorded_crc32)
     ]
-    found = [one for one in counts if one is not None]
+    found = [count for count in counts if count is not None]
     shown = len(found) == len(counts) and spectrogram_sha256(levels) == recorded_sha256
     return (levels, sum(found)) if shown else None
 

@@ -34,7 +34,11 @@ RULE_CHANGES = (
 def changed_since(version: str) -> tuple[RuleChange, ...]:
     """The rules that a record of that software version was made before; none where the version can't be read."""
     made_by = _number(version)
-    return tuple(one for one in RULE_CHANGES if made_by is not None and made_by < (_number(one.since) or ()))
+    return tuple(
+        rule_change
+        for rule_change in RULE_CHANGES
+        if made_by is not None and made_by < (_number(rule_change.since) or ())
+    )
 
 
 def _number(version: str) -> tuple[int, ...] | None:

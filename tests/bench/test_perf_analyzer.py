@@ -30,7 +30,8 @@ from runtime.contract import INPUT, MODEL_NAME, read_contract
 
 # Written by perf_analyzer 2.51.0 for `--async --concurrency-range 32 -f ... --verbose-csv`; two columns are left out.
 REPORT = """\
-Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,Server Compute Input,Server Compute Infer,\
+Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,\
+Server Compute Input,Server Compute Infer,\
 Server Compute Output,Client Recv,p50 latency,p90 latency,p95 latency,p99 latency,Avg latency
 32,524.6,5,1159,18754,306,37117,1561,1,56923,80188,91263,110095,58931
 """

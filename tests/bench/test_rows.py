@@ -17,7 +17,14 @@ from runtime.config import ROOT
 
 @pytest.mark.parametrize(
     ("op", "value", "met"),
-    [("<=", 1.0, True), ("<=", 1.01, False), (">=", 1.0, True), (">=", 0.99, False), (">=", None, False), (None, 5.0, None)],
+    [
+        ("<=", 1.0, True),
+        ("<=", 1.01, False),
+        (">=", 1.0, True),
+        (">=", 0.99, False),
+        (">=", None, False),
+        (None, 5.0, None),
+    ],
 )  # fmt: skip
 def test_met(op: str | None, value: float | None, met: bool | None) -> None:
     assert Row("x", value, "", Target(op, 1.0 if op else None)).met is met

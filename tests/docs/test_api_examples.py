@@ -95,10 +95,10 @@ def test_every_code_is_explained() -> None:
     rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", table, re.M)
     explained = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
     known = (*HTTP_ERRORS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR)
-    assert explained == {(one.status, one.code) for one in known}
+    assert explained == {(item.status, item.code) for item in known}
 
 
 def test_every_status_and_reason_is_named() -> None:
     text = DOCUMENT.read_text()
-    assert all(f"| `{one.value}` |" in text for one in Status)
-    assert all(f"`{one.value}`" in text for one in Reason)
+    assert all(f"| `{statu.value}` |" in text for statu in Status)
+    assert all(f"`{item.value}`" in text for item in Reason)

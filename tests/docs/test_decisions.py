@@ -52,12 +52,12 @@ def test_the_index_agrees() -> None:
     rows = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (\S+) \| (\w+) \|([^|]*)\|", index, re.M)
     found = [(number, name, day, status, tuple(re.findall(r"\d{4}", by))) for number, name, day, status, by in rows]
     heads = {page: head(page) for page in PAGES}
-    assert found == [(one.number, page.name, one.day, one.status, one.by) for page, one in heads.items()]
+    assert found == [(item.number, page.name, item.day, item.status, item.by) for page, item in heads.items()]
 
 
 def test_a_page_that_replaces_parts_of_another_is_named_there() -> None:
     heads = [head(page) for page in PAGES]
-    replaces = {(other, one.number) for one in heads for other in one.replaces}
-    superseded = {(one.number, other) for one in heads for other in one.by}
+    replaces = {(other, item.number) for item in heads for other in item.replaces}
+    superseded = {(item.number, other) for item in heads for other in item.by}
     assert replaces
     assert replaces == superseded

@@ -37,7 +37,9 @@ def test_both_have_the_same_content() -> None:
 
 
 def clone(parent: Path) -> Path:
-    """The line of the README, and what the verbs would spend minutes on: the environments, which are this checkout's."""
+    """The line of the README, and what the verbs would spend minutes on: the environments, which are this
+    checkout's.
+    """
     line = commands(ENGLISH)[0]
     assert line == "git clone <this repository> tosia && cd tosia"
     subprocess.run(

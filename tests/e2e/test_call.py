@@ -34,7 +34,9 @@ PLAYED = "(times) => window.noted.plays === times && document.querySelector('aud
 
 @pytest.fixture(scope="module")
 def call(api: httpx.Client) -> dict[str, Any]:
-    """`call`: telephone µ-law, two parties; the caller coughs four times in channel 1, the agent speaks in channel 0."""
+    """`call`: telephone µ-law, two parties; the caller coughs four times in channel 1, the agent speaks in
+    channel 0.
+    """
     record: dict[str, Any] = post(api, (SAMPLES / "call" / "raw.wav").read_bytes(), "e2e-call").json()
     assert record["diagnosis"]["status"] == "ok"
     return record
@@ -48,7 +50,7 @@ def opened(page: Page, call_id: str) -> Page:
 
 def test_the_sound_and_its_coughs(page: Page, call: dict[str, Any]) -> None:
     segments = call["diagnosis"]["segments"]
-    coughs = [(n, one) for n, one in enumerate(segments) if one["is_cough"]]
+    coughs = [(n, segment) for n, segment in enumerate(segments) if segment["is_cough"]]
     duration_s = call["diagnosis"]["audio"]["duration_s"]
     opened(page, "e2e-call")
     expect(page.locator(".mark.cough")).to_have_count(len(coughs))
@@ -71,7 +73,7 @@ def test_the_sound_and_its_coughs(page: Page, call: dict[str, Any]) -> None:
 def test_the_canvas_shows_the_samples(page: Page, call: dict[str, Any]) -> None:
     """More ink where there is a cough than where there is silence."""
     opened(page, "e2e-call")
-    cough = next(one for one in call["diagnosis"]["segments"] if one["is_cough"])
+    cough = next(segment for segment in call["diagnosis"]["segments"] if segment["is_cough"])
     ink = page.evaluate(
         """([from, to]) => {
             const canvas = document.querySelector('.waveform canvas');
@@ -83,7 +85,7 @@ def test_the_canvas_shows_the_samples(page: Page, call: dict[str, Any]) -> None:
             };
             return [inked(from, to), inked(0, 1)];
         }""",
-        [one / call["diagnosis"]["audio"]["duration_s"] for one in (cough["start_s"], cough["end_s"])],
+        [item / call["diagnosis"]["audio"]["duration_s"] for item in (cough["start_s"], cough["end_s"])],
     )
     assert ink[0] > 2 * ink[1] > 0
 
@@ -97,7 +99,7 @@ def test_a_cough_is_played_by_ranges_of_the_api(page: Page, call: dict[str, Any]
         ),
     )
     opened(page, "e2e-call")
-    n, cough = next((n, one) for n, one in enumerate(call["diagnosis"]["segments"]) if one["is_cough"])
+    n, cough = next((n, segment) for n, segment in enumerate(call["diagnosis"]["segments"]) if segment["is_cough"])
     name = re.compile(rf"^Reproducir Tos {n + 1}, de ")
     page.evaluate(NOTE)
     page.locator("#coughs").get_by_role("button", name=name).click()
@@ -131,7 +133,7 @@ def test_one_cough_after_another_and_then_the_rest(page: Page, call: dict[str, A
     page.wait_for_function("() => document.querySelector('audio').readyState >= 2")
     first.click()
     second.click()
-    end_s = [one["end_s"] for one in call["diagnosis"]["segments"] if one["is_cough"]][1]
+    end_s = [segment["end_s"] for segment in call["diagnosis"]["segments"] if segment["is_cough"]][1]
     page.wait_for_function("(end) => document.querySelector('audio').currentTime >= end", arg=end_s)
     page.wait_for_function("() => document.querySelector('audio').paused")
     # The person's own place is played on from, beyond the end of any cough.
@@ -175,7 +177,7 @@ def test_a_picture_that_the_service_has_no_time_for_comes_later(page: Page, call
 
 
 def test_the_pictures_are_the_api_s(page: Page, call: dict[str, Any], api: httpx.Client) -> None:
-    n = next(n for n, one in enumerate(call["diagnosis"]["segments"]) if one["is_cough"])
+    n = next(n for n, segment in enumerate(call["diagnosis"]["segments"]) if segment["is_cough"])
     opened(page, "e2e-call")
     page.locator("#coughs img").first.scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('#coughs img').naturalWidth === 384")

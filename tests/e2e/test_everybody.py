@@ -162,14 +162,16 @@ def test_no_serious_violation_and_no_sideways_scrolling(
 
 def judge(page: Page, name: str) -> None:
     screen(page, name)
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], name  # type: ignore[index]
+    size = page.viewport_size
+    assert size
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert found["testEngine"]["name"] == "axe-core"
     serious = [
-        (one["id"], [node["target"] for node in one["nodes"]])
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical"}
+        (violation["id"], [node["target"] for node in violation["nodes"]])
+        for violation in found["violations"]
+        if violation["impact"] in {"serious", "critical"}
     ]
     assert serious == [], name
 
@@ -222,7 +224,7 @@ def test_no_script_and_no_markup_from_text() -> None:
 def test_every_part_is_served_under_the_policy(service: Service, path: str) -> None:
     answer = httpx.get(service.url + path, trust_env=False)
     assert answer.status_code == 200
-    policy = dict(one.split(" ", 1) for one in answer.headers["content-security-policy"].split("; "))
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
     assert "unsafe" not in answer.headers["content-security-policy"]
@@ -247,7 +249,8 @@ def test_a_page_that_injects_a_script_is_refused(open_context: OpenContext, serv
     page.goto("/")
     refused = page.evaluate(
         """() => new Promise((resolve) => {
-            document.addEventListener('securitypolicyviolation', (event) => resolve(event.violatedDirective), {once: true});
+            const seen = (event) => resolve(event.violatedDirective);
+            document.addEventListener('securitypolicyviolation', seen, {once: true});
             const script = document.createElement('script');
             try { script.textContent = 'window.injected = true'; } catch (error) { resolve('trusted-types'); return; }
             document.head.append(script);

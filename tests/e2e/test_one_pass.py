@@ -23,7 +23,9 @@ def test_a_recording_is_sent_seen_and_read_in_two_languages(
     expect(page.locator("h1")).to_have_text("Llamada e2e-one-pass")
     expect(page.locator("#verdict .badge")).to_have_text("Tos evaluada")
     expect(page.locator("#message")).to_contain_text("Se oyeron")
-    coughs = [one for one in api.get("/v1/calls/e2e-one-pass").json()["diagnosis"]["segments"] if one["is_cough"]]
+    coughs = [
+        segment for segment in api.get("/v1/calls/e2e-one-pass").json()["diagnosis"]["segments"] if segment["is_cough"]
+    ]
     assert coughs
     expect(page.locator(".mark.cough")).to_have_count(len(coughs))
     screen(page, "console")

@@ -224,7 +224,9 @@ def test_an_id_that_is_not_allowed_and_one_that_is_taken(page: Page, benchmark: 
     ],
 )  # fmt: skip
 def test_a_service_that_can_not_now(page: Page, status: int, headers: dict[str, str], body: str, words: str) -> None:
-    """What can't be made to happen here at will is answered by the test in the service's place, as the contract has it."""
+    """What can't be made to happen here at will is answered by the test in the service's place, as the contract
+    has it.
+    """
     page.route(
         "**/v1/diagnoses",
         lambda route: route.fulfill(status=status, headers=headers, body=body) if status else route.abort(),
@@ -249,7 +251,7 @@ def test_an_answer_that_gets_lost_makes_no_second_call(
         sent = [
             re.search(rb'name="call_id"\r\n\r\n(.+?)\r\n', seen.body) for seen in proxy.seen if seen.method == "POST"
         ]
-    ids = {one.group(1).decode() for one in sent if one}
+    ids = {item.group(1).decode() for item in sent if item}
     assert (len(sent), len(ids)) == (2, 1)
     assert page.url.endswith(f"#/calls/{ids.pop()}")
 
@@ -280,7 +282,8 @@ def test_of_several_files_one_is_taken(page: Page) -> None:
         """() => {
             const transfer = new DataTransfer();
             for (const name of ['a.ogg', 'b.ogg', 'c.ogg']) transfer.items.add(new File(['x'], name));
-            document.querySelector('.drop').dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true}));
+            const drop = new DragEvent('drop', {dataTransfer: transfer, bubbles: true});
+            document.querySelector('.drop').dispatchEvent(drop);
         }"""
     )
     expect(page.locator("#chosen")).to_have_text("a.ogg (1 bytes)")

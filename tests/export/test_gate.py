@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,7 +147,8 @@ def test_a_score_that_depends_on_its_neighbours_is_found(
     network, facts = candidate
     some = judged_by[:: len(judged_by) // 60]
     with pytest.raises(GateError, match=words):
-        list(judge_classifier(Batchwise(network, wrong), facts, some, torch_scores(network, some)))  # type: ignore[arg-type]
+        classifier: Any = Batchwise(network, wrong)
+        list(judge_classifier(classifier, facts, some, torch_scores(network, some)))
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""config.pbtxt by Triton's own protobuf: what each line promises, for the ONNX file, TensorRT's provider, and a plan."""
+"""config.pbtxt by Triton's own protobuf: what each line promises, for the ONNX file, TensorRT's provider, and a
+plan.
+"""
 
 from __future__ import annotations
 

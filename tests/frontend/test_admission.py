@@ -71,8 +71,8 @@ def test_who_would_wait_too_long_is_refused_but_slow_senders_keep_nobody_waiting
     admission, metrics = make(seconds_each=0.4)
     held = [admission.admit(0) for _ in range(3)]
     admission.release(admission.admit(0))  # those three still send, so no worker has any of them
-    for one in held:
-        one.reading = False
+    for item in held:
+        item.reading = False
     with pytest.raises(Overloaded):  # 3 times 0.4 s
         admission.admit(0)
     assert refusals(metrics, "wait") == 1.0
@@ -103,7 +103,8 @@ def test_what_has_begun_waits_where_the_workers_know_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "claim"),
-    [([(b"content-length", b"7")], 7), ([(b"content-length", b"9999")], 60), ([], 60), ([(b"content-length", b"9" * 5000)], 60)],
+    [([(b"content-length", b"7")], 7), ([(b"content-length", b"9999")], 60), ([], 60),
+     ([(b"content-length", b"9" * 5000)], 60)],
 )  # fmt: skip
 def test_what_a_body_may_hold_is_counted_as_its_length_or_else_as_the_most(headers: list[Any], claim: int) -> None:
     admission, _ = make()

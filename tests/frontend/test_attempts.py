@@ -107,7 +107,7 @@ def test_of_two_replicas_one_gets_the_call(tmp_path: Path) -> None:
         diagnosing = Diagnosing()
         replicas = [attempts_on(stores, diagnosing) for _ in range(2)]
         tasks = await asyncio.gather(*(replica.claim(known, soon()) for replica in replicas))
-        (task,) = [one for one in tasks if one is not None]
+        (task,) = [item for item in tasks if item is not None]
         await task
         assert diagnosing.count == 1
         assert (await stored(stores)).state is State.DIAGNOSED

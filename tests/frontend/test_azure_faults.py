@@ -248,7 +248,7 @@ def test_an_error_of_the_blob_service_is_unavailable_and_nothing_else(proxied: P
         # All at once: each is tried again until its own deadline.
         started = time.monotonic()
         outcomes = await asyncio.gather(*(operation() for operation in operations), return_exceptions=True)
-        assert [one for one in outcomes if not isinstance(one, StoreUnavailable)] == []
+        assert [outcome for outcome in outcomes if not isinstance(outcome, StoreUnavailable)] == []
         assert time.monotonic() - started < 20.0
         proxied.blob.rule = lambda _: None
         assert await stores.audio.read("calls/a/ff", soon()) == b"abc"
@@ -272,7 +272,7 @@ def test_a_front_end_may_start_while_cosmos_is_away(proxied: Proxied) -> None:
         results = await asyncio.gather(
             *(stores.records.read("a", soon(3.0)) for _ in range(20)), return_exceptions=True
         )
-        assert {type(one) for one in results} == {StoreUnavailable}
+        assert {type(result) for result in results} == {StoreUnavailable}
         proxied.cosmos.rule = lambda _: None
         assert await stores.records.read("a", soon()) is None
         await stores.close()
@@ -293,7 +293,7 @@ def test_the_log_has_the_status_and_no_address(proxied: Proxied, caplog: pytest.
 
     with caplog.at_level(logging.INFO, "tosia"):
         on_stores(proxied, check)
-    ours = [one.getMessage() for one in caplog.records if one.name.startswith("tosia")]
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("tosia")]
     assert ours == ["record_store answered 503", "audio_store answered 503"]
 
 

@@ -22,7 +22,8 @@ def test_parts(header: str, expected: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "bytes", "bytes=", "bytes=-", "bytes=9-5", "bytes=a-b", "bytes=1-2,4-5", "items=0-1", "bytes=0-" + "9" * 19,
+    [None, "", "bytes", "bytes=", "bytes=-", "bytes=9-5", "bytes=a-b", "bytes=1-2,4-5", "items=0-1",
+     "bytes=0-" + "9" * 19,
      "bytes=0x1-2", "bytes=−1", "bytes=+1-2"],
 )  # fmt: skip
 def test_the_whole_where_a_header_can_not_be_used(header: str | None) -> None:

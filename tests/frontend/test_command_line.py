@@ -42,9 +42,9 @@ def test_help_says_every_setting(
     variables = printed.partition("environment variables:\n")[2].partition("\n\n")[0]
     entries = dict(re.findall(r"^  (\S+) +(\S.*(?:\n {5,}.*)*)", variables, flags=re.MULTILINE))
     assert entries.keys() == VARIABLES.keys()
-    for name, one in VARIABLES.items():
+    for name, variable in VARIABLES.items():
         text = " ".join(entries[name].split())
-        assert text == one.meaning + ("" if one.default is None else f" (default: {one.default})")
+        assert text == variable.meaning + ("" if variable.default is None else f" (default: {variable.default})")
     settings = printed.partition("for limits.max_wait_s):\n")[2].partition("\n\n")[0]
     entries = dict(re.findall(r"^  (\S+) +(\S.*(?:\n {5,}.*)*)", settings, flags=re.MULTILINE))
     assert entries.keys() == SETTINGS.keys()

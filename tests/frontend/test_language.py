@@ -28,7 +28,7 @@ from runtime.messages.catalogue import say_error, sections
 from runtime.messages.languages import Language
 
 # ModelContractError by way of /readyz; RangeNotSatisfiable has its text in its class, as ParametersDiffer has.
-TOLD = {one.__name__ for one in HTTP_ERRORS} - {"RangeNotSatisfiable"} | {"ModelContractError"}
+TOLD = {http_error.__name__ for http_error in HTTP_ERRORS} - {"RangeNotSatisfiable"} | {"ModelContractError"}
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,12 @@ TOLD = {one.__name__ for one in HTTP_ERRORS} - {"RangeNotSatisfiable"} | {"Model
     [
         ("", "es"), ("en_US", "en"),
         ("es", "es"), ("en", "en"), ("es-AR,es;q=0.9,en;q=0.8", "es"), ("en-US,en;q=0.9,es;q=0.8", "en"),
-        ("EN-gb", "en"), ("en;q=0.2, es;q=0.7", "es"), ("pt-BR, fr;q=0.5", "es"), ("pt-BR, en;q=0.1", "en"), ("*", "es"),
+        ("EN-gb", "en"), ("en;q=0.2, es;q=0.7", "es"), ("pt-BR, fr;q=0.5", "es"), ("pt-BR, en;q=0.1", "en"),
+        ("*", "es"),
         ("es;q=0", "en"), ("es;q=0, *;q=0.5", "en"), ("en;q=0", "es"), ("es;q=0, en;q=0", "es"), ("*, en;q=0.1", "es"),
         ("en, es", "en"), ("en;q=1.0;x=y, es;q=0.9", "en"), ("en;q=two, es;q=0.1", "es"), ("en;q=nan, es;q=0.1", "es"),
-        ("en;q=7, es;q=0.1", "es"), (";;;,,,=", "es"), ("english", "es"), ("ñ", "es"), ("en;q=0.5, en-US, es;q=0.9", "en"),
+        ("en;q=7, es;q=0.1", "es"), (";;;,,,=", "es"), ("english", "es"), ("ñ", "es"),
+        ("en;q=0.5, en-US, es;q=0.9", "en"),
     ],
 )  # fmt: skip
 def test_the_header_chooses(header: str, expected: str) -> None:
@@ -232,7 +234,7 @@ def test_every_status_and_reason_has_guidance() -> None:
     assert texts["hint"].keys() == set(Reason) - {Reason.UNVALIDATED_MODEL} | {Status.NO_COUGH}
 
 
-@pytest.mark.parametrize("status", [one for one in Status if one is not Status.OK])
+@pytest.mark.parametrize("status", [statu for statu in Status if statu is not Status.OK])
 @pytest.mark.parametrize("language", Language)
 def test_what_is_not_ok_is_never_negative(status: Status, language: Language) -> None:
     said = guidance.guidance(call(status=status.value), language)["message"]

@@ -16,10 +16,10 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 def test_the_docs_name_every_metric_with_its_kind_and_its_labels() -> None:
     metrics = Metrics()
     found = {}
-    for one in vars(metrics).values():
-        for family in one.describe() if hasattr(one, "describe") else ():
+    for var in vars(metrics).values():
+        for family in var.describe() if hasattr(var, "describe") else ():
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            found[name] = (family.type, frozenset(one._labelnames))
+            found[name] = (family.type, frozenset(var._labelnames))
     assert found == documented()
 
 

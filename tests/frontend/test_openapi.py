@@ -38,8 +38,8 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in node:
         *path, name = node["$ref"].removeprefix("#/").split("/")
         node = DOCUMENT
-        for one in [*path, name]:
-            node = node[one]
+        for item in [*path, name]:
+            node = node[item]
     return node
 
 
@@ -76,7 +76,9 @@ def test_every_answer_has_examples_that_its_schema_allows(operation: dict[str, A
             assert_allowed(example["value"], media["schema"])
             if media_type == "application/problem+json":
                 assert (example["value"]["code"], example["value"]["status"]) == (name, status)
-    assert {status for status, _, _ in answers(operation)} | {204} >= {int(one) for one in operation["responses"]}
+    assert {status for status, _, _ in answers(operation)} | {204} >= {
+        int(response) for response in operation["responses"]
+    }
 
 
 def assert_file(uri: str) -> None:
@@ -92,11 +94,11 @@ def assert_file(uri: str) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_parameter_and_header_has_an_example_that_its_schema_allows(operation: dict[str, Any]) -> None:
-    for one in map(resolved, operation["parameters"]):
-        schema = one["schema"]
-        shown = [example["value"] for example in one.get("examples", {}).values()] or schema["examples"]
+    for item in map(resolved, operation["parameters"]):
+        schema = item["schema"]
+        shown = [example["value"] for example in item.get("examples", {}).values()] or schema["examples"]
         assert shown
-        assert one["description"]
+        assert item["description"]
         for value in shown:
             assert_allowed(value, schema)
     for response in operation["responses"].values():
@@ -109,7 +111,7 @@ def test_every_parameter_and_header_has_an_example_that_its_schema_allows(operat
 def test_every_operation_is_described(operation: dict[str, Any]) -> None:
     assert operation["summary"]
     assert operation["description"].endswith(".")
-    assert set(operation["tags"]) <= {one["name"] for one in DOCUMENT["tags"]}
+    assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
     assert ("503" in operation["responses"]) == (operation["operationId"] != "healthz")
     for status, response in operation["responses"].items():
         assert ("Retry-After" in response["headers"]) == (status in {"202", "503"})
@@ -117,7 +119,7 @@ def test_every_operation_is_described(operation: dict[str, Any]) -> None:
 
 def test_names_of_operations_stay() -> None:
     """Whoever has generated a client calls them by these."""
-    assert {one.id for one in OPERATIONS} == {
+    assert {operation.id for operation in OPERATIONS} == {
         "healthz", "readyz", "post_diagnosis", "post_stored_diagnosis", "list_calls", "get_call", "delete_call",
         "get_audio", "get_wav", "get_figure", "get_segment", "get_model",
     }  # fmt: skip
@@ -131,7 +133,7 @@ def test_every_code_of_the_table_is_shown_where_it_can_come_and_listed() -> None
         if media_type == "application/problem+json"
         for name in media["examples"]
     }
-    assert shown == {one.code for one in HTTP_ERRORS.values()} | {"not_found"}
+    assert shown == {http_error.code for http_error in HTTP_ERRORS.values()} | {"not_found"}
     assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == list(CODES)
     assert set(CODES) - shown == {METHOD_NOT_ALLOWED.code, INTERNAL_ERROR.code}
     assert examples.PROBLEMS.keys() == set(CODES)
@@ -140,16 +142,16 @@ def test_every_code_of_the_table_is_shown_where_it_can_come_and_listed() -> None
 def test_nothing_in_the_components_is_left_over() -> None:
     used = set(re.findall(r'"#/components/([^"]+)"', json.dumps(DOCUMENT)))
     there = {f"{kind}/{name}" for kind, named in DOCUMENT["components"].items() for name in named}
-    unrouted = {f"examples/{one.code}" for one in (METHOD_NOT_ALLOWED, INTERNAL_ERROR)}
+    unrouted = {f"examples/{item.code}" for item in (METHOD_NOT_ALLOWED, INTERNAL_ERROR)}
     assert there - used == {"securitySchemes/APIKeyHeader"} | unrouted
     assert used <= there
 
 
 def test_examples_say_what_the_code_says() -> None:
     """Their sentences are templates of the catalogue, and test_language.py holds that to the code."""
-    said = [re.sub(r"\\{[^}]*\\}", ".+", re.escape(one)) for one in sections(Language.SPANISH)["detail"].values()]
+    said = [re.sub(r"\\{[^}]*\\}", ".+", re.escape(item)) for item in sections(Language.SPANISH)["detail"].values()]
     for code, problem in examples.PROBLEMS.items():
-        assert any(re.fullmatch(one, problem["detail"]) for one in said), f"{code}: {problem['detail']}"
+        assert any(re.fullmatch(line, problem["detail"]) for line in said), f"{code}: {problem['detail']}"
 
 
 @pytest.mark.parametrize("name", [name for name, call in examples.CALLS.items() if call["diagnosis"]])
@@ -157,11 +159,12 @@ def test_diagnoses_of_the_examples_are_ones_that_can_be(name: str) -> None:
     """By the rules of runtime/conclude.py."""
     diagnosis = diagnosis_from_dict(examples.CALLS[name]["diagnosis"])
     assert all(
-        one.is_cough == (one.cough_probability >= examples.MODEL["cough_threshold"]) for one in diagnosis.segments
+        segment.is_cough == (segment.cough_probability >= examples.MODEL["cough_threshold"])
+        for segment in diagnosis.segments
     )
     assert (diagnosis.result is not None) == (diagnosis.status is Status.OK)
     if diagnosis.result:
-        probability = statistics.median(one.class_probabilities["positive"] for one in diagnosis.coughs)
+        probability = statistics.median(cough.class_probabilities["positive"] for cough in diagnosis.coughs)
         assert (diagnosis.result.probability, diagnosis.result.label) == (probability, "negative")
         assert probability < diagnosis.result.thresholds.low
     assert diagnosis.to_dict() == examples.CALLS[name]["diagnosis"]

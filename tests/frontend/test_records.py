@@ -36,11 +36,11 @@ def test_new_ids_are_uuid7_of_this_moment() -> None:
     before = time.time_ns() // 1_000_000
     ids = [uuid.UUID(new_call_id()) for _ in range(1000)]
     after = time.time_ns() // 1_000_000
-    for one in ids:
-        assert (one.version, one.variant) == (7, uuid.RFC_4122)
-        assert before <= one.int >> 80 <= after
+    for item in ids:
+        assert (item.version, item.variant) == (7, uuid.RFC_4122)
+        assert before <= item.int >> 80 <= after
     assert len(set(ids)) == 1000
-    assert all(checked_call_id(str(one)) for one in ids)
+    assert all(checked_call_id(str(item)) for item in ids)
 
 
 def test_new_ids_sort_by_time() -> None:

@@ -30,7 +30,7 @@ async def refused(request: Request) -> PlainTextResponse:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    return [one for one in caplog.records if one.name == "tosia.requests"]
+    return [record for record in caplog.records if record.name == "tosia.requests"]
 
 
 def count(metrics: Any, method: str, route: str, status: str) -> float:
@@ -94,8 +94,8 @@ def test_what_callers_invent_is_counted_as_one(method: str, path: str, label: st
         for sample in family.samples
         if sample.name == "tosia_http_requests_total"
     }
-    assert {one[0] for one in counted} == {label}
-    assert not any(path in one for one in counted)
+    assert {item[0] for item in counted} == {label}
+    assert not any(path in item for item in counted)
 
 
 def test_a_request_that_fails_is_a_500_in_line_and_count(caplog: pytest.LogCaptureFixture) -> None:

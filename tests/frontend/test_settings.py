@@ -220,7 +220,7 @@ def test_every_variable_that_is_read_is_listed() -> None:
     assert asked == VARIABLES.keys()
 
 
-@pytest.mark.parametrize("name", [name for name, one in VARIABLES.items() if one.default is not None])
+@pytest.mark.parametrize("name", [name for name, variable in VARIABLES.items() if variable.default is not None])
 @pytest.mark.parametrize("environment", [GOOD, AZURE])
 def test_the_default_is_what_is_taken(name: str, environment: dict[str, str]) -> None:
     """`--help` shows it; it is taken where the variable is not set, and something else is something else."""

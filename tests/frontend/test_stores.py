@@ -125,14 +125,14 @@ def test_a_replacement_needs_the_version_that_was_read(run: Callable[[Check], No
 def test_of_many_at_once_one_wins(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         made = await asyncio.gather(*(pair.records.create(record("a", n)) for n in range(8)), return_exceptions=True)
-        assert sorted(type(one).__name__ for one in made) == ["CallExists"] * 7 + ["Versioned"]
+        assert sorted(type(item).__name__ for item in made) == ["CallExists"] * 7 + ["Versioned"]
         known = await pair.records.read("a")
         assert known is not None
         done = await asyncio.gather(
             *(pair.records.replace(replace(known.record, attempts=n), known.etag) for n in range(8)),
             return_exceptions=True,
         )
-        assert sorted(type(one).__name__ for one in done) == ["StaleRecord"] * 7 + ["Versioned"]
+        assert sorted(type(item).__name__ for item in done) == ["StaleRecord"] * 7 + ["Versioned"]
 
     run(check)
 
@@ -143,10 +143,10 @@ def test_pages(run: Callable[[Check], None]) -> None:
             await pair.records.create(record(f"call-{n}", n))
         await pair.records.create(record("same-moment", 4))
         first = await pair.records.page(3, None, None, None)
-        assert [one.call_id for one in first.items] == ["same-moment", "call-4", "call-3"]
+        assert [item.call_id for item in first.items] == ["same-moment", "call-4", "call-3"]
         await pair.records.create(record("newer", 9))
         second = await pair.records.page(3, first.next, None, None)
-        assert [one.call_id for one in second.items] == ["call-2", "call-1", "call-0"]
+        assert [item.call_id for item in second.items] == ["call-2", "call-1", "call-0"]
         assert second.next is None
         assert (await pair.records.page(6, first.next, None, None)).next is None
 
@@ -162,7 +162,7 @@ def test_pages_by_state_and_status(run: Callable[[Check], None]) -> None:
         await pair.records.replace(record("late", 3, State.DIAGNOSED, "ok"), known.etag)
 
         async def ids(state: State | None, status: str | None) -> list[str]:
-            return [one.call_id for one in (await pair.records.page(9, None, state, status)).items]
+            return [item.call_id for item in (await pair.records.page(9, None, state, status)).items]
 
         assert await ids(State.DIAGNOSED, None) == ["late", "quiet", "good"]
         assert await ids(None, "ok") == ["late", "good"]
@@ -180,10 +180,10 @@ def test_calls_that_are_due_come_in_that_order(run: Callable[[Check], None]) -> 
         await pair.records.create(replace(record("leased"), due_at=from_now(60.0)))
         await pair.records.create(record("done", 3, State.DIAGNOSED, "ok"))
         due = await pair.records.due(now(), 2)
-        assert [one.record.call_id for one in due] == ["call-0", "call-1"]
+        assert [item.record.call_id for item in due] == ["call-0", "call-1"]
         await pair.records.replace(replace(due[0].record, due_at=from_now(60.0)), due[0].etag)
         await pair.records.replace(replace(due[1].record, state=State.DIAGNOSED, due_at=None), due[1].etag)
-        assert [one.record.call_id for one in await pair.records.due(now(), 9)] == ["call-2"]
+        assert [item.record.call_id for item in await pair.records.due(now(), 9)] == ["call-2"]
 
     run(check)
 
@@ -427,9 +427,11 @@ def test_a_database_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
             "CREATE TABLE calls (id TEXT PRIMARY KEY, sort_key TEXT NOT NULL, state TEXT NOT NULL, status TEXT,"
             " version INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID"
         )
-        for one in (record("left"), record("done", 1, State.DIAGNOSED, "ok")):
-            document = {key: value for key, value in one.to_dict().items() if key not in ("history", "owner", "due_at")}
-            row = (one.call_id, one.sort_key, one.state, None, 1, json.dumps(document))
+        for item in (record("left"), record("done", 1, State.DIAGNOSED, "ok")):
+            document = {
+                key: value for key, value in item.to_dict().items() if key not in ("history", "owner", "due_at")
+            }
+            row = (item.call_id, item.sort_key, item.state, None, 1, json.dumps(document))
             old.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", row)
 
     async def check() -> None:

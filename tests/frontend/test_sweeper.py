@@ -126,7 +126,7 @@ def test_calls_older_than_the_retention_period_are_removed_with_their_audio(
 
     with caplog.at_level(logging.INFO, "tosia.audit"):
         run(check)
-    assert len([one for one in caplog.records if "expire key=retention call=" in one.getMessage()]) == 2
+    assert len([item for item in caplog.records if "expire key=retention call=" in item.getMessage()]) == 2
 
 
 def test_a_record_that_can_not_be_read_keeps_its_audio_and_stops_no_sweep(tmp_path: Path) -> None:

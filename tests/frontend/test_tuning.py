@@ -74,10 +74,10 @@ def test_every_setting_can_be_set_in_the_file_and_in_the_environment(name: str) 
     value = 1 if key == "min_sample_rate_hz" else image - 1 if name.endswith("dbfs") else image / 2
     value = value if isinstance(image, float) else int(value) or image + 1
     value = value or 1.0
-    for one in (tuned(f"{section}: {{{key}: {value}}}"), tuned(environ={variable_of(name): str(value)})):
-        (change,) = one.changes
+    for item in (tuned(f"{section}: {{{key}: {value}}}"), tuned(environ={variable_of(name): str(value)})):
+        (change,) = item.changes
         assert (change.setting, change.value, change.default) == (name, value, image)
-        assert getattr(getattr(one, section), key) == value
+        assert getattr(getattr(item, section), key) == value
         assert type(change.value) is type(image)
 
 

@@ -34,7 +34,7 @@ async def beginning(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def bodies(sender: Sender) -> list[Message]:
-    return [one for one in sender.answered if one["type"] == "http.response.body"]
+    return [item for item in sender.answered if item["type"] == "http.response.body"]
 
 
 def test_the_answer_goes_out_first_and_the_rest_is_read_to_its_end() -> None:

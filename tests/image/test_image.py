@@ -182,7 +182,12 @@ def test_secrets_data_and_environments_do_not_enter_a_build(build: Build, tmp_pa
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x")
     allowed = {"config.yml", "requirements/serving.txt", "scripts/bytecode.py", "scripts/slim.py"}
-    for folder, pattern in (("frontend", "**/*.py"), ("frontend/console", "*"), ("samples/preprocessing", "*/*")):
+    folders = (
+        ("frontend", "**/*.py"),
+        ("frontend/console", "*"),
+        ("samples/preprocessing", "*/*"),
+    )
+    for folder, pattern in folders:
         allowed |= {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / folder).glob(pattern)}
     assert build.entering(tmp_path) == {name for name in allowed if (CHECKOUT / name).stat().st_size}
 
@@ -221,7 +226,8 @@ def test_the_commands_that_jobs_and_operators_give(root: Path, config: dict[str,
 def test_the_steps_of_a_plan_run_in_it(root: Path, config: dict[str, Any]) -> None:
     """As k8s/manifests/tensorrt-plan runs them, another user included; the plan itself is not a real one."""
     trial = "printf plan > /tmp/plan; printf 'a GPU' > /tmp/gpu; "
-    trial += "python -m export.plan trial /app/model_repository /tmp/plan /tmp/gpu /tmp/trial && cat /tmp/trial/manifest.json"
+    trial += "python -m export.plan trial /app/model_repository /tmp/plan /tmp/gpu /tmp/trial "
+    trial += "&& cat /tmp/trial/manifest.json"
     code, printed = run(root, config, ["sh", "-c", trial], user="1000:1000")
     assert code == 0, printed
     assert json.loads(printed)["gpu"] == "a GPU"

@@ -294,7 +294,7 @@ def test_check_tells_what_can_be_reached_and_as_whom(account: Account, environme
     )
     assert (done.returncode, done.stderr) == (0, "")
     rows = rows_of(done.stdout)
-    assert rows.keys() == {"keys", "stores", "workers", "config.yml", "inference", "audio", "records"}
+    assert rows.keys() == {"keys", "stores", "workers", "limits", "inference", "audio", "records"}
     assert all(row.split()[1] == ("reached" if part in CONNECTIONS else "ok") for part, row in rows.items())
     assert rows["inference"].endswith("not validated")
     assert rows["stores"].endswith("azure; models that are not validated are served, too")
@@ -323,7 +323,7 @@ def test_check_tells_what_can_not_be_used(
     part: str,
     words: str,
 ) -> None:
-    assert asyncio.run(check({**environment, **changes}, 2)) == 1
+    assert asyncio.run(check({**environment, **changes}, {"service.workers": 2})) == 1
     rows = rows_of(capsys.readouterr().out)
     assert words in rows[part]
     assert {name: rows[name].split()[1] for name in CONNECTIONS} == {
@@ -333,7 +333,7 @@ def test_check_tells_what_can_not_be_used(
 
 def test_check_of_the_embedded_stores(service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     environment = {"API_KEY": KEY, "TRITON_URL": service.triton_url, "TOSIA_STORES": "embedded"}
-    assert asyncio.run(check({**environment, "TOSIA_VAR": str(tmp_path)}, 2)) == 0
+    assert asyncio.run(check({**environment, "TOSIA_VAR": str(tmp_path)}, {"service.workers": 2})) == 0
     assert capsys.readouterr().out.count("reached") == 3
 
 

@@ -1,4 +1,6 @@
-"""Every recording that one should not send, sent: each gets its status and code within 5 s, and a good one still works."""
+"""Every recording that one should not send, sent: each gets its status and code within 5 s, and a good one
+still works.
+"""
 
 from __future__ import annotations
 

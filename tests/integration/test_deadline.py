@@ -62,7 +62,7 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
             done = await asyncio.gather(
                 *(diagnoser.diagnose(long, deadline) for _ in range(24)), return_exceptions=True
             )
-            late = [one for one in done if isinstance(one, InferenceTimeout)]
+            late = [item for item in done if isinstance(item, InferenceTimeout)]
             assert 1 <= len(late) < 24
             assert len(classifier.begun) == 24 - len(late)
             assert all(

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,13 +15,17 @@ import pytest
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from tests.integration.problems import post
-from tests.integration.processes import KEY, front_end, wait_for
+from tests.integration.processes import KEY, FrontEnd, front_end, wait_for
 
 pytestmark = pytest.mark.system
 
 CALLERS = 6
 WITHDRAWN_S = 2.0  # how long a proxy may go on sending to a pod that is going
 DRAIN_S = 4
+
+
+def is_diagnosed(server: FrontEnd, call_id: str) -> bool:
+    return server.state(call_id) == "diagnosed"
 
 
 def test_no_request_fails_when_a_loaded_front_end_is_ended(tmp_path: Path, benchmark: bytes) -> None:
@@ -70,7 +75,7 @@ def test_no_request_fails_when_a_loaded_front_end_is_ended(tmp_path: Path, bench
         one.start()
         wait_for(lambda: one.get("/readyz") == 200, "the next one is ready")
         for call_id in accepted:
-            wait_for(lambda call_id=call_id: one.state(call_id) == "diagnosed", f"{call_id} is diagnosed")  # type: ignore[misc]
+            wait_for(partial(is_diagnosed, one, call_id), f"{call_id} is diagnosed")
 
 
 def test_a_front_end_that_is_ended_while_it_starts_ends_in_good_order(tmp_path: Path) -> None:

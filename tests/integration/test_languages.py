@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -50,10 +52,10 @@ def test_every_problem(service: Service, api: httpx.Client, language: str) -> No
         post(api, b"not audio", headers=headers),
         post(api, b"", headers=headers),
     ]
-    for one in answers:
-        assert one.status_code >= 400
-        assert (one.headers["content-language"], one.headers["vary"]) == (language, "Accept-Language")
-    english = [one.json()["detail"] for one in answers]
+    for item in answers:
+        assert item.status_code >= 400
+        assert (item.headers["content-language"], item.headers["vary"]) == (language, "Accept-Language")
+    english = [item.json()["detail"] for item in answers]
     if language == "es":
         assert not {"the", "is", "send", "see"} & {word.lower() for text in english for word in text.split()}, english
 
@@ -61,7 +63,7 @@ def test_every_problem(service: Service, api: httpx.Client, language: str) -> No
 def test_figures(api: httpx.Client, benchmark: bytes) -> None:
     post(api, benchmark, "language-figure")
     spanish, english = (
-        api.get("/v1/calls/language-figure/figure.png", headers={"Accept-Language": one}) for one in ("es", "en")
+        api.get("/v1/calls/language-figure/figure.png", headers={"Accept-Language": item}) for item in ("es", "en")
     )
     assert (spanish.headers["content-language"], english.headers["content-language"]) == ("es", "en")
     assert spanish.content != english.content
@@ -76,5 +78,6 @@ def test_the_same_call_is_stored_once_for_both(api: httpx.Client, benchmark: byt
 
 
 def test_a_header_that_comes_twice_is_one_list(api: httpx.Client) -> None:
-    answer = api.get("/v1/calls/nobody", headers=[("Accept-Language", "fr"), ("Accept-Language", "en;q=0.5")])  # type: ignore[arg-type]
+    headers: Any = [("Accept-Language", "fr"), ("Accept-Language", "en;q=0.5")]
+    answer = api.get("/v1/calls/nobody", headers=headers)
     assert answer.headers["content-language"] == "en"

@@ -77,7 +77,9 @@ def test_triton_stops_and_comes_back(triton: TritonServer, running: FrontEnd, be
         # Without candidates there is nothing to ask Triton.
         quiet = post(running.api, wav(tone(3.0) * 0), "quiet-while-away")
         assert (quiet.status_code, quiet.json()["diagnosis"]["status"]) == (201, "poor_quality")
-        assert [one["call_id"] for one in running.api.get("/v1/calls?state=received").json()["items"]] == ["while-away"]
+        assert [item["call_id"] for item in running.api.get("/v1/calls?state=received").json()["items"]] == [
+            "while-away"
+        ]
     finally:
         triton.start()
     wait_for(lambda: running.state("while-away") == "diagnosed", "the call is finished by itself")

@@ -25,7 +25,8 @@ DIAGNOSIS = {
     "software_version", "timings_ms", "processor", "near_threshold",
 }  # fmt: skip
 AUDIO = {
-    "sha256", "duration_s", "sample_rate_hz", "codec", "channels", "channel", "snr_db", "clipped_fraction", "bandwidth_hz",
+    "sha256", "duration_s", "sample_rate_hz", "codec", "channels", "channel", "snr_db", "clipped_fraction",
+    "bandwidth_hz",
 }  # fmt: skip
 SEGMENT = {"start_s", "end_s", "cough_probability", "is_cough", "class_probabilities", "spectrogram_crc32"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -89,11 +90,11 @@ def test_the_same_call_eight_times_at_once_is_one_call(api: httpx.Client, benchm
         thread.join()
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     assert len({answer.text for answer in answers}) == 1
-    listed = [one for one in api.get("/v1/calls?limit=200").json()["items"] if one["call_id"] == "rest-at-once"]
-    assert [one["attempts"] for one in listed] == [1]
+    listed = [item for item in api.get("/v1/calls?limit=200").json()["items"] if item["call_id"] == "rest-at-once"]
+    assert [item["attempts"] for item in listed] == [1]
 
 
-@pytest.mark.parametrize("expected", EXPECTED, ids=lambda one: one["path"].split("/")[-2])
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda item: item["path"].split("/")[-2])
 def test_samples_get_their_status(api: httpx.Client, expected: dict[str, object]) -> None:
     answer = post(api, (CHECKOUT / str(expected["path"])).read_bytes())
     assert answer.status_code == 201, answer.text
@@ -146,7 +147,7 @@ def pages(api: httpx.Client, query: str, between: Callable[[], None]) -> list[st
         page = api.get(f"/v1/calls?{query}&after={after}").json()
         PageAnswer.model_validate(page)
         assert page.keys() == {"items", "next"}
-        found += [one["call_id"] for one in page["items"]]
+        found += [item["call_id"] for item in page["items"]]
         if page["next"] is None:
             return found
         after = page["next"]
@@ -164,22 +165,22 @@ def test_pages_are_stable_while_calls_arrive(api: httpx.Client, listed: list[str
     found = pages(api, "limit=3", one_arrives)
     assert arrived[:2] == [201, 201]  # seven calls at least, so three pages
     assert found == whole
-    assert [one for one in found if one in listed] == listed[::-1]
+    assert [item for item in found if item in listed] == listed[::-1]
 
 
 def test_lists_by_state_and_status(api: httpx.Client, listed: list[str]) -> None:
     failed = pages(api, "limit=2&state=failed", lambda: None)
-    assert [one for one in failed if one in listed] == ["listed-5", "listed-2"]
+    assert [item for item in failed if item in listed] == ["listed-5", "listed-2"]
     diagnosed = pages(api, "limit=200&state=diagnosed&status=", lambda: None)
     quiet = pages(api, "limit=200&status=no_cough", lambda: None) + pages(
         api, "limit=200&status=poor_quality", lambda: None
     )
     good = ["listed-6", "listed-4", "listed-3", "listed-1", "listed-0"]
-    assert [one for one in diagnosed if one in listed] == good
-    assert [one for one in sorted(quiet, reverse=True) if one in listed] == good
+    assert [item for item in diagnosed if item in listed] == good
+    assert [item for item in sorted(quiet, reverse=True) if item in listed] == good
     assert pages(api, "limit=200&state=received", lambda: None) == []
     assert len(api.get("/v1/calls?limit=1").json()["items"]) == 1
-    assert [one for one in pages(api, "limit=200&status=ok", lambda: None) if one in listed] == []
+    assert [page for page in pages(api, "limit=200&status=ok", lambda: None) if page in listed] == []
 
 
 def test_ranges_of_the_audio(api: httpx.Client, benchmark: bytes) -> None:
@@ -188,7 +189,8 @@ def test_ranges_of_the_audio(api: httpx.Client, benchmark: bytes) -> None:
     whole = api.get(route)
     assert (whole.status_code, whole.content, whole.headers["accept-ranges"]) == (200, benchmark, "bytes")
     for header, start, end in (
-        ("bytes=0-99", 0, 100), ("bytes=100-", 100, size), ("bytes=-10", size - 10, size), (f"bytes=5-{size * 2}", 5, size),
+        ("bytes=0-99", 0, 100), ("bytes=100-", 100, size), ("bytes=-10", size - 10, size),
+        (f"bytes=5-{size * 2}", 5, size),
         (f"bytes=-{size * 2}", 0, size), (f"bytes={size - 1}-", size - 1, size),
     ):  # fmt: skip
         part = api.get(route, headers={"Range": header})

@@ -34,7 +34,9 @@ def test_schemathesis_finds_no_violations(service: Service, api_key: str, tmp_pa
     report = run(service, tmp_path, "--phases", ",".join(PHASES), "--header", f"X-API-Key: {api_key}")
     assert report["operations"]["tested"] == sum(map(len, OPERATIONS.values()))
     assert {phase: report["phases"][phase]["status"] for phase in PHASES} == dict.fromkeys(PHASES, "success")
-    accepted = {name: sum(one["accepted"] for one in phases.values()) for name, phases in report["valid_rates"].items()}
+    accepted = {
+        name: sum(item["accepted"] for item in phases.values()) for name, phases in report["valid_rates"].items()
+    }
     assert min(accepted.values()) > 0, (
         accepted
     )  # what is behind the key was reached, uploads that were diagnosed included

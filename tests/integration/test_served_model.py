@@ -80,7 +80,7 @@ def test_execute_asks_triton_where_an_address_is_set(service: Service, monkeypat
     monkeypatch.setenv("TRITON_URL", service.triton_url)
     served = execute(work)
     wait_for_inferences(service, before + len(served.segments))
-    assert [one.is_cough for one in served.segments] == [one.is_cough for one in local.segments]
+    assert [segment.is_cough for segment in served.segments] == [segment.is_cough for segment in local.segments]
     assert served.spectrogram_sha256 == local.spectrogram_sha256
     for ours, theirs in zip(local.segments, served.segments, strict=True):
         assert theirs.cough_probability == pytest.approx(ours.cough_probability, abs=TOLERANCE)

@@ -35,7 +35,9 @@ class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.headers: list[dict[str, str]] = []
         self.passes = 1_000_000  # so many inferences; then Triton is away
 
-    def ModelInfer(self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+    def ModelInfer(  # noqa: N802 - gRPC's name
+        self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext
+    ) -> Any:
         if len(self.headers) == self.passes:
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         self.headers.append({key: str(value) for key, value in context.invocation_metadata()})
@@ -76,7 +78,7 @@ def relayed(service: Service, tmp_path: Path) -> Iterator[tuple[FrontEnd, Relay]
 def logged(running: FrontEnd) -> list[dict[str, Any]]:
     """Whole log lines of diagnoses."""
     *whole, _ = (running.var / "frontend.log").read_text().split("\n")
-    return [one for one in map(json.loads, whole) if one.get("route") == "/v1/diagnoses"]
+    return [item for item in map(json.loads, whole) if item.get("route") == "/v1/diagnoses"]
 
 
 def test_the_callers_trace_goes_on_and_is_in_our_log(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
@@ -98,7 +100,7 @@ def test_without_one_a_trace_begins_here(relayed: tuple[FrontEnd, Relay], benchm
     running, relay = relayed
     for _ in range(2):
         assert post(running.api, benchmark).status_code == 201
-    first, second = (one["traceparent"].split("-")[1] for one in relay.headers)
+    first, second = (header["traceparent"].split("-")[1] for header in relay.headers)
     assert first != second
 
 

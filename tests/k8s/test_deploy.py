@@ -49,11 +49,12 @@ WORKLOAD = {
     "BUILD_NUMBER": "42",
 }
 PLAIN = (SEED["API_KEY"], KEY, CONNECTION)
-SECRETS = (*PLAIN, *(base64.b64encode(one.encode()).decode() for one in PLAIN))
+SECRETS = (*PLAIN, *(base64.b64encode(item.encode()).decode() for item in PLAIN))
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
 STUB = """#!/bin/bash
-# A stub: records arguments and stdin, renders with the real kubectl, answers `get` from files and fails where it is told to.
+# A stub: records arguments and stdin, renders with the real kubectl, answers `get` from files and fails where it is
+# told to.
 if [ "$1" = kustomize ]; then
   case "$2" in "$MANIFESTS"/*) key=$2;; *) key=$(cat "$2"/*);; esac
   kept="$RENDERED/$(sha256sum <<< "$key" | cut -d ' ' -f 1)"
@@ -83,7 +84,7 @@ class Call:
 
     @property
     def objects(self) -> dict[tuple[str, str], dict[str, Any]]:
-        return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(self.stdin) if one}
+        return {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(self.stdin) if item}
 
 
 class Cluster:
@@ -142,7 +143,7 @@ class Cluster:
         return [call for call in found if not word or word in call.arguments]
 
     def applied(self) -> dict[tuple[str, str], dict[str, Any]]:
-        return {key: one for call in self.calls("apply") for key, one in call.objects.items()}
+        return {key: item for call in self.calls("apply") for key, item in call.objects.items()}
 
 
 def opened(secret: dict[str, Any]) -> dict[str, str]:
@@ -382,8 +383,8 @@ def test_a_release_that_is_named_is_taken_as_it_is(cluster: Cluster) -> None:
     release = "as://otherstore/models/releases/3-0123456789ab"
     assert cluster.deploy("all", {**SEED, "RELEASE": release}).returncode == 0
     (data,) = [
-        one["data"]
-        for (kind, name), one in cluster.applied().items()
+        item["data"]
+        for (kind, name), item in cluster.applied().items()
         if kind == "ConfigMap" and name.startswith("triton-")
     ]
     assert data == {"repository": release, "account": "otherstore"}
@@ -505,7 +506,7 @@ def test_rollback_undoes_what_the_last_apply_has_changed(cluster: Cluster) -> No
     rule = f'[[ "$*" == *"deployment frontend"*generation* ]] && {{ {once}; }}\n'
     stub.write_text(STUB.replace("while IFS", rule + "while IFS"))
     assert cluster.deploy("apply", SEED).returncode == 0
-    (remembered,) = [one for (_, name), one in cluster.applied().items() if name == "last-deployment"]
+    (remembered,) = [item for (_, name), item in cluster.applied().items() if name == "last-deployment"]
     assert remembered["data"] == {"frontend": "7"}
 
     stub.write_text(STUB)
@@ -572,7 +573,10 @@ def test_jobs_are_run_anew_and_their_failure_is_ours(cluster: Cluster) -> None:
         "container": "calls",
         "endpoint": "https://tosiastore.blob.core.windows.net",
     }
-    images = {one["image"] for one in applied["Job", "tensorrt-plan"]["spec"]["template"]["spec"]["initContainers"]}
+    images = {
+        initContainer["image"]
+        for initContainer in applied["Job", "tensorrt-plan"]["spec"]["template"]["spec"]["initContainers"]
+    }
     assert "tosia.azurecr.io/frontend:42" in images
     assert cluster.calls("logs")
 

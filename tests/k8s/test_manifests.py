@@ -41,7 +41,7 @@ BY_DEFINITIONS = (custom, karpenter)  # of custom kinds, which lie in ../shared
 
 
 def test_every_overlay_is_rendered_and_no_check_finds_anything() -> None:
-    assert {f"overlays/{one.name}" for one in (MANIFESTS / "overlays").iterdir()} <= set(FOLDERS)
+    assert {f"overlays/{path.name}" for path in (MANIFESTS / "overlays").iterdir()} <= set(FOLDERS)
     assert {"overlays/azure", "overlays/cpu", "gpu-nodepool", "perf-analyzer", "tensorrt-plan"} <= set(FOLDERS)
     assert list(findings(bundles(), None)) == []
 
@@ -309,13 +309,13 @@ def test_every_check_has_a_mistake_to_find_but_one() -> None:
 )
 def test_a_mistake_is_found_by_its_check(mistake: str) -> None:
     check, folder, what, path, value, said = MISTAKES[mistake]
-    changed = copy.deepcopy([one for one in bundles() if one.name in CONCERNED])
-    (spoilt,) = [one for one in changed if one.name == folder]
+    changed = copy.deepcopy([bundle for bundle in bundles() if bundle.name in CONCERNED])
+    (spoilt,) = [item for item in changed if item.name == folder]
     kind, _, name = what.partition("/")
     (found,) = [
-        one
-        for one in spoilt.of(kind)
-        if one["metadata"]["name"] == name or (kind == "ConfigMap" and one["metadata"]["name"].startswith(f"{name}-"))
+        item
+        for item in spoilt.of(kind)
+        if item["metadata"]["name"] == name or (kind == "ConfigMap" and item["metadata"]["name"].startswith(f"{name}-"))
     ]
     spoil(found, path, value)
     lines = list(check(changed))
@@ -356,16 +356,19 @@ STUMBLES: dict[str, tuple[str, str, str, Any]] = {
 @pytest.mark.parametrize("mistake", STUMBLES)
 def test_what_is_not_even_made_right_is_a_finding_and_no_trace(mistake: str) -> None:
     folder, what, path, value = STUMBLES[mistake]
-    changed = copy.deepcopy([one for one in bundles() if one.name in CONCERNED])
-    (spoilt,) = [one for one in changed if one.name == folder]
+    changed = copy.deepcopy([bundle for bundle in bundles() if bundle.name in CONCERNED])
+    (spoilt,) = [item for item in changed if item.name == folder]
     kind, _, name = what.partition("/")
-    found = next(one for one in spoilt.of(kind) if one["metadata"]["name"].startswith(name))
+    found = next(item for item in spoilt.of(kind) if item["metadata"]["name"].startswith(name))
     spoil(found, path, value)
     assert list(findings(changed, None))
 
 
 def test_pods_that_no_policy_closes_are_found() -> None:
-    changed = [Bundle(one.name, [part for part in one.objects if part["kind"] != "NetworkPolicy"]) for one in bundles()]
+    changed = [
+        Bundle(bundle.name, [part for part in bundle.objects if part["kind"] != "NetworkPolicy"])
+        for bundle in bundles()
+    ]
     lines = [line for line in findings(changed, None) if "no NetworkPolicy closes it" in line]
     assert {line.split(": ")[1] for line in lines} >= {"Deployment/frontend", "Deployment/triton", "Job/perf-analyzer"}
 
@@ -390,7 +393,7 @@ OTHER_FILES = (
     ("file", "old", "new", "said"),
     [
         ("base/frontend/service.yaml", "targetPort: http", "targetPort: web", "targetPort web"),
-        *(pytest.param(*one, marks=pytest.mark.system) for one in OTHER_FILES),
+        *(pytest.param(*other_file, marks=pytest.mark.system) for other_file in OTHER_FILES),
     ],
 )
 def test_a_mistake_in_a_file_fails_the_verb(

@@ -72,7 +72,7 @@ def test_the_gpu_nodes_are_on_demand_first_and_spot_for_the_rest() -> None:
     demand, spot = pools["tosia-gpu-on-demand"], pools["tosia-gpu-spot"]
     assert demand["weight"] > spot["weight"]
     for pool, kind in ((demand, "on-demand"), (spot, "spot")):
-        wanted = {one["key"]: one["values"] for one in pool["template"]["spec"]["requirements"]}
+        wanted = {requirement["key"]: requirement["values"] for requirement in pool["template"]["spec"]["requirements"]}
         assert wanted["karpenter.sh/capacity-type"] == [kind]
         assert wanted["karpenter.azure.com/sku-gpu-count"] == ["1"]
         assert wanted["karpenter.azure.com/sku-gpu-name"]
@@ -85,7 +85,7 @@ def test_the_gpu_nodes_are_on_demand_first_and_spot_for_the_rest() -> None:
 def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay_in_the_cluster() -> None:
     cpu = bundle("overlays/cpu")
     own = {"Namespace", "Deployment", "Service", "ServiceAccount", "ConfigMap", "NetworkPolicy"}
-    assert {one["kind"] for one in cpu.objects} == own | {"PodDisruptionBudget", "PersistentVolumeClaim"}
+    assert {item["kind"] for item in cpu.objects} == own | {"PodDisruptionBudget", "PersistentVolumeClaim"}
     triton = one("overlays/cpu", "Deployment", "triton")["spec"]
     (container,) = triton["template"]["spec"]["containers"]
     assert container["image"] == TRITON
@@ -148,7 +148,9 @@ def test_who_may_reach_whom() -> None:
 
 @pytest.mark.parametrize("knows_the_flag", [True, False])  # TensorRT 10, TensorRT 11
 def test_the_jobs_script_builds_with_either_tensorrt(tmp_path: Path, knows_the_flag: bool) -> None:
-    """Stand-ins for trtexec, whose help is longer than a pipe takes at once, and nvidia-smi record what they are given."""
+    """Stand-ins for trtexec, whose help is longer than a pipe takes at once, and nvidia-smi record what they
+    are given.
+    """
     spec = one("tensorrt-plan", "Job")["spec"]["template"]["spec"]
     (script,) = next(step for step in spec["initContainers"] if step["name"] == "build")["args"]
     flag = "--stronglyTyped" if knows_the_flag else "--other"

@@ -19,7 +19,9 @@ CASES = MANIFESTS / "monitoring" / "rules.test.yaml"
 
 
 def groups() -> list[dict[str, Any]]:
-    return yaml.safe_load((MANIFESTS / "monitoring" / "rules.yaml").read_text())["spec"]["groups"]  # type: ignore[no-any-return]
+    rules = yaml.safe_load((MANIFESTS / "monitoring" / "rules.yaml").read_text())
+    groups: list[dict[str, Any]] = rules["spec"]["groups"]
+    return groups
 
 
 def alerts() -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -27,7 +28,7 @@ REPOSITORY = CHECKOUT / "model_repository"
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """With the arguments of the Deployment that a laptop can take: all but where the repository lies."""
     (container,) = one("overlays/azure", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
-    arguments = [one.replace("$(POD_UID)", POD_UID) for one in container["args"]]
+    arguments = [arg.replace("$(POD_UID)", POD_UID) for arg in container["args"]]
     own = ("--model-repository", "--model-control-mode", "--disable-auto-complete-config", "--exit-timeout-secs")
     rest = [argument for argument in arguments if argument.partition("=")[0] not in own]
     assert len(rest) == 5
@@ -64,7 +65,7 @@ def test_it_scores_as_the_plain_model_does_and_statistics_are_open(triton: Trito
         lambda client, headers: client.update_log_settings({"log_verbose_level": 9}, headers=headers),
     ],
 )
-def test_control_and_shared_memory_are_closed_to_whoever_does_not_know_the_pod(triton: TritonServer, action) -> None:  # type: ignore[no-untyped-def]
+def test_control_and_shared_memory_are_closed_to_others(triton: TritonServer, action: Any) -> None:
     with InferenceServerClient(triton.grpc_url) as client:
         for headers in (None, {"triton-grpc-protocol-tosia": "guess"}):
             with pytest.raises(InferenceServerException, match="This protocol is restricted"):

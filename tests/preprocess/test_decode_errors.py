@@ -1,4 +1,6 @@
-"""What can't be decoded is refused with the right leaf of the error tree, and names the sentence that says what to do."""
+"""What can't be decoded is refused with the right leaf of the error tree, and names the sentence that says what
+to do.
+"""
 
 import io
 import struct

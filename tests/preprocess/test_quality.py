@@ -128,7 +128,9 @@ def test_the_floor_is_unknown_without_surroundings(outside_ms, known):
 @pytest.mark.parametrize("rate", [8000, 16_000, 48_000])
 @pytest.mark.parametrize("cutoff", [1000, 2000, 3400, 7500])
 def test_bandwidth_of_low_passed_noise(cutoff, rate):
-    """24 poles fall 144 dB an octave, so 50 dB are reached at 1.27 times the cut-off; two bins of 31 Hz for the window."""
+    """24 poles fall 144 dB an octave, so 50 dB are reached at 1.27 times the cut-off; two bins of 31 Hz for the
+    window.
+    """
     if cutoff >= rate / 2:
         expected_low, expected_high, samples = rate / 2 - 100, rate / 2, noise(4.0, rate)
     else:

@@ -114,7 +114,9 @@ def test_a_deep_valley_parts_coughs_without_a_pause():
 
 @pytest.mark.parametrize("merge_gap_ms", [0.0, 40.0, 80.0, 120.0])
 def test_a_pause_gives_the_same_edges_whether_it_was_merged_or_not(merge_gap_ms):
-    """Two bursts with 80 ms between them: merged and split again, or never merged, a codec must not move their edges."""
+    """Two bursts with 80 ms between them: merged and split again, or never merged, a codec must not move their
+    edges.
+    """
     samples = bursts([1.0, 1.28], length_s=0.2, decay_s=10.0, level=0.3, floor=1e-4)
     expected = segment(samples, RATE, PARAMS)
     assert len(expected) == 2

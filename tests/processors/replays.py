@@ -1,4 +1,6 @@
-"""`python -m tests.processors.replays RECORDINGS RECORDS`: each record repeated on this processor, a line of JSON each."""
+"""`python -m tests.processors.replays RECORDINGS RECORDS`: each record repeated on this processor, a line of
+JSON each.
+"""
 
 from __future__ import annotations
 

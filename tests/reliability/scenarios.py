@@ -41,7 +41,9 @@ FAULTY = "tests.reliability.front_end"
 
 @dataclass(frozen=True)
 class World:
-    """What scenarios run in. triton: running; folder: for logs and embedded stores; recording: its diagnosis is `ok`."""
+    """What scenarios run in. triton: running; folder: for logs and embedded stores; recording: its diagnosis is
+    `ok`.
+    """
 
     triton: TritonServer
     azure: Azure
@@ -204,7 +206,9 @@ async def _leave_behind(ledger: Ledger, backend: Backend) -> None:
 
 
 def two_replicas_on_one_backlog(world: World, backend: Backend, calls: int) -> Counts:
-    """While Triton is away one replica accepts calls and dies; two others, which know the model already, finish them."""
+    """While Triton is away one replica accepts calls and dies; two others, which know the model already, finish
+    them.
+    """
     ledger = Ledger(world.recording)
     with (
         ready(world, backend, f"backlog-{backend.name}-0") as first,

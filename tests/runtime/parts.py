@@ -66,7 +66,7 @@ def channel(
 
 def prepared(*channels: PreparedChannel, duration_s: float = 10.0, truncated: bool = False) -> Prepared:
     """Each candidate's spectrogram is filled with its own number, so that digests tell them apart."""
-    n = sum(len(one.segments_s) for one in channels)
+    n = sum(len(channel.segments_s) for channel in channels)
     return Prepared(
         audio_sha256="d" * 64,
         duration_s=duration_s,

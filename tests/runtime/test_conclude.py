@@ -26,7 +26,7 @@ def test_ok_positive():
     assert diagnosis.result.probability == pytest.approx(0.8, abs=1e-6)  # median of two: their mean; float32's digits
     assert (diagnosis.result.thresholds.low, diagnosis.result.thresholds.high) == (0.4, 0.6)
     assert diagnosis.result.validated is True
-    assert [one.is_cough for one in diagnosis.segments] == [True, False, True]
+    assert [segment.is_cough for segment in diagnosis.segments] == [True, False, True]
     assert len(diagnosis.coughs) == 2
 
 
@@ -87,7 +87,7 @@ def test_candidates_but_no_cough():
     assert diagnosis.status == Status.NO_COUGH
     assert diagnosis.result is None
     assert len(diagnosis.segments) == 2
-    assert all(one.class_probabilities is None for one in diagnosis.segments)
+    assert all(segment.class_probabilities is None for segment in diagnosis.segments)
 
 
 def test_the_cough_threshold_itself_is_a_cough():
@@ -191,7 +191,7 @@ def test_the_channel_with_the_better_coughs():
     diagnosis = judged(work, scores([0.9, 0.1, 0.9, 0.8, 0.1], [0.1, 0.1, 0.9, 0.9, 0.1]))
     assert diagnosis.audio.channel == 1
     assert diagnosis.audio.channels == 2
-    assert [one.cough_probability for one in diagnosis.segments] == pytest.approx([0.9, 0.8, 0.1], abs=1e-6)
+    assert [segment.cough_probability for segment in diagnosis.segments] == pytest.approx([0.9, 0.8, 0.1], abs=1e-6)
     assert diagnosis.result is not None
     assert diagnosis.result.probability == pytest.approx(0.9, abs=1e-6)
     assert diagnosis.spectrogram_sha256 == hashlib.sha256(work.spectrograms[2:].tobytes()).hexdigest()
@@ -212,7 +212,7 @@ def test_without_coughs_the_likeliest_candidate_then_the_louder_channel_then_the
     likelier = judged(prepared(channel(1, 0), channel(1, 1)), scores([0.1, 0.3], [0.5, 0.5]))
     louder = judged(prepared(channel(0, 0, peak=0.1), channel(0, 1, peak=0.2)), scores([], []))
     alike = judged(prepared(channel(0, 0), channel(0, 1)), scores([], []))
-    assert [one.audio.channel for one in (likelier, louder, alike)] == [1, 1, 0]
+    assert [item.audio.channel for item in (likelier, louder, alike)] == [1, 1, 0]
 
 
 def test_a_channel_of_noise_is_no_evidence_against_the_other_ones_cough():
@@ -241,7 +241,9 @@ def test_json_round_trip():
     assert document["processor"] == "x86-64-v3"
     assert document["near_threshold"] == {"margin": 0.0001, "segments": [], "class_probability": False}
     images = [np.full((64, 96), n, dtype=np.uint8) for n in range(2)]
-    assert [one["spectrogram_crc32"] for one in document["segments"]] == [f"{zlib.crc32(one):08x}" for one in images]
+    assert [segment["spectrogram_crc32"] for segment in document["segments"]] == [
+        f"{zlib.crc32(image):08x}" for image in images
+    ]
 
 
 @pytest.mark.parametrize(
@@ -281,8 +283,8 @@ def test_a_diagnosis_cannot_be_changed():
 
 
 def test_the_lists_are_closed():
-    assert {one.value for one in Status} == {"ok", "no_cough", "poor_quality", "inconclusive"}
-    assert {one.value for one in Reason} == {
+    assert {statu.value for statu in Status} == {"ok", "no_cough", "poor_quality", "inconclusive"}
+    assert {item.value for item in Reason} == {
         *("too_short", "silent", "clipped", "low_snr", "narrowband", "dropouts", "truncated", "too_few_coughs"),
         *("between_thresholds", "unvalidated_model"),
     }

@@ -170,8 +170,8 @@ def repository(folder, *versions):
     model = folder / "cough_cnn"
     model.mkdir()
     (model / "config.pbtxt").write_text(text_format.MessageToString(model_config()))
-    for one in versions:
-        (model / one).mkdir()
+    for version in versions:
+        (model / version).mkdir()
     return folder
 
 

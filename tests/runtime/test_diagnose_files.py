@@ -79,7 +79,12 @@ def test_what_is_wrong_with_a_file_stops_no_other(tmp_path: Path, capsys: pytest
     assert diagnose(*wrong, SHORT, "--json") == 1
     printed = capsys.readouterr()
     *errors, last = [json.loads(line) for line in printed.out.splitlines()]
-    assert [one["error"]["code"] for one in errors] == ["unreadable", "unreadable", "empty_audio", "unsupported_media"]
+    assert [error["error"]["code"] for error in errors] == [
+        "unreadable",
+        "unreadable",
+        "empty_audio",
+        "unsupported_media",
+    ]
     assert last["diagnosis"]["status"] == "poor_quality"
     complaints = printed.err.splitlines()
     assert len(complaints) == len(wrong)
@@ -102,7 +107,7 @@ def test_nobody_need_listen(closed: str, tmp_path: Path, monkeypatch: pytest.Mon
     """`>&-` and `2>&-`: what is done is kept all the same."""
     monkeypatch.setattr(sys, closed, None)
     assert diagnose(SHORT, tmp_path / "missing.wav", "--output", tmp_path / "o.jsonl") == 1
-    assert [one["error"] is None for one in lines_of(tmp_path / "o.jsonl")] == [True, False]
+    assert [line["error"] is None for line in lines_of(tmp_path / "o.jsonl")] == [True, False]
 
 
 def test_the_same_file_twice_is_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +125,7 @@ def test_odd_names(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         printed = capsys.readouterr()
         assert len(printed.out.splitlines()) == expected
         assert len(printed.err.splitlines()) == 2  # the missing file, the sum
-        assert all(one.isprintable() for one in printed.out.replace("\n", ""))
+        assert all(item.isprintable() for item in printed.out.replace("\n", ""))
     paths = [outcome_from_json(line).path for line in (tmp_path / "o.jsonl").read_text().splitlines()]
     assert paths == [str(tmp_path / f"{name}.wav"), *[str(tmp_path / f"{name}.none")] * 2]
     assert len(list((tmp_path / "figures").iterdir())) == 1
@@ -144,7 +149,7 @@ def test_what_is_there_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureF
     shutil.copy(SHORT, tmp_path / "c.wav")  # new
     assert diagnose(first, second, tmp_path / "c.wav", "--output", output) == 0
     assert output.read_bytes().startswith(whole)
-    assert [Path(one["path"]).name for one in lines_of(output)] == ["a.wav", "b.wav", "b.wav", "c.wav"]
+    assert [Path(line["path"]).name for line in lines_of(output)] == ["a.wav", "b.wav", "b.wav", "c.wav"]
     assert diagnose(first, second, tmp_path / "c.wav", "--output", output) == 0
     assert len(lines_of(output)) == 4
 
@@ -160,7 +165,7 @@ def test_half_a_line_is_done_again(cut: int, tmp_path: Path) -> None:
     output.write_bytes(first + b"\n" + (second if cut == -1 else second[:cut]))
     assert diagnose(*files, "--output", output) == 0
     assert output.read_bytes().startswith(first + b"\n")
-    assert [one["path"] for one in lines_of(output)] == list(map(str, files))
+    assert [line["path"] for line in lines_of(output)] == list(map(str, files))
 
 
 @pytest.mark.parametrize(
@@ -251,8 +256,8 @@ def test_only_a_model_that_could_not_be_asked_is_asked_again(tmp_path: Path) -> 
         Outcome("c", "3", None, Failure("undecodable_audio", "Send another.", retryable=False)),
     ]
     with OutcomesFile(tmp_path / "o.jsonl") as file:
-        for one in outcomes:
-            file.append(one)
+        for outcome in outcomes:
+            file.append(outcome)
     with OutcomesFile(tmp_path / "o.jsonl") as file:
         assert file.find("a", "1") is None
         assert file.find("b", "2") == outcomes[1]
@@ -286,15 +291,15 @@ def test_files_of_one_name_have_figures_of_their_own(tmp_path: Path, capsys: pyt
     figures, output = tmp_path / "figures", tmp_path / "o.jsonl"
     options = ("--figure", figures, "--output", output)
     assert diagnose(SHORT, CALL, *options) == 0
-    names = {one.name for one in figures.iterdir()}
-    assert names == {f"raw-{hashlib.sha256(Path(one).read_bytes()).hexdigest()[:8]}.png" for one in (CALL, SHORT)}
-    for one in figures.iterdir():
-        with Image.open(one) as image:
+    names = {path.name for path in figures.iterdir()}
+    assert names == {f"raw-{hashlib.sha256(Path(item).read_bytes()).hexdigest()[:8]}.png" for item in (CALL, SHORT)}
+    for path in figures.iterdir():
+        with Image.open(path) as image:
             assert image.format == "PNG"
-    for one in figures.iterdir():
-        one.unlink()
+    for path in figures.iterdir():
+        path.unlink()
     assert diagnose(CALL, SHORT, *options) == 0  # diagnosed before, but not drawn
-    assert {one.name for one in figures.iterdir()} == names
+    assert {path.name for path in figures.iterdir()} == names
     assert capsys.readouterr().err.endswith("0 diagnosed, 2 diagnosed before, 0 failed.\n")
 
 
@@ -307,7 +312,7 @@ def test_names_of_figures() -> None:
 
 def test_a_run_writes_over_no_figure_of_another(tmp_path: Path) -> None:
     assert diagnose(SHORT, "--figure", tmp_path) == 0
-    ((first, image),) = [(one, one.read_bytes()) for one in tmp_path.iterdir()]
+    ((first, image),) = [(path, path.read_bytes()) for path in tmp_path.iterdir()]
     assert diagnose(CALL, "--figure", tmp_path) == 0
     assert len(list(tmp_path.iterdir())) == 2
     assert first.read_bytes() == image
@@ -359,7 +364,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         _, errors = run.communicate(timeout=30)
     assert run.returncode == 1
     assert errors == "diagnose: stopped with 1 of 2 files left; the same command goes on from here.\n"
-    assert [one["path"] for one in lines_of(tmp_path / "o.jsonl")] == [str(SHORT)]
+    assert [line["path"] for line in lines_of(tmp_path / "o.jsonl")] == [str(SHORT)]
 
 
 def test_a_reader_that_goes_away_is_no_trace(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_example_prints_the_diagnosis() -> None:
 def test_a_path_bytes_and_a_file_are_the_same_recording() -> None:
     data = SAMPLE.read_bytes()
     diagnoses = [execute(work_unit(source)) for source in (str(SAMPLE), SAMPLE, data, io.BytesIO(data))]
-    plain = [replace(one, timings_ms={}) for one in diagnoses]
-    assert all(one == plain[0] for one in plain)
+    plain = [replace(diagnose, timings_ms={}) for diagnose in diagnoses]
+    assert all(item == plain[0] for item in plain)
 
 
 @pytest.mark.parametrize(

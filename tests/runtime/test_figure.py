@@ -58,8 +58,8 @@ def test_every_pixel_is_in_the_color_table():
     data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
     _, diagnosis = diagnosed(data)
     image = pixels(draw_segment(data, diagnosis, 0, MEL_SPEC, COLOR_SPEC, LIMITS.decode))
-    table = {tuple(one) for one in color_table(COLOR_SPEC).tolist()}
-    assert {tuple(one) for one in image.reshape(-1, 3).tolist()} <= table
+    table = {tuple(item) for item in color_table(COLOR_SPEC).tolist()}
+    assert {tuple(item) for item in image.reshape(-1, 3).tolist()} <= table
 
 
 @pytest.mark.parametrize("n", [-1, 6, 1000])
@@ -87,7 +87,7 @@ def test_coughs_and_other_candidates_are_told_apart_without_colour():
     """Above the waveform a bar of 9 dots or of 3; in it one shade, or white with hatching."""
     data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
     _, found = diagnosed(data)
-    segments = [replace(one, is_cough=n % 2 == 0) for n, one in enumerate(found.segments)]
+    segments = [replace(segment, is_cough=n % 2 == 0) for n, segment in enumerate(found.segments)]
     found = replace(found, segments=tuple(segments))
     image = gray_figure(data, found)
     assert image.shape[1] == 1100  # 11 inches of 100 dots
@@ -95,8 +95,10 @@ def test_coughs_and_other_candidates_are_told_apart_without_colour():
     top = int(np.argmax((image[:, 86:1066] < 100).mean(axis=1) > 0.99))
     frame = np.flatnonzero(image[top] < 100)
     dots_per_s = (frame[-1] - frame[0]) / found.audio.duration_s
-    for n, one in enumerate(segments):
-        inside = slice(round(frame[0] + one.start_s * dots_per_s) + 4, round(frame[0] + one.end_s * dots_per_s) - 4)
+    for n, segment in enumerate(segments):
+        inside = slice(
+            round(frame[0] + segment.start_s * dots_per_s) + 4, round(frame[0] + segment.end_s * dots_per_s) - 4
+        )
         dark = (image[top - 12 : top, inside] < 100).all(axis=1).sum()
         band = image[top + 3 : top + 12, inside]  # the waveform's own peaks stay below
         if n % 2 == 0:
@@ -131,7 +133,7 @@ def test_a_figure_of_almost_nothing(count, value):
 def candidates(n, duration_s, length_s):
     """As many as fit, evenly, two coughs after each other candidate."""
     starts = np.linspace(0.0, duration_s - length_s, n).tolist()
-    return tuple(DiagnosedSegment(one, one + length_s, 0.88, i % 3 > 0, None) for i, one in enumerate(starts))
+    return tuple(DiagnosedSegment(start, start + length_s, 0.88, i % 3 > 0, None) for i, start in enumerate(starts))
 
 
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
@@ -175,7 +177,7 @@ def test_a_spanish_figure_holds_no_code_of_the_api(monkeypatch):
 def test_no_label_covers_another(n, duration_s, length_s, least):
     """In the size that matplotlib draws them, with a dot between them; `least` have one, and the rest is counted."""
     segments = candidates(n, duration_s, length_s)
-    coughs = [i for i, one in enumerate(segments) if one.is_cough]
+    coughs = [i for i, segment in enumerate(segments) if segment.is_cough]
     labels = place_labels(segments, coughs[:8], duration_s, 9.82)
     assert len(labels.rows) >= least
     assert len(labels.rows) + labels.without == n
@@ -184,7 +186,7 @@ def test_no_label_covers_another(n, duration_s, length_s, least):
     axis = figure.add_axes((0.85 / 11.0, 0.0, 9.82 / 11.0, 1.0))
     draw_labels(axis, segments, labels, duration_s, WORDS["es"])
     renderer = FigureCanvasAgg(figure).get_renderer()
-    boxes = np.array([one.get_window_extent(renderer).extents for one in axis.texts])
+    boxes = np.array([text.get_window_extent(renderer).extents for text in axis.texts])
     assert len(boxes) == len(labels.rows) + 1  # and what they are
     left, bottom, right, top = boxes.T
     apart = np.maximum(
@@ -217,5 +219,5 @@ def test_a_figure_of_other_bytes():
 def test_ticks_stand_where_the_filters_peak():
     """Filter k of 64 peaks at the (k + 1)th of 66 evenly spaced mels, which is the middle of row k."""
     centres = librosa.mel_frequencies(n_mels=66, fmin=MEL_SPEC.fmin_hz, fmax=MEL_SPEC.fmax_hz)[1:-1]
-    rows = [_mel_row(float(one), MEL_SPEC) for one in centres]
+    rows = [_mel_row(float(centre), MEL_SPEC) for centre in centres]
     np.testing.assert_allclose(rows, np.arange(64) + 0.5, atol=1e-6)

@@ -55,25 +55,25 @@ def test_every_cough_of_the_samples_is_a_candidate(name, channel):
     assert len(events) >= 4
     for event in events:
         middle = (event["start_s"] + event["end_s"]) / 2
-        (start, _) = next(one for one in segments if one[0] <= middle <= one[1])
+        (start, _) = next(segment for segment in segments if segment[0] <= middle <= segment[1])
         assert start >= event["start_s"] - 0.08
 
 
 def test_the_two_parties_of_a_call_are_not_mixed():
     work = prepared((SAMPLES / "call" / "raw.wav").read_bytes())
     assert (work.codec, work.sample_rate_hz, work.n_channels) == ("ulaw", 8000, 2)
-    assert [one.channel for one in work.channels] == [0, 1]
-    assert len(work.spectrograms) == sum(len(one.segments_s) for one in work.channels)
+    assert [channel.channel for channel in work.channels] == [0, 1]
+    assert len(work.spectrograms) == sum(len(channel.segments_s) for channel in work.channels)
 
 
 def test_channels_come_one_after_the_other():
     """Candidates of channel 0 first, each like the one that the channel gives on its own."""
     left, right = bursts([0.5, 2.0], seconds=4.0, seed=1), bursts([1.2, 2.9, 3.4], seconds=4.0, seed=5)
     both = stereo(left, right)
-    alone = [prepared(by_libsndfile(one[None], 8000, "WAV", "PCM_16")) for one in (left, right)]
-    assert [len(one.segments_s) for one in both.channels] == [2, 3]
-    np.testing.assert_array_equal(both.spectrograms, np.concatenate([one.spectrograms for one in alone]))
-    assert [one.segments_s for one in both.channels] == [one.channels[0].segments_s for one in alone]
+    alone = [prepared(by_libsndfile(item[None], 8000, "WAV", "PCM_16")) for item in (left, right)]
+    assert [len(channel.segments_s) for channel in both.channels] == [2, 3]
+    np.testing.assert_array_equal(both.spectrograms, np.concatenate([item.spectrograms for item in alone]))
+    assert [channel.segments_s for channel in both.channels] == [item.channels[0].segments_s for item in alone]
 
 
 @pytest.mark.parametrize(
@@ -85,34 +85,34 @@ def test_a_mono_source_written_as_stereo_is_mixed(container, codec):
     both = np.stack([sound, sound])
     data = by_ffmpeg(both, rate, container, codec) if codec == "aac" else by_libsndfile(both, rate, container, codec)
     work = prepared(data)
-    assert [one.channel for one in work.channels] == [MIX]
+    assert [channel.channel for channel in work.channels] == [MIX]
     assert work.n_channels == 2
     assert len(work.channels[0].segments_s) == 2
 
 
 def test_one_channel_louder_than_the_other_is_still_one_signal():
     sound = bursts([0.5, 2.0], seconds=4.0)
-    assert [one.channel for one in stereo(sound, 0.25 * sound).channels] == [MIX]
+    assert [channel.channel for channel in stereo(sound, 0.25 * sound).channels] == [MIX]
 
 
 def test_opposite_phases_would_cancel_and_are_not_mixed():
     sound = bursts([0.5, 2.0], seconds=4.0)
     work = stereo(sound, -sound)
-    assert [one.channel for one in work.channels] == [0, 1]
-    assert [len(one.segments_s) for one in work.channels] == [2, 2]
+    assert [channel.channel for channel in work.channels] == [0, 1]
+    assert [len(channel.segments_s) for channel in work.channels] == [2, 2]
 
 
 @pytest.mark.parametrize("other", [np.zeros(32_000, dtype=np.float32), noise(4.0, level=0.01, seed=9)])
 def test_a_silent_or_noisy_other_party_is_not_mixed(other):
     work = stereo(bursts([0.5, 2.0], seconds=4.0), other)
-    assert [one.channel for one in work.channels] == [0, 1]
+    assert [channel.channel for channel in work.channels] == [0, 1]
     assert len(work.channels[0].segments_s) == 2
 
 
 def test_the_same_dc_is_not_the_same_signal():
     left, right = bursts([0.5], seconds=4.0, seed=1), bursts([2.5], seconds=4.0, seed=5)
     work = stereo((left * 0.3 + 0.5).astype(np.float32), (right * 0.3 + 0.5).astype(np.float32))
-    assert [one.channel for one in work.channels] == [0, 1]
+    assert [channel.channel for channel in work.channels] == [0, 1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 1599])
@@ -121,8 +121,10 @@ def test_almost_nothing(count, channels):
     """1, 2 and a few samples: no candidates, and the measures stay finite."""
     work = prepared(by_libsndfile(noise(1.0)[None, :count].repeat(channels, axis=0), 16_000, "WAV", "PCM_16"))
     assert work.spectrograms.shape == (0, 64, 96)
-    assert all(one.segments_s == () for one in work.channels)
-    assert all(np.isfinite((one.quality.bandwidth_hz, one.quality.noise_rms or 0.0)).all() for one in work.channels)
+    assert all(channel.segments_s == () for channel in work.channels)
+    assert all(
+        np.isfinite((channel.quality.bandwidth_hz, channel.quality.noise_rms or 0.0)).all() for channel in work.channels
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -1.0])

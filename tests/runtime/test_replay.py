@@ -70,7 +70,7 @@ def test_every_sample_repeats_itself() -> None:
         work = WorkUnit(file, *load_config())
         repeated = replay(read_record(execute(work).to_json()), work)
         assert repeated.verdict is Verdict.IDENTICAL
-        assert all(one.same for one in repeated.comparisons)
+        assert all(comparison.same for comparison in repeated.comparisons)
 
 
 def change(record: dict[str, Any], path: tuple[Any, ...], value: object) -> dict[str, Any]:
@@ -114,15 +114,17 @@ def test_scores_may_differ_by_the_tolerance(record: dict[str, Any], share: float
     score = record["segments"][0]["cough_probability"]
     changed = change(record, ("segments", 0, "cough_probability"), score - share * SCORE_TOLERANCE)
     comparisons = compare(changed, execute(WorkUnit(AUDIO, *load_config())))
-    assert all(one.same for one in comparisons) is same
-    assert [one.field for one in comparisons if not one.same] == ([] if same else ["segments[0].cough_probability"])
+    assert all(comparison.same for comparison in comparisons) is same
+    assert [comparison.field for comparison in comparisons if not comparison.same] == (
+        [] if same else ["segments[0].cough_probability"]
+    )
 
 
 def test_a_score_that_was_written_without_its_point_has_the_tolerance_too(record: dict[str, Any]) -> None:
     changed = change(record, ("segments", 0, "cough_probability"), 1)
     found = execute(WorkUnit(AUDIO, *load_config()))
     near = replace(found.segments[0], cough_probability=1.0 - 0.5 * SCORE_TOLERANCE)
-    assert all(one.same for one in compare(changed, replace(found, segments=(near, *found.segments[1:]))))
+    assert all(item.same for item in compare(changed, replace(found, segments=(near, *found.segments[1:]))))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +234,7 @@ def moved(work: WorkUnit, changes: Sequence[tuple[int, int]], by: int = 1) -> di
 
 
 def digest_line(repeated: Replay) -> Comparison:
-    (found,) = [one for one in repeated.comparisons if one.field == "spectrogram_sha256"]
+    (found,) = [comparison for comparison in repeated.comparisons if comparison.field == "spectrogram_sha256"]
     return found
 
 
@@ -294,7 +296,7 @@ def test_rounding_excuses_nothing_else() -> None:
 def as_before_0_2_0(record: dict[str, Any]) -> dict[str, Any]:
     """Version 0.1.0 wrote these fields only."""
     old = {name: value for name, value in record.items() if name not in ("processor", "near_threshold")}
-    old["segments"] = [{k: v for k, v in one.items() if k != "spectrogram_crc32"} for one in record["segments"]]
+    old["segments"] = [{k: v for k, v in segment.items() if k != "spectrogram_crc32"} for segment in record["segments"]]
     return {**old, "software_version": "0.1.0"}
 
 
@@ -329,7 +331,7 @@ def test_a_changed_rule_excuses_the_levels_only() -> None:
 @pytest.mark.parametrize("version", ["0.2.0", "0.10.0", "1.0.0", "next", "", "0." + "1" * 5000])
 def test_a_record_of_this_version_or_an_unknown_one_has_no_changed_rule(version: str) -> None:
     assert changed_since(version) == ()
-    assert [one.since for one in changed_since("0.1.0")] == ["0.2.0"]
+    assert [item.since for item in changed_since("0.1.0")] == ["0.2.0"]
     assert changed_since("0.1") == changed_since("0.1.9")
 
 

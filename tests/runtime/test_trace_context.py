@@ -32,7 +32,8 @@ def test_a_trace_goes_on_with_a_step_of_ours() -> None:
 @pytest.mark.parametrize(
     "traceparent",
     [None, "", "nonsense", f"00-{TRACE}-{PARENT}", f"ff-{TRACE}-{PARENT}-01", f"00-{'0' * 32}-{PARENT}-01",
-     f"00-{TRACE}-{'0' * 16}-01", f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-more", f"00-{TRACE}-{PARENT}-01\n"],
+     f"00-{TRACE}-{'0' * 16}-01", f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-more",
+     f"00-{TRACE}-{PARENT}-01\n"],
 )  # fmt: skip
 def test_what_can_not_be_read_begins_a_trace_of_its_own(traceparent: str | None) -> None:
     context = begin(traceparent, "vendor=1")

@@ -1,4 +1,6 @@
-"""`make train`, `make crossval` and `make evaluate`, reduced: the figures, their intervals, the card and the drawings."""
+"""`make train`, `make crossval` and `make evaluate`, reduced: the figures, their intervals, the card and the
+drawings.
+"""
 
 from __future__ import annotations
 

@@ -63,9 +63,9 @@ def remember(kubectl: Kubectl, before: dict[str, Revision]) -> None:
     """Which Deployments have changed since, and what to go back to; unless none has. Raises: KubectlError."""
     after = revisions(kubectl)
     changed = {
-        name: one.number
-        for name, one in before.items()
-        if one.number is not None and one.generation != after[name].generation
+        name: item.number
+        for name, item in before.items()
+        if item.number is not None and item.generation != after[name].generation
     }
     if changed:
         _write(kubectl, changed)

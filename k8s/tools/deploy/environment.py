@@ -15,8 +15,8 @@ from k8s.tools.deploy.release import ReleaseError, release_path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MANIFESTS = CHECKOUT / "k8s" / "manifests"
-OVERLAYS = tuple(sorted(one.parent.name for one in (MANIFESTS / "overlays").glob("*/kustomization.yaml")))
-COMPONENTS = tuple(sorted(one.parent.name for one in (MANIFESTS / "components").glob("*/kustomization.yaml")))
+OVERLAYS = tuple(sorted(path.parent.name for path in (MANIFESTS / "overlays").glob("*/kustomization.yaml")))
+COMPONENTS = tuple(sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")))
 CLUSTER = "tosia"
 DEFAULT = "default"  # FRONTEND_CONFIG: back to the manifests' own file
 GIVEN = "# Given by FRONTEND_CONFIG; the cluster remembers it."  # the first line of such a file in the cluster
@@ -223,7 +223,9 @@ def _check_api_keys(text: str, wrong: list[str]) -> None:
 def _can_sign(connection: str) -> bool:
     parts = _parts(connection)
     addresses = [value for name, value in parts.items() if name.endswith("endpoint")]
-    if parts.get("defaultendpointsprotocol", "https") != "https" or not all(_is_https(one) for one in addresses):
+    if parts.get("defaultendpointsprotocol", "https") != "https" or not all(
+        _is_https(address) for address in addresses
+    ):
         return False
     return _is_base64(parts.get("accountkey", "")) or bool(parts.get("sharedaccesssignature"))
 
@@ -236,7 +238,7 @@ def _is_base64(text: str) -> bool:
 
 
 def _parts(connection: str) -> dict[str, str]:
-    return {name.strip().lower(): value for name, _, value in (one.partition("=") for one in connection.split(";"))}
+    return {name.strip().lower(): value for name, _, value in (part.partition("=") for part in connection.split(";"))}
 
 
 def _required(environ: Mapping[str, str], name: str, what: str, wrong: list[str]) -> str:

@@ -41,8 +41,8 @@ def _rendered(kubectl: Kubectl, resources: list[Path], on_top: dict[str, Any], f
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [os.path.relpath(one, folder) for one in resources],
-            "components": [os.path.relpath(MANIFESTS / "components" / one, folder) for one in components],
+            "resources": [os.path.relpath(resource, folder) for resource in resources],
+            "components": [os.path.relpath(MANIFESTS / "components" / component, folder) for component in components],
             **on_top,
         }
         if front_end:

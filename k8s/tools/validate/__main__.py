@@ -50,7 +50,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
 
 def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[str]:
     """definitions: the folder with those of custom kinds; None: custom kinds are not held against any."""
-    checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(one.__name__, partial(one, bundles)) for one in CHECKS]
+    checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(item.__name__, partial(item, bundles)) for item in CHECKS]
     if definitions is not None:
         checks.insert(2, ("karpenter", partial(schemas.karpenter, bundles, definitions)))
         checks.insert(2, ("custom", lambda: schemas.custom(bundles, schemas.read_definitions(definitions))))
@@ -75,9 +75,9 @@ def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
 def _mount(bundles: Sequence[Bundle], text: str) -> None:
     """As `make -C k8s apply FRONTEND_CONFIG=` does, wherever calls are kept in Azure."""
     for bundle in bundles:
-        for one in bundle.of("ConfigMap"):
-            if one["metadata"]["name"].startswith("settings-") and bundle.name != "overlays/cpu":
-                one["data"] = {"settings.yml": text}
+        for item in bundle.of("ConfigMap"):
+            if item["metadata"]["name"].startswith("settings-") and bundle.name != "overlays/cpu":
+                item["data"] = {"settings.yml": text}
 
 
 def main(arguments: list[str] | None = None) -> int:

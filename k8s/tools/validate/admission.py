@@ -15,9 +15,9 @@ _LEVELS = {"privileged", "baseline", "restricted"}
 
 def admission(bundles: Sequence[Bundle]) -> Iterator[str]:
     for bundle in bundles:
-        for one in bundle.objects:
-            for problem in _of_object(one):
-                yield bundle.says(one, problem)
+        for item in bundle.objects:
+            for problem in _of_object(item):
+                yield bundle.says(item, problem)
         for pod in bundle.pods():
             for problem in _of_pod(pod):
                 yield bundle.says(pod.owner, problem)
@@ -78,13 +78,15 @@ def _of_pod(pod: Pod) -> Iterator[str]:
     priority = pod.spec.get("priorityClassName")
     if priority is not None and not priority.startswith("system-"):
         yield f"the PriorityClass {priority} is made nowhere"
-    yield from _twice("container", (one["name"] for one in pod.containers))
-    yield from _twice("volume", (one["name"] for one in pod.spec.get("volumes", [])))
+    yield from _twice("container", (item["name"] for item in pod.containers))
+    yield from _twice("volume", (item["name"] for item in pod.spec.get("volumes", [])))
     for container in pod.containers:
         name = container["name"]
-        yield from _twice(f"{name}'s variable", (one["name"] for one in container.get("env", [])))
-        yield from _twice(f"{name}'s mount", (one["mountPath"] for one in container.get("volumeMounts", [])))
-        yield from _twice(f"{name}'s port", (one["name"] for one in container.get("ports", []) if "name" in one))
+        yield from _twice(f"{name}'s variable", (item["name"] for item in container.get("env", [])))
+        yield from _twice(
+            f"{name}'s mount", (volumeMount["mountPath"] for volumeMount in container.get("volumeMounts", []))
+        )
+        yield from _twice(f"{name}'s port", (port["name"] for port in container.get("ports", []) if "name" in port))
         for part in ("requests", "limits"):
             for resource, value in (container.get("resources", {}).get(part) or {}).items():
                 if quantity(value) is None:

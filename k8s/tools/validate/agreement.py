@@ -92,11 +92,11 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
         for ingress in bundle.of("Ingress"):
             for problem in _of_ingress(ingress, _limits_of(bundle) or limits):
                 yield bundle.says(ingress, problem)
-        for one in bundle.of("ConfigMap"):
-            for name, text in (one.get("data") or {}).items():
+        for item in bundle.of("ConfigMap"):
+            for name, text in (item.get("data") or {}).items():
                 if name == "config.yml":
                     for problem in _keys(yaml.safe_load(text), config, "config.yml"):
-                        yield bundle.says(one, problem)
+                        yield bundle.says(item, problem)
         for pod in bundle.pods():
             name = pod.labels.get("app.kubernetes.io/name", "")
             for container in pod.spec.get("containers", []):
@@ -140,7 +140,7 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
         for pod in bundle.pods():
             plugin = pod.owner["kind"] == "DaemonSet"
             if not plugin and not any(
-                "nvidia.com/gpu" in one.get("resources", {}).get("limits", {}) for one in pod.containers
+                "nvidia.com/gpu" in container.get("resources", {}).get("limits", {}) for container in pod.containers
             ):
                 continue
             for pool in pools:
@@ -175,7 +175,7 @@ def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
     for bundle in bundles:
         for scaler in bundle.of("ScaledObject"):
             to_zero = scaler["spec"].get("minReplicaCount", 0) == 0
-            told = any((one.get("data") or {}).get("TRITON_MAY_SLEEP") == "1" for one in bundle.of("ConfigMap"))
+            told = any((item.get("data") or {}).get("TRITON_MAY_SLEEP") == "1" for item in bundle.of("ConfigMap"))
             if to_zero != told:
                 yield bundle.says(
                     scaler,
@@ -187,29 +187,29 @@ def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
 def monitoring(bundles: Sequence[Bundle]) -> Iterator[str]:
     """kube-prometheus-stack takes up what has its label, and nothing else."""
     for bundle in bundles:
-        for one in bundle.of("PodMonitor", "ServiceMonitor", "PrometheusRule"):
-            if (one["metadata"].get("labels") or {}).get("release") != "kube-prometheus-stack":
-                yield bundle.says(one, "has no label release: kube-prometheus-stack, so Prometheus passes it over")
+        for item in bundle.of("PodMonitor", "ServiceMonitor", "PrometheusRule"):
+            if (item["metadata"].get("labels") or {}).get("release") != "kube-prometheus-stack":
+                yield bundle.says(item, "has no label release: kube-prometheus-stack, so Prometheus passes it over")
 
 
 def addresses(bundles: Sequence[Bundle]) -> Iterator[str]:
     """TRITON_URL names a headless Service of the folder, and one of its ports."""
     for bundle in bundles:
-        for one in bundle.of("ConfigMap"):
-            url = (one.get("data") or {}).get("TRITON_URL")
+        for item in bundle.of("ConfigMap"):
+            url = (item.get("data") or {}).get("TRITON_URL")
             if url is None:
                 continue
             host, _, port = url.removeprefix("dns:///").partition(":")
             service = bundle.named("Service", host.partition(".")[0])
             if service is None:
-                yield bundle.says(one, f"TRITON_URL is {url}, but there is no such Service")
+                yield bundle.says(item, f"TRITON_URL is {url}, but there is no such Service")
             elif not any(str(known["port"]) == port for known in service["spec"]["ports"]):
-                yield bundle.says(one, f"TRITON_URL is {url}, but that Service has no port {port}")
+                yield bundle.says(item, f"TRITON_URL is {url}, but that Service has no port {port}")
             elif service["spec"].get("clusterIP") != "None":
                 yield bundle.says(service, "is not headless: one connection would stay with one pod for ever")
             elif not url.startswith("dns:///"):
                 yield bundle.says(
-                    one, "TRITON_URL is no dns:/// address: one connection would stay with one pod for ever"
+                    item, "TRITON_URL is no dns:/// address: one connection would stay with one pod for ever"
                 )
 
 
@@ -235,7 +235,7 @@ def _of_triton(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
             yield f"{flag} leaves model-repository or shared-memory open"
     if arguments.get("--model-control-mode") != "none":
         yield "--model-control-mode is not none: whoever reaches it could load a model"
-    variables = {one["name"]: _value(bundle, one) for one in container.get("env", [])}
+    variables = {item["name"]: _value(bundle, item) for item in container.get("env", [])}
     repository = re.sub(
         r"\$\((\w+)\)", lambda found: variables.get(found[1], ""), arguments.get("--model-repository", "")
     )
@@ -338,12 +338,12 @@ def _queries(bundle: Bundle) -> Iterator[tuple[Object, str]]:
         for trigger in scaler["spec"]["triggers"]:
             if trigger["type"] == "prometheus":
                 yield scaler, trigger["metadata"]["query"]
-    for one in bundle.of("ConfigMap"):
-        if "grafana_dashboard" in one["metadata"].get("labels", {}):
-            boards = [json.loads(text) for name, text in one["data"].items() if name.endswith(".json")]
+    for item in bundle.of("ConfigMap"):
+        if "grafana_dashboard" in item["metadata"].get("labels", {}):
+            boards = [json.loads(text) for name, text in item["data"].items() if name.endswith(".json")]
             for panel in (panel for board in boards for panel in board["panels"]):
                 for target in panel.get("targets", []):
-                    yield one, target["expr"]
+                    yield item, target["expr"]
 
 
 def _names(query: str) -> set[str]:
@@ -354,13 +354,13 @@ def _names(query: str) -> set[str]:
 
 
 def _tolerates(pod: Pod, taint: Mapping[str, str]) -> bool:
-    for one in pod.spec.get("tolerations", []):
-        if one.get("effect") not in (None, taint["effect"]):
+    for toleration in pod.spec.get("tolerations", []):
+        if toleration.get("effect") not in (None, taint["effect"]):
             continue
-        if one.get("operator", "Equal") == "Exists":
-            if one.get("key") in (None, taint["key"]):
+        if toleration.get("operator", "Equal") == "Exists":
+            if toleration.get("key") in (None, taint["key"]):
                 return True
-        elif one.get("key") == taint["key"] and one.get("value", "") == taint.get("value", ""):
+        elif toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""):
             return True
     return False
 
@@ -368,5 +368,5 @@ def _tolerates(pod: Pod, taint: Mapping[str, str]) -> bool:
 def _can_have(template: Object, labels: Mapping[str, str], key: str, value: str) -> bool:
     if key in labels:
         return labels[key] == value
-    wanted = [one for one in template["spec"].get("requirements", []) if one["key"] == key]
-    return any(one["operator"] == "Exists" or value in one.get("values", []) for one in wanted)
+    wanted = [requirement for requirement in template["spec"].get("requirements", []) if requirement["key"] == key]
+    return any(item["operator"] == "Exists" or value in item.get("values", []) for item in wanted)

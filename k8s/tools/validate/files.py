@@ -18,7 +18,7 @@ NO_MANIFESTS = {"rules.test.yaml"}  # promtool's
 
 def files(root: Path, bundles: Sequence[Bundle]) -> Iterator[str]:
     """Patches meet something; every manifest is part of a kustomization."""
-    there = {(one["kind"], one["metadata"]["name"]) for bundle in bundles for one in bundle.objects}
+    there = {(item["kind"], item["metadata"]["name"]) for bundle in bundles for item in bundle.objects}
     named: set[Path] = set()
     for file in sorted(root.rglob("kustomization.yaml")):
         place = file.parent.relative_to(root).as_posix()

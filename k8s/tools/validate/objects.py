@@ -46,7 +46,7 @@ class Pod:
 
     def port(self, wanted: int | str) -> bool:
         """Whether some container has that port, by number or name."""
-        ports = [port for one in self.containers for port in one.get("ports", [])]
+        ports = [port for container in self.containers for port in container.get("ports", [])]
         return any(wanted in (port.get("containerPort"), port.get("name")) for port in ports)
 
 
@@ -58,10 +58,10 @@ class Bundle:
     objects: list[Object] = field(default_factory=list)
 
     def of(self, *kinds: str) -> list[Object]:
-        return [one for one in self.objects if one.get("kind") in kinds]
+        return [item for item in self.objects if item.get("kind") in kinds]
 
     def named(self, kind: str, name: str) -> Object | None:
-        return next((one for one in self.of(kind) if one["metadata"]["name"] == name), None)
+        return next((item for item in self.of(kind) if item["metadata"]["name"] == name), None)
 
     def pods(self) -> list[Pod]:
         found = []
@@ -87,8 +87,8 @@ def title(one: Object) -> str:
 def folders(root: Path) -> list[str]:
     """Of k8s/: what somebody applies. The rest (bases, components) is rendered as a part of these."""
     applied = ("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer")
-    found = [one for pattern in applied for one in root.glob(f"{pattern}/kustomization.yaml")]
-    return sorted(one.parent.relative_to(root).as_posix() for one in found)
+    found = [path for pattern in applied for path in root.glob(f"{pattern}/kustomization.yaml")]
+    return sorted(item.parent.relative_to(root).as_posix() for item in found)
 
 
 def render(kubectl: str, root: Path, name: str) -> Bundle:
@@ -96,7 +96,7 @@ def render(kubectl: str, root: Path, name: str) -> Bundle:
     run = subprocess.run([kubectl, "kustomize", str(root / name)], capture_output=True, text=True, check=False)
     if run.returncode:
         raise RenderError(f"{name}: {run.stderr.strip()}")
-    return Bundle(name, [one for one in yaml.safe_load_all(run.stdout) if one])
+    return Bundle(name, [item for item in yaml.safe_load_all(run.stdout) if item])
 
 
 def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
@@ -105,7 +105,7 @@ def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
         return False
     wanted = selector.get("matchLabels", {}) or {}
     return all(labels.get(key) == value for key, value in wanted.items()) and all(
-        _holds(one, labels) for one in selector.get("matchExpressions", []) or []
+        _holds(matchExpression, labels) for matchExpression in selector.get("matchExpressions", []) or []
     )
 
 
@@ -130,9 +130,9 @@ def strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, item in value.items():
             yield from strings(key)
-            yield from strings(one)
+            yield from strings(item)
     elif isinstance(value, list):
-        for one in value:
-            yield from strings(one)
+        for item in value:
+            yield from strings(item)

@@ -31,13 +31,13 @@ def selectors(bundles: Sequence[Bundle]) -> Iterator[str]:
             selector = service["spec"].get("selector")
             if selector is not None and not _selected({"matchLabels": selector}, pods):
                 yield bundle.says(service, f"its selector {selector} matches no pod")
-        for one in bundle.of("PodDisruptionBudget", "PodMonitor"):
-            if not _selected(one["spec"].get("selector"), pods):
-                yield bundle.says(one, "its selector matches no pod")
-        for one in bundle.of("ServiceMonitor"):
+        for item in bundle.of("PodDisruptionBudget", "PodMonitor"):
+            if not _selected(item["spec"].get("selector"), pods):
+                yield bundle.says(item, "its selector matches no pod")
+        for item in bundle.of("ServiceMonitor"):
             labels = [service["metadata"].get("labels", {}) for service in bundle.of("Service")]
-            if not any(matches(one["spec"].get("selector"), known) for known in labels):
-                yield bundle.says(one, "its selector matches no Service")
+            if not any(matches(item["spec"].get("selector"), known) for known in labels):
+                yield bundle.says(item, "its selector matches no Service")
         for policy in bundle.of("NetworkPolicy"):
             selector = policy["spec"].get("podSelector")
             if not _selected(selector, everywhere) and selector != SOLVER:
@@ -102,16 +102,16 @@ def ports(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 def references(bundles: Sequence[Bundle]) -> Iterator[str]:
     """ConfigMaps, Secrets, claims, accounts, volumes, targets of scalers, classes of nodes, variables in arguments."""
-    namespaces = {one["metadata"]["name"] for bundle in bundles for one in bundle.of("Namespace")}
+    namespaces = {item["metadata"]["name"] for bundle in bundles for item in bundle.of("Namespace")}
     for bundle in bundles:
-        for one in bundle.objects:
-            namespace = one["metadata"].get("namespace")
-            if one["kind"] in CLUSTER_WIDE:
+        for item in bundle.objects:
+            namespace = item["metadata"].get("namespace")
+            if item["kind"] in CLUSTER_WIDE:
                 continue
             if namespace is None:
-                yield bundle.says(one, "has no namespace: it would land in whichever is current")
+                yield bundle.says(item, "has no namespace: it would land in whichever is current")
             elif namespace not in namespaces:
-                yield bundle.says(one, f"the namespace {namespace} is made nowhere")
+                yield bundle.says(item, f"the namespace {namespace} is made nowhere")
         for pod in bundle.pods():
             yield from _of_pod(bundle, pod)
         yield from _scalers(bundle)
@@ -139,7 +139,7 @@ def _of_pod(bundle: Bundle, pod: Pod) -> Iterator[str]:
             yield bundle.says(pod.owner, f"there is no ConfigMap {volume['configMap'].get('name')}")
         if "secret" in volume and volume["secret"].get("secretName") not in SECRETS:
             yield bundle.says(pod.owner, f"the Secret {volume['secret'].get('secretName')} is made nowhere")
-    mounted = {mount["name"] for one in pod.containers for mount in one.get("volumeMounts", [])}
+    mounted = {mount["name"] for item in pod.containers for mount in item.get("volumeMounts", [])}
     for name in sorted(mounted - volumes.keys()):
         yield bundle.says(pod.owner, f"mounts the volume {name}, which it has not")
     for name in sorted(volumes.keys() - mounted):
@@ -223,7 +223,7 @@ def _ingresses(bundle: Bundle) -> Iterator[str]:
                     yield bundle.says(ingress, f"there is no Service {wanted['name']}")
                     continue
                 port = wanted["port"].get("name", wanted["port"].get("number"))
-                if not any(port in (one.get("name"), one["port"]) for one in service["spec"]["ports"]):
+                if not any(port in (item.get("name"), item["port"]) for item in service["spec"]["ports"]):
                     yield bundle.says(ingress, f"Service {wanted['name']} has no port {port}")
 
 
@@ -243,8 +243,8 @@ def _namespaces_of(selector: Object) -> list[str]:
     named = [value for name, value in (selector.get("matchLabels") or {}).items() if name == key]
     listed = [
         value
-        for one in selector.get("matchExpressions") or []
-        if one["key"] == key and one["operator"] == "In"
-        for value in one["values"]
+        for matchExpression in selector.get("matchExpressions") or []
+        if matchExpression["key"] == key and matchExpression["operator"] == "In"
+        for value in matchExpression["values"]
     ]
     return [*named, *listed]

@@ -50,18 +50,18 @@ def images(bundles: Sequence[Bundle]) -> Iterator[str]:
 def secrets(bundles: Sequence[Bundle]) -> Iterator[str]:
     """None is rendered: what is in a manifest is in git, in a diff, and in a terminal."""
     for bundle in bundles:
-        for one in bundle.objects:
-            if one["kind"] == "Secret":
+        for item in bundle.objects:
+            if item["kind"] == "Secret":
                 yield bundle.says(
-                    one, "a Secret is rendered: secrets go from the environment to the API server (k8s/tools/deploy)"
+                    item, "a Secret is rendered: secrets go from the environment to the API server (k8s/tools/deploy)"
                 )
-            for text in strings(one):
+            for text in strings(item):
                 if _SECRET_VALUE.search(text):
-                    yield bundle.says(one, f"holds what looks like a key, beginning with {text[:6]!r}")
-            if one["kind"] == "ConfigMap":
-                for key, value in (one.get("data") or {}).items():
+                    yield bundle.says(item, f"holds what looks like a key, beginning with {text[:6]!r}")
+            if item["kind"] == "ConfigMap":
+                for key, value in (item.get("data") or {}).items():
                     if _SECRET_NAME.search(key) and value:
-                        yield bundle.says(one, f"{key} belongs in a Secret")
+                        yield bundle.says(item, f"{key} belongs in a Secret")
         for pod in bundle.pods():
             for container in pod.containers:
                 for variable in container.get("env", []):
@@ -90,19 +90,19 @@ def resources(bundles: Sequence[Bundle]) -> Iterator[str]:
 def security(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Kubernetes' profile `restricted` wherever the namespace asks for it, and a root that is read-only."""
     for bundle in bundles:
-        for one in bundle.of("Namespace"):
-            wanted = LEVELS.get(one["metadata"]["name"])
-            found = (one["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce")
+        for item in bundle.of("Namespace"):
+            wanted = LEVELS.get(item["metadata"]["name"])
+            found = (item["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce")
             if found != wanted:
-                yield bundle.says(one, f"enforces the profile {found}, not {wanted}")
-            version = (one["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce-version", "latest")
+                yield bundle.says(item, f"enforces the profile {found}, not {wanted}")
+            version = (item["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce-version", "latest")
             if not re.fullmatch(r"latest|v1\.\d+", version):
-                yield bundle.says(one, f"enforces the version {version}: latest, or v1.N")
+                yield bundle.says(item, f"enforces the version {version}: latest, or v1.N")
     strict = {name for name, level in LEVELS.items() if level == "restricted"} | {
-        one["metadata"]["name"]
+        item["metadata"]["name"]
         for bundle in bundles
-        for one in bundle.of("Namespace")
-        if one["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") == "restricted"
+        for item in bundle.of("Namespace")
+        if item["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") == "restricted"
     }
     for bundle in bundles:
         for pod in bundle.pods():
@@ -122,10 +122,10 @@ def network(bundles: Sequence[Bundle]) -> Iterator[str]:
         if set(policy["spec"].get("policyTypes", [])) == {"Ingress", "Egress"}
     ]
     ours = {
-        one["metadata"]["name"]
+        item["metadata"]["name"]
         for bundle in bundles
-        for one in bundle.of("Namespace")
-        if one["metadata"]["name"] == "tosia"
+        for item in bundle.of("Namespace")
+        if item["metadata"]["name"] == "tosia"
     }
     for bundle in bundles:
         for pod in bundle.pods():
@@ -134,7 +134,7 @@ def network(bundles: Sequence[Bundle]) -> Iterator[str]:
                 policy["metadata"].get("namespace") == namespace
                 and matches(policy["spec"].get("podSelector"), pod.labels)
                 for policy in (
-                    closed if not bundle.of("Namespace") else [one for one in closed if one in bundle.objects]
+                    closed if not bundle.of("Namespace") else [item for item in closed if item in bundle.objects]
                 )
             ):
                 yield bundle.says(pod.owner, "no NetworkPolicy closes it in both directions")

@@ -28,17 +28,20 @@ Definitions = dict[tuple[str, str], Object]
 @functools.cache
 def versions() -> list[str]:
     """The two newest that kubernetes-validate carries."""
-    known = {one.removesuffix("-strict").removesuffix("-local") for one in kubernetes_validate.utils.all_versions()}
-    return sorted({".".join(one.lstrip("v").split(".")[:2]) for one in known}, key=Version)[-2:]
+    known = {
+        all_version.removesuffix("-strict").removesuffix("-local")
+        for all_version in kubernetes_validate.utils.all_versions()
+    }
+    return sorted({".".join(item.lstrip("v").split(".")[:2]) for item in known}, key=Version)[-2:]
 
 
 def built_in(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Strict: a field that the kind does not have is an error, as it is to the API server."""
     for bundle in bundles:
-        for one in bundle.objects:
-            if not is_custom(one):
-                for problem in _against_kubernetes(json.dumps(one)):
-                    yield bundle.says(one, problem)
+        for item in bundle.objects:
+            if not is_custom(item):
+                for problem in _against_kubernetes(json.dumps(item)):
+                    yield bundle.says(item, problem)
 
 
 @functools.cache
@@ -76,16 +79,16 @@ def read_definitions(folder: Path) -> Definitions:
 def custom(bundles: Sequence[Bundle], definitions: Definitions) -> Iterator[str]:
     """A custom kind without a definition is an error, too, or a wrong apiVersion would pass."""
     for bundle in bundles:
-        for one in filter(is_custom, bundle.objects):
-            name = f"{one.get('apiVersion')} {one.get('kind')}"
-            schema = definitions.get((str(one.get("apiVersion")), str(one.get("kind"))))
+        for item in filter(is_custom, bundle.objects):
+            name = f"{item.get('apiVersion')} {item.get('kind')}"
+            schema = definitions.get((str(item.get("apiVersion")), str(item.get("kind"))))
             if schema is None:
                 if name not in WITHOUT_DEFINITION:
-                    yield bundle.says(one, f"{name} is not among the definitions of custom kinds")
+                    yield bundle.says(item, f"{name} is not among the definitions of custom kinds")
                 continue
-            for error in sorted(jsonschema.Draft7Validator(schema).iter_errors(one), key=str):
+            for error in sorted(jsonschema.Draft7Validator(schema).iter_errors(item), key=str):
                 place = ".".join(str(step) for step in error.path)
-                yield bundle.says(one, f"not as its definition has it, at {place or 'the top'}: {error.message[:300]}")
+                yield bundle.says(item, f"not as its definition has it, at {place or 'the top'}: {error.message[:300]}")
 
 
 def karpenter(bundles: Sequence[Bundle], definitions_folder: Path) -> Iterator[str]:
@@ -100,14 +103,14 @@ def karpenter(bundles: Sequence[Bundle], definitions_folder: Path) -> Iterator[s
     for bundle in bundles:
         for pool in bundle.of("NodePool"):
             template = pool["spec"]["template"]
-            keys = [one["key"] for one in template["spec"].get("requirements", [])]
+            keys = [requirement["key"] for requirement in template["spec"].get("requirements", [])]
             for key in (*keys, *template.get("metadata", {}).get("labels", {})):
                 for restricted, names in allowed.items():
                     if key == restricted or (key.partition("/")[0].endswith(restricted) and key not in names):
                         yield bundle.says(pool, f"{key} is not a label that {restricted} lets one ask for")
-            for one in template["spec"].get("requirements", []):
-                if one["operator"] == "In" and not one.get("values"):
-                    yield bundle.says(pool, f"the requirement {one['key']} has no values")
+            for requirement in template["spec"].get("requirements", []):
+                if requirement["operator"] == "In" and not requirement.get("values"):
+                    yield bundle.says(pool, f"the requirement {requirement['key']} has no values")
 
 
 @functools.cache
@@ -127,7 +130,7 @@ def _closed(schema: Any) -> Any:
     stays open.
     """
     if isinstance(schema, list):
-        return [_closed(one) for one in schema]
+        return [_closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     out = {
@@ -153,11 +156,11 @@ def names(bundles: Sequence[Bundle]) -> Iterator[str]:
     """No object twice in a folder; a namespace for what has one; names as Kubernetes takes them."""
     for bundle in bundles:
         seen: set[tuple[str, str, str]] = set()
-        for one in bundle.objects:
-            metadata = one.get("metadata") or {}
-            key = (str(one.get("kind")), str(metadata.get("namespace")), str(metadata.get("name")))
+        for item in bundle.objects:
+            metadata = item.get("metadata") or {}
+            key = (str(item.get("kind")), str(metadata.get("namespace")), str(metadata.get("name")))
             if key in seen:
-                yield bundle.says(one, "is there twice")
+                yield bundle.says(item, "is there twice")
             seen.add(key)
             if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", str(metadata.get("name"))):
-                yield f"{bundle.name}: {title(one)}: not a name that Kubernetes takes"
+                yield f"{bundle.name}: {title(item)}: not a name that Kubernetes takes"

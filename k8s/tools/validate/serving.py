@@ -110,8 +110,8 @@ def reach(bundles: Sequence[Bundle]) -> Iterator[str]:
             for rule in spec.get("egress", []):
                 if any(port.get("port") == 53 for port in rule.get("ports", [])) and not _is_dns(rule):
                     yield bundle.says(policy, "DNS needs UDP and TCP, to kube-dns in kube-system")
-        data = [one.get("data") or {} for one in bundle.of("ConfigMap")]
-        url = next((one["TRITON_URL"] for one in data if "TRITON_URL" in one), None)
+        data = [item.get("data") or {} for item in bundle.of("ConfigMap")]
+        url = next((item["TRITON_URL"] for item in data if "TRITON_URL" in item), None)
         if url is not None:
             yield from _way_to_triton(bundle, url.rpartition(":")[2])
         for policy in bundle.of("CiliumNetworkPolicy"):
@@ -152,7 +152,7 @@ def _way_to_triton(bundle: Bundle, port: str) -> Iterator[str]:
     open_out = any(
         matches(policy["spec"].get("podSelector"), front.labels)
         and any(matches(peer.get("podSelector"), triton.labels) for peer in rule.get("to", []) if "podSelector" in peer)
-        and any(str(one.get("port")) == port for one in rule.get("ports", []))
+        and any(str(item.get("port")) == port for item in rule.get("ports", []))
         for policy in bundle.of("NetworkPolicy")
         for rule in policy["spec"].get("egress", [])
     )
@@ -165,10 +165,10 @@ def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
     stores.
     """
     for bundle in bundles:
-        for one in bundle.of("Deployment"):
-            if one["metadata"]["name"] != "frontend":
+        for item in bundle.of("Deployment"):
+            if item["metadata"]["name"] != "frontend":
                 continue
-            spec = one["spec"]["template"]["spec"]
+            spec = item["spec"]["template"]["spec"]
             container = spec["containers"][0]
             settings = variables(bundle, container)
             placeholders = {
@@ -178,21 +178,21 @@ def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
             try:
                 read_settings({**_DUMMIES, **placeholders, CONFIG_VARIABLE: ""})  # agreement.py judges that file
             except SettingsError as error:
-                yield bundle.says(one, f"would not start: {error}")
+                yield bundle.says(item, f"would not start: {error}")
             mounts = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
             if "/tmp" not in mounts:  # noqa: S108
-                yield bundle.says(one, "has a read-only root and no /tmp")
-            tuning, _ = tuning_of(bundle, Pod(one, {}, spec), container)
+                yield bundle.says(item, "has a read-only root and no /tmp")
+            tuning, _ = tuning_of(bundle, Pod(item, {}, spec), container)
             if tuning is not None and tuning.service.drain_seconds < 1.0:
-                yield bundle.says(one, "does not drain (drain_seconds): requests of its last seconds would fail")
+                yield bundle.says(item, "does not drain (drain_seconds): requests of its last seconds would fail")
             if settings.get("TOSIA_STORES") == "embedded":
                 if settings.get("TOSIA_VAR") not in mounts:
-                    yield bundle.says(one, f"keeps calls in {settings.get('TOSIA_VAR')}, which is no volume")
-                if one["spec"].get("replicas") != 1 or one["spec"].get("strategy", {}).get("type") != "Recreate":
-                    yield bundle.says(one, "embedded stores are for one process at a time: one replica, Recreate")
+                    yield bundle.says(item, f"keeps calls in {settings.get('TOSIA_VAR')}, which is no volume")
+                if item["spec"].get("replicas") != 1 or item["spec"].get("strategy", {}).get("type") != "Recreate":
+                    yield bundle.says(item, "embedded stores are for one process at a time: one replica, Recreate")
             elif settings.get("ALLOW_UNVALIDATED") == "1":
                 yield bundle.says(
-                    one, "serves models that are not validated: that is said at a deployment, not in a file"
+                    item, "serves models that are not validated: that is said at a deployment, not in a file"
                 )
 
 
@@ -247,11 +247,14 @@ def scaling(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(pool, "has no expireAfter: its nodes never get a newer image")
             if spec["nodeClassRef"]["group"] != "karpenter.azure.com":
                 yield bundle.says(pool, f"its node class is of {spec['nodeClassRef']['group']}")
-            for one in spec["requirements"]:
-                if one["key"] == "karpenter.sh/capacity-type" and not set(one["values"]) <= {"spot", "on-demand"}:
-                    yield bundle.says(pool, f"there is no capacity-type {', '.join(one['values'])}")
-                if one["operator"] in ("Gt", "Lt") and len(one.get("values", [])) != 1:
-                    yield bundle.says(pool, f"{one['key']}: {one['operator']} takes one number")
+            for requirement in spec["requirements"]:
+                if requirement["key"] == "karpenter.sh/capacity-type" and not set(requirement["values"]) <= {
+                    "spot",
+                    "on-demand",
+                }:
+                    yield bundle.says(pool, f"there is no capacity-type {', '.join(requirement['values'])}")
+                if requirement["operator"] in ("Gt", "Lt") and len(requirement.get("values", [])) != 1:
+                    yield bundle.says(pool, f"{requirement['key']}: {requirement['operator']} takes one number")
 
 
 def _of_trigger(trigger: Object) -> Iterator[str]:

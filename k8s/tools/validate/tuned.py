@@ -22,7 +22,9 @@ def variables(bundle: Bundle, container: Object) -> dict[str, str]:
     for source in container.get("envFrom", []):
         name = (source.get("configMapRef") or {}).get("name", "")
         found.update((bundle.named("ConfigMap", name) or {}).get("data") or {})
-    found.update({one["name"]: one["value"] for one in container.get("env", []) if isinstance(one.get("value"), str)})
+    found.update(
+        {item["name"]: item["value"] for item in container.get("env", []) if isinstance(item.get("value"), str)}
+    )
     return found
 
 

@@ -61,22 +61,22 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[
 
 def values(bundles: Sequence[Bundle]) -> Iterator[str]:
     for bundle in bundles:
-        for one in bundle.objects:
-            for problem in [*_labels(one), *([] if is_custom(one) else _walk(one, ()))]:
-                yield bundle.says(one, problem)
+        for item in bundle.objects:
+            for problem in [*_labels(item), *([] if is_custom(item) else _walk(item, ()))]:
+                yield bundle.says(item, problem)
 
 
 def _walk(value: Any, path: tuple[str, ...]) -> Iterator[str]:
     if isinstance(value, list):
-        for one in value:
-            yield from _walk(one, path)
+        for item in value:
+            yield from _walk(item, path)
     if not isinstance(value, dict):
         return
-    for key, one in value.items():
+    for key, item in value.items():
         if path[-1:] in (("labels",), ("annotations",), ("data",), ("matchLabels",)):
             continue
-        yield from _leaf(key, one, path)
-        yield from _walk(one, (*path, key))
+        yield from _leaf(key, item, path)
+        yield from _walk(item, (*path, key))
     if "configMapKeyRef" not in value and path[-1:] == ("env",):
         if "value" in value and value.get("valueFrom"):
             yield f"the variable {value.get('name')} has a value and takes it from somewhere"
