@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from laptop.service import Service
-from tests.frontend.test_upload import AUDIO, BODIES, END, FORM, audio_field, field
+from tests.frontend.api.test_upload import AUDIO, BODIES, END, FORM, audio_field, field
 from tests.integration.problems import assert_problem, assert_still_works, post
 
-# Each way of being refused once over a socket; all of them are in tests/frontend/test_upload.py.
+# Each way of being refused once over a socket; all of them are in tests/frontend/api/test_upload.py.
 OVER_A_SOCKET = (
     "JSON",
     "no content type",

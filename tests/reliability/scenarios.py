@@ -25,7 +25,7 @@ from pathlib import Path
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import CallRecord, State, StoredAudio, from_now, now
 from local_triton import TritonServer
-from tests.frontend.test_crash_safety import assert_whole, kill_after, start_writer
+from tests.frontend.calls.test_crash_safety import assert_whole, kill_after, start_writer
 from tests.integration.processes import FrontEnd, descendants, front_end, wait_for
 from tests.reliability.backends import AzureBackend, Backend, EmbeddedBackend
 from tests.reliability.front_end import POINTS, POINTS_OF_COSMOS

@@ -1,7 +1,7 @@
 """Every fault but the kills (test_kills.py), reduced; `make soak` runs the full counts.
 
 Two of them in `make test`, the others in `make test-system`. That SQLite's file stays whole when its writer is killed
-is in tests/frontend/test_crash_safety.py.
+is in tests/frontend/calls/test_crash_safety.py.
 """
 
 from __future__ import annotations

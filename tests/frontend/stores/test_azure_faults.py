@@ -20,7 +20,7 @@ from frontend.domain.records import State
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import CallExists, RecordTooLarge, StaleRecord
 from tests.frontend.settings import azure_settings
-from tests.frontend.test_stores import record
+from tests.frontend.stores.test_stores import record
 from tests.services.azure import Account, Azure
 from tests.services.http_proxy import Answer, Cut, HttpProxy, Lose, Refuse, Seen, Slow, first
 

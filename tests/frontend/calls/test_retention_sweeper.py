@@ -19,9 +19,9 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased
 from frontend.domain.records import CallRecord, StoredAudio, from_now, now
 from frontend.stores.opening import open_stores
-from tests.frontend import test_stores
 from tests.frontend.settings import embedded_settings
-from tests.frontend.test_stores import Check, Pair, run
+from tests.frontend.stores import test_stores
+from tests.frontend.stores.test_stores import Check, Pair, run
 
 ORPHAN_AGE_S = image_tuning().service.orphan_age_s
 

@@ -16,7 +16,7 @@ from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.domain.records import State
 from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores
-from tests.frontend.test_attempts import LIMITS, Diagnosing, attempts_on, on_stores, received, stored
+from tests.frontend.calls.test_attempts import LIMITS, Diagnosing, attempts_on, on_stores, received, stored
 
 
 @dataclass

@@ -10,8 +10,8 @@ from preprocess.errors import UnsupportedMedia
 from runtime.config import ROOT
 from runtime.figures.playback import channel_wav, diagnosed_channel
 from tests.preprocess.recordings import by_libsndfile
+from tests.runtime.figures.test_drawing import diagnosed
 from tests.runtime.parts import LIMITS
-from tests.runtime.test_figure import diagnosed
 
 SAMPLES = ROOT / "samples" / "preprocessing"
 
