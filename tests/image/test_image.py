@@ -322,7 +322,7 @@ def test_a_diagnosis(serving: Serving, benchmark: bytes) -> None:
     assert serving.status("/docs") == 200
     page = serving.api.get("/")
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
-    for part in ("main.js", "service_worker.js", "console.css", "icon.svg"):
+    for part in ("main.js", "messages.es.json", "messages.en.json", "service_worker.js", "console.css", "icon.svg"):
         assert serving.api.get(f"/console/{part}").status_code == 200, part
     metrics = httpx.get(f"http://127.0.0.1:{METRICS_PORT}/metrics", trust_env=False)
     assert "tosia_" in metrics.text
