@@ -2,15 +2,15 @@
 
 What is wrong with the recording itself is the tree of `preprocess.errors`, handed on from here for the front end.
 
-WordedError              its text is an English sentence
+WordedError                    its text is an English sentence
 └── RuntimeFailure
-├── ConfigError          config.yml can't be used
-├── ModelContractError   the model is not one that this code can serve
-│   └── ParametersDiffer   it was trained with other parameters
-├── RecordUnreadable     a record can't be replayed
-├── OutputError          what was asked for can't be written
-└── InferenceError       the model can't be asked now; asking again may help
-    └── InferenceTimeout   it did not answer before the deadline
+    ├── ConfigError            config.yml can't be used
+    ├── ModelContractError     the model is not one that this code can serve
+    │   └── ParametersDiffer   it was trained with other parameters
+    ├── RecordUnreadable       a record can't be replayed
+    ├── OutputError            what was asked for can't be written
+    └── InferenceError         the model can't be asked now; asking again may help
+        └── InferenceTimeout   it did not answer before the deadline
 """
 
 from __future__ import annotations

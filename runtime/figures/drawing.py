@@ -1,9 +1,8 @@
 """Pictures for people: a recording with its coughs marked, and one cough's colour spectrogram.
 
-Drawn from the audio and its diagnosis, so that an old record can be drawn again. Candidates have the numbers that they
-have in the record's `segments`, which count from 0. No pyplot: its global state is not made for servers. Where things
-stand is reckoned in
-inches: matplotlib's own layouts draw everything twice to find out.
+Drawn from the audio and its diagnosis, so that an old record can be drawn again. People count
+candidates from 1: number 1 is the record's `segments[0]`. No pyplot: its global state is not made for servers. Where
+things stand is reckoned in inches: matplotlib's own layouts draw everything twice to find out.
 """
 
 from __future__ import annotations
@@ -64,8 +63,8 @@ def draw_figure(
     """PNG, 1100 dots wide: what was found, the waveform with every candidate, its number and its score, and below it
     the colour spectrograms of the first coughs (of the first candidates where there are none).
 
-    Numbers count from 0, as in `segments`. Where candidates stand too close for their numbers, the figure says how many
-    have none.
+    Numbers count from 1: number 1 is `segments[0]`. Where candidates stand too close for their numbers, the figure
+    says how many have none.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
