@@ -19,7 +19,7 @@ from collections.abc import Callable
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from frontend.configuration.table import SETTINGS, variable_of
+from frontend.configuration.deadlines_limits_intervals import SETTINGS, variable_of
 from frontend.configuration.variables import described, in_columns
 from frontend.inference.fork_server import start_preloading
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy  # its parts load when they are used
 from numpy.typing import NDArray
 
-from preprocess.exact import on_grid
+from preprocess.exact import decibels, on_grid
 from preprocess.segment import Segment, SegmentationParams, noise_floor
 
 
@@ -114,6 +114,20 @@ def segment_rms(
         for segment in segments
     ]
     return tuple(float(np.sqrt(np.mean(np.square(envelope[a:b], dtype=np.float64)))) for a, b in spans)
+
+
+def snr_db(segment_rms: Sequence[float], is_cough: Sequence[bool], noise_rms: float | None) -> float | None:
+    """Level of the accepted coughs, without their padding, over the noise floor between the segments, in dB.
+
+    Where no cough was accepted, that of all candidates. None without a candidate, without anything around them, or over
+    digital silence. segment_rms, is_cough: of each candidate; full scale is 1.
+    """
+    accepted = [rms for rms, cough in zip(segment_rms, is_cough, strict=True) if cough]
+    levels = accepted or segment_rms
+    if not levels or not noise_rms:
+        return None
+    power = float(np.mean(np.square(levels)))
+    return decibels(power / noise_rms**2) if power > 0.0 else None
 
 
 def bandwidth_hz(samples: NDArray[np.float32], sample_rate_hz: int) -> float:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.exact import decibels
+from preprocess.quality import snr_db
 from runtime.classify import Scores
 from runtime.config import QualityLimits
 from runtime.contract import ModelContract
@@ -116,20 +116,6 @@ def _segments(
             channel.segments_s, spectrograms, cough, classes, strict=True
         )
     )
-
-
-def snr_db(segment_rms: Sequence[float], is_cough: Sequence[bool], noise_rms: float | None) -> float | None:
-    """Level of the accepted coughs, without their padding, over the noise floor between the segments, in dB.
-
-    Where no cough was accepted, that of all candidates. None without a candidate, without anything around them, or over
-    digital silence. segment_rms, is_cough: of each candidate; full scale is 1.
-    """
-    accepted = [rms for rms, cough in zip(segment_rms, is_cough, strict=True) if cough]
-    levels = accepted or segment_rms
-    if not levels or not noise_rms:
-        return None
-    power = float(np.mean(np.square(levels)))
-    return decibels(power / noise_rms**2) if power > 0.0 else None
 
 
 def _quality_reasons(

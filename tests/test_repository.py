@@ -95,3 +95,9 @@ def test_documents_name_only_verbs_of_deployment_that_exist() -> None:
     for file in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         named = set(re.findall(r"make -C k8s ([a-z-]+)", file.read_text()))
         assert named <= verbs, f"{file.name}: {named - verbs}"
+
+
+def test_the_files_that_start_first_are_there() -> None:
+    from tests.conftest import LONGEST_FIRST
+
+    assert [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).is_file()] == []

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Mapping
 from shutil import get_terminal_size
 from urllib.parse import urlsplit
 
+from frontend.configuration.deadlines_limits_intervals import SETTINGS
 from frontend.configuration.settings import AzureSettings, Settings, SettingsError, read_settings, url_of_connection
-from frontend.configuration.table import SETTINGS
 from frontend.configuration.tuning import Number
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable

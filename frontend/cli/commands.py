@@ -12,8 +12,8 @@ from fastapi import FastAPI
 
 from frontend.app import create_app
 from frontend.cli.serve import serve
+from frontend.configuration.deadlines_limits_intervals import SETTINGS
 from frontend.configuration.settings import SettingsError, read_settings
-from frontend.configuration.table import SETTINGS
 from frontend.configuration.tuning import Number
 from frontend.domain.errors import ServiceError
 from frontend.observability.json_logs import set_up_logs

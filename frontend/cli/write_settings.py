@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 
+from frontend.configuration.deadlines_limits_intervals import SECTIONS, SETTINGS, Setting
 from frontend.configuration.defaults import defaults
-from frontend.configuration.table import SECTIONS, SETTINGS, Setting
 from frontend.configuration.variables import VARIABLES
 from runtime.config import ROOT
 

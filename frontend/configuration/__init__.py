@@ -1,7 +1,7 @@
 """What an operator can set.
 
 variables   the environment variables that say where things are and who may ask: meaning and default
-table       what an operator may turn: unit, meaning, bounds
+deadlines_limits_intervals   what an operator may turn: unit, meaning, bounds
 defaults    what config.yml says, for `--help` and the documents
 tuning      config.yml < the operator's file < environment < command line
 strays      blanks, line feeds and quotes around a value, named in the refusal

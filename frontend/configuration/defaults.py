@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from frontend.configuration.table import SETTINGS
+from frontend.configuration.deadlines_limits_intervals import SETTINGS
 
 FILE = Path(__file__).resolve().parents[2] / "config.yml"
 

@@ -16,8 +16,15 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
+from frontend.configuration.deadlines_limits_intervals import (
+    CONFIG_VARIABLE,
+    FOR_EACH_CORE,
+    OF_THE_MODEL,
+    SECTIONS,
+    SETTING_OF,
+    SETTINGS,
+)
 from frontend.configuration.strays import without_strays
-from frontend.configuration.table import CONFIG_VARIABLE, FOR_EACH_CORE, OF_THE_MODEL, SECTIONS, SETTING_OF, SETTINGS
 from runtime.config import CONFIG_FILE, Limits, QualityLimits, limits_problems, read_document, read_section
 from runtime.errors import ConfigError
 

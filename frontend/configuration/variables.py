@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from frontend.configuration.table import CONFIG_VARIABLE
+from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 // The API: the key of this tab, requests with it, and problems as errors.
 
-import { language, text } from "./texts.js";
+import { language, text } from "./message_lookup.js";
 
 const KEY = "tosia.key";
 

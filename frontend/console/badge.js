@@ -1,7 +1,7 @@
 // A call's status in one word, with a colour that only repeats what the word says.
 
 import { element } from "./elements.js";
-import { word } from "./texts.js";
+import { word } from "./message_lookup.js";
 
 const LOOKS = { ok: "good", failed: "error", received: "" };
 

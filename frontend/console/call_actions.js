@@ -6,7 +6,7 @@ import { confirmErasing } from "./erase_dialog.js";
 import { showFigure } from "./figure_dialog.js";
 import { pictureOf } from "./patience.js";
 import { problemOf } from "./problem_view.js";
-import { text } from "./texts.js";
+import { text } from "./message_lookup.js";
 
 const ENDINGS = {
   "audio/ogg": ".ogg",

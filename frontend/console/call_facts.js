@@ -1,7 +1,7 @@
 // What else a record says: what was received, what judged it, and the digests by which it can be made again.
 
 import { element } from "./elements.js";
-import { moment, number, text, word } from "./texts.js";
+import { moment, number, text, word } from "./message_lookup.js";
 
 export function factsOf(record) {
   const { diagnosis } = record;
@@ -28,7 +28,7 @@ export function factsOf(record) {
       ["modelDigest", code(model.sha256)],
     );
   } else if (record.failure) {
-    rows.push(["reasons", word("title", record.failure.code)]);
+    rows.push(["reasons", failureName(record.failure.code)]);
   }
   rows.push(["attempts", String(record.attempts)], ["audioDigest", code(record.audio.sha256)]);
   if (record.history)
@@ -45,4 +45,10 @@ export function factsOf(record) {
 
 function code(digest) {
   return element("code", {}, digest);
+}
+
+/** A failure that a request met, too, has the title of that problem. */
+function failureName(failure) {
+  const name = word("failure", failure);
+  return name === failure ? word("title", failure) : name;
 }

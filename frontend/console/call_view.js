@@ -8,7 +8,7 @@ import { announce, element } from "./elements.js";
 import { patiently, pause, pictureOf } from "./patience.js";
 import { playerOf } from "./player.js";
 import { problemOf } from "./problem_view.js";
-import { number, text, word } from "./texts.js";
+import { number, text, word } from "./message_lookup.js";
 import { readWav } from "./wav.js";
 import { nameOf, waveformOf } from "./waveform.js";
 

@@ -4,7 +4,7 @@ import { request } from "./api.js";
 import { badgeOf } from "./badge.js";
 import { element } from "./elements.js";
 import { problemOf } from "./problem_view.js";
-import { moment, number, text, word } from "./texts.js";
+import { moment, number, text, word } from "./message_lookup.js";
 
 const PAGE = 20;
 const STATES = ["received", "diagnosed", "failed"];

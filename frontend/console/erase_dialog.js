@@ -1,7 +1,7 @@
 // Ask before a call is erased: it can't be undone.
 
 import { element } from "./elements.js";
-import { text } from "./texts.js";
+import { text } from "./message_lookup.js";
 
 /** Whether to go on. */
 export function confirmErasing(callId, signal) {

@@ -1,7 +1,7 @@
 // The figure of a call, at its own size: it is made for reading, and wider than a telephone.
 
 import { element } from "./elements.js";
-import { text } from "./texts.js";
+import { text } from "./message_lookup.js";
 
 /** address: of the picture, which the signal revokes. */
 export function showFigure(address, callId, signal) {

@@ -2,7 +2,7 @@
 
 import { forgetKey, keepKey, request } from "./api.js";
 import { alertOf, element } from "./elements.js";
-import { text } from "./texts.js";
+import { text } from "./message_lookup.js";
 
 /** Returns the view's title. done: called once a key was accepted. */
 export function showKey(content, signal, why, done) {

@@ -9,7 +9,7 @@ import { showCalls } from "./calls_view.js";
 import { announce, element } from "./elements.js";
 import { showKey } from "./key_view.js";
 import { discard, showSend } from "./send_view.js";
-import { language, switchLanguage, text } from "./texts.js";
+import { language, switchLanguage, text } from "./message_lookup.js";
 
 const content = document.getElementById("content");
 let leaving = new AbortController();

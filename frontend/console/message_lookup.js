@@ -2,11 +2,7 @@
 // recording's answer says in words comes with it (`guidance`, problems), which follows Accept-Language.
 
 const LANGUAGES = ["es", "en"];
-const CATALOGUES = Object.fromEntries(
-  await Promise.all(
-    LANGUAGES.map(async (name) => [name, await (await fetch(`/console/messages.${name}.json`)).json()]),
-  ),
-);
+const CATALOGUES = await catalogues();
 
 const CHOICE = "tosia.language";
 
@@ -33,7 +29,8 @@ export function text(name, values = {}) {
 
 /**
  * The name of one of the API's codes, or the code itself where there is none.
- * kind: "status", "state", "reason", "label", or "title" of a problem; so a code never has the text of another kind.
+ * kind: "status", "state", "reason", "label", "failure", or "title" of a problem; so a code never has the text of
+ * another kind.
  */
 export function word(kind, code) {
   const names = CATALOGUES[current][kind];
@@ -72,4 +69,15 @@ function remembered() {
 function ofTheBrowser() {
   const known = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => LANGUAGES.includes(tag));
   return known ?? "es";
+}
+
+/** Both, so that the language is switched at once. Without them there is nothing to show but the page's own apology. */
+async function catalogues() {
+  try {
+    const fetched = LANGUAGES.map(async (name) => [name, await (await fetch(`/console/messages.${name}.json`)).json()]);
+    return Object.fromEntries(await Promise.all(fetched));
+  } catch (error) {
+    document.getElementById("unloaded").hidden = false;
+    throw error;
+  }
 }

@@ -6,7 +6,7 @@
 
 import { callPath, key } from "./api.js";
 import { element } from "./elements.js";
-import { text } from "./texts.js";
+import { text } from "./message_lookup.js";
 
 const WORKER = "/console/service_worker.js";
 const PATIENCE_MS = 3000;

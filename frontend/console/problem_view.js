@@ -1,7 +1,7 @@
 // How a problem is shown: what it says, what to quote when asking for help, and the call that was stored all the same.
 
 import { alertOf, element } from "./elements.js";
-import { text } from "./texts.js";
+import { text } from "./message_lookup.js";
 
 /** An alert; more: elements below the words, such as a button to try again. */
 export function problemOf(problem, ...more) {

@@ -8,7 +8,7 @@ import { postRecording } from "./api.js";
 import { announce, element } from "./elements.js";
 import { problemOf } from "./problem_view.js";
 import { MOST_S, record, whyNot } from "./record.js";
-import { bytes, text } from "./texts.js";
+import { bytes, text } from "./message_lookup.js";
 
 /**
  * What is under way. chosen: {audio, name, id, typed, others}; recording, sending: an AbortController each;

@@ -1,12 +1,12 @@
 // The waveform, its candidates marked and playable.
 
 import { element } from "./elements.js";
-import { number, text } from "./texts.js";
+import { number, text } from "./message_lookup.js";
 import { peaksOf } from "./wav.js";
 
 const NARROW_PX = 18; // a number and its borders want so much
 
-/** The name of a segment, as people call it: coughs are numbered as the API counts segments. */
+/** The name of a segment for people: number 1 is the first of the API's `segments`, which count from 0. */
 export function nameOf(segment, n) {
   return text(segment.is_cough ? "cough" : "other", { n: n + 1 });
 }

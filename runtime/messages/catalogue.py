@@ -5,6 +5,7 @@
     message, hint          guidance, by status or state; by reason
     intended_use           guidance for validated models and for others
     status, state, reason, label   names of the API's codes
+    failure                names of failures of a call that are no problem of a request
     figure                 texts in figures
     console                texts of the console
 

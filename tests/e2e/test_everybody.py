@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from laptop.service import CHECKOUT, Service
 from runtime.messages.catalogue import sections
@@ -258,3 +258,17 @@ def test_a_page_that_injects_a_script_is_refused(open_context: OpenContext, serv
         })"""
     )
     assert refused.startswith(("script-src", "require-trusted-types", "trusted-types"))
+
+
+@pytest.mark.system
+def test_without_its_texts_the_page_says_so(browser: Browser, service: Service) -> None:
+    """In both languages, since it knows none yet."""
+    context = browser.new_context(base_url=service.url)
+    try:
+        page = context.new_page()
+        page.route("**/console/messages.*.json", lambda route: route.abort())
+        page.goto("/")
+        expect(page.locator("#unloaded")).to_contain_text("La consola no se pudo cargar.")
+        expect(page.locator("#unloaded")).to_contain_text("The console could not be loaded.")
+    finally:
+        context.close()

@@ -43,6 +43,7 @@ def test_every_code_has_a_name() -> None:
     assert SPANISH["status"].keys() == {*Status}
     assert SPANISH["reason"].keys() == {*Reason}
     assert SPANISH["label"].keys() == {*LABELS}
+    assert not SPANISH["failure"].keys() & SPANISH["title"].keys()
 
 
 def test_a_code_of_a_newer_release_is_shown_as_it_is() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.conclude import snr_db
+from preprocess.quality import snr_db
 from training.data.dataset import Entry
 from training.evaluation.candidates import Candidates
 from training.evaluation.conditions import PLAIN
@@ -25,7 +25,7 @@ class RecordingScores:
     """path, condition: of the recording; fold: of the network that has not heard it; threshold: of that network.
 
     cough, positive: probability of each candidate; spans_s, labels: of the plain recording's only
-    snr_db: see `runtime.conclude.snr_db`; segments_moved: under a gain, whether a segment moved by more than a frame
+    snr_db: see `preprocess.quality.snr_db`; segments_moved: under a gain, whether a segment moved by more than a frame
     """
 
     path: str

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from frontend.__main__ import parse_arguments
-from frontend.configuration.table import SETTING_OF
+from frontend.configuration.deadlines_limits_intervals import SETTING_OF
 from frontend.configuration.variables import VARIABLES
 from frontend.observability.metrics import Metrics
 from k8s.tools.validate.objects import Bundle, Object, Pod

@@ -12,8 +12,8 @@ from typing import Any
 
 import jsonschema
 
+from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 from frontend.configuration.settings import SettingsError, read_settings
-from frontend.configuration.table import CONFIG_VARIABLE
 from k8s.tools.validate.objects import Bundle, Object, Pod, matches
 from k8s.tools.validate.tuned import is_front_end, tuning_of, variables
 from runtime.config import load_limits

@@ -7,7 +7,7 @@ import io
 
 from frontend.__main__ import parse_arguments
 from frontend.cli.commands import given
-from frontend.configuration.table import CONFIG_VARIABLE
+from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 from frontend.configuration.tuning import Tuning, read_tuning
 from k8s.tools.validate.objects import Bundle, Object, Pod
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import pytest
 
-from frontend.calls.attempts import MAX_ATTEMPTS, WRITE_S, AttemptResult, Attempts, Refused, Stored
+from frontend.calls.attempts import (
+    MAX_ATTEMPTS,
+    WRITE_S,
+    AttemptResult,
+    Attempts,
+    AudioAltered,
+    AudioMissing,
+    Refused,
+    Stored,
+)
 from frontend.calls.call_service import Calls
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
@@ -24,6 +33,8 @@ from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
 from runtime.config import load_limits
 from runtime.errors import InferenceError, UndecodableAudio
+from runtime.messages.catalogue import sections
+from runtime.messages.languages import Language
 from runtime.prepare import AudioFile
 from tests.frontend.settings import embedded_settings
 
@@ -458,3 +469,12 @@ def test_a_call_whose_audio_is_gone_is_told_and_not_asked_for_again(tmp_path: Pa
         assert (outcome.created, outcome.record.failure) == (False, failed)
 
     on_stores(tmp_path, check)
+
+
+def test_every_failure_has_a_name_for_people() -> None:
+    """Codes of errors that an attempt may meet; those of requests have the title of their problem."""
+    texts = sections(Language.SPANISH)
+    codes = {AudioMissing.code, AudioAltered.code, InferenceError.code, WorkTimeout.code, "record_too_large"}
+    assert texts["failure"].keys() == codes
+    for code in ("internal_error", "store_unavailable", "not_ready", "undecodable_audio"):
+        assert code in texts["title"]

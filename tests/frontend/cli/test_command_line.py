@@ -17,8 +17,8 @@ import pytest
 from frontend.__main__ import parse_arguments
 from frontend.cli.check import check
 from frontend.cli.commands import run
+from frontend.configuration.deadlines_limits_intervals import SETTINGS
 from frontend.configuration.settings import SettingsError
-from frontend.configuration.table import SETTINGS
 from frontend.configuration.tuning import image_tuning
 from frontend.configuration.variables import VARIABLES, described
 from runtime.config import ROOT

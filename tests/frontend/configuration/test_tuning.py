@@ -13,7 +13,7 @@ import yaml
 from frontend.__main__ import parse_arguments
 from frontend.cli import write_settings
 from frontend.cli.commands import given
-from frontend.configuration.table import OF_THE_MODEL, SECTIONS, SETTINGS, variable_of
+from frontend.configuration.deadlines_limits_intervals import OF_THE_MODEL, SECTIONS, SETTINGS, variable_of
 from frontend.configuration.tuning import Change, Tuning, image_tuning, read_tuning
 from runtime.config import CONFIG_FILE, load_limits
 

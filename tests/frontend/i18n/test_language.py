@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from frontend.answers import guidance
-from frontend.answers.http_errors import HTTP_ERRORS
+from frontend.answers.http_errors import CODES, HTTP_ERRORS
 from frontend.domain.errors import (
     AUDIO_ERRORS_BY_CODE,
     InvalidRequest,
@@ -224,6 +224,16 @@ def test_a_reason_of_a_newer_release_is_ignored() -> None:
     """While replicas of two releases answer, each reads what the other has written."""
     said = guidance.guidance(call(status="poor_quality", reasons=["wind", "clipped"]), Language.ENGLISH)
     assert said["hints"] == [sections(Language.ENGLISH)["hint"][Reason.CLIPPED]]
+
+
+def test_every_state_has_a_name() -> None:
+    for language in Language:
+        assert sections(language)["state"].keys() == {*State}
+
+
+def test_every_problem_has_a_title_and_nothing_else_has() -> None:
+    for language in Language:
+        assert sections(language)["title"].keys() == {*CODES}
 
 
 def test_every_status_and_reason_has_guidance() -> None:

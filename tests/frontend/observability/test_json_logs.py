@@ -49,7 +49,7 @@ def test_an_exception_has_its_place_and_its_type_and_not_its_words() -> None:
     trace = str(found["trace"])
     assert "builtins.ValueError" in trace
     assert "builtins.KeyError" in trace
-    assert "test_logs.py" in trace
+    assert "test_json_logs.py" in trace
     assert "secret" not in trace.replace('raise KeyError("a secret")', "").replace(
         'raise ValueError("another secret")', ""
     )
