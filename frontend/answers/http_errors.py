@@ -64,7 +64,7 @@ METHOD_NOT_ALLOWED = HttpError(405, "method_not_allowed")
 INTERNAL_ERROR = HttpError(500, "internal_error")
 
 # Every code that a problem can have; callers may rely on them.
-CODES = tuple(http_error.code for http_error in (*HTTP_ERRORS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR))
+CODES = tuple(answer.code for answer in (*HTTP_ERRORS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR))
 
 
 def http_error(error: Exception) -> HttpError:
