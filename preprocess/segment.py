@@ -70,7 +70,7 @@ def segment(
     shortest = params.min_duration_ms * sample_rate_hz / 1000
     # Frame i is centred on sample i * hop, so a run of frames spans from its first to its last centre.
     segments = [Segment(start * hop, min(end * hop, len(samples))) for start, end in padded]
-    return [segment for segment in segments if segment.end - segment.start >= shortest]
+    return [candidate for candidate in segments if candidate.end - candidate.start >= shortest]
 
 
 def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> NDArray[np.float32]:

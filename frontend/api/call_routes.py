@@ -18,6 +18,7 @@ from frontend.api.responses import call_response, png_response, ranged_response
 from frontend.api.services_of import deadline_of, services_of
 from frontend.api.upload import read_upload
 from frontend.calls.call_service import Outcome
+from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallNotFound
 from frontend.domain.records import State, checked_call_id
 from frontend.i18n.language import HEADERS, language_of
@@ -41,7 +42,7 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     request.state.ticket.reading = False  # of `AdmissionGate`, which this route is behind
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.
-    deadline = deadline_of(request)
+    deadline = Deadline.after(limits.request_deadline_s)
     outcome = await services.calls.submit(
         upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id
     )

@@ -133,7 +133,11 @@ class Attempts:
             return None
         if record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED:
             # Its last attempt never came to an end, or it would have been given up there.
-            await self._release(_failed(record, "internal_error", retryable=True), call)
+            token = CALL_ID.set(record.call_id)
+            try:
+                await self._release(_failed(record, "internal_error", retryable=True), call)
+            finally:
+                CALL_ID.reset(token)
             return None
         self._claiming[record.call_id] += 1
         try:

@@ -70,7 +70,9 @@ class ServingModel:
             self._contract, self._why_not, self._differs = None, error, True
             self._set_available(False)
         else:
-            self._contract, self._differs = contract, False
+            self._differs = False
+            if contract != self._contract:  # the known one keeps what it has worked out
+                self._contract = contract
             self._set_available(await self._classifier.is_ready())
 
     async def watch(self) -> None:

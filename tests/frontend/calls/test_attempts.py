@@ -4,6 +4,9 @@ stands in is the diagnosis itself, so that it can fail and take its time as a te
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -26,8 +29,9 @@ from frontend.calls.attempts import (
 from frontend.calls.call_service import Calls
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
-from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, now
+from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, id_sha256, now
 from frontend.inference.workers import WorkersClosed, WorkTimeout
+from frontend.observability.json_logs import JsonLines
 from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
@@ -478,3 +482,32 @@ def test_every_failure_has_a_name_for_people() -> None:
     assert texts["failure"].keys() == codes
     for code in ("internal_error", "store_unavailable", "not_ready", "undecodable_audio"):
         assert code in texts["title"]
+
+
+def test_each_log_line_of_an_attempt_carries_the_calls_digest(tmp_path: Path) -> None:
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(JsonLines())
+    log = logging.getLogger("tosia.attempts")
+
+    async def check(stores: Stores) -> None:
+        attempt = await attempts_on(stores, Diagnosing(ZeroDivisionError())).claim(await received(stores), soon())
+        assert attempt is not None
+        await attempt
+        known = await stores.records.read("a", soon())
+        assert known is not None
+        # Its last attempt never ended, and another replica has changed the record meanwhile.
+        tired = replace(known.record, state=State.RECEIVED, attempts=MAX_ATTEMPTS)
+        assert await attempts_on(stores, Diagnosing()).claim(Versioned(tired, "1"), soon()) is None
+
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        on_stores(tmp_path, check)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+    said = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert len(said) == 2
+    assert {line["call"] for line in said} == {id_sha256("a")}
+    assert "ZeroDivisionError" in said[0]["trace"]
