@@ -24,6 +24,7 @@ from laptop.service import CHECKOUT, Service
 
 pytestmark = pytest.mark.system
 
+CONFIG = str(CHECKOUT / "tests" / "schemathesis.toml")
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "4")  # an operation, beside those of the schemas' edges
 SEED = os.environ.get("SCHEMATHESIS_SEED", "7")
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -45,8 +46,14 @@ def test_schemathesis_finds_no_violations(service: Service, api_key: str, tmp_pa
 def run(service: Service, folder: Path, *options: str) -> dict[str, Any]:
     """The report of one run that has found nothing."""
     report = folder / "report.json"
-    command = [Path(sys.executable).with_name("schemathesis"), "run", f"{service.url}/openapi.json", "--no-color"]
-    command += ["--max-examples", EXAMPLES, "--seed", SEED, "--report-json-path", report, *options]
+    command = [
+        Path(sys.executable).with_name("schemathesis"),
+        "--config-file",
+        CONFIG,
+        "run",
+        f"{service.url}/openapi.json",
+    ]
+    command += ["--no-color", "--max-examples", EXAMPLES, "--seed", SEED, "--report-json-path", report, *options]
     found = subprocess.run(
         command, cwd=CHECKOUT, env={**os.environ, "NO_PROXY": "*"}, capture_output=True, text=True, check=False
     )
