@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import librosa
 import numpy as np
-import scipy  # its parts load when they are used: only who computes spectra should wait for them
+import scipy  # its parts load at first use, so that only spectra need that time
 from numpy.typing import NDArray
 
 from preprocess.exact import on_grid
@@ -37,7 +37,7 @@ class MelSpecParams:
 
     @property
     def clip_samples(self) -> int:
-        """Samples that `n_frames` whole frames need."""
+        """Return the number of samples in `n_frames` whole frames."""
         return (self.n_frames - 1) * self.hop_length + self.n_fft
 
 

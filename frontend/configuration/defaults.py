@@ -1,4 +1,4 @@
-"""The defaults of config.yml as text, for `--help` and docs/settings.md. The server reads them checked, by tuning.py."""
+"""The defaults of config.yml as text, for `--help` and docs/settings.md. The server reads them through tuning.py."""
 
 from __future__ import annotations
 

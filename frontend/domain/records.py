@@ -170,5 +170,5 @@ def from_now(seconds: float) -> str:
 
 
 def id_sha256(call_id: str) -> str:
-    """Return a call's name in tombstones and logs: it can be compared with a known id, but the id can't be read from it."""
+    """Return a call's name in tombstones and logs: a known id can be compared with it, but it does not show the id."""
     return hashlib.sha256(call_id.encode()).hexdigest()
