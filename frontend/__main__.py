@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
+_IDENTITY = (
+    "The command line goes before the environment, the environment before the file, and the file before config.yml. "
+    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others)."
+)
+
+
 def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | None = None) -> int:
     """Run the command line. create: replaces `frontend.app.create_app`, for other stores or another classifier."""
     options = parse_arguments(arguments)
@@ -101,12 +107,6 @@ class _Parser(argparse.ArgumentParser):
             f"{textwrap.fill(_IDENTITY, width)}"
         )
         return super().format_help()
-
-
-_IDENTITY = (
-    "The command line goes before the environment, the environment before the file, and the file before config.yml. "
-    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others)."
-)
 
 
 def _port(text: str) -> int:

@@ -12,6 +12,16 @@ from dataclasses import dataclass
 
 from preprocess.errors import EmptyAudio, UnsupportedMedia
 
+# RFC 4867, sections 5.1 and 5.3: bytes of speech that follow each frame's header byte, by frame type.
+_AMR_FRAME_BYTES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0)
+_AMR_WB_FRAME_BYTES = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0)
+
+# Sizes from here on mean "unknown": ffmpeg writes 0xFFFFFFFF, arecord 0x80000000, SoX 0x7FFFF000.
+_PLACEHOLDER_FROM = 0x7FFF0000
+
+# 120 s of 20 ms blocks are 6,000 elements; a file with millions of empty elements must not keep a worker busy.
+_MOST_ELEMENTS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -236,16 +246,6 @@ def _amr_ends_early(data: bytes) -> bool:
         position += 1 + sizes[data[position] >> 3 & 0x0F]
     return position != len(data)
 
-
-# RFC 4867, sections 5.1 and 5.3: bytes of speech that follow each frame's header byte, by frame type.
-_AMR_FRAME_BYTES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0)
-_AMR_WB_FRAME_BYTES = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0)
-
-# Sizes from here on mean "unknown": ffmpeg writes 0xFFFFFFFF, arecord 0x80000000, SoX 0x7FFFF000.
-_PLACEHOLDER_FROM = 0x7FFF0000
-
-# 120 s of 20 ms blocks are 6,000 elements; a file with millions of empty elements must not keep a worker busy.
-_MOST_ELEMENTS = 100_000
 
 _ENDS_EARLY: dict[str, Callable[[bytes], bool]] = {
     "ogg": _ogg_ends_early,

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from preprocess.exact import on_grid
 from preprocess.segment import Segment
 
+_FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here
+
 
 @dataclass(frozen=True, slots=True)
 class MelSpecParams:
@@ -97,6 +99,3 @@ def _filter_bank(params: MelSpecParams) -> scipy.sparse.csr_array:
         dtype=np.float64,
     )
     return scipy.sparse.csr_array(on_grid(bank))
-
-
-_FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here
