@@ -19,7 +19,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a diagnosis has its status, or a caution about it; the list is closed."""
+    """Why a status is what it is, or what to bear in mind; the list is closed."""
 
     TOO_SHORT = "too_short"
     SILENT = "silent"
@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Thresholds of the class probability: below `low` negative, from `high` on positive, between them inconclusive."""
+    """Of the class probability: below `low` negative, from `high` on positive, between them inconclusive."""
 
     low: float
     high: float
@@ -43,7 +43,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result. label: one of the model's; probability: of the last label (`positive`), the median over the coughs."""
+    """label: one of the model's; probability: of the last label (`positive`), the median over the coughs."""
 
     label: str
     probability: float
@@ -56,7 +56,7 @@ class DiagnosedSegment:
     """One candidate.
 
     class_probabilities: by label in the model's order, None unless `is_cough`
-    spectrogram_crc32: of its levels, so that a replay can name the changed candidates; None in records before 0.2.0
+    spectrogram_crc32: of its levels, so that a replay can say which candidates changed; None in records before 0.2.0
     """
 
     start_s: float
@@ -69,7 +69,7 @@ class DiagnosedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """The recording. channel: the channel that was used (0 or 1) or `mix`; snr_db: None when undefined."""
+    """The recording. channel: the one that was used (0 or 1) or `mix`; snr_db: None when undefined."""
 
     sha256: str
     duration_s: float
@@ -94,11 +94,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class NearThreshold:
-    """The scores that are so near to a threshold that another processor may decide otherwise.
+    """Which scores lie so near to a threshold that another processor may decide otherwise.
 
-    margin: the largest distance that counts as near; segments: numbers, from 0, of the candidates with a near
-        `cough_probability`
-    class_probability: whether the median over the coughs is near, with or without a result
+    margin: how near that is; segments: numbers of the candidates, from 0, whose `cough_probability` does
+    class_probability: whether the median over the coughs does, be there a result or not
     """
 
     margin: float
