@@ -1,4 +1,4 @@
-"""The candidate: the checkpoint that is to be exported, or a sentence why it can't be."""
+"""The candidate: loads the checkpoint for export, or says in a sentence why it can't be exported."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def load_candidate(path: Path) -> tuple[CoughCNN, ModelFacts]:
 
 
 def precise_scores(network: CoughCNN, spectrograms: NDArray[np.uint8]) -> Scores:
-    """The same in float64, to choose by: processors add in different orders, of which float32 shows 1e-6 and float64
-    1e-15.
+    """Score in float64, for choices that must not depend on the processor: processors add in different orders, which
+    changes float32 by 1e-6 and float64 by 1e-15.
     """
     precise = copy.deepcopy(network).double()
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""How a command of this package ends: 0, 1 or 2, and what went wrong in one line on stderr."""
+"""Run a command of this package: exit code 0, 1 or 2, and one line on stderr for an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run_command(name: str, action: Callable[[], int], *, failures: Errors = (), 
     """failures, settings: further errors that mean 1 (something is wrong) and 2 (the machine or its settings must
     change).
     """
-    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it has to say is in our sentence
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # our sentence contains its information
     must_change: Errors = (SettingsMissingError, UnavailableError, ConfigError, *settings)
     is_wrong: Errors = (ExportError, RuntimeFailure, *failures)
     try:
@@ -27,7 +27,7 @@ def run_command(name: str, action: Callable[[], int], *, failures: Errors = (), 
     except is_wrong as error:
         return _say(name, str(error), 1)
     except OSError as error:
-        # By the file's name: a path may say whose machine it is.
+        # Only the file's name: a path may reveal the machine's owner.
         file = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
         return _say(name, f"{error.strerror or 'the file system failed'}{file}: mend that and run it again.", 1)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Compare two ways to score the same spectrograms: how far scores move, and which decisions flip."""
+"""Compare two ways to score the same spectrograms: the differences of scores, and the decisions that change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def compare(expected: Scores, found: Scores, facts: ModelFacts, what: str) -> Pa
     for ours, theirs in ((expected.cough, found.cough), (expected.classes, found.classes)):
         if ours.shape != theirs.shape:
             raise GateError(f"{what} gives scores of the shape {theirs.shape}, the checkpoint {ours.shape}.")
-        # NaN is equal to nothing, and above no tolerance.
+        # NaN is equal to no number, and never above a tolerance.
         if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
             raise GateError(f"{what} or the checkpoint gives scores that are no numbers: train again.")
     difference = max(

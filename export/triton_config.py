@@ -107,7 +107,7 @@ def config_text(config: pb.ModelConfig) -> str:
 
 
 def _config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
-    """What does not depend on the format."""
+    """Return the parts that do not depend on the format."""
     dims = list(facts.image)
     config = pb.ModelConfig(
         name=MODEL_NAME,

@@ -27,24 +27,30 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
+_IDENTITY = (
+    "The command line goes before the environment, the environment before the file, and the file before config.yml. "
+    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others)."
+)
+
+
 def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | None = None) -> int:
-    """create: instead of `frontend.app.create_app`, to give it other stores or another classifier."""
+    """Run the command line. create: replaces `frontend.app.create_app`, for other stores or another classifier."""
     options = parse_arguments(arguments)
     if not options.check and options.command is None:
-        # As process 1 of a container Python would ignore it until the server has its own handler, seconds from now.
+        # Python as process 1 of a container ignores SIGTERM until the server sets its own handler, seconds from now.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    os.umask(0o077)  # recordings and records are nobody else's
-    # Processes are what uses the cores here; BLAS's threads in each of them would only spin beside them.
+    os.umask(0o077)  # only this user may read recordings and records
+    # Worker processes use the cores; BLAS threads in each of them would only compete with them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not options.check:
         start_preloading()
-    from frontend.cli.commands import run  # noqa: PLC0415 - seconds of imports, beside those of the preloading
+    from frontend.cli.commands import run  # noqa: PLC0415 - takes seconds, while the fork server imports
 
     return run(options, create)
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """Ends the process with code 2 and a line where they can't be used, as argparse does."""
+    """Parse the command line. Invalid arguments end the process with code 2 and one line, as in argparse."""
     parser = _Parser(
         prog="python -m frontend",
         description="Serve the Tos.IA REST API until SIGTERM or Ctrl-C.",
@@ -83,12 +89,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Adds what can be set where `--help` asks for it: its defaults are read from config.yml only then."""
+    """Adds the settings to `--help`; only then are their defaults read from config.yml."""
 
     def format_help(self) -> str:
-        from frontend.configuration.defaults import defaults  # noqa: PLC0415 - YAML, which only `--help` needs here
+        from frontend.configuration.defaults import defaults  # noqa: PLC0415 - imports YAML; only `--help` needs it
 
-        width = min(get_terminal_size().columns, 120) - 2  # as argparse's own, but lines for reading
+        width = min(get_terminal_size().columns, 120) - 2  # argparse's own width, but with lines short enough to read
         values = defaults()
         settings = {
             name: f"{setting.meaning}{f' [{setting.unit}]' if setting.unit else ''} (default: {values[name]})"
@@ -101,12 +107,6 @@ class _Parser(argparse.ArgumentParser):
             f"{textwrap.fill(_IDENTITY, width)}"
         )
         return super().format_help()
-
-
-_IDENTITY = (
-    "The command line goes before the environment, the environment before the file, and the file before config.yml. "
-    "With the identity of the process, Azure's SDK reads variables of its own (AZURE_CLIENT_ID and others)."
-)
 
 
 def _port(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The application: services behind routes, routes behind middlewares. Nothing is opened at import."""
+"""The application: middlewares in front of routes, routes in front of services. Importing it opens nothing."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from runtime.classify import AsyncClassifier
 def create_app(
     settings: Settings, *, worker_count: int, classifier: AsyncClassifier | None = None, stores: Stores | None = None
 ) -> FastAPI:
-    """The application.
+    """Create the application.
 
     classifier: by default Triton at the settings' address. The application closes it.
-    stores: for tests and other implementations; by default those that the settings name, opened here, so that a store
-    that can't be opened ends the start like any other wrong setting. The application closes them.
-    Raises: ConfigError, StoreUnavailable; ModelContractError where Triton may sleep and our release can't be served.
+    stores: for tests and other implementations; by default the stores in the settings are opened here. A store that
+    can't be opened then ends the start like any other wrong setting. The application closes the stores.
+    Raises: ConfigError, StoreUnavailable; ModelContractError where Triton may be scaled to zero and our release can't
+    be served.
     """
     foundation = open_foundation(settings, stores)
     expected = foundation.expected_contract()
@@ -44,7 +45,7 @@ def create_app(
         app.state.services = services
         await services.start()
         gc.collect()
-        gc.freeze()  # what is here now stays: collections need not look at it again and again
+        gc.freeze()  # these objects stay: the garbage collector can skip them
         background = services.run_in_background()
         try:
             yield
@@ -59,7 +60,7 @@ def create_app(
     app.state.metrics = foundation.metrics
     app.state.draining = False
     add_problem_handlers(app)
-    # The last one added is the first to see a request.
+    # The middleware added last sees a request first.
     app.add_middleware(AdmissionGate, max_body_bytes=foundation.limits.max_body_bytes)
     app.add_middleware(RequestContext, metrics=foundation.metrics)
     app.add_middleware(SecurityHeaders)
@@ -68,7 +69,7 @@ def create_app(
 
 
 def described_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """The routes and their description, with nothing behind them yet."""
+    """Return an application with the routes and their description, but without services."""
     app = described_api(lifespan)
     for routes in (health_routes, call_routes, console_routes):
         app.include_router(routes.router)

@@ -1,4 +1,4 @@
-"""The one place where the front end's parts are wired: for the application, `--check` and `backfill`."""
+"""Wires the front end's parts, for the application, `--check` and `backfill`; no other module does this."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runtime.version import SOFTWARE_VERSION
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """What everything else is built on: settings, the model's parameters, metrics and open stores."""
+    """The base of all other parts: settings, the model's parameters, metrics and open stores."""
 
     settings: Settings
     parameters: Parameters
@@ -43,14 +43,14 @@ class Foundation:
         return self.settings.tuning.limits
 
     def check_contract(self, contract: ModelContract) -> None:
-        """Raises: ModelContractError where the model must not be served with these parameters, or from these stores."""
+        """Check a contract. Raises: ModelContractError where these parameters or stores do not allow the model."""
         contract.check_parameters(*self.parameters)
         settings = self.settings
         if settings.azure is not None and not contract.model.validated and not settings.allow_unvalidated:
             raise ModelContractError("model_not_validated")
 
     def expected_contract(self) -> ModelContract | None:
-        """Where Triton may sleep: the contract of our own release, checked. Raises: ModelContractError."""
+        """Return the checked contract of our own release if Triton may sleep, else None. Raises: ModelContractError."""
         if not self.settings.triton_may_sleep:
             return None
         contract = read_released_contract(MODEL_REPOSITORY)
@@ -59,14 +59,17 @@ class Foundation:
 
 
 def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundation:
-    """stores: by default those that the settings name, opened here. Raises: ConfigError, StoreUnavailable."""
+    """Open the base parts. stores: by default the settings' stores, opened here.
+
+    Raises: ConfigError, StoreUnavailable.
+    """
     parameters = load_config()
     opened = stores or open_stores(settings, settings.tuning.limits.retention_days)
     return Foundation(settings, parameters, Metrics(), opened)
 
 
 class Services:
-    """The running parts; made inside the event loop."""
+    """The running parts; must be made inside the event loop."""
 
     def __init__(
         self,
@@ -76,7 +79,9 @@ class Services:
         classifier: AsyncClassifier | None = None,
         expected: ModelContract | None = None,
     ) -> None:
-        """classifier: by default Triton at the settings' address. expected: see `Foundation.expected_contract`."""
+        """Wire the parts. classifier: by default Triton at the settings' address. expected: see
+        `Foundation.expected_contract`.
+        """
         base, limits, metrics = foundation, foundation.limits, foundation.metrics
         audio, records = base.stores.audio, base.stores.records
         self.stores, self.limits, self.metrics = base.stores, limits, metrics
@@ -106,11 +111,11 @@ class Services:
         self.admission = Admission(limits, metrics, self.attempts.running, self.workers.wait_s, worker_count)
 
     async def start(self) -> None:
-        """Returns when the workers can work and the model was looked at."""
+        """Start the workers and check the model once; return when both are done."""
         await asyncio.gather(self.workers.start(), self.model.look())
 
     def show_in_metrics(self) -> None:
-        """Let the gauges read what is in work now."""
+        """Connect the gauges to the present amounts of work."""
         metrics = self.metrics
         metrics.in_work.set_function(lambda: self.admission.in_work)
         metrics.body_bytes.set_function(lambda: self.admission.body_bytes)
@@ -119,7 +124,7 @@ class Services:
         metrics.build.labels(SOFTWARE_VERSION).set(1)
 
     def run_in_background(self) -> list[asyncio.Task[None]]:
-        """Watch the model, finish what was left behind, remove what has expired; until cancelled."""
+        """Watch the model, finish unfinished calls, remove expired calls; until cancelled."""
         loops = (
             self.model.watch(),
             self.reconciler.run(),
@@ -129,7 +134,7 @@ class Services:
         return [asyncio.create_task(loop) for loop in loops]
 
     async def close(self) -> None:
-        """Attempts first: they need all the others."""
+        """Close all parts; attempts first, because they need all other parts."""
         await self.attempts.close()
         await self.workers.close()
         await self.classifier.close()

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--metrics-port", type=_port, default=9090, help="of /metrics (default: 9090)")
     commands.add_parser("demo", help="diagnose one sample and stop")
     options = parser.parse_args(arguments)
-    os.umask(0o077)  # what is written under var/ is nobody else's
+    os.umask(0o077)  # only this user may read files under var/
     for number in _ENDING:
         signal.signal(number, _end)
     try:
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _end(*_: object) -> None:
-    """The first signal ends what runs, in order; more of them must not break into that."""
+    """Stop the running processes in order at the first signal; later signals must not interrupt that."""
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The API key: the caller's own from $API_KEY, or one that is generated once and kept in var/api_key."""
+"""The API key: the caller's own from $API_KEY, or a key that is generated once and kept in var/api_key."""
 
 from __future__ import annotations
 

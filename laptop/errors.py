@@ -1,4 +1,4 @@
-"""What can keep the system from running here; every message is one line that says what to do."""
+"""Errors that stop the system from running here; every message is one line of advice."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def run(port: int, metrics_port: int) -> None:
 
 @contextmanager
 def _sole_user(var: Path) -> Iterator[None]:
-    """Two at once would write over each other's logs and finish each other's calls. Raises: SetupError."""
+    """Hold a lock: two systems would overwrite each other's logs and finish each other's calls. Raises: SetupError."""
     var.mkdir(parents=True, exist_ok=True)
     with (var / "lock").open("w") as file:
         try:

@@ -68,14 +68,14 @@ class Service:
         self.stop()
 
     def check(self) -> None:
-        """Raises: LaptopError where one of the processes has ended by itself."""
+        """Check the processes. Raises: LaptopError where one of them has ended by itself."""
         if self._frontend is not None and self._frontend.poll() is not None:
             self._raise_frontend_ended(self._frontend.returncode)
         if self._triton.poll() is not None:
             raise LaptopError(f"Triton has ended: {self._triton.why_it_ended()} (log: {self._triton.log})")
 
     def stop(self) -> None:
-        """The front end first, so that what is in work can still ask Triton."""
+        """Stop the front end first, so that running requests can still use Triton."""
         if self._frontend is not None:
             self._frontend.terminate()
             try:
@@ -87,7 +87,7 @@ class Service:
 
     def _start_frontend(self) -> subprocess.Popen[bytes]:
         self.var.mkdir(parents=True, exist_ok=True)
-        self.var.chmod(0o700)  # recordings and records are nobody else's
+        self.var.chmod(0o700)  # only this user may read recordings and records
         environment = {
             **os.environ,
             "API_KEY": self._api_key,

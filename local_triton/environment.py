@@ -23,6 +23,9 @@ ELSEWHERE = "work in the container that .devcontainer describes."
 REMAKE = "remove it and make it again from requirements/triton.txt."
 
 
+STUB_NAME = "triton_python_backend_stub"
+
+
 @dataclass(frozen=True)
 class TritonEnvironment:
     """Where the parts of the server lie; all of them exist."""
@@ -52,8 +55,6 @@ class TritonEnvironment:
         """Folder of the shared libraries that the wheel brings."""
         return self.site_packages / "nvidia_pytriton.libs"
 
-
-STUB_NAME = "triton_python_backend_stub"
 
 # Answers which shared libraries of a program the loader would miss, given folders to search first.
 MissingLibraries = Callable[[Path, list[Path]], list[str]]

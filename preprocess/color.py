@@ -18,7 +18,7 @@ from preprocess.exact import power_ratio
 
 @dataclass(frozen=True, slots=True)
 class ColorSpecParams:
-    """The two ends of the scale in dB (relative to the segment's maximum) and the name of the colour map."""
+    """The two ends of the scale, in dB relative to the segment's maximum, and the name of the colour map."""
 
     min_db: float
     max_db: float
@@ -26,7 +26,7 @@ class ColorSpecParams:
 
 
 def quantise(power: NDArray[np.float32], params: ColorSpecParams) -> NDArray[np.uint8]:
-    """256 equal steps in dB between the two ends; what lies beyond an end takes that end's level.
+    """Quantise to 256 equal steps in dB between the two ends; powers beyond an end get that end's level.
 
     The same as rounding `255 * (10 * log10(power) - min_db) / (max_db - min_db)`, without a logarithm: a power is
     compared with the 255 powers at which a level begins, and comparisons are exact on every processor. A half goes up.
@@ -45,7 +45,7 @@ def quantise(power: NDArray[np.float32], params: ColorSpecParams) -> NDArray[np.
 def neighbouring_level(
     power: NDArray[np.float32], params: ColorSpecParams
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The level on the other side of the nearest border, and how far that border is, as a share of the power.
+    """Return the level on the other side of the nearest border, and that border's distance as a share of the power.
 
     power: float32 of any shape, not negative
     Returns uint8 and float32 of the same shape; infinite where there is no level on the other side or no power.
@@ -60,7 +60,7 @@ def neighbouring_level(
 
 @dataclass(frozen=True, slots=True)
 class _LevelTable:
-    """Which level a float32 has, by its leading bits and one comparison.
+    """Finds the level of a float32 by its leading bits and one comparison.
 
     begins: float32 [shape=(255,)], the powers at which levels 1 to 255 begin
     shift: how many of a float32's 32 bits are not leading; the others name a cell, which holds at most one border
@@ -86,9 +86,9 @@ def _level_table(params: ColorSpecParams) -> _LevelTable:
 
 
 def color_table(params: ColorSpecParams) -> NDArray[np.uint8]:
-    """The colour map as uint8 RGB [shape=(256, 3)], equal to matplotlib's `colormaps[name](range(256), bytes=True)`.
+    """Return the colour map as uint8 RGB [shape=(256, 3)], as matplotlib's `colormaps[name](range(256), bytes=True)`.
 
-    Raises: ValueError if the map is not one that we carry.
+    Raises: ValueError if we do not have the map.
     """
     if params.colormap not in COLOR_TABLES:
         raise ValueError(f"color_spec.colormap is {params.colormap!r}: use one of {', '.join(sorted(COLOR_TABLES))}.")

@@ -1,4 +1,4 @@
-"""Before stage 1: which container the bytes are in, and whether the file ends before it should.
+"""Before stage 1: find the container format of the bytes, and check whether the file ends too early.
 
 Signatures are those of the formats' own specifications (RFC 3533 OGG, RFC 9639 FLAC, RFC 4867 AMR, RIFF/RF64,
 ISO 14496-12 `ftyp`, EBML, ISO 13818-7 ADTS, ISO 11172-3 MPEG audio).
@@ -11,6 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from preprocess.errors import EmptyAudio, UnsupportedMedia
+
+# RFC 4867, sections 5.1 and 5.3: bytes of speech that follow each frame's header byte, by frame type.
+_AMR_FRAME_BYTES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0)
+_AMR_WB_FRAME_BYTES = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0)
+
+# Sizes from here on mean "unknown": ffmpeg writes 0xFFFFFFFF, arecord 0x80000000, SoX 0x7FFFF000.
+_PLACEHOLDER_FROM = 0x7FFF0000
+
+# 120 s of 20 ms blocks are 6,000 elements; a file with millions of empty elements must not keep a worker busy.
+_MOST_ELEMENTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ NARROW_OPUS_HZ = 16_000
 
 
 def sniff(data: bytes) -> Container:
-    """The container that the first bytes name; nothing is decoded. Raises: EmptyAudio, UnsupportedMedia."""
+    """Return the container of the first bytes; nothing is decoded. Raises: EmptyAudio, UnsupportedMedia."""
     if not data:
         raise EmptyAudio("file_empty")
     head = data[:16]
@@ -81,7 +91,7 @@ def sniff(data: bytes) -> Container:
 
 
 def _sniff_mpeg(data: bytes) -> Container | None:
-    """ADTS and MPEG audio have a sync word instead of a signature; an ID3v2 tag may stand before either."""
+    """Recognise ADTS and MPEG audio by their sync word; they have no signature. An ID3v2 tag may come before it."""
     start = _id3_bytes(data)
     if start and start >= len(data):
         return _MP3
@@ -91,28 +101,26 @@ def _sniff_mpeg(data: bytes) -> Container | None:
     if word[1] & 0xF6 == 0xF0:
         return _ADTS
     version, layer, bitrate, rate = word[1] >> 3 & 3, word[1] >> 1 & 3, word[2] >> 4, word[2] >> 2 & 3
-    # A reserved version, layer, bit rate or sampling rate says that this is no MPEG frame but some other 0xFF. Layer I,
-    # which nothing records, would take the FF FE of UTF-16 text for a frame.
+    # A reserved version, layer, bit rate or sampling rate means some other 0xFF, not an MPEG frame. Layer I is
+    # excluded: no device records it, and the FF FE of UTF-16 text would look like its frame.
     return _MP3 if version != 1 and layer in (1, 2) and bitrate != 15 and rate != 3 else None
 
 
 def _id3_bytes(data: bytes) -> int:
-    """Length of the ID3v2 tag in front, 0 without one."""
+    """Return the length of the leading ID3v2 tag, 0 without one."""
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     return 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
 
 
 def opus_input_rate_hz(opus_head: bytes) -> int | None:
-    """The rate that the encoder was given, as an OpusHead names it (RFC 7845, section 5.1); None where it names
-    none.
-    """
+    """Return the encoder's input rate in an OpusHead (RFC 7845, section 5.1); None where it has none."""
     rate = struct.unpack_from("<I", opus_head, 12)[0] if opus_head[:8] == b"OpusHead" and len(opus_head) >= 16 else 0
     return rate if 8_000 <= rate <= 192_000 else None
 
 
 def ends_early(data: bytes, container: Container) -> bool:
-    """Whether the file breaks off, as far as the container tells.
+    """Whether the file ends too early, as far as the container shows it.
 
     OGG: the last page lacks the end-of-stream flag or is cut. WAV, RF64, W64, AIFF, CAF, AU: the audio's chunk says
     more bytes than there are (2 GiB and more is what recorders leave there that can't go back, and tells nothing).
@@ -161,9 +169,7 @@ def _au_ends_early(data: bytes) -> bool:
 def _find_chunk(
     data: bytes, position: int, wanted: bytes, header: struct.Struct, alignment: int, size_has_header: bool = False
 ) -> tuple[int, int]:
-    """Start and size of the first chunk of that name; where there is none, where the next one should have
-    stood, and 0.
-    """
+    """Return start and size of the first chunk of that name; without one, the next chunk's expected start, and 0."""
     while position + header.size <= len(data):
         name, size = header.unpack_from(data, position)
         if size_has_header:
@@ -195,9 +201,7 @@ def _mp3_ends_early(data: bytes) -> bool:
 
 
 def _webm_ends_early(data: bytes) -> bool:
-    """Walks the elements; into segments and clusters only where they are of unknown size, as live recorders
-    write them.
-    """
+    """Walk the elements; enter segments and clusters only if their size is unknown, as live recorders write them."""
     position = 0
     for _ in range(_MOST_ELEMENTS):
         if position >= len(data):
@@ -216,7 +220,7 @@ def _webm_ends_early(data: bytes) -> bool:
 
 
 def _vint_bytes(data: bytes, position: int) -> int:
-    """Length of the EBML number there; 1 beyond the end, where the rest is missing too; 0 if none starts like this."""
+    """Return an EBML number's length; 1 beyond the end, where the rest is missing too; 0 for an invalid start."""
     return 9 - data[position].bit_length() if position < len(data) and data[position] else int(position >= len(data))
 
 
@@ -242,16 +246,6 @@ def _amr_ends_early(data: bytes) -> bool:
         position += 1 + sizes[data[position] >> 3 & 0x0F]
     return position != len(data)
 
-
-# RFC 4867, sections 5.1 and 5.3: bytes of speech that follow each frame's header byte, by frame type.
-_AMR_FRAME_BYTES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0)
-_AMR_WB_FRAME_BYTES = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0)
-
-# Sizes from here on stand for "not known": ffmpeg writes 0xFFFFFFFF, arecord 0x80000000, SoX 0x7FFFF000.
-_PLACEHOLDER_FROM = 0x7FFF0000
-
-# 120 s of 20 ms blocks are 6,000 elements; a file of millions of empty ones shall not keep a worker busy.
-_MOST_ELEMENTS = 100_000
 
 _ENDS_EARLY: dict[str, Callable[[bytes], bool]] = {
     "ogg": _ogg_ends_early,

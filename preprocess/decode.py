@@ -45,7 +45,7 @@ _CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What is decoded at all; a file is refused from its header where that tells, and otherwise while decoding."""
+    """Limits of decoding; a file is refused from its header if that shows the excess, and otherwise while decoding."""
 
     max_duration_s: float
     min_sample_rate_hz: int
@@ -78,7 +78,7 @@ class Recording:
 
 
 def decode(data: bytes, limits: DecodeLimits, container: Container | None = None) -> Recording:
-    """Decode a whole recording. container: what `sniff` said of the data, where somebody has asked before.
+    """Decode a whole recording. container: the result of `sniff`, if it is known already.
 
     Float files that exceed full scale are scaled down to it (levels are relative everywhere downstream).
 
@@ -92,9 +92,9 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
 
 
 def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLimits) -> Recording | None:
-    """None where libsndfile does not know what is inside the container or how long it is, so that FFmpeg may try.
+    """Decode with libsndfile; None where it does not know the codec or the length, so that FFmpeg may try.
 
-    FLAC and WAV that were written to a pipe don't say how long they are; libsndfile then reports errors or nothing.
+    FLAC and WAV files that were written to a pipe have no length; libsndfile then reports errors or nothing.
     """
     try:
         file = _Forward(_Buffer(data))
@@ -107,7 +107,7 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
             return None
         if declared > limits.max_duration_s * rate:
             raise _too_long(limits)
-        # Headers lie: never ask for more than the limit, whatever `frames` says.
+        # Headers may be wrong: never read more than the limit, even if `frames` is larger.
         wanted = int(limits.max_duration_s * rate) + 1
         samples, broke_off = _read_blocks(file, wanted)
         codec = _CODEC_NAMES.get(file.subtype, file.subtype.lower())
@@ -122,9 +122,7 @@ def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLim
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """Read from the beginning to the end. soundfile sets the position anew after each read, for which Opus decodes
-    again.
-    """
+    """Reads forward only: soundfile sets the position after each read, and Opus then decodes again."""
 
     def seekable(self) -> bool:
         return False
@@ -140,11 +138,11 @@ class _Buffer(io.BytesIO):
 
 
 def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.float32], bool]:
-    """Up to `wanted` frames, [shape=(channels, n)], and whether decoding ended with an error.
+    """Read up to `wanted` frames, [shape=(channels, n)]; return them and whether decoding ended with an error.
 
-    Into a buffer of our own, because soundfile's `read` drops what was decoded before an error.
+    It uses its own buffer, because soundfile's `read` drops the frames before an error.
     """
-    frames = np.empty((wanted, file.channels), dtype=np.float32)  # pages that nothing is decoded into cost nothing
+    frames = np.empty((wanted, file.channels), dtype=np.float32)  # unused pages need no memory
     decoded, broke_off = 0, False
     while decoded < wanted and not broke_off:
         rest = frames[decoded : decoded + _BLOCK_FRAMES]
@@ -160,7 +158,7 @@ def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.flo
 
 
 def _position(file: soundfile.SoundFile) -> int:
-    """Frames decoded so far; 0 or -1 where libsndfile can't tell (GSM 6.10, or a header that lies)."""
+    """Return the frames decoded so far; 0 or -1 where libsndfile does not know (GSM 6.10, or a wrong header)."""
     try:
         return int(file.tell())
     except soundfile.LibsndfileError:
@@ -199,10 +197,10 @@ def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits)
 
 
 class _Decoded:
-    """Samples as they come out of FFmpeg's decoder, of one layout and one rate.
+    """Samples from FFmpeg's decoder, of one layout and one rate.
 
-    Frames are gathered in FFmpeg's own queue and become an array a block at a time: there are fifty a second, and to
-    look into each of them from Python took a sixth of the time that decoding takes.
+    FFmpeg's own queue collects the frames, and each block becomes one array: there are fifty frames a second, and
+    reading each frame from Python took a sixth of the decoding time.
     """
 
     def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
@@ -222,8 +220,8 @@ class _Decoded:
         return np.concatenate(self._blocks, axis=1) if len(self._blocks) != 1 else self._blocks[0]
 
     def add(self, frame: av.AudioFrame) -> bool:
-        """Whether the frame is like the first one; others are left out. Raises: AudioTooLong."""
-        if frame.layout != self._layout or frame.sample_rate != self.rate:  # the queue looks at the sample format
+        """Add a frame if it has the first frame's format; return whether it has. Raises: AudioTooLong."""
+        if frame.layout != self._layout or frame.sample_rate != self.rate:  # the queue checks the sample format
             return False
         frame.pts = None  # the queue would refuse gaps
         try:
@@ -236,7 +234,7 @@ class _Decoded:
         return True
 
     def add_silence(self, duration_s: float) -> None:
-        """Raises: AudioTooLong."""
+        """Add silence. Raises: AudioTooLong."""
         n = round(duration_s * self.rate)
         self._count(n)
         self._empty_queue()
@@ -246,7 +244,7 @@ class _Decoded:
         frame = self._queue.read()  # all of it
         if frame is None:
             return
-        plain = self._channels == 1 and frame.format.name in ("flt", "fltp")  # is what it would be converted to
+        plain = self._channels == 1 and frame.format.name in ("flt", "fltp")  # already the target format
         for item in [frame] if plain else self._resampler.resample(frame):
             self._blocks.append(np.asarray(item.to_ndarray(), dtype=np.float32))
 
@@ -259,11 +257,11 @@ class _Decoded:
 def _decode_stream(
     file: av.container.InputContainer, stream: av.AudioStream, decoder: av.AudioCodecContext, limits: DecodeLimits
 ) -> tuple[_Decoded | None, bool]:
-    """What could be decoded, None without a frame; and whether any is missing, because the file breaks off or a part is
-    damaged.
+    """Return the decoded samples, None without a frame; and whether samples are missing, because the file ends early or
+    a part is damaged.
 
-    A packet that can't be decoded becomes as much silence, so that what follows stays in its place. A damaged frame may
-    claim another rate or layout than the first; it is left out.
+    A packet that can't be decoded becomes silence of the same length, so that later samples keep their times. A damaged
+    frame may have another rate or layout than the first; it is left out.
     """
     found, missing = None, False
     decode_packet = decoder.decode
@@ -294,7 +292,7 @@ def _decode_stream(
 
 
 def _decoder(stream: av.AudioStream) -> av.AudioCodecContext:
-    """The stream's own, or a better one than FFmpeg chooses."""
+    """Return the stream's own decoder, or a better decoder than FFmpeg's choice."""
     own = stream.codec_context
     if own.name == "amrnb":
         # FFmpeg's own decoder refuses the silence descriptors that phones send between words (DTX).

@@ -1,4 +1,4 @@
-"""What can be wrong with a recording that someone sent.
+"""Errors of a recording.
 
     AudioError
     ├── EmptyAudio               zero bytes
@@ -8,7 +8,7 @@
     ├── TooManyChannels
     └── UnsupportedSampleRate
 
-An error holds no sentence but the key of one: people read it in their language (`runtime.messages`).
+An error holds the key of a sentence, not the sentence: people read it in their language (`runtime.messages`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import ClassVar
 
 
 class CodedError(Exception):
-    """An error that names its sentence by a key, so that it can be said in any language.
+    """An error with the key of its sentence, so that the sentence can be shown in any language.
 
     key: of the sentence, see `runtime.messages`; values: for the names in it
-    code: stable, for programs; every leaf that a caller can meet has one of its own
+    code: stable, for programs; every leaf that a caller can receive has its own code
     """
 
     code: ClassVar[str] = "internal_error"
@@ -35,7 +35,7 @@ class CodedError(Exception):
         return " ".join(map(str, self.args))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Without `__init__`, which takes other arguments in some leaves: errors travel between processes."""
+        """Pickle without `__init__`, which has other arguments in some leaves: errors are sent between processes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
@@ -50,13 +50,13 @@ class EmptyAudio(AudioError):
 
 
 class UnsupportedMedia(AudioError):
-    """The bytes are in no audio format that we decode."""
+    """The bytes are in an audio format that we don't decode, or in none."""
 
     code = "unsupported_media"
 
 
 class UndecodableAudio(AudioError):
-    """The format is known, but nothing usable comes out of it."""
+    """The format is known, but decoding gives nothing usable."""
 
     code = "undecodable_audio"
 

@@ -1,4 +1,4 @@
-"""Numbers that are the same on every processor, for whatever decides a level or a boundary.
+"""Numbers that are the same on every processor, for all decisions about a level or a boundary.
 
 IEEE 754 fixes +, -, *, / and the square root to the last bit, and comparisons with them. It does not fix logarithms,
 exponentials, sines and powers: NumPy and glibc choose code for them by processor, and the last bits differ
@@ -18,12 +18,12 @@ _MANTISSA_BITS = 24  # of float32
 
 
 def power_ratio(decibels: float) -> float:
-    """10 ** (decibels / 10), the nearest float64."""
+    """Return 10 ** (decibels / 10), the nearest float64."""
     return float(_CONTEXT.power(decimal.Decimal(10), _CONTEXT.divide(decimal.Decimal(decibels), decimal.Decimal(10))))
 
 
 def decibels(power: float) -> float:
-    """10 * log10(power), the nearest float64; -inf for 0.
+    """Return 10 * log10(power), the nearest float64; -inf for 0.
 
     power: not negative
     """
@@ -33,7 +33,7 @@ def decibels(power: float) -> float:
 
 
 def on_grid(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The values as float32, rounded to multiples of 2**-24 of the next power of two above the largest.
+    """Return the values as float32, rounded to multiples of 2**-24 of the next power of two above the largest.
 
     For tables that are computed with sines or logarithms. Two processors differ by some 1e-16 there, a billionth of the
     grid, so both round to the same multiple, but for one value in some hundred million; tests look at the tables in

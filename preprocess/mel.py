@@ -13,11 +13,13 @@ from functools import lru_cache
 
 import librosa
 import numpy as np
-import scipy  # its parts load when they are used: only who computes spectra should wait for them
+import scipy  # its parts load at first use, so that only spectra need that time
 from numpy.typing import NDArray
 
 from preprocess.exact import on_grid
 from preprocess.segment import Segment
+
+_FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class MelSpecParams:
 
     @property
     def clip_samples(self) -> int:
-        """Samples that `n_frames` whole frames need."""
+        """Return the number of samples in `n_frames` whole frames."""
         return (self.n_frames - 1) * self.hop_length + self.n_fft
 
 
@@ -97,6 +99,3 @@ def _filter_bank(params: MelSpecParams) -> scipy.sparse.csr_array:
         dtype=np.float64,
     )
     return scipy.sparse.csr_array(on_grid(bank))
-
-
-_FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here

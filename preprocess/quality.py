@@ -1,7 +1,7 @@
-"""Stage 3, quality: what in a recording would make its scores unbelievable.
+"""Stage 3, quality: measures of defects in a recording that make its scores unreliable.
 
 Everything is relative to the recording's own level except silence, which is a statement about 16-bit full scale.
-Measures only; which values are too bad is decided in `runtime/conclude.py` by the cut-offs in config.yml.
+This module only measures; `runtime/conclude.py` judges the values by the cut-offs in config.yml.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy  # its parts load when they are used
+import scipy  # its parts load at first use
 from numpy.typing import NDArray
 
 from preprocess.exact import decibels, on_grid
@@ -179,7 +179,7 @@ def dropout_fraction(samples: NDArray[np.float32], sample_rate_hz: int, spans: S
 
 
 def _runs(mask: NDArray[np.bool_], shortest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the mask's runs of at least `shortest` True start, and where they end (half open)."""
+    """Return the starts and ends (half open) of the mask's runs of at least `shortest` True."""
     edges = np.concatenate(([False], mask, [False]))
     starts, ends = np.flatnonzero(edges[1:] != edges[:-1]).reshape(-1, 2).T
     long = ends - starts >= shortest

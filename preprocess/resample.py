@@ -1,4 +1,4 @@
-"""Stage 2, resample: every recording to the one rate that the segmenter and the mel spectrogram work at."""
+"""Stage 2, resample: convert every recording to the sample rate of the segmenter and the mel spectrogram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 4, segment: where in a recording something happens that may be a cough.
+"""Stage 4, segment: find the parts of a recording that may be a cough.
 
 Hysteresis on the short-time RMS relative to the recording's own levels, so that gain changes nothing: a segment needs
 `on_ratio` times the recording's RMS somewhere and lasts while the level stays above `off_ratio` times it, and above
@@ -51,7 +51,7 @@ def segment(
     """Propose segments in one channel, in order of time and without overlap.
 
     samples: float32 [shape=(n,)], n >= 0; too few for the shortest segment give none
-    envelope: `rms_envelope` of the samples, from a caller that has it already
+    envelope: `rms_envelope` of the samples, if the caller has computed it already
     """
     if len(samples) * 1000 < params.min_duration_ms * sample_rate_hz:
         return []
@@ -74,7 +74,7 @@ def segment(
 
 
 def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> NDArray[np.float32]:
-    """What `librosa.feature.rms` gives for the samples without their mean, float32 [shape=(1 + n // hop,)], centred
+    """Compute `librosa.feature.rms` of the samples without their mean, float32 [shape=(1 + n // hop,)], centred
     frames.
 
     The same operations on the same layout, so equal to the last bit, without the second of imports and 60 MB that
@@ -88,12 +88,12 @@ def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: Segm
 
 
 def noise_floor(envelope: NDArray[np.float32]) -> float:
-    """The level that nine tenths of the recording exceed, in the envelope's unit."""
+    """Return the level that nine tenths of the recording exceed, in the envelope's unit."""
     return float(np.percentile(envelope, 10))
 
 
 def _hysteresis(level: NDArray[np.float32], on: float, off: float) -> list[tuple[int, int]]:
-    """Runs of frames above `off` that somewhere exceed `on`, half open."""
+    """Return the runs of frames above `off` that exceed `on` at least once, half open."""
     above = np.concatenate(([False], level >= off, [False]))
     edges = np.flatnonzero(above[1:] != above[:-1]).reshape(-1, 2)
     return [(int(start), int(end)) for start, end in edges if level[start:end].max() >= on]

@@ -20,7 +20,7 @@ _ASKS = "Asks Triton where TRITON_URL is set, else ONNX Runtime in process."
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks ends nothing
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name outside the terminal's encoding must not raise
     try:
         if options.command == "replay":
             return replay(options.record, options.audio)
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """Ends the process with code 2 and a line where they can't be used, as argparse does."""
+    """Parse the command line. Invalid arguments end the process with code 2 and one line, as in argparse."""
     parser = argparse.ArgumentParser(
         prog="python -m runtime", description="Diagnoses without a server.", allow_abbrev=False
     )

@@ -1,6 +1,4 @@
-"""Write a file or a folder whole or not at all, also where the process ends in between; a file also through a power
-cut.
-"""
+"""Write a file or a folder whole or not at all, even if the process ends meanwhile; files also survive a power cut."""
 
 from __future__ import annotations
 
@@ -14,15 +12,15 @@ from typing import BinaryIO
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """On disk when this returns. An interruption leaves at most a hidden `.part` file beside.
+    """Write a file; it is on disk when this returns. An interruption leaves at most a hidden `.part` file beside it.
 
-    Raises: OSError; then nothing is left beside.
+    Raises: OSError; then no `.part` file is left.
     """
     finish(open_beside(path), path, content)
 
 
 def open_beside(path: Path) -> BinaryIO:
-    """A new hidden file in the same folder, for `finish`. Raises: OSError."""
+    """Open a new hidden file in the same folder, for `finish`. Raises: OSError."""
     return path.with_name(f".{uuid.uuid4().hex}.part").open("xb")
 
 
@@ -43,7 +41,7 @@ def finish(file: BinaryIO, path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A rename survives a power cut only once its folder is on disk."""
+    """Write a folder to disk: a rename survives a power cut only after that."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -53,7 +51,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside, which becomes `target` where what is inside ends without an error.
+    """Give an empty folder next to `target`, and rename it to `target` if the block ends without an error.
 
     An interruption leaves `target` as it was, and a `.part` folder that the next try removes.
     """

@@ -1,4 +1,4 @@
-"""What every classifier offers, and the checks on what comes back."""
+"""The interface of every classifier, and the checks of its answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime.errors import InferenceError
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """cough: float32 [shape=(n,)]; classes: float32 [shape=(n, n_classes)], rows sum to 1."""
+    """Scores of n spectrograms. cough: float32 [shape=(n,)]; classes: float32 [shape=(n, n_classes)], rows sum to 1."""
 
     cough: NDArray[np.float32]
     classes: NDArray[np.float32]
@@ -33,14 +33,14 @@ class Classifier(Protocol):
 
 
 class AsyncClassifier(Protocol):
-    """The same for an event loop, with a deadline for every answer."""
+    """A `Classifier` for an event loop, with a time limit for every answer."""
 
     async def contract(self, timeout_s: float) -> ModelContract:
         """The serving model's promises, asked anew. Raises: InferenceError, ModelContractError."""
         ...
 
     async def is_ready(self) -> bool:
-        """Whether the model can be asked now."""
+        """Whether the model can score now."""
         ...
 
     async def classify(self, spectrograms: NDArray[np.uint8], contract: ModelContract, timeout_s: float) -> Scores:
@@ -48,12 +48,12 @@ class AsyncClassifier(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Release the classifier's resources."""
         ...
 
 
 def checked_scores(cough: NDArray[np.float32] | None, classes: NDArray[np.float32] | None, n: int) -> Scores:
-    """Scores of n spectrograms from the two output tensors, [shape=(n, 1)] and [shape=(n, n_classes)].
+    """Check the two output tensors, [shape=(n, 1)] and [shape=(n, n_classes)], and return the scores of n spectrograms.
 
     Triton 24.10 answers OK with empty outputs where its Python environment is wrong, so sizes and values are checked.
     Raises: InferenceError.
@@ -66,12 +66,12 @@ def checked_scores(cough: NDArray[np.float32] | None, classes: NDArray[np.float3
 
 
 def no_scores(contract: ModelContract) -> Scores:
-    """Scores of nothing; no server needs to be asked for them."""
+    """Return the scores of zero spectrograms, without a request to a server."""
     return Scores(np.zeros(0, dtype=np.float32), np.zeros((0, len(contract.labels)), dtype=np.float32))
 
 
 def join_scores(parts: list[Scores]) -> Scores:
-    """Scores of consecutive batches."""
+    """Join the scores of consecutive batches."""
     return (
         parts[0]
         if len(parts) == 1

@@ -1,10 +1,10 @@
-"""The pure last step: what was found and how it scored -> Diagnosis.
+"""The pure last step: candidates and their scores -> Diagnosis.
 
 The rules, in order:
 1. shorter than 0.2 s, or silent: `poor_quality`;
 2. no accepted cough: `poor_quality` if clipping, noise or dropouts may have hidden one, else `no_cough`;
-3. coughs, but heard too badly to be believed: `poor_quality`;
-4. fewer coughs than asked for, or a probability between the two thresholds: `inconclusive`;
+3. coughs, but too bad a recording to trust their scores: `poor_quality`;
+4. fewer coughs than required, or a probability between the two thresholds: `inconclusive`;
 5. `ok`. The result is the median over the coughs, which one odd segment can't move.
 """
 
@@ -38,7 +38,7 @@ def conclude(
     min_coughs: int,
     infer_ms: float,
 ) -> Diagnosis:
-    """scores: of `prepared.spectrograms`, in their order."""
+    """Apply the rules. scores: of `prepared.spectrograms`, in their order."""
     index, first = _choose_channel(prepared.channels, scores, contract) if len(prepared.channels) > 1 else (0, 0)
     chosen = prepared.channels[index]
     rows = slice(first, first + len(chosen.segments_s))
@@ -76,10 +76,11 @@ def conclude(
 
 
 def _choose_channel(channels: tuple[PreparedChannel, ...], scores: Scores, contract: ModelContract) -> tuple[int, int]:
-    """The channel with the better coughs, and the row of its first candidate.
+    """Return the channel with the better coughs, and the row of its first candidate.
 
     Each accepted cough counts with its probability times its level: a cough that leaks into the other party's channel
-    scores alike there but is quieter. Without coughs the channel with the likeliest candidate, then the louder.
+    has a similar score there, but is quieter. Without coughs, choose the channel with the most probable candidate, then
+    the louder channel.
     """
     ranked: list[tuple[tuple[float, float, float], int, int]] = []
     first = 0
@@ -137,7 +138,7 @@ def _quality_reasons(
 
 
 def _class_probability(segments: tuple[DiagnosedSegment, ...], contract: ModelContract) -> float | None:
-    """Of the last label, the median over the coughs; None without a cough."""
+    """Return the probability of the last label, the median over the coughs; None without a cough."""
     positive = contract.labels[-1]
     of_coughs = [segment.class_probabilities[positive] for segment in segments if segment.class_probabilities]
     return float(np.median(of_coughs)) if of_coughs else None
@@ -184,10 +185,10 @@ def _judge(
 
 
 def spectrogram_sha256(spectrograms: NDArray[np.uint8]) -> str:
-    """Lower-case hexadecimal, of the levels alone; uint8 [shape=(n, n_mels, n_frames)]."""
+    """Return the SHA-256 of the levels only, lower-case hexadecimal; uint8 [shape=(n, n_mels, n_frames)]."""
     return hashlib.sha256(spectrograms.tobytes()).hexdigest()
 
 
 def spectrogram_crc32(spectrogram: NDArray[np.uint8]) -> str:
-    """Eight hexadecimal digits, of one candidate's levels; uint8 [shape=(n_mels, n_frames)]."""
+    """Return the CRC-32 of one candidate's levels, eight hexadecimal digits; uint8 [shape=(n_mels, n_frames)]."""
     return f"{zlib.crc32(spectrogram.tobytes()):08x}"

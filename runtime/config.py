@@ -24,16 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG_FILE = ROOT / "config.yml"
 MODEL_REPOSITORY = ROOT / "model_repository"
 
-_NARROWEST_DB = 2.0  # 256 levels in less are finer than preprocess.color tells apart
+_NARROWEST_DB = 2.0  # preprocess.color can't distinguish 256 levels in a narrower range
 
-Parameters = tuple[SegmentationParams, MelSpecParams, ColorSpecParams]  # those that belong to the model
+Parameters = tuple[SegmentationParams, MelSpecParams, ColorSpecParams]  # the model's parameters
 
 Params = TypeVar("Params")
 
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Cut-offs beyond which scores are not believed; units are in the names."""
+    """Cut-offs of quality; beyond them scores are not trusted. Units are in the names."""
 
     min_duration_s: float
     silent_peak_dbfs: float
@@ -45,7 +45,7 @@ class QualityLimits:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of anything is taken."""
+    """The limits of the service; units are in the names."""
 
     max_body_bytes: int
     max_duration_s: float
@@ -72,7 +72,7 @@ class Limits:
 
 
 def load_config(path: str | Path = CONFIG_FILE) -> Parameters:
-    """The three groups of parameters that belong to the model.
+    """Read the three groups of the model's parameters.
 
     Raises: ConfigError naming the file and the key.
     """
@@ -85,7 +85,7 @@ def load_config(path: str | Path = CONFIG_FILE) -> Parameters:
 
 
 def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
-    """The quality cut-offs and the limits of the service.
+    """Read the quality cut-offs and the limits of the service.
 
     Raises: ConfigError naming the file and the key.
     """
@@ -97,7 +97,7 @@ def load_limits(path: str | Path = CONFIG_FILE) -> tuple[QualityLimits, Limits]:
 
 
 def limits_problems(limits: Limits) -> Iterator[str]:
-    """What makes no sense, whoever has set it: each without a full stop."""
+    """Yield the errors of limits from any source, each without a full stop."""
     if limits.retention_days < 1:
         yield f"limits.retention_days is {limits.retention_days}: keep calls for a day or more"
     if limits.max_in_flight_bytes < limits.max_body_bytes:
@@ -107,7 +107,7 @@ def limits_problems(limits: Limits) -> Iterator[str]:
 def preprocess_parameters(
     segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams
 ) -> dict[str, dict[str, Any]]:
-    """The parameters as they are stored in the checkpoint and in the Triton model."""
+    """Return the parameters in the form of the checkpoint and the Triton model."""
     return {
         "segmentation": dataclasses.asdict(segmentation),
         "mel_spec": dataclasses.asdict(mel_spec),
@@ -117,22 +117,22 @@ def preprocess_parameters(
 
 @lru_cache(maxsize=8)
 def parameters_sha256(segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams) -> str:
-    """`digest` of `preprocess_parameters`; what a release and a diagnosis name them by."""
+    """Return the `digest` of `preprocess_parameters`; releases and diagnoses name the parameters by it."""
     return digest(preprocess_parameters(segmentation, mel_spec, color_spec))
 
 
 def canonical_json(value: object) -> str:
-    """One spelling for each value, so that its digest means something."""
+    """Return the one JSON text of a value, so that equal values have equal digests."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def digest(value: object) -> str:
-    """SHA-256 of the canonical JSON, lower-case hexadecimal."""
+    """Return the SHA-256 of the canonical JSON, lower-case hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The file's sections, unchecked. Raises: ConfigError."""
+    """Read the file's sections, unchecked. Raises: ConfigError."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -150,7 +150,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def read_section(document: Mapping[str, Any], name: str, kind: type[Params], path: Path) -> Params:
-    """One section of the file as the dataclass `kind` declares it, with nothing missing.
+    """Read one section of the file into the dataclass `kind`; every field must be present.
 
     Raises: ConfigError naming the file and every key that is missing, unknown or of another type.
     """
@@ -166,14 +166,14 @@ def read_section(document: Mapping[str, Any], name: str, kind: type[Params], pat
 
 @cache
 def strict_model(kind: Any) -> type[BaseModel]:
-    """A pydantic model of a dataclass: 3 is taken for 3.0, but nothing is guessed beyond that; NaN is no number."""
+    """Make a pydantic model of a dataclass: 3 is accepted as 3.0, but no other type is converted; NaN is no number."""
     types: dict[str, Any] = {key: (hint, ...) for key, hint in get_type_hints(kind).items()}
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
     return create_model(kind.__name__, __config__=config, **types)
 
 
 def problems(error: ValidationError, section: str) -> Iterator[str]:
-    """What is wrong with a section, in plain words: each with its key and without a full stop."""
+    """Yield a section's errors in plain words, each with its key and without a full stop."""
     kinds = {"model_type": "section", "int_type": "int", "string_type": "str"}
     for wrong in error.errors(include_url=False):
         place = ".".join((section, *map(str, wrong["loc"])))

@@ -1,7 +1,7 @@
 """Model contract: tensors, labels, thresholds, and the parameters that the model was trained with.
 
-All of it travels in the Triton config's `parameters` (written by export), so that a model and its contract are never
-apart.
+The Triton config's `parameters` contain the whole contract (export writes it), so that a model and its contract always
+stay together.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ MODEL_NAME = "cough_cnn"
 INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
-SCORE_MARGIN, HALF_SCORE_MARGIN = 1e-4, 0.02  # of releases before 0.2.0, which do not name their own
+SCORE_MARGIN, HALF_SCORE_MARGIN = 1e-4, 0.02  # used for releases before 0.2.0, which have no margin of their own
 
 
 @dataclass(frozen=True)
 class ModelContract(ModelFacts):
-    """A model's promises, as it is served.
+    """A served model's contract.
 
     version: of the release; model_sha256: of its ONNX file or plan
-    score_margin: how far a score may differ between runtimes, processors and GPUs; nearer than this to its threshold, a
-        score may fall on the other side of it elsewhere
-    max_batch_size: most spectrograms in one request
+    score_margin: the largest difference of a score between runtimes, processors and GPUs; a score nearer than this to
+        its threshold may be on the other side elsewhere
+    max_batch_size: the most spectrograms in one request
     """
 
     name: str
@@ -52,22 +52,22 @@ class ModelContract(ModelFacts):
 
     @cached_property
     def model(self) -> Model:
-        """As a diagnosis names it."""
+        """Return the model in the form of a diagnosis."""
         return Model(self.name, self.version, self.model_sha256, self.validated)
 
     @cached_property
     def thresholds(self) -> Thresholds:
-        """As a diagnosis names them."""
+        """Return the thresholds in the form of a diagnosis."""
         return Thresholds(self.threshold_low, self.threshold_high)
 
     def check_parameters(
         self, segmentation: SegmentationParams, mel_spec: MelSpecParams, color_spec: ColorSpecParams
     ) -> None:
-        """Raises: ParametersDiffer naming the first field that is not what the model was trained with."""
+        """Compare our parameters with the model's. Raises: ParametersDiffer naming the first field that differs."""
         require_same_parameters(self.preprocess, preprocess_parameters(segmentation, mel_spec, color_spec))
 
     def to_dict(self) -> dict[str, Any]:
-        """The public description, `GET /v1/model`."""
+        """Return the public description, as in `GET /v1/model`."""
         return {
             "name": self.name,
             "version": self.version,
@@ -88,7 +88,7 @@ class ModelContract(ModelFacts):
 
 
 def require_same_parameters(trained: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> None:
-    """Both as `runtime.config.preprocess_parameters` gives them.
+    """Compare two sets of parameters, both in the form of `runtime.config.preprocess_parameters`.
 
     Raises: ParametersDiffer naming the first field that differs.
     """
@@ -100,7 +100,7 @@ def require_same_parameters(trained: dict[str, dict[str, Any]], ours: dict[str, 
 
 
 def read_contract(repository: Path) -> ModelContract:
-    """The contract of the release in a repository directory.
+    """Read the contract of the release in a repository directory.
 
     Raises: ModelContractError.
     """
@@ -117,7 +117,7 @@ def read_contract(repository: Path) -> ModelContract:
 
 
 def read_released_contract(repository: Path) -> ModelContract:
-    """As `read_contract`, of a config.pbtxt that is the one which the release's manifest.json names.
+    """Read the contract as `read_contract`, after a check of config.pbtxt against the release's manifest.json.
 
     Raises: ModelContractError.
     """
@@ -133,7 +133,7 @@ def read_released_contract(repository: Path) -> ModelContract:
 
 
 def newest_version(repository: Path) -> int:
-    """The highest version directory of the model, which is the one that Triton serves by default.
+    """Return the highest version directory of the model; Triton serves it by default.
 
     Raises: ModelContractError if there is none.
     """
@@ -153,9 +153,9 @@ def newest_version(repository: Path) -> int:
 
 
 def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelContract:
-    """The contract that a Triton model configuration carries, from disk or from the server.
+    """Return the contract in a Triton model configuration, from disk or from the server.
 
-    Raises: ModelContractError where tensors or parameters are not those of the contract.
+    Raises: ModelContractError where tensors or parameters do not fit the contract.
     """
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     try:
@@ -191,7 +191,7 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
 
 
 def _margin_before_0_2_0(config: model_config_pb2.ModelConfig) -> float:
-    """A TensorRT plan, and what TensorRT's provider builds, compute in half precision."""
+    """Return an old release's margin: TensorRT plans and engines of TensorRT's provider compute in half precision."""
     accelerators = config.optimization.execution_accelerators.gpu_execution_accelerator
     half = "gpu" in config.parameters or any(accelerator.name == "tensorrt" for accelerator in accelerators)
     return HALF_SCORE_MARGIN if half else SCORE_MARGIN

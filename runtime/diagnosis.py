@@ -1,4 +1,4 @@
-"""The answer: what the model says about a recording, and whether one may believe it."""
+"""The answer: the model's result for a recording, and whether it can be trusted."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Diagnosis:
     near_threshold: NearThreshold | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Only JSON's own types."""
+        """Return the record with only JSON's own types."""
         return {
             **_fields(self),
             "status": self.status.value,
@@ -150,14 +150,14 @@ class Diagnosis:
 
 
 def _fields(one: Any) -> dict[str, Any]:
-    """Of a dataclass, as they are; `dataclasses.asdict` copies everything inside them, too, which takes twenty times as
-    long.
+    """Return a dataclass' fields without copies; `dataclasses.asdict` also copies their contents and takes twenty times
+    as long.
     """
     return {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
 
 
 def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
-    """The inverse of `Diagnosis.to_dict`."""
+    """Invert `Diagnosis.to_dict`."""
     result, near = document["result"], document.get("near_threshold")
     return Diagnosis(
         **{

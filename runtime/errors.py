@@ -1,6 +1,6 @@
-"""What can go wrong between bytes and diagnosis.
+"""Errors between bytes and diagnosis.
 
-What is wrong with the recording itself is the tree of `preprocess.errors`, handed on from here for the front end.
+Errors of the recording itself are in the tree of `preprocess.errors`; this module exports them again for the front end.
 
 WordedError                    its text is an English sentence
 └── RuntimeFailure
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class WordedError(CodedError):
-    """As text it is its English sentence. An operator's error may be given its sentence instead of a key."""
+    """An error whose text is its English sentence. An operator's error may have its sentence instead of a key."""
 
     def __str__(self) -> str:
         return self.key if self._has_own_sentence else say_error(self, Language.ENGLISH)
@@ -61,7 +61,7 @@ class WordedError(CodedError):
 
 
 class RuntimeFailure(WordedError):
-    """The root; every message is one sentence that says what to do."""
+    """The root; every message is one sentence of advice."""
 
 
 class ConfigError(RuntimeFailure):
@@ -89,11 +89,11 @@ class ParametersDiffer(ModelContractError):
 
 
 class RecordUnreadable(RuntimeFailure):
-    """What is given as a diagnosis record is none."""
+    """The given document is not a diagnosis record."""
 
 
 class OutputError(RuntimeFailure):
-    """A file or standard output can't be written, or the file holds something else."""
+    """A file or standard output can't be written, or the file has other content."""
 
 
 class InferenceError(RuntimeFailure):

@@ -1,4 +1,4 @@
-"""The whole way from a work unit to its diagnosis, in this process."""
+"""All steps from a work unit to its diagnosis, in this process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def execute(work: WorkUnit, classifier: Classifier | None = None) -> Diagnosis:
 
     classifier: by default Triton at $TRITON_URL where that is set, else ONNX Runtime in process on `model_repository/`.
 
-    Raises: ParametersDiffer where the work unit's parameters are not the model's; a leaf of
+    Raises: ParametersDiffer where the work unit's parameters differ from the model's; a leaf of
     `preprocess.errors.AudioError` where the recording can't be diagnosed; InferenceError where the model can't be
-    asked; ConfigError; OSError where a path can't be read.
+    reached; ConfigError; OSError where a path can't be read.
     """
     classifier = classifier or classifier_from_environment()
     quality_limits, limits = load_limits()
@@ -38,7 +38,7 @@ def execute(work: WorkUnit, classifier: Classifier | None = None) -> Diagnosis:
 
 
 def classifier_from_environment() -> Classifier:
-    """Triton at $TRITON_URL where that is set, else ONNX Runtime in process on `model_repository/`.
+    """Return Triton at $TRITON_URL where that is set, else ONNX Runtime in process on `model_repository/`.
 
     Raises: ModelContractError.
     """

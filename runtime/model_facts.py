@@ -1,4 +1,4 @@
-"""What is true of a trained model wherever it lies: in a checkpoint, in a release, behind Triton, in `GET /v1/model`.
+"""Facts of a trained model that hold everywhere: in a checkpoint, in a release, behind Triton, in `GET /v1/model`.
 
 ModelFacts
 ├── training.model.checkpoint.CheckpointInfo   and what it was trained with
@@ -10,16 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-LABELS = ("negative", "positive")  # of a diagnosis; the model's must be these, in this order
+LABELS = ("negative", "positive")  # labels of a diagnosis; the model must have these, in this order
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """labels: in the order of `class_probabilities`; preprocess: as `runtime.config.preprocess_parameters` gives it.
+    """A model's facts.
 
-    cough_threshold: a segment is a cough from here on, as a probability; threshold_low, threshold_high: of the last
-    label's probability, between them the model does not decide
-    validated: whether anyone may rely on the class
+    labels: in the order of `class_probabilities`; preprocess: in the form of `runtime.config.preprocess_parameters`
+
+    cough_threshold: from this probability on a segment is a cough; threshold_low, threshold_high: of the last label's
+        probability; between them the model does not decide
+    validated: whether the class may be relied on
     """
 
     labels: tuple[str, ...]
@@ -33,5 +35,5 @@ class ModelFacts:
 
     @property
     def image(self) -> tuple[int, int]:
-        """n_mels, n_frames of one spectrogram."""
+        """Return n_mels, n_frames of one spectrogram."""
         return self.preprocess["mel_spec"]["n_mels"], self.preprocess["mel_spec"]["n_frames"]

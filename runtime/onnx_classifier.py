@@ -1,4 +1,4 @@
-"""The classifier in this process: ONNX Runtime on the very file that Triton serves."""
+"""The classifier in this process: ONNX Runtime on the same file that Triton serves."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ class OnnxClassifier:
 
 @lru_cache(maxsize=1)
 def default_classifier() -> OnnxClassifier:
-    """On `model_repository/`, loaded at the first call."""
+    """Return the classifier of `model_repository/`, loaded at the first call."""
     return OnnxClassifier()

@@ -1,6 +1,4 @@
-"""The CPU half: the bytes of a recording -> uint8 spectrograms of every candidate, and what `conclude` needs to
-know.
-"""
+"""The CPU half: the bytes of a recording -> uint8 spectrograms of every candidate, and the measures for `conclude`."""
 
 from __future__ import annotations
 
@@ -35,9 +33,9 @@ SAME_SIGNAL_CORRELATION = 0.9
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """A recording's bytes, and what was already found out about them; travels between processes.
+    """A recording's bytes, and known facts about them; it is sent between processes.
 
-    sha256: lower-case hexadecimal; container: what the first bytes name, None where nobody has looked
+    sha256: lower-case hexadecimal; container: the format of the first bytes, None where it is not known yet
     """
 
     data: bytes
@@ -46,14 +44,15 @@ class AudioFile:
 
     @staticmethod
     def of(data: bytes) -> AudioFile:
-        """A file that nobody has looked into yet."""
+        """Make a file without known facts except its digest."""
         return AudioFile(data, hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedChannel:
-    """One channel's candidates. channel: its number or MIX; segment_rms: level of each without its padding, full scale
-    is 1.
+    """One channel's candidates.
+
+    channel: its number or MIX; segment_rms: level of each candidate without its padding, full scale is 1
     """
 
     channel: int | str
@@ -64,10 +63,10 @@ class PreparedChannel:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the CPU half found; travels between processes.
+    """The result of the CPU half; it is sent between processes.
 
     spectrograms: uint8 [shape=(n, n_mels, n_frames)], the candidates of all channels, one channel after the other
-    processor: the class of processor that did it, see `runtime.processor`
+    processor: the class of the processor used, see `runtime.processor`
     """
 
     audio_sha256: str
@@ -104,7 +103,7 @@ def prepare_file(
     color_spec: ColorSpecParams,
     limits: DecodeLimits,
 ) -> Prepared:
-    """As `prepare`, of a file whose digest and, if anybody looked, container are known."""
+    """Prepare as `prepare`, for a file whose digest and possibly container are known."""
     timings: dict[str, float] = {}
     rate = mel_spec.sample_rate_hz
     with _timed(timings, "decode"):
@@ -148,7 +147,7 @@ def prepare_file(
 
 
 def _channels(recording: Recording) -> tuple[list[int | str], NDArray[np.float32]]:
-    """The channels to look at, each on its own unless both carry the same signal; float32 [shape=(channels, n)]."""
+    """Return the channels to analyse, each separate unless both carry one signal; float32 [shape=(channels, n)]."""
     samples = recording.samples
     if len(samples) == 1:
         return [0], samples
@@ -158,7 +157,9 @@ def _channels(recording: Recording) -> tuple[list[int | str], NDArray[np.float32
 
 
 def _same_signal(left: NDArray[np.float32], right: NDArray[np.float32]) -> bool:
-    """Sums by NumPy, not by BLAS, whose order of adding, and so the last bits, depend on the processor."""
+    """Whether both channels carry one signal. NumPy adds, not BLAS: BLAS' order of additions, and so the last bits,
+    depend on the processor.
+    """
     left, right = left - left.mean(), right - right.mean()
     scale = math.sqrt(_inner(left, left)) * math.sqrt(_inner(right, right))
     return scale > 0.0 and _inner(left, right) / scale >= SAME_SIGNAL_CORRELATION

@@ -1,7 +1,7 @@
-"""Which class of processor this is, for the record: what the process may use, by the levels of the x86-64 ABI.
+"""The class of this processor, for the record: the instructions that the process may use, by x86-64 ABI level.
 
-Asked of glibc (`__x86_get_cpuid_feature_leaf`, since 2.33), which has looked at the processor, the operating system and
-GLIBC_TUNABLES; /proc/cpuinfo shows the host's processor under an emulator.
+The source is glibc (`__x86_get_cpuid_feature_leaf`, since 2.33), which considers the processor, the operating system
+and GLIBC_TUNABLES; /proc/cpuinfo shows the host's processor under an emulator.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def processor_class() -> str:
 
 
 def highest_level(leaves: list[list[int]]) -> str:
-    """leaves: EAX, EBX, ECX and EDX of CPUID's leaves 1 and 7, bits that the process may use."""
+    """Return the level. leaves: EAX, EBX, ECX and EDX of CPUID's leaves 1 and 7, bits that the process may use."""
     level = "x86-64"
     for name, needs in _LEVELS:
         if not all(leaves[leaf][register] >> bit & 1 for leaf, register, bits in needs for bit in bits):

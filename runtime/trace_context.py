@@ -1,8 +1,7 @@
-"""W3C trace context (https://www.w3.org/TR/trace-context/, version 00): which request of which system something is done
-for.
+"""W3C trace context (https://www.w3.org/TR/trace-context/, version 00): the request that caused a piece of work.
 
-A caller's trace goes on through us into Triton, which exports its own spans where it is told to; we log the ids and
-export nothing.
+A caller's trace continues through us into Triton. Triton exports its own spans if it is configured to; we log the ids
+and export nothing.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from dataclasses import dataclass
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 SPAN_ID_BYTES = 8
-_KNOWN_FLAGS = 0x01  # sampled; of version 00 the others must be sent as zero
-_TRACESTATE_CHARACTERS = 512  # what a receiver has to pass on at least (section 3.3.1.5)
+_KNOWN_FLAGS = 0x01  # sampled; version 00 requires zero for all other flags
+_TRACESTATE_CHARACTERS = 512  # the least that a receiver must pass on (section 3.3.1.5)
 
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """trace_id: 32 hexadecimal digits; span_id: 16, of the step that calls; flags: two; state: other systems' own, as
-    it came.
+    """A place in a trace.
+
+    trace_id: 32 hexadecimal digits; span_id: 16, of the calling step; flags: two; state: of other systems, unchanged
     """
 
     trace_id: str
@@ -31,11 +31,11 @@ class TraceContext:
 
 
 CURRENT: ContextVar[TraceContext | None] = ContextVar("trace_context", default=None)
-"""Of the request that the running task works for; tasks inherit it from those that start them."""
+"""The trace context of the running task's request; a new task inherits it from its creator."""
 
 
 def begin(traceparent: str | None, tracestate: str | None) -> TraceContext:
-    """A step of ours in the caller's trace, or in a new one where the caller has none or one that can't be read."""
+    """Begin a step in the caller's trace, or in a new trace where the caller's is missing or can't be read."""
     found = _TRACEPARENT.fullmatch(traceparent or "")
     if found:
         version, trace_id, parent_id, flags, rest = found.groups()
@@ -50,7 +50,7 @@ def begin(traceparent: str | None, tracestate: str | None) -> TraceContext:
 
 
 def outgoing_headers() -> dict[str, str] | None:
-    """HTTP or gRPC headers of a call that the running task makes: the same trace, and a step of its own."""
+    """Return HTTP or gRPC headers for a call of the running task: the same trace, with a new step."""
     context = CURRENT.get()
     if context is None:
         return None

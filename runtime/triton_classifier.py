@@ -1,7 +1,7 @@
 """The classifier behind Triton: one batched gRPC request per recording.
 
-`TritonClassifier` for programs, `AsyncTritonClassifier` for the front end; both build and read the same messages. One
-client serves for the life of its owner; a client per request leaks (tritonclient caches channels).
+Programs use `TritonClassifier`, the front end uses `AsyncTritonClassifier`; both build and read the same messages. An
+owner keeps one client for its whole life; a client per request leaks (tritonclient caches channels).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHANNEL_ARGS: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 2),
     ("grpc.lb_policy_name", "round_robin"),
-    # A server that was away is found again within a second, not after gRPC's two-minute back-off.
+    # Reconnect to a returned server within a second, not after gRPC's two-minute back-off.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
@@ -102,7 +102,7 @@ class AsyncTritonClassifier:
         return contract_of(answer.config, _serving_version(metadata))
 
     async def is_ready(self, timeout_s: float = 1.0) -> bool:
-        """Whether the server answers and the model can be asked."""
+        """Whether the server answers and the model is ready."""
         try:
             return bool(await self._client.is_model_ready(MODEL_NAME, client_timeout=timeout_s))
         except (InferenceServerException, grpc.RpcError):
@@ -120,7 +120,7 @@ class AsyncTritonClassifier:
                 parts = []
                 for start in range(0, len(spectrograms), contract.max_batch_size):
                     batch = spectrograms[start : start + contract.max_batch_size]
-                    # Each batch has what is left: Triton must not begin with one that nobody waits for any more.
+                    # Each batch gets the remaining time: Triton must not begin a batch after the timeout.
                     left_s = (timeout.when() or 0.0) - asyncio.get_running_loop().time()
                     if left_s <= 0.0:
                         raise TimeoutError
@@ -140,7 +140,7 @@ class AsyncTritonClassifier:
 
 @lru_cache(maxsize=4)
 def shared_classifier(url: str) -> TritonClassifier:
-    """One client per address for the life of the process."""
+    """Return the one client of an address, for the life of the process."""
     return TritonClassifier(url)
 
 
@@ -148,7 +148,7 @@ def _request(batch: NDArray[np.uint8], timeout_s: float) -> dict[str, Any]:
     tensor = triton.InferInput(INPUT, list(batch.shape), "UINT8")
     tensor.set_data_from_numpy(np.ascontiguousarray(batch))
     outputs = [triton.InferRequestedOutput(name) for name in (COUGH_OUTPUT, CLASS_OUTPUT)]
-    # The deadline goes along as gRPC's own: Triton drops a request that waits in its queue when it has passed.
+    # The deadline is also gRPC's deadline: Triton drops a request that is still in its queue after it.
     return {
         "model_name": MODEL_NAME,
         "inputs": [tensor],
@@ -170,7 +170,7 @@ def _translated(call: Callable[[], Answer]) -> Answer:
 
 
 def _inference_error(error: Exception) -> InferenceError:
-    """gRPC's own words may hold addresses and stay in the cause."""
+    """Return our error; gRPC's message may contain addresses, so it stays in the cause."""
     status = str(error.status()) if isinstance(error, InferenceServerException) else str(getattr(error, "code", str)())
     if "DEADLINE_EXCEEDED" in status:
         return InferenceTimeout(_TIMEOUT)

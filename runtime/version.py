@@ -1,3 +1,3 @@
-"""The software's version, which every diagnosis and every release names."""
+"""The software's version; every diagnosis and every release contains it."""
 
 SOFTWARE_VERSION = "0.2.0"

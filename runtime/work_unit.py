@@ -1,4 +1,4 @@
-"""What is to be diagnosed, and with which parameters."""
+"""The input of a diagnosis: a recording and the parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from preprocess.segment import SegmentationParams
 
 @dataclass(frozen=True, slots=True)
 class WorkUnit:
-    """One recording and everything that decides its diagnosis besides the model.
+    """One recording, and all parameters that determine its diagnosis besides the model.
 
-    source_file: a path, the file's bytes, or a binary file (read from where it stands to its end)
+    source_file: a path, the file's bytes, or a binary file (read from its current position to its end)
     """
 
     source_file: str | Path | bytes | BinaryIO
@@ -24,7 +24,7 @@ class WorkUnit:
     color_spec_params: ColorSpecParams
 
     def read(self) -> bytes:
-        """The recording's bytes. Raises: OSError where a path can't be read."""
+        """Return the recording's bytes. Raises: OSError where a path can't be read."""
         if isinstance(self.source_file, bytes):
             return self.source_file
         if isinstance(self.source_file, str | Path):

@@ -77,7 +77,7 @@ def _merged(client: InferenceServerClient) -> tuple[int, int]:
 def judge_classifier(
     classifier: Classifier, facts: ModelFacts, spectrograms: Spectrograms, expected: Scores, what: str = "Triton"
 ) -> Iterator[Parity]:
-    """In full batches, alone, and among other callers' spectrograms at any place. Raises: GateError, InferenceError."""
+    """Compare scores in full batches, alone, and mixed with other callers' rows. Raises: GateError, InferenceError."""
     found = classifier.classify(spectrograms)
     yield require_parity(compare(expected, found, facts, f"{what}, in full batches"))
 

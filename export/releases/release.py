@@ -41,7 +41,7 @@ HALF_FILE = "half.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a release is made of.
+    """The contents of a release.
 
     model: the file's bytes; beside: further files that some configuration serves instead
     configs: file name under `cough_cnn/` -> configuration, `config.pbtxt` among them

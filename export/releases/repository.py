@@ -65,7 +65,7 @@ class Release:
 
 
 def read_release(folder: Path) -> Release:
-    """Raises: ReleaseError where there is no manifest or it is none."""
+    """Read a release. Raises: ReleaseError where the manifest is missing or invalid."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         Manifest.model_validate(manifest)
@@ -77,12 +77,12 @@ def read_release(folder: Path) -> Release:
 
 
 def releases_in(releases: Path) -> list[Release]:
-    """Whole ones, by number. Raises: ReleaseError."""
+    """Return the complete releases, by number. Raises: ReleaseError."""
     return [read_release(folder) for folder in folders_in(releases)]
 
 
 def folders_in(releases: Path) -> list[Path]:
-    """The folders of releases, by number, whatever they hold."""
+    """Return the folders of releases, by number, with any content."""
     folders = [path for path in releases.iterdir() if path.name.isdigit()] if releases.is_dir() else []
     return sorted(folders, key=lambda folder: int(folder.name))
 
@@ -129,7 +129,7 @@ def select_release(release: Release, repository: Path, releases: Path) -> None:
 
 
 def release_before(repository: Path, releases: Path) -> Release:
-    """The one with the next lower number that can be served here. Raises: ReleaseError where there is none."""
+    """Return the release with the next lower number that can be served here. Raises: ReleaseError without one."""
     serving = read_release(repository)
     _keep(serving, releases)
     onnx = [release for release in releases_in(releases) if release.format == "onnx"]
@@ -144,7 +144,7 @@ def release_before(repository: Path, releases: Path) -> Release:
 
 
 def release_numbered(number: int, releases: Path) -> Release:
-    """Raises: ReleaseError where it is not on disk."""
+    """Return the release with that number. Raises: ReleaseError where it is not on disk."""
     known = releases_in(releases)
     for item in known:
         if item.number == number:

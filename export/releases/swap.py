@@ -1,4 +1,4 @@
-"""Put one directory in another's place so that whoever looks sees the old one or the new one, and never none."""
+"""Replace one directory by another, so that a reader always finds the old or the new directory."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _before(target: Path) -> Path:
 
 
 def _exchange(first: Path, second: Path) -> None:
-    """Raises: OSError."""
+    """Exchange two directories. Raises: OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     paths = os.fsencode(first), os.fsencode(second)
     if libc.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE):

@@ -10,5 +10,5 @@ from runtime.messages.languages import Language
 
 
 def call_document(record: CallRecord, language: Language) -> dict[str, Any]:
-    """The record without what is internal, and `guidance`."""
+    """Return the record without its internal fields, with `guidance` added."""
     return {**record.to_answer(), "guidance": guidance(record, language)}

@@ -1,6 +1,7 @@
-"""What a call's record says in plain words, and what to do about it: record -> guidance in a language.
+"""Say in plain words what a call's record means and what to do about it: record -> guidance in a language.
 
-Made for each answer and never stored: codes are for programs and stay, words are for people and may get better.
+Guidance is made for each answer and never stored. Programs use the codes, which stay the same; people read the words,
+which may be improved.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from runtime.messages.languages import Language
 
 
 def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
-    """`language`, `message`, `hints` (what to do, the most useful first; may be empty) and `intended_use`."""
+    """Return `language`, `message`, `hints` (advice, the most useful first; may be empty) and `intended_use`."""
     texts, diagnosis = sections(language), record.diagnosis
     if diagnosis is None:
         message, hints, validated = texts["message"][record.state], _of_failure(record, texts), True
@@ -23,8 +24,7 @@ def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
         status, validated = diagnosis["status"], diagnosis["model"]["validated"]
         key = ("one_cough" if coughs == 1 else "coughs") if status == Status.OK else status
         message = say("message", key, language, {"count": coughs})
-        # A newer release may have written a reason that this one does not know yet: its record is answered all the
-        # same.
+        # A newer release may have written a reason that is unknown to this one; the record is answered nevertheless.
         codes = [Status.NO_COUGH, *diagnosis["reasons"]] if status == Status.NO_COUGH else diagnosis["reasons"]
         hints = [texts["hint"][code] for code in codes if code in texts["hint"]]
     return {

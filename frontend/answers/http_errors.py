@@ -1,4 +1,4 @@
-"""The one table from every error to its HTTP status."""
+"""The table that maps every error to its HTTP status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runtime import errors as runtime_errors
 
 @dataclass(frozen=True, slots=True)
 class HttpError:
-    """An answer's status and its stable code, by which its title is looked up."""
+    """An answer's status and its stable code; the code selects the title."""
 
     status: int
     code: str
@@ -58,7 +58,7 @@ HTTP_ERRORS: dict[type[Exception], HttpError] = {
     kind: HttpError(status, kind.code) for kind, status in _STATUSES.items()
 }
 
-# What no exception of ours stands for.
+# Errors without an exception class of ours.
 NOT_FOUND = HttpError(404, "not_found")
 METHOD_NOT_ALLOWED = HttpError(405, "method_not_allowed")
 INTERNAL_ERROR = HttpError(500, "internal_error")
@@ -68,5 +68,5 @@ CODES = tuple(answer.code for answer in (*HTTP_ERRORS.values(), NOT_FOUND, METHO
 
 
 def http_error(error: Exception) -> HttpError:
-    """The answer for an error in the table. Raises: KeyError for any other."""
+    """Return the answer for an error in the table. Raises: KeyError for any other."""
     return HTTP_ERRORS[type(error)]

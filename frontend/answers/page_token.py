@@ -1,4 +1,4 @@
-"""Where a listing goes on: a sort key, as callers see it."""
+"""Page tokens: the sort key from which a listing continues, encoded for callers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from frontend.domain.records import is_sort_key
 
 
 def page_token(sort_key: str | None) -> str | None:
-    """What `next` is; None at the end of the listing."""
+    """Return the value of `next`; None at the end of the listing."""
     return base64.urlsafe_b64encode(sort_key.encode()).decode() if sort_key is not None else None
 
 
 def sort_key_of(token: str | None) -> str | None:
-    """The inverse of `page_token`; None for none or an empty one. Raises: InvalidRequest."""
+    """Invert `page_token`; None for a missing or an empty token. Raises: InvalidRequest."""
     if not token:
         return None
     try:

@@ -11,13 +11,12 @@ from runtime.messages.languages import Language
 
 PROBLEM_TYPE = "application/problem+json"
 
-# Errors that a request gives only after it has seen the call's record, or its tombstone: `Location` then names the
-# call.
+# These errors occur only after the request has read the call's record or its tombstone; `Location` then names the call.
 LOCATED = [HTTP_ERRORS[kind] for kind in (CallConflict, CallErased, NotReady, *AUDIO_ERRORS_BY_CODE.values())]
 
 
 def problem_document(error: HttpError, detail: str, request_id: str | None, language: Language) -> dict[str, Any]:
-    """What a problem answers with; detail: in the language."""
+    """Return the body of a problem response; detail: in the same language."""
     return {
         "type": f"urn:tosia:problem:{error.code}",
         "title": say("title", error.code, language),

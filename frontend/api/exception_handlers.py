@@ -31,7 +31,7 @@ _log = logging.getLogger("tosia.problems")
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """One handler for everything in the table, and one each for what FastAPI raises itself."""
+    """Add one handler for all errors in the table, and one for each exception of FastAPI itself."""
     for kind in HTTP_ERRORS:
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -43,13 +43,13 @@ def add_problem_handlers(app: FastAPI) -> None:
 def problem_response(
     request: Request, error: HttpError, detail: Exception | str, headers: dict[str, str] | None = None, **values: object
 ) -> JSONResponse:
-    """One error in the caller's language. detail: an error, or the key of a sentence with its values."""
+    """Answer one error in the caller's language. detail: an error, or the key of a sentence with its values."""
     language = language_of(request)
     sentence = say_error(detail, language) if isinstance(detail, Exception) else say("detail", detail, language, values)
     document = problem_document(error, sentence, getattr(request.state, "request_id", None), language)
     headers = {**(headers or {}), **HEADERS[language]}
     call_id = getattr(request.state, "call_id", None)
-    if call_id is not None and error in LOCATED:  # so its sender can ask for it, or erase it
+    if call_id is not None and error in LOCATED:  # so the caller can read or erase the call
         headers["Location"] = f"/v1/calls/{call_id}"
     return JSONResponse(document, error.status, headers=headers, media_type=PROBLEM_TYPE)
 
@@ -64,7 +64,7 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """Names the parameters, not their values: those may be anything."""
+    """Name the invalid parameters, but not their values: a value may contain anything."""
     places = [str(item["loc"][-1]) for item in error.errors()] if isinstance(error, RequestValidationError) else []
     named = ", ".join(sorted(set(places)))
     return problem_response(request, HTTP_ERRORS[InvalidRequest], "parameters_not_valid", places=named)
@@ -84,7 +84,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> list[str]:
-    """What the path has; the router names the methods of the first of its routes alone."""
+    """Return all methods of the path; the router names only the methods of the first matching route."""
     routes = request.app.router.routes
     return [
         method
@@ -94,14 +94,14 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """The caller hung up, in the middle of its body or before its figure was drawn.
+    """Handle a caller that disconnected, in the middle of its body or before its figure was drawn.
 
-    Nobody reads this, but logs and metrics must not call it our defect.
+    Nobody reads this answer, but logs and metrics must not count it as our defect.
     """
     return Response(status_code=499)
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
-    """A defect of ours: its trace goes to the log, not to the caller."""
+    """Handle a defect of ours: its trace goes to the log, not to the caller."""
     _log.error("unexpected %s", type(error).__name__)
     return problem_response(request, INTERNAL_ERROR, "report_request_id")

@@ -19,18 +19,18 @@ _PRIVATE = {"Cache-Control": "private, no-store"}
 def call_response(
     request: Request, record: CallRecord, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """One call, in the language of the request."""
+    """Answer one call, in the language of the request."""
     language = language_of(request)
     return JSONResponse(call_document(record, language), status, headers={**(headers or {}), **HEADERS[language]})
 
 
 def png_response(image: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    """An image that no cache keeps."""
+    """Answer an image that no cache may keep."""
     return Response(image, media_type="image/png", headers={**_PRIVATE, **(headers or {})})
 
 
 def ranged_response(request: Request, data: bytes, media_type: str) -> Response:
-    """The whole body, or the range that the request asks for. Raises: RangeNotSatisfiable."""
+    """Answer the whole body, or the range in the request's header. Raises: RangeNotSatisfiable."""
     headers = {"Accept-Ranges": "bytes", **_PRIVATE}
     span = parse_range(request.headers.get("range"), len(data))
     if span is None:
@@ -41,7 +41,7 @@ def ranged_response(request: Request, data: bytes, media_type: str) -> Response:
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """`bytes=a-b` -> half-open (start, end), or None where the whole body is to be sent.
+    """`bytes=a-b` -> half-open (start, end), or None for the whole body.
 
     Several ranges, other units and malformed headers are answered with the whole body, as the RFC allows.
     Raises: RangeNotSatisfiable.

@@ -1,4 +1,4 @@
-"""What the routes ask for: the running services, and a request's deadline."""
+"""Access for the routes to the running services and to a request's deadline."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from frontend.services import Services
 
 
 def services_of(request: Request) -> Services:
-    """Of the application that answers the request."""
+    """Return the services of the application that answers the request."""
     services: Services = request.app.state.services
     return services
 
 
 def deadline_of(request: Request) -> Deadline:
-    """As long from now on as one request may take."""
+    """Return the deadline of a request that starts now."""
     return Deadline.after(services_of(request).limits.request_deadline_s)

@@ -18,15 +18,18 @@ from frontend.openapi.schemas import MAX_FORM_FIELDS
 from runtime.errors import UnsupportedMedia
 from runtime.prepare import AudioFile, sniff
 
-_SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes have about half of that
-# What a browser may be told when the audio is played: never HTML or a script, whatever the sender said.
+_SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes need about half of it
+# The content types that browsers may receive with the audio: never HTML or a script, whatever type the sender gave.
 _SAFE_TYPE = re.compile(r"(audio|video)/[a-z0-9/.+-]+")
 _FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """call_id: checked, or made here where none was sent (new_id); content_type: one that is safe to serve back."""
+    """A parsed upload.
+
+    call_id: checked, or made here where none was sent (new_id); content_type: safe to send back to browsers
+    """
 
     call_id: str
     new_id: bool
@@ -35,9 +38,9 @@ class Upload:
 
 
 async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> Upload:
-    """The form's `audio` and `call_id`; idle_s: how long the sender may fall behind 4 KiB/s.
+    """Read the form's `audio` and `call_id`; idle_s: how long the sender may be slower than 4 KiB/s.
 
-    Raises: UnsupportedMedia, BodyTooLarge (from the header where it tells, before the body is read), BodyTimeout,
+    Raises: UnsupportedMedia, BodyTooLarge (before the body is read, where the header declares a length), BodyTimeout,
     MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
@@ -60,7 +63,7 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
             "form_unreadable",
             reason=error.message.rstrip("."),
         ) from error
-    except ValueError as error:  # some text codecs that a charset can name raise no UnicodeDecodeError but its parents
+    except ValueError as error:  # some codecs of a charset raise a parent class of UnicodeDecodeError
         raise InvalidRequest("form_not_utf8") from error
     try:
         audio = form.get("audio")
@@ -84,7 +87,7 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
 
 
 class _InMemoryParser(MultiPartParser):
-    """The body is bounded and needed in memory anyway, so no upload touches a temporary file."""
+    """Keeps the upload in memory instead of a temporary file: the body is bounded and needed in memory anyway."""
 
     spool_max_size = 1 << 30
 
@@ -92,9 +95,9 @@ class _InMemoryParser(MultiPartParser):
 async def _limited(
     stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int, idle_s: float
 ) -> AsyncGenerator[bytes, None]:
-    """The stream, which ends with an error where a body without a length exceeds the limit, or comes too slowly.
+    """Pass the stream on; raise an error where a body without a length exceeds the limit, or is sent too slowly.
 
-    Without the latter as many stalled senders as requests are admitted would keep everybody else out.
+    Without the limit on slowness, a few stalled senders could use up all places for requests.
     """
     total = 0
     loop = asyncio.get_running_loop()

@@ -1,8 +1,8 @@
 """Attempts to diagnose a call: each is claimed with a lease that expires, and its result is written once.
 
-A claim replaces the version of the record that was read, so of two replicas one gets it. Its result replaces the
-version of the claim, so a result that comes after the lease was taken over is dropped. Nobody needs to notice that a
-process died: its leases run out.
+A claim replaces the version of the record that was read, so only one of two replicas gets it. The result replaces the
+version of the claim, so a result is dropped if another process has taken over the lease. The death of a process needs
+no detection: its leases expire.
 
     claim    lease the call to this process, and start an attempt as a task of its own
     wait     for its result, until a deadline
@@ -31,10 +31,10 @@ from runtime.config import Limits
 from runtime.errors import AudioError, InferenceError
 from runtime.prepare import AudioFile
 
-MAX_ATTEMPTS = 100  # with the pauses between them over an hour of failing; while Triton is away nothing is attempted
+MAX_ATTEMPTS = 100  # over an hour of failures, with the pauses; nothing is attempted while Triton is away
 MAX_PAUSE_S = 60.0
-WRITE_S = 5.0  # the end of each lease, for writing the result of the attempt
-POLL_S = 0.2  # while another replica has the call in work
+WRITE_S = 5.0  # reserved at the end of each lease for writing the result
+POLL_S = 0.2  # pause between two reads while another replica works on the call
 
 _log = logging.getLogger("tosia.attempts")
 
@@ -46,14 +46,14 @@ class AudioMissing(Exception):
 
 
 class AudioAltered(Exception):
-    """The stored audio is not what was received; the next reading may give it whole."""
+    """The stored audio differs from the received audio; the next read may return it complete."""
 
     code = "audio_altered"
 
 
 _OUTCOMES = {State.DIAGNOSED: "diagnosed", State.RECEIVED: "unfinished"}
 
-# What an error leaves behind: tried again later, failed for good, or failed until the caller sends it again.
+# The state after an error: attempted again later, failed for good, or failed until the caller sends the call again.
 _TRY_AGAIN = (InferenceError, FrontendError, WorkersClosed, AudioAltered)
 _FAIL_FOR_GOOD = (AudioError, AudioMissing)
 _FAIL_FOR_NOW = (WorkTimeout,)
@@ -61,7 +61,7 @@ _FAIL_FOR_NOW = (WorkTimeout,)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The call as it is stored after the attempt, whoever wrote it."""
+    """The call as it is stored after the attempt; this or another process wrote it."""
 
     call: Versioned
 
@@ -75,12 +75,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Not finished at the deadline, or the result could not be written: the call is attempted again later."""
+    """The attempt missed the deadline, or its result could not be written: the call is attempted again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """The call was erased meanwhile."""
+    """The call was erased during the attempt."""
 
 
 AttemptResult = Stored | Refused | Pending | Erased
@@ -100,12 +100,12 @@ class Attempts:
         self._metrics = metrics
         self._owner = uuid.uuid4().hex
         self._running: dict[str, Attempt] = {}
-        # Until the store says that the lease is ours, other requests of this process must not claim the call as well.
+        # Until the store confirms our lease, other requests of this process must not claim the same call.
         self._claiming: Counter[str] = Counter()
 
     @property
     def running(self) -> Collection[str]:
-        """The calls that this process has in work; always as they are now."""
+        """Return a live view of the calls that this process works on."""
         return self._running.keys()
 
     async def claim_new(self, record: CallRecord, audio: AudioFile, deadline: Deadline) -> tuple[Versioned, Attempt]:
@@ -120,11 +120,11 @@ class Attempts:
             return claimed, self._start(claimed, deadline, audio)
         finally:
             self._claiming[record.call_id] -= 1
-            self._claiming += Counter()  # keeps positive counts only
+            self._claiming += Counter()  # removes counts that are not positive
 
     async def claim(self, call: Versioned, deadline: Deadline) -> Attempt | None:
-        """Lease a stored call to this process and start an attempt; None where another one was faster, or the call has
-        had its attempts.
+        """Lease a stored call to this process and start an attempt; None where another process was faster, or no
+        attempts are left.
 
         Raises: CallErased, StoreUnavailable.
         """
@@ -132,7 +132,7 @@ class Attempts:
         if record.call_id in self._running or self._claiming[record.call_id]:
             return None
         if record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED:
-            # Its last attempt never came to an end, or it would have been given up there.
+            # The last attempt never ended; otherwise that attempt would have marked the call as failed.
             token = CALL_ID.set(record.call_id)
             try:
                 await self._release(_failed(record, "internal_error", retryable=True), call)
@@ -150,12 +150,12 @@ class Attempts:
             self._claiming += Counter()
 
     async def wait(self, attempt: Attempt, deadline: Deadline) -> AttemptResult:
-        """The attempt's result, or Pending at the deadline."""
+        """Return the attempt's result, or Pending at the deadline."""
         await asyncio.wait({attempt}, timeout=deadline.remaining_s)
         return attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
 
     async def wait_for_stored(self, call: Versioned, deadline: Deadline) -> AttemptResult:
-        """Wait for a stored call, whichever process has it in work, or attempt it here; until the deadline at most.
+        """Wait for a stored call that any process works on, or attempt it here; until the deadline at most.
 
         Raises: CallErased.
         """
@@ -180,7 +180,7 @@ class Attempts:
         return Stored(call)
 
     async def close(self) -> None:
-        """Wait for the attempts in work, as long as one request may take; other replicas retry the rest."""
+        """Wait for the running attempts, at most as long as one request may take; other replicas retry the rest."""
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._limits.request_deadline_s)
         left = list(self._running.values())
@@ -189,7 +189,7 @@ class Attempts:
         await asyncio.gather(*left, return_exceptions=True)
 
     def _leased(self, record: CallRecord, deadline: Deadline) -> CallRecord:
-        """The record with a lease of ours over an attempt that ends at the deadline; a failed call begins anew."""
+        """Return the record leased to us for an attempt that ends at the deadline; a failed call starts anew."""
         return replace(
             record,
             state=State.RECEIVED,
@@ -201,13 +201,13 @@ class Attempts:
         )
 
     def _start(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> Attempt:
-        """The attempt goes on whether or not anybody waits for it. audio: by default read from the store."""
+        """Start an attempt that runs on even if no request waits for it. audio: by default read from the store."""
         attempt = asyncio.create_task(self._attempt(claimed, deadline, audio))
         self._running[claimed.record.call_id] = attempt
         return attempt
 
     async def _attempt(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> AttemptResult:
-        """Diagnose, then release; the record stays `received` where trying again may help."""
+        """Diagnose, then release; the record stays `received` where another attempt may help."""
         record, refused = claimed.record, None
         CALL_ID.set(record.call_id)  # log lines of this task carry its digest
         try:
@@ -215,7 +215,7 @@ class Attempts:
                 audio = audio or await self._stored_audio(record, deadline)
                 diagnosis = await self._diagnoser.diagnose(audio, deadline)
                 result = replace(record, state=State.DIAGNOSED, diagnosis=diagnosis.to_dict(), due_at=None)
-            except Exception as error:  # noqa: BLE001 - a call must neither be lost nor tried for ever
+            except Exception as error:  # noqa: BLE001 - a call must not be lost, nor attempted for ever
                 result = _after_error(record, error)
                 refused = Refused(error) if isinstance(error, AudioError) else None
             self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
@@ -228,7 +228,7 @@ class Attempts:
             del self._running[record.call_id]
 
     async def _stored_audio(self, record: CallRecord, deadline: Deadline) -> AudioFile:
-        """Raises: AudioMissing, AudioAltered, StoreUnavailable."""
+        """Read the call's audio from the store. Raises: AudioMissing, AudioAltered, StoreUnavailable."""
         data = await self._audio.read(record.audio.name, deadline)
         if data is None:
             raise AudioMissing
@@ -237,9 +237,10 @@ class Attempts:
         return AudioFile(data, record.audio.sha256)
 
     async def _release(self, result: CallRecord, claimed: Versioned) -> Versioned | None:
-        """Write the result, unless the call was erased or claimed by another process meanwhile; the call as it is now.
+        """Write the result and return the call as it is now. A call that was erased, or claimed by another process,
+        is left as it is.
 
-        Its owner stays in the record: it tells which process made the result. Raises: CallErased.
+        The owner stays in the record: it names the process that made the result. Raises: CallErased.
         """
         deadline = Deadline.after(WRITE_S)
         try:
@@ -264,7 +265,7 @@ class Attempts:
 
 
 def _after_error(record: CallRecord, error: Exception) -> CallRecord:
-    """The record after an attempt that ended with an error."""
+    """Return the record after an attempt that ended with an error."""
     if isinstance(error, _TRY_AGAIN):
         return _unfinished(record, error.code)
     if isinstance(error, _FAIL_FOR_GOOD):
@@ -280,7 +281,7 @@ def _failed(record: CallRecord, code: str, *, retryable: bool) -> CallRecord:
 
 
 def _unfinished(record: CallRecord, code: str) -> CallRecord:
-    """To be tried again after 1, 2, 4 ... 60 s, up to MAX_ATTEMPTS times in all."""
+    """Return the record with its next attempt due after 1, 2, 4 ... 60 s, up to MAX_ATTEMPTS attempts in all."""
     if record.attempts >= MAX_ATTEMPTS:
         return _failed(record, code, retryable=True)
     pause_s = min(2.0 ** min(record.attempts - 1, 6), MAX_PAUSE_S)
@@ -288,14 +289,14 @@ def _unfinished(record: CallRecord, code: str) -> CallRecord:
 
 
 def _is_free(record: CallRecord, owner: str) -> bool:
-    """Whether a request may claim the call: it had failed, is ours (an answer of the store got lost), or is due.
+    """Whether a request may claim the call: it has failed, is ours (the store's answer was lost), or is due.
 
-    The pause after a failed attempt holds for requests, too: a caller who sends again every two seconds would use up
-    all attempts.
+    The pause after a failed attempt also applies to requests: otherwise a caller that sends the call again every two
+    seconds would use up all attempts.
     """
     return record.state is State.FAILED or record.owner == owner or record.due_at is None or record.due_at <= now()
 
 
 def _is_pausing_beyond(record: CallRecord, deadline: Deadline) -> bool:
-    """Whether the pause after a failed attempt lasts until after the deadline, so that waiting is of no use."""
+    """Whether the pause after a failed attempt ends after the deadline, so that waiting is useless."""
     return record.owner is None and record.due_at is not None and record.due_at > from_now(deadline.remaining_s)

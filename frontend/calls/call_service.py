@@ -3,8 +3,8 @@
     received --> diagnosed
              \\-> failed       the recording can't be diagnosed, or its attempts came to nothing (attempts.py)
 
-What was accepted is finished, whether the caller waits or not: `reconciler.py` takes up what a restart or an outage
-left behind.
+An accepted call is always finished, even if the caller does not wait: `reconciler.py` claims the calls that a restart
+or an outage left unfinished.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from runtime.prepare import AudioFile
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A call after a request; created: by this request; its state is `received` where it is finished later."""
+    """A call after a request. created: by this request. The state is `received` if the call is finished later."""
 
     record: CallRecord
     created: bool
 
 
 class Calls:
-    """What the routes call."""
+    """Submits, reads and erases calls; the routes use it."""
 
     def __init__(
         self, audio: AudioStore, records: RecordStore, attempts: Attempts, limits: Limits, metrics: Metrics
@@ -54,11 +54,11 @@ class Calls:
     async def submit(
         self, call_id: str, audio: AudioFile, content_type: str, deadline: Deadline, *, new: bool = False
     ) -> Outcome:
-        """Store a recording and diagnose it, until the deadline at most; new: the id was just made, so nothing can be
-        stored yet.
+        """Store a recording and diagnose it, until the deadline at most. new: the id was just made, so nothing is
+        stored under it yet.
 
-        Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where it was stored and can't be
-        diagnosed.
+        Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where the recording was stored and
+        can't be diagnosed.
         """
         call, attempt = None if new else await self._records.read(call_id, deadline), None
         if call is None:
@@ -75,7 +75,7 @@ class Calls:
         return await self._finish(call, attempt, deadline)
 
     async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
-        """Diagnose a call whose audio lies in the store already.
+        """Diagnose a call whose audio is already in the store.
 
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
@@ -111,7 +111,7 @@ class Calls:
         return record, data
 
     async def read_diagnosed(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
-        """A diagnosed call and its audio. Raises: as `read_audio`; NotDiagnosed."""
+        """Return a diagnosed call and its audio. Raises: as `read_audio`; NotDiagnosed."""
         record, data = await self.read_audio(call_id, deadline)
         if record.diagnosis is None:
             raise NotDiagnosed("nothing_to_draw", state=record.state.value)
@@ -124,7 +124,7 @@ class Calls:
         return await self._records.page(limit, after, state, status, deadline)
 
     async def erase(self, call_id: str, deadline: Deadline) -> None:
-        """Record first, so that nothing that is shown lacks its audio. Raises: CallNotFound, StoreUnavailable."""
+        """Erase the record, then the audio: every listed call has audio. Raises: CallNotFound, StoreUnavailable."""
         there = await self._audio.find(call_id, deadline) is not None
         if not await self._records.erase(call_id, without_record=there, deadline=deadline):
             raise CallNotFound("no_such_call")
@@ -133,7 +133,7 @@ class Calls:
     async def _create(
         self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
     ) -> tuple[Versioned, Attempt | None]:
-        """The new record and its first attempt, or the record that another request created in the meantime."""
+        """Return the new record and its first attempt, or the record that another request has created meanwhile."""
         moment = now()
         record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, stored, None)
         try:
@@ -145,7 +145,7 @@ class Calls:
             return call, None
 
     async def _finish(self, call: Versioned, attempt: Attempt | None, deadline: Deadline) -> Outcome:
-        """attempt: the first one, of a call that this request has created.
+        """Wait for the call's result. attempt: the first attempt, if this request created the call.
 
         Raises: CallErased; AudioError for a recording that can't be diagnosed; NotReady for a call that failed and may
         be sent again.

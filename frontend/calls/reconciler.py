@@ -1,6 +1,4 @@
-"""Take up calls that were accepted and not finished: after a restart or an outage, of this replica or of
-another one.
-"""
+"""Claim accepted calls that a restart or an outage left unfinished, in this replica or in another."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import RecordStore, Versioned
 from runtime.config import Limits
 
-COUNT_S = 10.0  # while Triton is away nothing is attempted, but what waits is counted: it may be what wakes Triton
+COUNT_S = 10.0  # while Triton is away no call is attempted, but waiting calls are counted: the count may wake Triton
 
 _log = logging.getLogger("tosia.reconciler")
 
@@ -37,7 +35,11 @@ class Reconciler:
         at_once: int,
         every_s: float,
     ) -> None:
-        """at_once: how many calls of a backlog; what requests bring waits behind them. every_s: between two looks."""
+        """Keep the settings.
+
+        at_once: how many calls of a backlog run together; calls of requests wait behind them
+        every_s: seconds between two searches
+        """
         self._every_s = every_s
         self._at_once = at_once
         self._attempts = attempts
@@ -48,7 +50,7 @@ class Reconciler:
         self._running: set[Attempt] = set()
 
     async def run(self) -> None:
-        """Look for calls that are due until cancelled; while Triton is away nothing is attempted."""
+        """Search for calls that are due, until cancelled; while Triton is away no call is attempted."""
         next_count = 0.0
         while True:
             found = 0
@@ -65,19 +67,19 @@ class Reconciler:
             if found and self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=self._every_s)
             else:
-                apart = random.uniform(0.8, 1.2)  # noqa: S311 - so that replicas don't go in step
+                apart = random.uniform(0.8, 1.2)  # noqa: S311 - so that replicas don't search at the same moment
                 await asyncio.sleep(self._every_s * apart)
 
     async def _claim_due(self) -> int:
         free = self._at_once - len(self._running)
         if free <= 0:
             return 1
-        # More than we take, in an order of our own: other replicas look at the same list.
+        # Read more calls than we take, and shuffle them: other replicas read the same list.
         due = await self._due()
         self._metrics.due.set(len(due))
         random.shuffle(due)
         for call in due[:free]:
-            # Long enough that a recording which hangs a worker is found out, and not tried for ever.
+            # Long enough to detect a recording that hangs a worker, so that it is not attempted for ever.
             deadline = Deadline.after(self._limits.worker_timeout_s + self._limits.request_deadline_s)
             try:
                 attempt = await self._attempts.claim(call, deadline)

@@ -1,4 +1,4 @@
-"""Remove what no call needs: audio without a record, and calls that are older than the retention period."""
+"""Remove audio without a record, and calls that are older than the retention period."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.observability.audit import audit
 from frontend.stores.protocols import AudioStore, Blob, RecordStore
 
-OVERLAP = timedelta(seconds=60.0)  # the service's clock is not ours, and tells whole seconds
+OVERLAP = timedelta(seconds=60.0)  # the storage service has its own clock, in whole seconds
 PAGE_S = 60.0
 CALL_S = 10.0
-# More orphans than these are more likely a wrong COSMO_CONTAINER than an accident: nothing is removed.
+# With more orphans than this, COSMO_CONTAINER is probably wrong: nothing is removed.
 SUSPICIOUS_SHARE, SUSPICIOUS_COUNT = 0.5, 20
 
 _log = logging.getLogger("tosia.sweeper")
@@ -25,14 +25,14 @@ _log = logging.getLogger("tosia.sweeper")
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep has removed."""
+    """Counts of a sweep's removals."""
 
     orphans: int
     expired: int
 
 
 class Sweeper:
-    """Remembers how far it has looked, so that each blob is asked about once."""
+    """Removes orphans and expired calls; remembers its position, so that it checks each blob once."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class Sweeper:
         every_s: float = 0.0,
         rest_factor: float = 0.0,
     ) -> None:
-        """orphan_age_s: audio without a record is removed when it is older.
+        """Keep the settings. orphan_age_s: audio without a record is removed when it is older.
 
-        every_s, rest_factor: the pause of `run` in seconds, or so many times as long as the sweep took if that is more
+        every_s, rest_factor: `run` pauses every_s seconds, or rest_factor times the sweep's duration if that is longer
         """
         self._every_s, self._rest_factor = every_s, rest_factor
         self._audio = audio
@@ -55,7 +55,7 @@ class Sweeper:
         self._from = None if lookback_s is None else datetime.now(UTC) - timedelta(seconds=lookback_s)
 
     async def run(self, removed: Counter) -> None:
-        """Sweep again and again until cancelled; removed: counts what was removed, by `what`."""
+        """Sweep repeatedly until cancelled; removed: counts the removals, by `what`."""
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
@@ -72,14 +72,14 @@ class Sweeper:
             await asyncio.sleep(max(self._every_s, self._rest_factor * (loop.time() - started)))
 
     async def sweep(self) -> Swept:
-        """Once. Raises: StoreUnavailable."""
+        """Sweep once. Raises: StoreUnavailable."""
         return Swept(expired=await self._remove_expired(), orphans=await self._remove_orphans())
 
     async def _remove_expired(self) -> int:
         count = 0
         while due := await self._records.expired(100, Deadline.after(CALL_S)):
             for call_id in due:
-                # Audio first: should we be interrupted, the record is found again.
+                # Audio first: after an interruption the record is found again.
                 await self._audio.erase(call_id, Deadline.after(CALL_S))
                 await self._records.forget(call_id, Deadline.after(CALL_S))
                 audit("expire", "retention", call_id)
@@ -117,5 +117,5 @@ class Sweeper:
         except CallErased:
             return True
         except (KeyError, TypeError, ValueError):
-            return False  # a record that can't be read is one
+            return False  # a record that can't be read is still a record
         return known is None or known.record.audio.name != blob.name

@@ -1,6 +1,6 @@
-"""Score stored calls again with the release that serves now; what was answered stays, the new result goes beside it.
+"""Score stored calls again with the release that serves now. The old result stays; the new one is added to the record.
 
-Interrupted, the same command goes on: a call that has a result of this model, with these parameters, is passed over.
+After an interruption the same command continues: it skips calls with a result of this model and these parameters.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from runtime.errors import AudioError, InferenceError
 from runtime.prepare import AudioFile
 
 PAGE = 200
-RETRIES = 5  # where others change the record meanwhile, or a store or Triton is away for a moment
+RETRIES = 5  # where the record changes meanwhile, or a store or Triton is away briefly
 
 
 async def backfill(settings: Settings, since: str, limit: int | None) -> int:
-    """The command; the exit code. Raises: SettingsError, ConfigError; StoreUnavailable, NotReady."""
+    """Run the command and return its exit code. Raises: SettingsError, ConfigError; StoreUnavailable, NotReady."""
     from_moment = _moment(since)
     worker_count = settings.tuning.worker_count
     services = Services(open_foundation(settings), worker_count=worker_count)
@@ -83,7 +83,7 @@ class _Backfill:
         return 1 if failed else 0
 
     async def _diagnosed_since(self, since: str) -> AsyncIterator[CallRecord]:
-        """Newest first."""
+        """Yield the diagnosed calls since then, newest first."""
         after: str | None = None
         while True:
             page = await self._stores.records.page(PAGE, after, State.DIAGNOSED, None, self._deadline())
@@ -96,7 +96,7 @@ class _Backfill:
                 return
 
     async def _score(self, call_id: str) -> str | None:
-        """None, or in a word why it failed."""
+        """Score one call; return None, or one word for the failure."""
         why = ""
         for attempt in range(RETRIES):
             if attempt:
@@ -104,7 +104,7 @@ class _Backfill:
             try:
                 known = await self._stores.records.read(call_id, self._deadline())
                 if known is None or self._is_scored(known.record):
-                    return None  # expired, or another one was faster
+                    return None  # expired, or another process was faster
                 data = await self._stores.audio.read(known.record.audio.name, self._deadline())
                 if data is None or await sha256_of(data) != known.record.audio.sha256:
                     why = "audio_missing" if data is None else "audio_altered"

@@ -1,17 +1,17 @@
-"""uvicorn's HTTP/1.1 over httptools, with an end to how long a request's head may be: httptools itself has none."""
+"""uvicorn's HTTP/1.1 over httptools, with a limit for the length of a request's head; httptools has no limit."""
 
 from __future__ import annotations
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MAX_HEAD_BYTES = 64 * 1024  # as uvicorn's pure Python parser has it
+MAX_HEAD_BYTES = 64 * 1024  # the limit of uvicorn's pure Python parser
 
 
 class BoundedHead(HttpToolsProtocol):
-    """A head, or trailers, that go on beyond the bound are answered 400, and the connection ends."""
+    """Answers a head or trailers beyond the limit with 400, and closes the connection."""
 
-    _head_bytes = 0  # of the lines that ended, of one message
-    _unseen_bytes = 0  # of a line that goes on and on, which the parser keeps to itself until it ends
+    _head_bytes = 0  # of the complete lines of one message
+    _unseen_bytes = 0  # of an incomplete line; the parser reports a line only at its end
 
     def data_received(self, data: bytes) -> None:
         self._unseen_bytes += len(data)
@@ -27,7 +27,7 @@ class BoundedHead(HttpToolsProtocol):
         self._unseen_bytes = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES:
-            raise ValueError("The request's head is too long.")  # the parser ends, and uvicorn answers 400
+            raise ValueError("The request's head is too long.")  # the parser stops, and uvicorn answers 400
         super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:

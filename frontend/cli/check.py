@@ -1,6 +1,6 @@
-"""`python -m frontend --check`: what is set, what can be reached, and as whom.
+"""`python -m frontend --check`: print the settings, the reachable services, and the identity used for each.
 
-No secret is shown and no call is touched; embedded stores are made where there are none.
+It shows no secret and changes no call; missing embedded stores are created.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PATIENCE_S = 10.0
 
 
 async def check(environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None) -> int:
-    """Print a row for each part; 0 where all of them can be used, 1 where something can't be reached.
+    """Print a row for each part; return 0 where all parts can be used, 1 where a part can't be reached.
 
     command_line: setting -> value
-    Raises: SettingsError naming all that is missing or wrong, then nothing is asked; StoreUnavailable where an embedded
-    store can't be opened.
+    Raises: SettingsError naming every missing or wrong setting, before any service is asked; StoreUnavailable where an
+    embedded store can't be opened.
     """
     _row("part", "result", "what")
     wrong: list[str] = []
@@ -51,7 +51,7 @@ async def check(environ: Mapping[str, str], command_line: Mapping[str, Number] |
         raise SettingsError(*dict.fromkeys(wrong))
     foundation = open_foundation(settings)
     try:
-        # The variable that the cluster's webhook gives a pod whose service account has an identity.
+        # The cluster's webhook sets this variable in a pod whose service account has an identity.
         parts = _parts(foundation, environ.get("AZURE_CLIENT_ID", ""))
         results = await asyncio.gather(*(_result(probe) for *_, probe in parts))
     finally:
@@ -88,7 +88,7 @@ def _limits(limits: Limits) -> str:
 
 
 def _parts(foundation: Foundation, client: str) -> list[tuple[str, str, Awaitable[str]]]:
-    """Each part, where it is and as whom it is asked, and what asks it."""
+    """Return for each part its name, its address with the identity used, and the check to await."""
     settings, stores = foundation.settings, foundation.stores
     azure = settings.azure
     sleeps = ", which may sleep" if settings.triton_may_sleep else ""
@@ -128,7 +128,7 @@ async def _audio(stores: Stores) -> str:
 
 
 async def _records(stores: Stores) -> str:
-    """Raises: StoreUnavailable, also where a container is not made as docs/azure.md says."""
+    """Check the records' container. Raises: StoreUnavailable, also where it is not set up as in docs/azure.md."""
     await stores.records.ping(Deadline.after(PATIENCE_S))
     if isinstance(stores.records, CosmosRecordStore):
         properties = await stores.records.properties(Deadline.after(PATIENCE_S))
@@ -143,11 +143,11 @@ def _blob_host(azure: AzureSettings) -> str:
     if azure.blob_connection is None:
         return urlsplit(azure.blob_endpoint).netloc
     url = url_of_connection(azure.blob_connection.get_secret_value())
-    return urlsplit(url or "").netloc  # it was read before, when the settings were checked
+    return urlsplit(url or "").netloc  # the settings' check has parsed it before
 
 
 def _row(part: str, result: str, what: str) -> None:
-    """Printed as soon as it is known: what can't be reached takes its time."""
+    """Print a row at once: an unreachable service takes long to report."""
     lines = textwrap.wrap(
         what,
         min(get_terminal_size((100, 24)).columns, 120),

@@ -1,4 +1,4 @@
-"""What the command line asks for: serve, check, or score again; and the exit code."""
+"""Run the command of the command line (serve, check, or score again), and return the exit code."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from runtime.errors import RuntimeFailure
 
 
 def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> int:
-    """create: instead of `create_app`."""
+    """Run the command and return its exit code. create: used instead of `create_app`."""
     set_up_logs()
     try:
         if options.check:
-            from frontend.cli.check import check  # noqa: PLC0415 - the Azure SDK, which a server need not have
+            from frontend.cli.check import check  # noqa: PLC0415 - imports the Azure SDK; a server need not have it
 
             return asyncio.run(check(os.environ, given(options)))
         settings = read_settings(os.environ, given(options))
@@ -36,12 +36,11 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
         return serve(options, settings, create or create_app)
     except (SettingsError, RuntimeFailure, ServiceError) as error:
         print(f"frontend: {error}", file=sys.stderr)
-        # What a server can't open when it starts is a wrong setting; what a command can't reach may be back in a
-        # moment.
+        # If a server can't open a store at its start, a setting is wrong; if a command can't reach a service, a
+        # retry may help.
         return 1 if isinstance(error, ServiceError) and options.command else 2
     except BrokenPipeError:
-        # Whoever read what is printed has gone; what is left of it would be written again at the end, and fail with a
-        # trace.
+        # The reader of our output has gone. Python would write the rest at its exit again, and fail with a trace.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
 
 
 def given(options: argparse.Namespace) -> dict[str, Number]:
-    """Setting -> value, of those that the command line gives."""
+    """Return setting -> value for the settings on the command line."""
     values = {
         name: getattr(options, setting.option.removeprefix("--").replace("-", "_"))
         for name, setting in SETTINGS.items()

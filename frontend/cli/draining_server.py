@@ -1,7 +1,7 @@
-"""uvicorn, with a pause between the signal that ends it and the end of listening.
+"""uvicorn with a pause between the signal to end and the end of listening.
 
-uvicorn closes its listener at once; on Kubernetes the endpoints still name this pod for some seconds, and requests of
-those seconds would fail. While draining everything is answered as before, and `/readyz` says 503.
+uvicorn closes its listener at once. On Kubernetes the endpoints still name this pod for some seconds, and requests in
+that time would fail. During the pause all requests are answered as before, but `/readyz` answers 503.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import uvicorn
 
 
 class DrainingServer(uvicorn.Server):
-    """drain_s: the pause; 0 for none. on_drain: called at the first signal. A second signal ends the pause."""
+    """Pauses before it ends. drain_s: the pause; 0 for none. on_drain: called at the first signal. A second signal ends
+    the pause.
+    """
 
     def __init__(self, config: uvicorn.Config, *, drain_s: float, on_drain: Callable[[], None]) -> None:
         super().__init__(config)
@@ -24,7 +26,7 @@ class DrainingServer(uvicorn.Server):
         self._draining = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by uvicorn for SIGINT and SIGTERM."""
+        """Handle SIGINT and SIGTERM; uvicorn calls this."""
         first, self._draining = not self._draining, True
         self._on_drain()
         if first and self._drain_s > 0.0 and sig != signal.SIGINT:

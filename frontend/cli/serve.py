@@ -1,4 +1,4 @@
-"""Serve with uvicorn until SIGTERM or Ctrl-C, the metrics on a port of their own."""
+"""Serve with uvicorn until SIGTERM or Ctrl-C; metrics have a separate port."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from frontend.configuration.settings import Settings, SettingsError
 
 
 def serve(options: argparse.Namespace, settings: Settings, create: Callable[..., FastAPI]) -> int:
-    """The exit code. Raises: SettingsError where a port can't be listened on; what `create` raises."""
+    """Serve, and return the exit code. Raises: SettingsError where a port can't be opened; all that `create` raises."""
     if options.port == options.metrics_port:
         raise SettingsError(f"--port and --metrics-port are both {options.port}: choose another for one of them")
     tuning = settings.tuning
@@ -25,35 +25,35 @@ def serve(options: argparse.Namespace, settings: Settings, create: Callable[...,
     listener = _listen(options.host, options.port, "--port")
     _listen(options.host, options.metrics_port, "--metrics-port").close()
     prometheus_client.start_http_server(options.metrics_port, options.host, app.state.metrics.registry)
-    # log_config: uvicorn's own would print traces with their messages (observability/json_logs.py).
+    # log_config: uvicorn's default prints traces with their messages (observability/json_logs.py).
     config = uvicorn.Config(
         app,
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here asks who the caller is
+        proxy_headers=False,  # the caller's address is not used
         ws="none",
         loop="uvloop",
         http=BoundedHead,
         timeout_graceful_shutdown=tuning.end_s,
-        # Longer than whoever is in front of us keeps idle connections (nginx: 60 s), or a request meets one that we
-        # just closed.
+        # Longer than the proxy keeps idle connections (nginx: 60 s); otherwise a request may use a connection that we
+        # have just closed.
         timeout_keep_alive=tuning.service.keep_alive_s,
     )
     server = DrainingServer(
         config, drain_s=tuning.service.drain_seconds, on_drain=lambda: setattr(app.state, "draining", True)
     )
     for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn ends in good order and then raises the signal again: that must not end us with a trace or without a
-        # code.
+        # uvicorn shuts down properly and then raises the signal again. The signal must not cause a trace, nor skip
+        # our exit code.
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
     return 0 if server.started else 1
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket:
-    """Raises: SettingsError where the port is taken."""
+    """Open a listening socket. Raises: SettingsError where the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

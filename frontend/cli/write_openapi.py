@@ -15,7 +15,7 @@ FILE = ROOT / "docs" / "openapi.json"
 
 
 def text() -> str:
-    """docs/openapi.json as it should be."""
+    """Return the correct text of docs/openapi.json."""
     return json.dumps(described_routes().openapi(), indent=2, ensure_ascii=False) + "\n"
 
 

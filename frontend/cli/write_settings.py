@@ -18,11 +18,11 @@ BEGIN, END = "<!-- tables: make settings -->", "<!-- end of tables -->"
 
 
 class NoMarkers(ValueError):
-    """The page has no place for the tables."""
+    """The page has no markers for the tables."""
 
 
 def page(before: str) -> str:
-    """The page with its tables as they should be. Raises: NoMarkers."""
+    """Return the page with correct tables. Raises: NoMarkers."""
     head, begin, rest = before.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
@@ -31,7 +31,7 @@ def page(before: str) -> str:
 
 
 def tables() -> str:
-    """One for each section, and one of the environment variables."""
+    """Return one table for each section, and one for the environment variables."""
     values = defaults()
     lines: list[str] = []
     for section in SECTIONS:

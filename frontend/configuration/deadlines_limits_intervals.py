@@ -1,6 +1,6 @@
-"""What an operator may turn: unit, meaning, bounds and option of each setting; its default is in config.yml alone.
+"""An operator's settings: unit, meaning, bounds and option of each; the defaults are in config.yml only.
 
-Imports next to nothing: `--help` shows it, and what serves must not wait for it.
+Keep imports minimal: `--help` shows this table, and the server's start must not wait for it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ FOR_EACH_CORE = 0  # workers
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """unit: empty for a plain number; least, most: what is still taken; option: of the command line, where it has one
+    """One setting.
 
-    also: what has to be changed together with it on AKS
+    unit: empty for a plain number; least, most: the bounds, inclusive; option: on the command line, where it has one
+    also: other places that must be changed together with it on AKS
     """
 
     meaning: str
@@ -93,7 +94,7 @@ OF_THE_MODEL = ("segmentation", "mel_spec", "color_spec")
 
 
 def variable_of(setting: str) -> str:
-    """`limits.max_wait_s` is set by TOSIA_LIMITS__MAX_WAIT_S."""
+    """Return a setting's environment variable: TOSIA_LIMITS__MAX_WAIT_S for `limits.max_wait_s`."""
     return f"TOSIA_{setting.replace('.', '__')}".upper()
 
 

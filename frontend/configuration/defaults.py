@@ -1,4 +1,4 @@
-"""What config.yml says, for people: `--help` and docs/settings.md. What serves reads it by tuning.py, checked."""
+"""The defaults of config.yml as text, for `--help` and docs/settings.md. The server reads them through tuning.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = Path(__file__).resolve().parents[2] / "config.yml"
 
 
 def defaults() -> dict[str, str]:
-    """setting -> default as it is written there; `?` where the file can't tell."""
+    """Return setting -> default as written in config.yml; `?` where it can't be read."""
     try:
         document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

@@ -1,4 +1,4 @@
-"""All that is set, read once and checked: everything that is missing or wrong is named in one line."""
+"""All settings, read once and checked: one line names every missing or wrong setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingsError(ValueError):
-    """What was given can't be used; the message names all that is missing or wrong, in one line.
+    """Some settings can't be used; the message names every missing or wrong setting in one line.
 
     wrong: each of them, without a full stop
     """
@@ -33,7 +33,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key and the name that audit lines call it by."""
+    """A key, and its name in audit lines."""
 
     name: str
     key: SecretStr
@@ -41,7 +41,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class AzureSettings:
-    """Where audio and records lie on Azure, and as whom they are asked.
+    """The addresses of audio and records on Azure, and the keys or the identity used for them.
 
     blob_connection: a connection string; None: `blob_endpoint` with the identity of this process
     cosmos_key: None: the identity of this process
@@ -57,18 +57,18 @@ class AzureSettings:
 
     @property
     def needs_identity(self) -> bool:
-        """Whether anything is asked with the identity of this process."""
+        """Whether any store is used with the identity of this process."""
         return self.blob_connection is None or self.cosmos_key is None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that is set: where things are and who may ask, and what an operator may turn.
+    """All settings: addresses, keys, and the tuning by an operator.
 
-    azure: None: the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
+    azure: None: use the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
     allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
-    triton_may_sleep: whether Triton may be scaled to zero, so that being away when we start is nothing unusual
-    tuning: by default as the image's config.yml has it
+    triton_may_sleep: whether Triton may be scaled to zero: then do not fail startup while it is away
+    tuning: by default the values of the image's config.yml
     """
 
     api_keys: tuple[ApiKey, ...]
@@ -81,7 +81,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None) -> Settings:
-    """command_line: setting -> value; it wins over the environment. Raises: SettingsError."""
+    """Read and check all settings. command_line: setting -> value, overrides the environment. Raises: SettingsError."""
     wrong: list[str] = []
     api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
     stores = _text(environ, "TOSIA_STORES", wrong)
@@ -103,7 +103,7 @@ def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number]
 
 
 def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
-    """Set to nothing is not set: then the default, or nothing."""
+    """Return the variable's text; an empty variable counts as not set, and has its default or an empty text."""
     return without_strays(name, environ.get(name, ""), wrong) or VARIABLES[name].default or ""
 
 
@@ -121,7 +121,7 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
         wrong.append(f"TOSIA_IDENTITY is {identity!r}: set it to workload, or leave it out to use keys")
     connection, endpoint = (_text(environ, name, wrong) for name in ("BLOB_CONNECTION", "BLOB_ENDPOINT"))
     if endpoint and (workload or not connection):
-        connection = ""  # an identity is used, and no key beside it
+        connection = ""  # an identity is used instead of a key
         _check_endpoint("BLOB_ENDPOINT", endpoint, wrong)
     elif not connection:
         wrong.append("BLOB_CONNECTION is missing: set it to the storage account's connection string, or BLOB_ENDPOINT")
@@ -171,8 +171,8 @@ def _check_endpoint(name: str, url: str, wrong: list[str]) -> None:
 
 
 def url_of_connection(connection: str) -> str | None:
-    """The address in a connection string, as the SDK reads it; None where it can't, or where nothing to sign with is in
-    it.
+    """Return the address in a connection string, as the SDK reads it; None where the SDK can't read it, or where it
+    holds no credential.
     """
     from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - half a second of imports
 
@@ -186,7 +186,7 @@ def url_of_connection(connection: str) -> str | None:
 
 
 def _api_keys(text: str, wrong: list[str]) -> tuple[ApiKey, ...]:
-    """One bare key, or `name:key` pairs separated by commas, so that keys can be rotated."""
+    """Parse one bare key, or `name:key` pairs separated by commas, so that keys can be rotated."""
     text = without_strays("API_KEY", text, wrong, inside=False)
     if not text.strip():
         wrong.append("API_KEY is missing or empty: set it to a key, or to name:key pairs separated by commas")

@@ -1,4 +1,4 @@
-"""What secrets made by `echo` or copied with their quotes have around them, and no value has."""
+"""Find stray characters around a value: the line feed of `echo`, or copied quotes. No valid value has them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _AROUND = " \t\r\n\"'"
 
 
 def without_strays(name: str, text: str, wrong: list[str], *, inside: bool = True) -> str:
-    """The value as it was meant; what stood around it is added to `wrong`, by the value's name and without the value.
+    """Return the value without stray characters. Add them to `wrong`, with the value's name but not the value itself.
 
-    inside: whether a line feed or the like within it is named, too
+    inside: whether characters such as a line feed within the value are also named
     """
     found = _stray(text, inside=inside)
     if found is None:

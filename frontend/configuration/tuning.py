@@ -1,6 +1,6 @@
-"""What an operator may turn: config.yml < the operator's file < environment < command line, typed and checked.
+"""An operator's settings: config.yml < the operator's file < environment < command line, typed and checked.
 
-What belongs to the model (segmentation, mel_spec, color_spec) is none of it: it is in the image's config.yml alone.
+The model's parameters (segmentation, mel_spec, color_spec) are not included: they are in the image's config.yml only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """How the process runs; meanings are in table.py, defaults in config.yml, units in the names."""
+    """Settings of the process; meanings are in table.py, defaults in config.yml, units in the names."""
 
     workers: int
     drain_seconds: float
@@ -47,7 +47,7 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A setting that is not what config.yml says, and who has set it."""
+    """A setting that differs from config.yml, and its source."""
 
     setting: str
     value: Number
@@ -57,7 +57,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """All that an operator may turn. changes: where it differs from config.yml, in the table's order"""
+    """All of an operator's settings. changes: the differences from config.yml, in the table's order"""
 
     quality: QualityLimits
     limits: Limits
@@ -66,14 +66,14 @@ class Tuning:
 
     @property
     def worker_count(self) -> int:
-        """Processes for decoding."""
+        """The number of processes for decoding."""
         if self.service.workers == FOR_EACH_CORE:
             return len(os.sched_getaffinity(0))
         return self.service.workers
 
     @property
     def end_s(self) -> int:
-        """Whole seconds that requests in work may take at the end: a little more than their deadline."""
+        """Whole seconds that requests in work may take at shutdown: a little more than their deadline."""
         return math.ceil(self.limits.request_deadline_s + self.service.end_grace_s)
 
 
@@ -81,13 +81,13 @@ _KINDS: dict[str, type[Any]] = {"quality": QualityLimits, "limits": Limits, "ser
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {"int": TypeAdapter(int), "float": TypeAdapter(FiniteFloat)}
 _TYPES = {f"{section}.{key}": hint.__name__ for section, kind in _KINDS.items()
           for key, hint in get_type_hints(kind).items()}  # fmt: skip
-_WHOLE = re.compile(r"-?[0-9]+")  # pydantic takes 2.0 and 1_0, too
+_WHOLE = re.compile(r"-?[0-9]+")  # pydantic also accepts 2.0 and 1_0
 _KIND_OF_NUMBER = {"int": "a whole number", "float": "a number"}
 _Layer = dict[str, tuple[Number, str]]  # setting -> value and source
 
 
 def image_tuning(path: Path = CONFIG_FILE) -> Tuning:
-    """As the image has it. Raises: ConfigError naming the file and the key."""
+    """Return the values of the image's config.yml. Raises: ConfigError naming the file and the key."""
     document = read_document(path)
     sections = {name: read_section(document, name, kind, path) for name, kind in _KINDS.items()}
     return Tuning(sections["quality"], sections["limits"], sections["service"])
@@ -96,10 +96,10 @@ def image_tuning(path: Path = CONFIG_FILE) -> Tuning:
 def read_tuning(
     environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None, *, operators: str | None = None
 ) -> tuple[Tuning | None, list[str]]:
-    """What is set, and all that is wrong, each without a full stop; None where something is.
+    """Return the settings and all errors, each without a full stop; None instead of the settings after an error.
 
     command_line: setting -> value, already of the right type
-    operators: the text of the operator's file, instead of reading the one that TOSIA_CONFIG names
+    operators: the text of the operator's file; by default the file in TOSIA_CONFIG is read
     """
     wrong: list[str] = []
     try:
@@ -160,7 +160,7 @@ def _that_disagree(tuning: Tuning) -> Iterator[str]:
 
 
 def _of_file(environ: Mapping[str, str], operators: str | None, wrong: list[str]) -> _Layer:
-    """What the operator's file says; only what differs has to be in it."""
+    """Read the operator's file; it needs only the values that differ."""
     name = without_strays(CONFIG_VARIABLE, environ.get(CONFIG_VARIABLE, ""), wrong)
     if operators is None and not name:
         return {}
@@ -175,7 +175,7 @@ def _of_file(environ: Mapping[str, str], operators: str | None, wrong: list[str]
         mark = getattr(error, "problem_mark", None)
         wrong.append(f"{name} is not valid YAML{f' at line {mark.line + 1}' if mark else ''}: correct it")
         return {}
-    if document is None:  # nothing but comments
+    if document is None:  # only comments
         return {}
     if not isinstance(document, dict):
         wrong.append(f"{name} holds no sections: give it {', '.join(SECTIONS)} as in {CONFIG_FILE.name}")
@@ -209,7 +209,7 @@ def _take(setting: str, value: object, file: str, found: _Layer, wrong: list[str
 
 
 def _of_environment(environ: Mapping[str, str], wrong: list[str]) -> _Layer:
-    """TOSIA_<SECTION>__<KEY>; set to nothing is not set."""
+    """Read the variables TOSIA_<SECTION>__<KEY>; an empty variable counts as not set."""
     found: _Layer = {}
     for variable, text in environ.items():
         section, separator, _ = variable.upper().removeprefix("TOSIA_").partition("__")
@@ -225,7 +225,7 @@ def _of_environment(environ: Mapping[str, str], wrong: list[str]) -> _Layer:
                 if _TYPES[setting] == "int" and not _WHOLE.fullmatch(value):
                     raise ValueError
                 found[setting] = (_ADAPTERS[_TYPES[setting]].validate_strings(value, strict=True), variable)
-            except ValueError:  # pydantic's is one
+            except ValueError:  # pydantic's error is a ValueError
                 kind = _KIND_OF_NUMBER[_TYPES[setting]]
                 wrong.append(f"{variable} is {value!r}, which is not {kind}: correct it")
     return found

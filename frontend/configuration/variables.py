@@ -1,6 +1,6 @@
-"""The environment variables that settings.py reads: what each means, and the one home of its default.
+"""The environment variables that settings.py reads: their meanings and their defaults, which are defined here only.
 
-Imports next to nothing: `--help` shows them, and what serves must not wait for them.
+Keep imports minimal: `--help` shows the variables, and the server's start must not wait for them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """default: what is taken where it is not set, as it would be set; None where there is none."""
+    """One variable. default: the text used if the variable is not set; None if there is no default."""
 
     meaning: str
     default: str | None = None
@@ -43,7 +43,7 @@ VARIABLES = {
 
 
 def described(width: int) -> str:
-    """A line for each, or more where they are longer than `width` columns."""
+    """Describe each variable on one line, or on more lines where it is longer than `width` columns."""
     texts = {
         name: variable.meaning + ("" if variable.default is None else f" (default: {variable.default})")
         for name, variable in VARIABLES.items()
@@ -52,9 +52,9 @@ def described(width: int) -> str:
 
 
 def in_columns(texts: Mapping[str, str], width: int) -> str:
-    """Names on the left, texts on the right."""
+    """Format names on the left and texts on the right."""
     column = max(map(len, texts)) + 4
-    width = max(width, column + 20)  # of a terminal that says less the lines break anyway
+    width = max(width, column + 20)  # on a narrower terminal the lines break anyway
     lines: list[str] = []
     for name, text in texts.items():
         lines += textwrap.wrap(

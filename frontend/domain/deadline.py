@@ -1,6 +1,6 @@
-"""The moment after which an answer is of no use.
+"""The moment after which an answer is useless.
 
-A request's deadline travels down to every call that is made for it.
+A request's deadline is passed to every call that is made for the request.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from frontend.domain.errors import StoreUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """at: on the event loop's clock, in seconds."""
+    """A moment. at: on the event loop's clock, in seconds."""
 
     at: float
 
     @staticmethod
     def after(seconds: float) -> Deadline:
-        """From now on; must be called inside the event loop."""
+        """Return the deadline `seconds` from now; must be called inside the event loop."""
         return Deadline(asyncio.get_running_loop().time() + seconds)
 
     @property
     def remaining_s(self) -> float:
-        """0.0 once it has passed."""
+        """Return the seconds until the deadline; 0.0 after it."""
         return max(0.0, self.at - asyncio.get_running_loop().time())
 
     @property
@@ -35,7 +35,7 @@ class Deadline:
 
     @asynccontextmanager
     async def for_store(self) -> AsyncIterator[None]:
-        """Ends what is awaited inside at the deadline. Raises: StoreUnavailable, also where it had passed before."""
+        """Cancel the calls inside at the deadline. Raises: StoreUnavailable, also where it had passed before."""
         try:
             async with asyncio.timeout_at(self.at):
                 if self.passed:

@@ -27,7 +27,7 @@ from runtime import errors as runtime_errors
 
 
 class FrontendError(runtime_errors.WordedError):
-    """The root; every message is one sentence that says what to do, in the caller's language."""
+    """The root; every message is one sentence of advice, in the caller's language."""
 
 
 class RequestError(FrontendError):
@@ -35,7 +35,7 @@ class RequestError(FrontendError):
 
 
 class Unauthorized(RequestError):
-    """No key, or not one of ours."""
+    """The key is missing or unknown."""
 
     code = "unauthorized"
 
@@ -95,7 +95,7 @@ class NotDiagnosed(RequestError):
 
 
 class RangeNotSatisfiable(RequestError):
-    """The asked range lies outside the audio; size: of the audio in bytes."""
+    """The requested range lies outside the audio; size: of the audio in bytes."""
 
     code = "range_not_satisfiable"
 
@@ -105,7 +105,7 @@ class RangeNotSatisfiable(RequestError):
 
 
 class ServiceError(FrontendError):
-    """The service can't do it now; retry_after_s: when trying again may help."""
+    """The service can't do the work now; retry_after_s: seconds until a retry may help."""
 
     def __init__(self, key: str, *, retry_after_s: int = 2, **values: object) -> None:
         super().__init__(key, **values)
@@ -113,7 +113,7 @@ class ServiceError(FrontendError):
 
 
 class Overloaded(ServiceError):
-    """As much is in work as the limits allow."""
+    """The limits allow no more work at present."""
 
     code = "overloaded"
 
@@ -125,7 +125,7 @@ class StoreUnavailable(ServiceError):
 
 
 class NotReady(ServiceError):
-    """The model's parameters have not been seen yet, or differ."""
+    """The model's parameters are not known yet, or differ from ours."""
 
     code = "not_ready"
 

@@ -1,4 +1,4 @@
-"""A call's record: what is stored, and what every call route answers with."""
+"""A call's record: it is stored, and every call route answers with it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from frontend.domain.errors import InvalidCallId
 
 _log = logging.getLogger("tosia.stores")
 
-_ADDED = frozenset({"history", "owner", "due_at"})  # since the first version
-CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # an expression that all of an id matches
+_ADDED = frozenset({"history", "owner", "due_at"})  # fields added after the first version
+CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
 _CALL_ID = re.compile(CALL_ID)
 _SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{CALL_ID}", re.ASCII)
 
@@ -42,7 +42,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class StoredAudio:
-    """What was received; name: in the audio store."""
+    """The received audio; name: in the audio store."""
 
     name: str
     sha256: str
@@ -54,12 +54,12 @@ class StoredAudio:
 class CallRecord:
     """One call; times are RFC 3339 in UTC with microseconds, so that they sort as text.
 
-    attempts: those begun
-    diagnosis: `runtime.Diagnosis.to_dict()` or None; what the caller was answered, so it stays
+    attempts: the number of attempts begun
+    diagnosis: `runtime.Diagnosis.to_dict()` or None; the caller has received it, so it never changes
     history: every result, oldest first, each `{"at", "diagnosis"}`; empty while there is only the first one
-    owner: the process that has the call in work, or had it last
-    due_at: from then on any process may take the call up: the end of the owner's lease, or of the pause after a failed
-        attempt; None once the call is finished
+    owner: the process that works on the call, or the last one that did
+    due_at: from this time on any process may claim the call: the end of the owner's lease, or of the pause after a
+        failed attempt; None once the call is finished
     """
 
     call_id: str
@@ -76,24 +76,24 @@ class CallRecord:
 
     @property
     def sort_key(self) -> str:
-        """Listings page by it."""
+        """Return the key that orders listings and their pages."""
         return f"{self.received_at}|{self.call_id}"
 
     @property
     def status(self) -> str | None:
-        """The diagnosis' status, which listings filter by."""
+        """Return the diagnosis' status; listings filter by it."""
         return self.diagnosis["status"] if self.diagnosis else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is stored: only JSON's own types. Shares the diagnosis and the history with the record."""
+        """Return the record as stored: only JSON's own types. It shares diagnosis and history with the record."""
         document = {name: getattr(self, name) for name in _FIELDS}
         document["failure"] = dataclasses.asdict(self.failure) if self.failure else None
         document["audio"] = dataclasses.asdict(self.audio)
         return document
 
     def to_answer(self) -> dict[str, Any]:
-        """As callers see it: without the audio's name in the store and who works on it; with its history where it has
-        one.
+        """Return the record for callers: without the audio's name in the store and the owner; with the history if there
+        is one.
         """
         document = self.to_dict()
         del document["audio"]["name"], document["owner"], document["due_at"]
@@ -106,10 +106,10 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
 
 
 def record_from_dict(document: dict[str, Any]) -> CallRecord:
-    """The inverse of `CallRecord.to_dict`; fields that a newer version has added are left out, those that an older one
-    lacks have their defaults.
+    """Invert `CallRecord.to_dict`. Fields added by a newer version are left out; fields missing in an older version get
+    their defaults.
 
-    Raises: KeyError, TypeError, ValueError where it is no record.
+    Raises: KeyError, TypeError, ValueError where the document is no record.
     """
     failure, state = document["failure"], State(document["state"])
     return CallRecord(
@@ -126,7 +126,7 @@ def record_from_dict(document: dict[str, Any]) -> CallRecord:
 
 
 def readable_record(document: dict[str, Any]) -> CallRecord | None:
-    """None for what can't be read: one broken record must not keep the others waiting."""
+    """Return the record, or None where it can't be read: one broken record must not delay the others."""
     try:
         return record_from_dict(document)
     except (KeyError, TypeError, ValueError):
@@ -135,7 +135,7 @@ def readable_record(document: dict[str, Any]) -> CallRecord | None:
 
 
 def checked_call_id(text: str) -> str:
-    """Raises: InvalidCallId."""
+    """Return a valid call id unchanged. Raises: InvalidCallId."""
     if not _CALL_ID.fullmatch(text):
         raise InvalidCallId("call_id_form")
     return text
@@ -147,7 +147,7 @@ def is_sort_key(text: str) -> bool:
 
 
 def new_call_id() -> str:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits, so that ids sort by time."""
+    """Make a UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits; ids sort by time."""
     value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
@@ -155,20 +155,20 @@ def new_call_id() -> str:
 
 
 def now() -> str:
-    """This moment, as records write it."""
+    """Return the present moment in the format of records."""
     return moment(datetime.now(UTC))
 
 
 def moment(time: datetime) -> str:
-    """A time as records write it, so that moments sort as text."""
+    """Format a time as in records; such times sort as text."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def from_now(seconds: float) -> str:
-    """The moment so many seconds from now; negative: before."""
+    """Return the moment `seconds` from now; a negative number gives a moment in the past."""
     return moment(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def id_sha256(call_id: str) -> str:
-    """What tombstones and logs call a call by: it tells whether an id is meant that one knows, and not which."""
+    """Return a call's name in tombstones and logs: a known id can be compared with it, but it does not show the id."""
     return hashlib.sha256(call_id.encode()).hexdigest()

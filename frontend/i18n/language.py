@@ -1,4 +1,4 @@
-"""Which of our languages an answer is written in: `Accept-Language` -> Language (RFC 9110, section 12.5.4)."""
+"""Choose the language of an answer: `Accept-Language` -> Language (RFC 9110, section 12.5.4)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from starlette.types import Scope
 from runtime.messages.languages import DEFAULT, Language
 
 HEADERS = {item: {"Content-Language": item.value, "Vary": "Accept-Language"} for item in Language}
-"""What an answer in a language says about itself."""
+"""The headers of an answer in a language."""
 
 _BY_TAG = {item.value: item for item in Language}
 
 
 @lru_cache(maxsize=256)
 def preferred(accept_language: str) -> Language:
-    """The language of ours with the highest weight; of equal ones the first named.
+    """Return our language with the highest weight; of equal weights the language named first.
 
-    Nobody is refused over a language: the default answers a header that is absent, names none of ours, or can't be
-    read.
+    No request is refused for its language: the default is used where the header is absent, names none of our
+    languages, or can't be read.
     """
     named: dict[Language, float] = {}
     others = 0.0
@@ -33,19 +33,19 @@ def preferred(accept_language: str) -> Language:
         elif tag == "*":
             others = _weight(parameters)
     weights = {**named, **{item: others for item in Language if item not in named}}
-    best = max(weights, key=lambda weight: weights[weight])  # the first of equals
-    # `es;q=0` asks for anything but Spanish.
+    best = max(weights, key=lambda weight: weights[weight])  # the first of equal weights
+    # `es;q=0` asks for any language except Spanish.
     return best if weights[best] > 0.0 else next((item for item in Language if item not in named), DEFAULT)
 
 
 def language_of(asked: Request | Scope) -> Language:
-    """Of a request."""
+    """Return a request's language."""
     headers = asked.headers if isinstance(asked, Request) else Headers(scope=asked)
     return preferred(",".join(headers.getlist("accept-language")))
 
 
 def _weight(parameters: list[str]) -> float:
-    """0 for what can't be read: such a part is as if it were not there."""
+    """Return a part's weight; 0 where it can't be read, so that the part is ignored."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

@@ -1,10 +1,9 @@
-"""Who gets in: a request that brings work is refused from its headers where its work could not be done soon.
+"""Admission of requests: a request with work is refused, from its headers, if its work could not be done soon.
 
-Three limits: recordings in work, bytes of bodies in memory, and how long a recording would wait for a worker. The last
-one keeps the answers of those that are taken quick when many times as many come: a queue that is as long as it may be
-makes every answer as late as it may be, and completes no more (docs/decisions/0013-speed.md). It holds from a few
-recordings a worker on: where a machine is slow all of a sudden, the expected wait alone would refuse everybody but the
-first.
+There are three limits: recordings in work, bytes of bodies in memory, and the time that a recording would wait for a
+worker. The third limit keeps the admitted requests fast at overload: a full queue makes every answer as late as
+allowed, and completes no more requests (docs/decisions/0013-speed.md). It applies only above a few recordings per
+worker: if a machine slows down suddenly, the expected wait alone would refuse all requests but the first.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from runtime.config import Limits
 class Ticket:
     """A place for one request.
 
-    reading: until the body was read; only from there on its recording waits for a worker
+    reading: until the body is read; its recording waits for a worker only after that
     """
 
     body_bytes: int
@@ -30,10 +29,10 @@ class Ticket:
 
 
 class Admission:
-    """What is in work, and whether more may come.
+    """Counts the work in progress, and admits or refuses new work.
 
-    running: the calls in work, as they are at each moment; those included whose request was answered
-    wait_s: how long a recording would wait for a worker behind those that wait already and so many more
+    running: a live view of the calls in work, including calls whose request was already answered
+    wait_s: the time that a recording would wait for a worker behind the waiting recordings and the given number more
     """
 
     def __init__(
@@ -48,18 +47,18 @@ class Admission:
         self._metrics = metrics
         self._running = running
         self._wait_s = wait_s
-        # Not all that may be in work at all, or many workers would leave the wait without effect.
+        # At most half of max_in_flight; otherwise max_wait_s would never apply with many workers.
         self._always = min(limits.always_per_worker * worker_count, limits.max_in_flight // 2)
         self.tickets: set[Ticket] = set()
-        self.body_bytes = 0  # of the requests in work, as they have declared
+        self.body_bytes = 0  # the declared lengths of the requests in work
 
     @property
     def in_work(self) -> int:
-        """Recordings in work: those of requests, and those that are finished after their request was answered."""
+        """Count the recordings in work: those of open requests, and those of requests that were answered early."""
         return max(len(self.tickets), len(self._running))
 
     def admit(self, body_bytes: int) -> Ticket:
-        """A place, to be released. Raises: Overloaded."""
+        """Return a place that must be released. Raises: Overloaded."""
         limit = self._limit_reached(body_bytes)
         if limit is not None:
             self._metrics.refusals.labels(limit).inc()
@@ -70,14 +69,14 @@ class Admission:
         return ticket
 
     def release(self, ticket: Ticket) -> None:
-        """Give the place back; once more does nothing."""
+        """Give the place back; a second release does nothing."""
         if ticket in self.tickets:
             self.tickets.remove(ticket)
             self.body_bytes -= ticket.body_bytes
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Held around a request without a body that brings work all the same. Raises: Overloaded."""
+        """Hold a place around a request that has work but no body. Raises: Overloaded."""
         ticket = self.admit(0)
         ticket.reading = False
         try:
@@ -92,7 +91,7 @@ class Admission:
             return "bytes"
         if self.in_work < self._always:
             return None
-        # Those that were read and are just being stored come to the workers next; the others that run are known to
-        # them.
+        # Recordings that are read and being stored reach the workers next; the workers already know the other running
+        # recordings.
         on_their_way = max(0, sum(not ticket.reading for ticket in self.tickets) - len(self._running))
         return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None

@@ -1,4 +1,4 @@
-"""Audio -> diagnosis: the CPU half in a worker, one gRPC request to Triton, the pure last step here."""
+"""Audio -> diagnosis: the CPU half in a worker, then one gRPC request to Triton, then the pure last step here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.prepare import AudioFile
 
 
 class Diagnoser:
-    """Diagnoses one recording at a time, for as many callers as there are."""
+    """Diagnoses one recording per call, for any number of concurrent callers."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class Diagnoser:
 
     @property
     def available(self) -> bool:
-        """Whether Triton answered when it was looked at last, so that trying is of use."""
+        """Whether Triton answered the last check, so that an attempt is useful."""
         return self._model.available
 
     async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Diagnosis:
-        """No inference starts after the deadline.
+        """Diagnose a recording; no inference starts after the deadline.
 
         Raises: AudioError; InferenceError; NotReady; WorkTimeout; WorkersClosed.
         """

@@ -1,4 +1,4 @@
-"""Start early the process that workers are forked from. Keep imports minimal: this runs before all others."""
+"""Start early the process that workers are forked from. Keep imports minimal: this module runs before all others."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from multiprocessing.context import ForkServerContext
 
 
 def forking_context() -> ForkServerContext:
-    """Where workers come from: forks of a process that has preloaded.py.
+    """Return the context for workers: they are forked from a process that has imported preloaded.py.
 
-    A fork of this one, with gRPC's threads, may hang.
+    A fork of this process may hang, because of gRPC's threads.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["frontend.inference.preloaded"])
@@ -18,6 +18,6 @@ def forking_context() -> ForkServerContext:
 
 
 def start_preloading() -> None:
-    """Returns at once."""
+    """Start the process that imports preloaded.py; return at once."""
     forking_context()
     multiprocessing.forkserver.ensure_running()

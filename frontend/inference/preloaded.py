@@ -1,7 +1,7 @@
-"""What every worker needs, imported and computed once, in the process that workers are forked from.
+"""Imports and tables of every worker, loaded once in the process that workers are forked from.
 
-That process has no threads of gRPC's or the event loop's, so a fork of it can't hang; a worker that died is replaced
-within milliseconds instead of the seconds that librosa's imports take, and the workers share the memory.
+That process has no threads of gRPC or the event loop, so a fork of it can't hang. A dead worker is replaced within
+milliseconds, instead of the seconds that librosa's imports take. The workers share the memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from runtime.prepare import prepare
 
 
 def exercise() -> None:
-    """One recording through every stage: half a second of silence around a burst."""
+    """Run one recording through every stage: half a second of silence around a burst."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -27,8 +27,8 @@ def exercise() -> None:
     prepare(buffer.getvalue(), *load_config(), load_limits()[1].decode)
 
 
-with contextlib.suppress(ConfigError):  # the front end itself says what is wrong with config.yml
+with contextlib.suppress(ConfigError):  # the front end itself reports errors in config.yml
     exercise()
-# Collections in the workers would look at all of it again and again, and write to pages that they share.
+# Otherwise garbage collections in the workers would visit all these objects repeatedly, and write to shared pages.
 gc.collect()
 gc.freeze()

@@ -1,4 +1,4 @@
-"""Which model serves, and whether its parameters are ours: the front end is ready only once they were seen to agree."""
+"""The served model, and whether its parameters equal ours; the front end is ready only after they were found equal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _log = logging.getLogger("tosia.serving_model")
 class ServingModel:
     """Watches the model behind Triton.
 
-    Before its contract was seen, and whenever a contract that differs is seen, calls are refused. A Triton that only
-    goes away leaves the last contract standing: calls are then stored and finished later. So does one that may sleep
-    (be scaled to zero) and was not seen yet: then the release's own contract stands, but nothing is scored by it.
+    Calls are refused until its contract is read, and while its contract differs from ours. If Triton goes away, the
+    last contract stays valid: calls are then stored and finished later. If Triton may sleep (be scaled to zero) and was
+    not reached yet, the release's own contract is valid, but no call is scored by it.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ServingModel:
     ) -> None:
         """check: raises ModelContractError where a contract can't be served with our parameters.
 
-        expected: where Triton may sleep, the contract of the release that it will serve; already checked.
+        expected: where Triton may sleep, the contract of the release that it will serve, already checked.
         """
         self._classifier = classifier
         self._check = check
@@ -45,13 +45,19 @@ class ServingModel:
         self.available = False
 
     def known(self) -> ModelContract:
-        """What serves or, while it sleeps, will serve: enough to take calls in. Raises: NotReady saying why."""
+        """Return the contract that is served, or will be after Triton's sleep: enough to accept calls.
+
+        Raises: NotReady with the reason.
+        """
         if self._contract is None and self._expected is not None and not self._differs:
             return self._expected
         return self.contract()
 
     def contract(self) -> ModelContract:
-        """What serves, as Triton itself said. Raises: NotReady saying why; InferenceError while it sleeps."""
+        """Return the contract that Triton itself sent.
+
+        Raises: NotReady with the reason; InferenceError while it sleeps.
+        """
         if self._contract is not None:
             return self._contract
         if self._expected is not None and not self._differs:
@@ -59,7 +65,7 @@ class ServingModel:
         raise NotReady("because", reason=self._why_not)
 
     async def look(self) -> None:
-        """Ask Triton once, and take the answer over."""
+        """Ask Triton for its contract once, and store the answer."""
         try:
             contract = await self._classifier.contract(timeout_s=2.0)
             self._check(contract)
@@ -76,7 +82,7 @@ class ServingModel:
             self._set_available(await self._classifier.is_ready())
 
     async def watch(self) -> None:
-        """Look again and again, until cancelled."""
+        """Call `look` repeatedly until cancelled."""
         with contextlib.suppress(asyncio.CancelledError):
             while True:
                 try:

@@ -1,7 +1,7 @@
-"""What runs in a worker process, and the parameters that it keeps there.
+"""The tasks of a worker process, and its copy of the parameters.
 
-Parameters are sent to a worker once for each digest, not with each task: a task names the digest, and a worker that
-does not know it yet says so. So a second release with other parameters can be served beside the first one.
+Parameters are sent to a worker once for each digest, not with each task: a task names the digest, and a worker without
+these parameters raises UnknownParameters. So a second release with other parameters can be served beside the first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class WorkerParameters:
-    """sha256: of the parameters that belong to the model, see `runtime.config.parameters_sha256`."""
+    """Parameters of a task. sha256: of the model's parameters, see `runtime.config.parameters_sha256`."""
 
     sha256: str
     preprocess: Parameters
@@ -34,20 +34,20 @@ class WorkerParameters:
 
 Task = Callable[[WorkerParameters], Answer]
 
-_known: dict[str, WorkerParameters] = {}  # of this worker
+_known: dict[str, WorkerParameters] = {}  # the parameters of this worker, by digest
 
 
 class UnknownParameters(Exception):
-    """This worker was not told the parameters yet."""
+    """This worker has not received the parameters yet."""
 
 
 def learn(*parameters: WorkerParameters) -> None:
-    """Runs when a worker starts."""
+    """Store parameters; runs when a worker starts."""
     _known.update({known.sha256: known for known in parameters})
 
 
 def run_task(task: Task[Answer], sha256: str, parameters: WorkerParameters | None) -> Answer:
-    """parameters: sent along where a worker has said that it does not know them. Raises: UnknownParameters."""
+    """Run a task. parameters: sent again where a worker has raised UnknownParameters. Raises: UnknownParameters."""
     if parameters is not None:
         learn(parameters)
     if sha256 not in _known:
@@ -56,13 +56,13 @@ def run_task(task: Task[Answer], sha256: str, parameters: WorkerParameters | Non
 
 
 def prepare_recording(audio: AudioFile, parameters: WorkerParameters) -> Prepared:
-    """`runtime.prepare.prepare_file`."""
+    """Run `runtime.prepare.prepare_file`."""
     return prepare_file(audio, *parameters.preprocess, parameters.decode_limits)
 
 
 def draw_figure(data: bytes, diagnosis: dict[str, Any], language: str, parameters: WorkerParameters) -> bytes:
-    """PNG; language: of `runtime.figures.labels`."""
-    from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
+    """Draw a PNG; language: of `runtime.figures.labels`."""
+    from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - import matplotlib only for figures
     from runtime.figures.labels import WORDS  # noqa: PLC0415
 
     _, mel_spec, color_spec = parameters.preprocess
@@ -71,7 +71,7 @@ def draw_figure(data: bytes, diagnosis: dict[str, Any], language: str, parameter
 
 
 def draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, parameters: WorkerParameters) -> bytes:
-    """PNG of one candidate's spectrogram. Raises: IndexError."""
+    """Draw one candidate's spectrogram as a PNG. Raises: IndexError."""
     from runtime.figures.drawing import draw_segment  # noqa: PLC0415
 
     _, mel_spec, color_spec = parameters.preprocess
@@ -79,10 +79,10 @@ def draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, parameters: Wor
 
 
 def diagnosed_channel(data: bytes, diagnosis: dict[str, Any], parameters: WorkerParameters) -> bytes:
-    """WAV of the channel that was diagnosed."""
+    """Return the diagnosed channel as a WAV file."""
     return channel_wav(data, diagnosis_from_dict(diagnosis), parameters.decode_limits)
 
 
 def wait_a_moment(_: WorkerParameters) -> None:
-    """Long enough that each of the tasks given at the start lands on another worker."""
+    """Wait long enough that each of the tasks at the start runs on another worker."""
     time.sleep(0.05)

@@ -1,6 +1,6 @@
-"""CPU work in processes of its own: librosa, decoders and figures never touch the event loop.
+"""CPU work in separate processes: librosa, decoders and figures never block the event loop.
 
-A recording that crashes or hangs a decoder ends a worker and costs its own request; pebble starts another.
+A recording that crashes or hangs a decoder ends one worker and fails its own request only; pebble starts a new worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from runtime.errors import InferenceTimeout, UndecodableAudio
 from runtime.prepare import AudioFile, Prepared
 
 START_S = 120.0
-SLOTS_PER_WORKER = 2  # one task in work and one at hand
+SLOTS_PER_WORKER = 2  # one running task and one waiting task
 EWMA_ALPHA = 0.1  # the weight of the latest recording in the mean of a worker's time
 TOO_LATE = "The deadline passed before the recording was prepared."
 
@@ -41,13 +41,13 @@ _log = logging.getLogger("tosia.workers")
 
 
 class WorkersClosed(Exception):
-    """There are no workers now; the call is finished later, or after the next start."""
+    """No workers are running; the call is finished later, or after the next start."""
 
     code = "internal_error"
 
 
 class WorkTimeout(Exception):
-    """The work took longer than a worker may take; on a machine with less to do it may succeed."""
+    """The work took longer than a worker may take; it may succeed on a less busy machine."""
 
     code = "preparation_timeout"
 
@@ -57,8 +57,8 @@ class _WorkerDied(Exception):
 
 
 class Workers:
-    """A pool of processes that work with the parameters that were checked against the model, whatever config.yml says
-    later.
+    """A pool of worker processes. They use the parameters that were checked against the model; later changes of
+    config.yml have no effect.
     """
 
     def __init__(self, count: int, parameters: Parameters, limits: Limits, metrics: Metrics) -> None:
@@ -70,22 +70,22 @@ class Workers:
         self._slots = asyncio.Semaphore(SLOTS_PER_WORKER * count)
         self._waiting = 0
         self._in_work = 0
-        self._mean_s = 0.0  # exponentially weighted, of a worker's time for one recording
+        self._mean_s = 0.0  # exponentially weighted mean of a worker's time per recording
         self._closed = False
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
-        """How many recordings and figures wait for a worker."""
+        """Count the recordings and figures that wait for a worker."""
         return self._waiting
 
     def wait_s(self, n: int) -> float:
-        """How long a recording would wait behind those in work and n more, going by those that were prepared lately."""
+        """Estimate a recording's wait behind those in work and n more, from the workers' latest times."""
         before = self._in_work + self._waiting + n
         return max(0, before - self._count + 1) * self._mean_s / self._count
 
     async def start(self) -> None:
-        """Returns when every worker has imported what it needs."""
+        """Start the workers; return when every worker has finished its imports."""
         task = (wait_a_moment, self._parameters.sha256, None)
         tasks = [self._pool.schedule(run_task, args=task, timeout=START_S) for _ in range(self._count)]
         await asyncio.gather(*map(asyncio.wrap_future, tasks))
@@ -93,7 +93,7 @@ class Workers:
     async def prepare(
         self, audio: AudioFile, deadline: Deadline, parameters: WorkerParameters | None = None
     ) -> Prepared:
-        """`runtime.prepare.prepare_file`. parameters: of another release than the one that this pool was made for.
+        """Run `runtime.prepare.prepare_file` in a worker. parameters: of a release other than this pool's.
 
         Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline."""
         try:
@@ -105,29 +105,29 @@ class Workers:
         return prepared
 
     async def render(self, task: Task[bytes], deadline: Deadline) -> bytes:
-        """A picture or a sound for people, of `worker_tasks`. Raises: NotReady; what the task raises."""
+        """Run a task of `worker_tasks` that makes a picture or a sound. Raises: NotReady; the task's own errors."""
         try:
             return await self._run(task, deadline)
         except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
             raise NotReady("not_rendered") from error
 
     async def close(self) -> None:
-        """Running work is ended; calls in work stay `received` and are finished after the next start."""
+        """Stop running work; calls in work stay `received` and are finished after the next start."""
         self._closed = True
         await asyncio.gather(_end(self._pool), *self._ending)
 
     async def _run(self, task: Task[Answer], deadline: Deadline, parameters: WorkerParameters | None = None) -> Answer:
-        """The task's result. Raises: as `_attempt`; _WorkerDied where it ended two workers."""
+        """Run a task and return its result. Raises: as `_attempt`; _WorkerDied where it ended two workers."""
         parameters = parameters or self._parameters
         died, told = False, False
-        # Once more where a worker died: others may have killed it (memory), and a good recording must not pay for that.
-        # Once more where it was not told the parameters.
+        # One retry if a worker died: another process may have caused it (memory), and a good recording must not fail
+        # for it. One retry if the worker lacks the parameters.
         for _ in range(3):
             try:
                 return await self._attempt(task, parameters, told, deadline)
             except UnknownParameters:
                 told = True
-            except BrokenProcessPool:  # the next attempt finds a new pool
+            except BrokenProcessPool:  # the next attempt gets a new pool
                 continue
             except _WorkerDied:
                 if died:
@@ -140,12 +140,12 @@ class Workers:
     async def _attempt(
         self, task: Task[Answer], parameters: WorkerParameters, tell: bool, deadline: Deadline
     ) -> Answer:
-        """Wait for a worker, then for the result. Waiting here and not in pebble's queue: what waits there can't be
-        taken back without ending a worker.
+        """Wait for a worker, then for the result. Tasks wait here and not in pebble's queue: a task in that queue
+        can't be cancelled without ending a worker.
 
-        Work that has begun at the deadline goes on to its end or its timeout, and its result is dropped: to stop it
-        would cost the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; WorkersClosed; BrokenProcessPool;
-        _WorkerDied; UnknownParameters; what the task raises.
+        Work that is running at the deadline continues to its end or its timeout, and its result is dropped: stopping it
+        would end the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; WorkersClosed; BrokenProcessPool;
+        _WorkerDied; UnknownParameters; the task's own errors.
         """
         self._waiting += 1
         try:
@@ -165,7 +165,7 @@ class Workers:
         except WorkersClosed:
             self._slots.release()
             raise
-        except RuntimeError as error:  # the pool broke since we looked
+        except RuntimeError as error:  # the pool broke after the check
             self._slots.release()
             raise BrokenProcessPool from error
         self._in_work += 1
@@ -184,7 +184,7 @@ class Workers:
             raise WorkersClosed("The service is shutting down.") if self._closed else BrokenProcessPool from error
 
     def _done(self, working: asyncio.Future[Answer]) -> None:
-        """Also where nobody waits for it any more."""
+        """Record the end of a task, even if its request no longer waits for it."""
         self._in_work -= 1
         self._slots.release()
         error = None if working.cancelled() else working.exception()
@@ -196,7 +196,7 @@ class Workers:
             self._metrics.worker_restarts.labels("timeout").inc()
 
     def _usable_pool(self) -> ProcessPool:
-        """The pool, or a new one: pebble gives up for good when a worker is killed while none has work.
+        """Return the pool, or a new one: pebble stops working for good when a worker is killed while all are idle.
 
         Raises: WorkersClosed.
         """

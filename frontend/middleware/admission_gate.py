@@ -1,4 +1,4 @@
-"""Refuses a request that brings work, from its headers, where its work could not be done soon."""
+"""Refuses a request with work, from its headers, if its work could not be done soon."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _GATED = frozenset({"/v1/diagnoses"})
 
 
 class AdmissionGate:
-    """ASGI middleware in front of the routes that take uploads: a refusal costs no routing, no key and no form."""
+    """ASGI middleware in front of the upload routes: a refusal needs no routing, no key check and no form parsing."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Routes match a path that ends in a line feed, too.
+        # Routes also match a path that ends in a line feed.
         if scope["type"] != "http" or scope["method"] != "POST" or (path := scope["path"].rstrip("\n")) not in _GATED:
             await self._app(scope, receive, send)
             return
         services: Services = scope["app"].state.services
         admission = services.admission
         declared = Headers(scope=scope).get("content-length", "")
-        # More than a body may have is refused as that, and a body without a length may have so much.
+        # A length above the limit is refused later as too large; a body without a length counts with the limit.
         told = declared.isdecimal() and len(declared) < 16
         claim = min(int(declared), self._max_body_bytes) if told else self._max_body_bytes
         try:
@@ -43,8 +43,8 @@ class AdmissionGate:
             return
 
         async def send_and_release(message: Message) -> None:
-            # With the answer, not after it: who is told 401 may leave a body half sent, and unread_body.py waits for
-            # the rest.
+            # Release with the answer, not after it: a sender that receives 401 may stop in the middle of the body, and
+            # unread_body.py waits for the rest.
             admission.release(ticket)
             await send(message)
 

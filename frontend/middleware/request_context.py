@@ -1,6 +1,6 @@
-"""Around every request: an id, its place in a trace, one log line, one count.
+"""Gives every request an id, a trace context, one log line, and one count.
 
-Logs carry route templates only, never ids of calls.
+Logs contain route templates only, never ids of calls.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from runtime.trace_context import CURRENT, begin
 
 _log = logging.getLogger("tosia.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Others are counted as one: a metric must not grow with what callers invent.
+# All other methods share one label: callers must not be able to create labels of a metric.
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class RequestContext:
-    """ASGI middleware. A caller's own X-Request-ID is kept where it is harmless; the log has its digest."""
+    """ASGI middleware. A caller's own X-Request-ID is kept if it is harmless; the log contains its digest."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -39,11 +39,11 @@ class RequestContext:
         given = headers.get("x-request-id", "")
         theirs = _REQUEST_ID.fullmatch(given) is not None
         request_id = given if theirs else uuid.uuid4().hex
-        # A caller's own id may be the call's, which no log may hold.
+        # A caller's own request id may be the call's id, which must not appear in a log.
         logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(logged)
-        # Two parents are none (section 3.2 of the recommendation), several states are one list.
+        # Two parents count as none (section 3.2 of the recommendation); several states form one list.
         CURRENT.set(begin(",".join(headers.getlist("traceparent")), ",".join(headers.getlist("tracestate"))))
         started = time.perf_counter()
         status, seconds = 500, None
@@ -54,14 +54,14 @@ class RequestContext:
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
-                seconds = time.perf_counter() - started  # what is still read of the body is no part of it
+                seconds = time.perf_counter() - started  # without the time to read the rest of the body
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started if seconds is None else seconds
-            refused = scope["state"].get("refused")  # before there was a route
+            refused = scope["state"].get("refused")  # refused before routing
             route = refused or getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()

@@ -1,4 +1,4 @@
-"""Headers of every answer that keep browsers from guessing. A new header for all answers belongs here."""
+"""Headers of every answer that stop browsers from guessing types. A new header for all answers belongs here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ HEADERS = ((b"x-content-type-options", b"nosniff"),)
 
 
 class SecurityHeaders:
-    """ASGI middleware. uvicorn's own 400, for a request that it can't parse, does not pass here."""
+    """ASGI middleware. uvicorn's own 400, for a request that it can't parse, does not pass through it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
-"""An answer that is given before the request's body was read, such as 401 or 413, must still reach the sender.
+"""Delivers answers that are sent before the request's body is read, such as 401 or 413.
 
-Closing a connection on which bytes are waiting makes the kernel reset it, and the sender then often loses the answer.
-So the answer goes out at once, and what still comes is read and thrown away, within bounds, before the connection ends
+If a connection with unread bytes is closed, the kernel resets it, and the sender then often loses the answer. So the
+answer is sent at once, and the rest of the body is read and dropped, within bounds, before the connection ends
 (RFC 9112, section 9.6).
 """
 
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_S = 5.0
-KEEP_ALIVE_BYTES = 64 * 1024  # a body up to here is read through and its connection kept; others are closed
+KEEP_ALIVE_BYTES = 64 * 1024  # a body up to this size is read to its end and its connection kept; others are closed
 
 
 class UnreadBody:
@@ -29,8 +29,8 @@ class UnreadBody:
         if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
             await self._app(scope, receive, send)
             return
-        # Who asks for leave to send the body (RFC 9110, section 10.1.1) gets it when we begin to read; else he won't
-        # send it.
+        # A sender with `Expect` (RFC 9110, section 10.1.1) waits for our permission, which we give when we begin to
+        # read; otherwise it sends no body.
         unread, coming = True, "expect" not in headers
 
         async def receive_and_note() -> Message:

@@ -10,5 +10,5 @@ _log = logging.getLogger("tosia.audit")
 
 
 def audit(action: str, key_name: str, call_id: str) -> None:
-    """call: the SHA-256 of the id, as tombstones have it, so that whoever knows the id can find its lines."""
+    """Write one line. call: the SHA-256 of the id, as in tombstones, so that the lines of a known id can be found."""
     _log.info("%s key=%s call=%s at=%s", action, key_name, id_sha256(call_id), now())

@@ -1,7 +1,7 @@
 """Logs of the process as JSON lines; they never contain text from callers or services.
 
-Ids of calls, addresses and signatures travel in the messages of exceptions and in the Azure SDK's own log. So a trace
-shows where something was raised and its type, not its message, and the libraries' logs are left out.
+Messages of exceptions and the Azure SDK's own log may contain ids of calls, addresses and signatures. So a trace shows
+an exception's place and type, but not its message, and the libraries' logs are left out.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """
 
 CALL_ID: ContextVar[str | None] = ContextVar("call_id", default=None)
-"""Of the call that the running task works on; log lines carry its digest, as tombstones and audit lines do."""
+"""The id of the running task's call; log lines contain its digest, as in tombstones and audit lines."""
 
 _QUIET = ("azure", "aiohttp", "asyncio", "grpc", "urllib3", "msal")
 
 
 class JsonLines(logging.Formatter):
-    """`time`, `level`, `logger`, `message`.
+    """Formats a record as JSON with `time`, `level`, `logger`, `message`.
 
-    Inside a request `request_id` and `trace_id`, inside an attempt `call` (a digest); of an exception `trace`, without
-    messages. A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
+    Inside a request it adds `request_id` and `trace_id`, inside an attempt `call` (a digest), for an exception `trace`,
+    without messages. A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -63,7 +63,7 @@ def _frames_only(raised: BaseException) -> str:
 
 
 def set_up_logs(level: int = logging.INFO) -> None:
-    """Of this process."""
+    """Set up the logs of this process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)

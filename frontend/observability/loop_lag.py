@@ -1,4 +1,4 @@
-"""How late the event loop is: whatever holds it holds every request."""
+"""Measures the delay of the event loop: code that blocks it delays every request."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ async def watch_lag(lag: Histogram) -> None:
         due = loop.time() + EVERY_S
         await asyncio.sleep(EVERY_S)
         late_s = max(0.0, loop.time() - due)
-        while late_s >= 0.0:  # a long stall counts as often as it would have been seen
+        while late_s >= 0.0:  # a long stall counts once for each missed measurement
             lag.observe(late_s)
             late_s -= EVERY_S

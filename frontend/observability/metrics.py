@@ -1,7 +1,7 @@
-"""Prometheus metrics, served on a port of their own, so that the ingress never exposes them.
+"""Prometheus metrics, served on a separate port, so that the ingress never exposes them.
 
-Names follow Prometheus' conventions: base units, `_total` for counters. docs/metrics.md says what each is for; a test
-holds the two together. No label has values that callers can invent.
+Names follow Prometheus' conventions: base units, `_total` for counters. docs/metrics.md explains each metric; a test
+compares the two. Callers can't create values of labels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BATCH_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """All metrics of one application, in a registry of its own."""
+    """All metrics of one application, in a separate registry."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -111,7 +111,7 @@ class Metrics:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Observe how long what is inside takes, also where it fails."""
+        """Observe the duration of the block inside, also if it fails."""
         started = time.perf_counter()
         try:
             yield
@@ -119,7 +119,7 @@ class Metrics:
             self.stages.labels(stage).observe(time.perf_counter() - started)
 
     def count_diagnosis(self, diagnosis: Diagnosis, n_spectrograms: int) -> None:
-        """One diagnosis: its stages, its status and its reasons."""
+        """Count one diagnosis: its stages, its status and its reasons."""
         for stage, milliseconds in diagnosis.timings_ms.items():
             self.stages.labels(stage).observe(milliseconds / 1000.0)
         self.batch.observe(n_spectrograms)

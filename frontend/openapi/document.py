@@ -1,4 +1,4 @@
-"""The OpenAPI document: what all routes have in common, and the components that their descriptions refer to."""
+"""The OpenAPI document: the common parts of all routes, and the components that their descriptions refer to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TAGS = [
     {"name": "probes", "description": "For whatever watches over this process; they want no key"},
 ]
 
-# On every answer.
+# Headers of every answer.
 _EVERYWHERE = ("X-Request-ID", "X-Content-Type-Options")
 
 
@@ -86,7 +86,7 @@ def _values() -> dict[str, dict[str, Any]]:
 
 
 def described_api(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """An application without routes yet, whose document says all that the routes' own descriptions leave open."""
+    """Return an application without routes; its document adds all common parts to the routes' own descriptions."""
     app = FastAPIOffline(
         title="Tos.IA",
         version=SOFTWARE_VERSION,
@@ -109,12 +109,12 @@ def described_api(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """Clients are generated with it: it stays when a path changes."""
+    """Return a route's operation id; generated clients use it, so it must stay when a path changes."""
     return route.name
 
 
 def _describe(document: dict[str, Any]) -> None:
-    """Adds what all routes have in common, and what their descriptions refer to."""
+    """Add the common parts of all routes, and the components that their descriptions refer to."""
     components = document["components"]
     components["schemas"]["Problem"] = Problem.model_json_schema()
     components["headers"] = _HEADERS
@@ -134,7 +134,7 @@ def _describe(document: dict[str, Any]) -> None:
 
 
 def _without_null(schema: dict[str, Any]) -> None:
-    """What may be left out is optional; a query or a header has no null."""
+    """Remove null from a schema: an optional query or header is left out, never null."""
     if "anyOf" in schema:
         (given,) = [item for item in schema.pop("anyOf") if item != {"type": "null"}]
         schema.update(given)

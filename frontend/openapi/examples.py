@@ -1,7 +1,7 @@
-"""What the API docs show: a made-up call in each of its states, and every problem as it is answered.
+"""Examples of the API docs: an invented call in each of its states, and every problem response.
 
-Only values stand here. Their form comes from what makes the answers, so that no example can show fields that no answer
-has.
+This module has only values. Their form comes from the code that makes the answers, so an example can't show fields that
+are not in an answer.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _problem(answer: HttpError, detail: str) -> dict[str, Any]:
     return problem_document(answer, say("detail", detail, LANGUAGE, values), REQUEST_ID, LANGUAGE)
 
 
-# By code.
+# Problems by code.
 PROBLEMS: dict[str, dict[str, Any]] = {
     **{answer.code: _problem(answer, _DETAILS[kind]) for kind, answer in HTTP_ERRORS.items()},
     NOT_FOUND.code: _problem(NOT_FOUND, "see_docs"),

@@ -1,6 +1,4 @@
-"""What the API docs say of each route beyond its signature: arguments of its decorator, such as `@router.get(...,
-**GET_CALL)`.
-"""
+"""The API docs of each route beyond its signature: arguments of its decorator, as in `@router.get(..., **GET_CALL)`."""
 
 from __future__ import annotations
 
@@ -46,7 +44,7 @@ from runtime.messages.languages import Language
 
 Responses = dict[int | str, dict[str, Any]]
 _Kinds = tuple[type[Exception], ...]
-_EMPTY_IS_ABSENT = BeforeValidator(lambda value: value or None)  # `?after=&state=` is what forms and templates send
+_EMPTY_IS_ABSENT = BeforeValidator(lambda value: value or None)  # forms and templates send `?after=&state=`
 
 CallId = Annotated[
     str, Path(description="Whose call", examples=[CALL_ID, "hotline-2026-01-15_0042"], json_schema_extra=CALL_ID_SCHEMA)
@@ -77,7 +75,7 @@ def _references(kind: str, *names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}
 
 
-# Of answers that hold words.
+# Headers of answers with words.
 _SPOKEN = ("Content-Language", "Vary")
 
 
@@ -101,10 +99,10 @@ def _file(description: str, example: str, *media_types: str, headers: tuple[str,
 
 
 def _problems(*kinds: type[Exception], located: bool = False) -> Responses:
-    """What a route refuses with; located: where a call was stored all the same, `Location` says so."""
+    """Return a route's problem answers; located: `Location` names the call if it was stored nevertheless."""
     answers = {HTTP_ERRORS[kind] for kind in kinds}
     if CallNotFound in kinds:
-        answers.add(NOT_FOUND)  # a slash in the call_id, coded or not, makes another path of it
+        answers.add(NOT_FOUND)  # a slash in the call_id, encoded or not, makes another path
     by_status = sorted(answers, key=lambda answer: (answer.status, answer.code))
     return {
         status: _problem(list(group), located=located)
@@ -142,7 +140,7 @@ _LINKS = {
     "get_segment": {"operationId": "get_segment", "parameters": {**_CALL_ID_OF_ANSWER, "n": 0}},
 }
 
-# `call_id` has no example here: whoever sends one that is taken gets the other call, or a conflict.
+# `call_id` has no example here: a request with a used id gets the other call, or a conflict.
 _UPLOAD = {
     "requestBody": {
         "required": True,

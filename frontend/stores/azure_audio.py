@@ -21,19 +21,18 @@ from frontend.stores.protocols import Blob
 
 SERVICE = "audio_store"
 LOOKBACK_S = 86_400.0
-_WHOLE_BYTES = 64 * 1024 * 1024  # every recording goes and comes in one request, so that it is whole or absent
+_WHOLE_BYTES = 64 * 1024 * 1024  # each recording is sent and read in one request, so it is whole or absent
 
 
 class BlobAudioStore:
-    """Satisfies `protocols.AudioStore`. Errors are told by their status: Azure and
-    Azurite raise different types."""
+    """Satisfies `protocols.AudioStore`. Errors are recognised by status: Azure and Azurite raise different types."""
 
     lookback_s: float | None = LOOKBACK_S
 
     def __init__(self, settings: AzureSettings, credential: TokenCredential | None) -> None:
-        """credential: where the settings name an endpoint instead of a connection string."""
+        """Keep the settings. credential: used if the settings have an endpoint instead of a connection string."""
         options: dict[str, Any] = {
-            # Twice, after a second each; the SDK's own pauses begin at 15 s, longer than a request may take.
+            # Two retries, each after a second; the SDK's default pauses begin at 15 s, longer than a request may take.
             "retry_policy": ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=0),
             "connection_timeout": CONNECT_S,
             "read_timeout": READ_S,
@@ -50,7 +49,7 @@ class BlobAudioStore:
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
         blob = self._container.get_blob_client(name)
         async with azure_call(SERVICE, deadline):
-            for _ in range(3):  # a sweep may remove it between the two requests
+            for _ in range(3):  # a sweep may remove the blob between the two requests
                 try:
                     await blob.upload_blob(data, length=len(data), overwrite=False)
                 except HttpResponseError as error:
@@ -60,7 +59,8 @@ class BlobAudioStore:
                         raise
                 else:
                     return
-                # It is there, since a name holds its bytes' digest; from now on a sweep leaves it.
+                # The same bytes are already stored, since the name contains their digest; the new time protects them
+                # from sweeps.
                 try:
                     await blob.set_blob_metadata({"written_again": now()})
                 except HttpResponseError as error:
@@ -110,7 +110,7 @@ class BlobAudioStore:
     async def blobs(self, page_s: float) -> AsyncIterator[Blob]:
         pages = self._container.list_blobs("calls/").by_page()
         while True:
-            # Left before each `yield`: what the caller does is no call of ours.
+            # This block ends before each `yield`: the caller's work is not part of our request.
             async with azure_call(SERVICE, Deadline.after(page_s)):
                 try:
                     page = [Blob(blob.name, blob.last_modified, blob.etag) async for blob in await anext(pages)]

@@ -1,4 +1,4 @@
-"""One call of an Azure service: within a deadline, and with its errors as ours."""
+"""One request to an Azure service, within a deadline, with its errors as ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 
 MAX_RETRY_AFTER_S = 60
-# Of one attempt; the deadline ends the call as a whole.
+# Timeouts of one attempt; the deadline ends the whole request.
 CONNECT_S = 3.0
 READ_S = 8.0
 
@@ -23,8 +23,8 @@ _log = logging.getLogger("tosia.stores")
 
 @asynccontextmanager
 async def azure_call(service: str, deadline: Deadline) -> AsyncIterator[None]:
-    """What the caller has not caught inside is StoreUnavailable; the SDK's words may hold addresses and stay in the
-    cause.
+    """Raise StoreUnavailable for errors that the caller has not caught inside. The SDK's messages may contain
+    addresses, so they stay in the cause.
     """
     try:
         async with deadline.for_store():
@@ -38,7 +38,7 @@ async def azure_call(service: str, deadline: Deadline) -> AsyncIterator[None]:
 
 
 def _retry_after_s(error: HttpResponseError) -> int:
-    """What the service asks for, in whole seconds."""
+    """Return the pause that the service requests, in whole seconds."""
     headers: Mapping[str, str] = getattr(error.response, "headers", None) or getattr(error, "headers", None) or {}
     for name, unit_s in (("x-ms-retry-after-ms", 1e-3), ("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:

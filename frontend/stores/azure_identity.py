@@ -1,4 +1,4 @@
-"""The identity of this process on Azure, where the settings ask for it instead of keys."""
+"""The identity of this process on Azure, if the settings use it instead of keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["TokenCredential", "workload_credential"]
 
 
 def workload_credential() -> DefaultAzureCredential:
-    """In a cluster: the workload identity that the pod's service account stands for; elsewhere what the machine is
-    signed in as.
+    """Return the workload identity of the pod's service account in a cluster; elsewhere the identity that the machine
+    is signed in with.
     """
     return DefaultAzureCredential(exclude_interactive_browser_credential=True)

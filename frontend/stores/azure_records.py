@@ -1,11 +1,11 @@
 """Records in Azure Cosmos DB: a container with the partition key `/id`, and time to live switched on.
 
-A call is an item whose id is the call's; a tombstone is an item whose id is `~` and the erased call's digest (no call's
-id begins so). The two lie in different partitions, so there is no transaction over both: who erases writes the
-tombstone and then removes the record, who creates writes the record and then looks for a tombstone. Whichever comes
-first, one of the two sees the other; who takes up a call that waits looks again, since its creator may have been
-stopped in between. That needs reads that see what was written: the account's consistency must be Bounded Staleness or
-Strong where more than one replica runs (docs/azure.md).
+A call's item has the call's id; a tombstone's item has the id `~` with the erased call's digest (no call's id begins
+with `~`). The two are in different partitions, so no transaction covers both. An erasure writes the tombstone and then
+removes the record; a creation writes the record and then looks for a tombstone. In either order, one of the two finds
+the other. A claim of a waiting call looks for a tombstone again, since the creator may have been stopped in between.
+Reads must therefore see earlier writes: the account's consistency must be Bounded Staleness or Strong if more than one
+replica runs (docs/azure.md).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from frontend.stores.protocols import ERASED, CallExists, Page, RecordTooLarge, 
 
 SERVICE = "record_store"
 _TOO_LARGE = 413
-_NO_CONTAINER = 1003  # the sub-status of a 404: not the item is missing, but what should hold it
+_NO_CONTAINER = 1003  # the sub-status of a 404: the container is missing, not the item
 _CALL, _TOMBSTONE = "call", "tombstone"
 
 
@@ -38,7 +38,7 @@ class CosmosRecordStore:
     """Satisfies `protocols.RecordStore`. Connects at the first call."""
 
     def __init__(self, settings: AzureSettings, credential: TokenCredential | None, retention_days: int) -> None:
-        """credential: where the settings have no key."""
+        """Keep the settings. credential: used if the settings have no key."""
         self._settings = settings
         self._credential = credential
         self._retention = timedelta(days=retention_days)
@@ -61,7 +61,7 @@ class CosmosRecordStore:
         async with azure_call(SERVICE, deadline):
             container = await self._container()
             item = await self._item_or_none(container, call_id)
-            # Whoever created it may have been stopped before it looked for a tombstone.
+            # The process that created the record may have been stopped before it looked for a tombstone.
             if item is not None and item.get("state") == State.RECEIVED and await self._is_erased(container, call_id):
                 await self._delete(container, call_id)
                 item = None
@@ -81,7 +81,7 @@ class CosmosRecordStore:
                     )
                 )
             except exceptions.CosmosAccessConditionFailedError as error:
-                # The SDK sends a write again whose answer was lost: then the new version is ours.
+                # The SDK repeats a write if its answer was lost: the new version may then be our own.
                 there = await self._item_or_none(container, record.call_id)
                 if there is None or readable_record(there) != record:
                     raise StaleRecord(record.call_id) from error
@@ -100,7 +100,7 @@ class CosmosRecordStore:
         conditions = [("c.sort_key < @after", "@after", after), ("c.state = @state", "@state", state)]
         conditions += [("c.status = @status", "@status", status)]
         given = [condition for condition in conditions if condition[2] is not None]
-        # By key, since the SDK has no continuation for ordered queries over all partitions.
+        # Continue by key, since the SDK has no continuation for ordered queries over all partitions.
         where = " AND ".join(["c.kind = @kind", *(entry[0] for entry in given)])
         items = await self._query(
             f"SELECT TOP {limit + 1} * FROM c WHERE {where} ORDER BY c.sort_key DESC",  # noqa: S608 - our own texts
@@ -134,8 +134,8 @@ class CosmosRecordStore:
         return True
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:
-        """Cosmos removes what its time to live says, and the container's lifecycle policy the audio
-        (k8s/manifests/azure).
+        """Return nothing: Cosmos removes records after their time to live, and the container's lifecycle policy removes
+        the audio (k8s/manifests/azure).
         """
         return []
 
@@ -148,7 +148,7 @@ class CosmosRecordStore:
             await (await self._container()).read()
 
     async def properties(self, deadline: Deadline) -> dict[str, Any]:
-        """Of the container, as Cosmos gives them."""
+        """Return the container's properties, as Cosmos sends them."""
         async with azure_call(SERVICE, deadline):
             return dict(await (await self._container()).read())
 
@@ -160,20 +160,20 @@ class CosmosRecordStore:
             await self._client.close()
 
     async def _container(self) -> ContainerProxy:
-        """Opened at the first use, so that a store that is away does not keep the front end from starting."""
+        """Return the container, opened at the first use: an unreachable store must not stop the front end's start."""
         if self._client is None:
             if self._opening is None or self._opening.done():
                 self._opening = asyncio.create_task(self._open())
                 self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-            await asyncio.shield(self._opening)  # many may wait for it, each until its own deadline
-        assert self._client is not None  # noqa: S101 - opened just now
+            await asyncio.shield(self._opening)  # many calls may wait for it, each until its own deadline
+        assert self._client is not None  # noqa: S101 - it was just opened
         database = self._client.get_database_client(self._settings.cosmos_database)
         return database.get_container_client(self._settings.cosmos_container)
 
     async def _open(self) -> None:
         key = self._settings.cosmos_key
         credential: Any = key.get_secret_value() if key is not None else self._credential
-        # An emulator names addresses of its own as the account's, and has no certificate.
+        # An emulator returns its own addresses as the account's, and has no certificate.
         plain = self._settings.cosmos_endpoint.startswith("http://")
         emulated: dict[str, Any] = {"connection_verify": False, "enable_endpoint_discovery": False} if plain else {}
         client = CosmosClient(
@@ -219,7 +219,7 @@ class CosmosRecordStore:
             await container.delete_item(call_id, call_id)
 
     def _item(self, record: CallRecord) -> dict[str, Any]:
-        """ttl: seconds from this write to the end of the retention period, which counts from the call's receipt."""
+        """Return the item. ttl: seconds from this write to the end of the retention period, counted from receipt."""
         end = datetime.fromisoformat(record.received_at) + self._retention
         return {
             **record.to_dict(),

@@ -1,4 +1,4 @@
-"""Audio in a folder. A blob is written beside and renamed, so that it is whole or absent, also after a power cut."""
+"""Audio in a folder. A blob is written to another file and renamed: it is whole or absent, also after a power cut."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class FolderAudioStore:
         await self._run(lambda: self._folder.exists() and next(self._folder.iterdir(), None), deadline)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the store holds no resources."""
 
     async def _run(self, work: Callable[[], Answer], deadline: Deadline) -> Answer:
-        """On a thread, since a disk may be slow; a thread that is not waited for any more goes on to its end."""
+        """Run the work on a thread, since a disk may be slow; after the deadline the thread continues to its end."""
         try:
             async with deadline.for_store():
                 return await asyncio.to_thread(work)
@@ -69,7 +69,7 @@ class FolderAudioStore:
     def _write(self, path: Path, data: bytes) -> None:
         with self._locked():
             if path.exists():
-                os.utime(path)  # from now on a sweep leaves it
+                os.utime(path)  # the new time protects the blob from sweeps
                 return
             new_folder = not path.parent.exists()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,13 +78,13 @@ class FolderAudioStore:
             finish(file, path, data)
         except OSError:
             with contextlib.suppress(OSError):
-                path.parent.rmdir()  # only where it is empty
+                path.parent.rmdir()  # succeeds only for an empty folder
             raise
         if new_folder:
             sync_folder(path.parent.parent)
 
     def _find(self, call_id: str) -> str | None:
-        # Not a glob over the call id: it may hold characters that a pattern would read.
+        # No glob with the call id: it may contain characters of a pattern.
         if not self._folder.is_dir():
             return None
         names = sorted(
@@ -99,7 +99,7 @@ class FolderAudioStore:
             shutil.rmtree(self._folder / "calls" / call_id)
 
     def _list(self) -> list[Blob]:
-        """Half-written files that a crash has left are listed, too."""
+        """List all blobs, including half-written files that a crash has left."""
         found = []
         for path in (self._folder / "calls").glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
@@ -119,7 +119,7 @@ class FolderAudioStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Between finding a blob and keeping it, or removing it, no other process may do the other."""
+        """Hold a lock while a blob is found and then kept or removed, so that no other process does the opposite."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / ".lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

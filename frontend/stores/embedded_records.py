@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS calls (
 CREATE INDEX IF NOT EXISTS calls_by_time ON calls (sort_key);
 CREATE TABLE IF NOT EXISTS tombstones (id_sha256 TEXT PRIMARY KEY, erased_at TEXT NOT NULL) WITHOUT ROWID;
 """
-# Of the first version, which had no `due_at`: what it left `received` is due at once.
+# Upgrade tables of the first version, which had no `due_at`: their `received` calls are due at once.
 _ADD_DUE = "ALTER TABLE calls ADD COLUMN due_at TEXT; UPDATE calls SET due_at = '' WHERE state = 'received';"
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS calls_by_state ON calls (state, sort_key);
@@ -41,7 +41,7 @@ class SqliteRecordStore:
     """Satisfies `protocols.RecordStore`."""
 
     def __init__(self, path: Path, retention_days: int) -> None:
-        """Raises: StoreUnavailable."""
+        """Open the database. Raises: StoreUnavailable."""
         self._retention_s = retention_days * 86_400.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection = self._thread.submit(_open, path).result()
@@ -149,7 +149,7 @@ class SqliteRecordStore:
         return [Versioned(record, etag) for record, etag in found if record is not None]
 
     def _expired(self, limit: int) -> list[str]:
-        """Takes expired tombstones away, too."""
+        """Return ids of expired calls, and remove expired tombstones."""
         before = from_now(-self._retention_s)
         self._connection.execute("DELETE FROM tombstones WHERE erased_at < ?", (before,))
         query = "SELECT id FROM calls WHERE sort_key < ? ORDER BY sort_key LIMIT ?"
@@ -175,7 +175,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
+        connection.execute("PRAGMA secure_delete = ON")  # erased data is overwritten, not only unlinked
         connection.executescript(_SCHEMA)
         if "due_at" not in {row[1] for row in connection.execute("PRAGMA table_info(calls)")}:
             connection.executescript(_ADD_DUE)

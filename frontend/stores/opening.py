@@ -17,25 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where audio and records lie; credential: what both ask Azure with, closed after them."""
+    """The stores of audio and records. credential: both use it for Azure; it is closed after them."""
 
     audio: AudioStore
     records: RecordStore
     credential: TokenCredential | None = field(default=None, repr=False)
 
     async def close(self) -> None:
-        """Give back what they hold."""
+        """Release the stores' resources."""
         await asyncio.gather(self.audio.close(), self.records.close())
         if self.credential is not None:
             await self.credential.close()
 
 
 def open_stores(settings: Settings, retention_days: int) -> Stores:
-    """Raises: StoreUnavailable where an embedded store can't be opened; Azure's are asked at the first call."""
+    """Open the settings' stores; Azure is connected later, at the first call.
+
+    Raises: StoreUnavailable where an embedded store can't be opened.
+    """
     if settings.azure is None:
         records = SqliteRecordStore(settings.var / "calls.sqlite", retention_days)
         return Stores(FolderAudioStore(settings.var / "audio"), records)
-    # Half a second of imports, only where they are needed.
+    # These imports take half a second, so they run only if needed.
     from frontend.stores.azure_audio import BlobAudioStore  # noqa: PLC0415
     from frontend.stores.azure_identity import workload_credential  # noqa: PLC0415
     from frontend.stores.azure_records import CosmosRecordStore  # noqa: PLC0415

@@ -1,8 +1,8 @@
-"""What the front end needs of its stores, whichever they are.
+"""The interfaces of the front end's stores.
 
-Every method takes the deadline of what it is done for (a listing: a time for each of its parts), and raises
-StoreUnavailable when the store can't be reached, can't write, or has not answered by then; what has returned is
-durable. After StoreUnavailable a write may have happened or not.
+Every method takes the deadline of its request (a listing: a time for each of its parts), and raises StoreUnavailable
+when the store can't be reached, can't write, or has not answered by the deadline. A write that has returned is durable.
+After StoreUnavailable a write may or may not have happened.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Protocol
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import CallRecord, State
 
-ERASED = "call_erased"  # with CallErased
+ERASED = "call_erased"  # the message key of CallErased
 
 
 class CallExists(Exception):
-    """A record with this id was there first."""
+    """A record with this id exists already."""
 
 
 class StaleRecord(Exception):
@@ -40,7 +40,7 @@ class Versioned:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records, newest first; next: the sort key to continue after, or None at the end."""
+    """Some records, newest first; next: the sort key from which to continue, or None at the end."""
 
     items: list[CallRecord]
     next: str | None
@@ -48,7 +48,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Audio as a listing shows it; written_at: when it was written last, also by a `write` that found it there."""
+    """Audio in a listing; written_at: the time of the last `write`, even if that `write` found the bytes stored."""
 
     name: str
     written_at: datetime
@@ -59,10 +59,10 @@ class AudioStore(Protocol):
     """Blobs under names like `calls/{call_id}/{sha256}`, never written twice with different bytes."""
 
     lookback_s: float | None
-    """How far back a first sweep for blobs without a record looks; None: at all of them, since there can't be many."""
+    """How far back a first sweep for blobs without a record searches; None: all blobs, since there can't be many."""
 
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
-        """Whole or not at all; writing the same name again is harmless, and makes the blob a new one to `remove`.
+        """Write a whole blob or nothing. A repeated write is harmless; `remove` then treats the blob as new.
 
         Raises: BodyTooLarge where the store takes no blob of this size.
         """
@@ -77,19 +77,19 @@ class AudioStore(Protocol):
         ...
 
     async def find(self, call_id: str, deadline: Deadline) -> str | None:
-        """The name of audio that the telephone system has put there as `{call_id}.*`, or None."""
+        """Return the name of audio that the telephone system has stored as `{call_id}.*`, or None."""
         ...
 
     async def erase(self, call_id: str, deadline: Deadline) -> None:
-        """Everything of one call; safe to repeat."""
+        """Erase all audio of one call; safe to repeat."""
         ...
 
     def blobs(self, page_s: float) -> AsyncIterator[Blob]:
-        """Every blob under `calls/`; page_s: how long the store may take for each part of the list."""
+        """List every blob under `calls/`; page_s: the time limit in seconds for each part of the list."""
         ...
 
     async def remove(self, blob: Blob, deadline: Deadline) -> bool:
-        """One blob, unless it was written again since it was listed; whether it was removed."""
+        """Remove one blob, unless it was written again after the listing; return whether it was removed."""
         ...
 
     async def ping(self, deadline: Deadline) -> None:
@@ -119,28 +119,28 @@ class RecordStore(Protocol):
     async def page(
         self, limit: int, after: str | None, state: State | None, status: str | None, deadline: Deadline
     ) -> Page:
-        """Newest first, at most `limit`; after: the `next` of the page before."""
+        """Return at most `limit` records, newest first; after: the `next` of the previous page."""
         ...
 
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        """Calls that wait for their diagnosis and were due by then, the longest due first."""
+        """Return calls without a result that were due at that moment, the longest due first."""
         ...
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
-        """Removes the record and leaves a tombstone for one retention period; False if there never was such a call.
+        """Remove the record and leave a tombstone for one retention period; False if there never was such a call.
 
         Safe to repeat.
 
-        without_record: leave a tombstone also where there is no record, because there is audio.
+        without_record: leave a tombstone even if there is no record, because there is audio.
         """
         ...
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:
-        """Ids of calls that are older than the retention period; always none where the store itself removes them."""
+        """Return ids of calls older than the retention period; always empty if the store itself removes such calls."""
         ...
 
     async def forget(self, call_id: str, deadline: Deadline) -> None:
-        """Removes an expired call's record without a tombstone."""
+        """Remove an expired call's record without a tombstone."""
         ...
 
     async def ping(self, deadline: Deadline) -> None:

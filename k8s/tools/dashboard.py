@@ -1,7 +1,7 @@
 """`python3 -m k8s.tools.dashboard`: writes monitoring/dashboard.json, what Grafana shows. `make manifests` runs it.
 
-Rows from the caller inwards: what callers get, the front end, Triton, the GPU. Where there is a recorded series it is
-shown, so that a person sees what the alerts and the scaler see.
+Rows go from the caller inwards: answers to callers, the front end, Triton, the GPU. Recorded series are preferred, so
+that a person sees the same values as the alerts and the scaler.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TRITON = 'namespace="tosia",model="cough_cnn"'
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """unit: Grafana's name of it. queries: expression and legend"""
+    """One panel. unit: Grafana's name of the unit. queries: expression and legend"""
 
     title: str
     unit: str
@@ -140,7 +140,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
 
 
 def dashboard() -> dict[str, Any]:
-    """As Grafana imports it; its Prometheus is whichever is the default."""
+    """Return the dashboard in Grafana's import format; it uses the default Prometheus."""
     panels: list[dict[str, Any]] = []
     top = 0
     for title, row in ROWS.items():

@@ -1,4 +1,4 @@
-"""What the command line asks for: diagnose many files, or repeat a diagnosis; and the exit code."""
+"""Run the command of the command line (diagnose many files, or repeat a diagnosis), and return the exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VERDICTS = {
 
 @dataclass(slots=True)
 class _Tally:
-    """How many files: given, diagnosed now, diagnosed before, not to be diagnosed."""
+    """Counts of files: given, diagnosed now, diagnosed before, not to be diagnosed."""
 
     given: int
     diagnosed: int = 0
@@ -46,9 +46,10 @@ class _Tally:
 
 
 def diagnose(given: Sequence[Path], as_json: bool, output: Path | None, figures: Path | None) -> int:
-    """Diagnose files, one after the other; what is wrong with one is told on stderr, and the others go on.
+    """Diagnose files, one after the other. An error of one file is printed on stderr, and the other files follow.
 
-    0 if each has its diagnosis; 1 if not; 2 if none can have one: configuration, the model, where results should go.
+    Returns 0 if every file has its diagnosis; 1 if not; 2 if no file can have one, because of the configuration, the
+    model, or the place for the results.
     """
     files = list(dict.fromkeys(given))
     tally = _Tally(len(files))
@@ -69,10 +70,10 @@ def diagnose(given: Sequence[Path], as_json: bool, output: Path | None, figures:
             complain("diagnose", error)
             untold = True
         except RuntimeFailure as error:
-            complain("diagnose", error)  # config.yml or the model are others than when it began
+            complain("diagnose", error)  # config.yml or the model has changed since the start
             return 2
         except KeyboardInterrupt:
-            pass  # told below, like any other end before the last file
+            pass  # reported below, like any other end before the last file
     if tally.left:
         again = "the same command goes on from here" if output else "with --output it could go on from here"
         complain("diagnose", f"stopped with {tally.left} of {tally.given} files left; {again}.")
@@ -82,7 +83,7 @@ def diagnose(given: Sequence[Path], as_json: bool, output: Path | None, figures:
 
 
 def _each(work: DiagnoseFiles, files: list[Path], as_json: bool, tally: _Tally) -> None:
-    # None: shown where it is a terminal.
+    # None: show the bar only on a terminal.
     with tqdm(total=len(files), unit="file", disable=None if sys.stderr else True, file=sys.stderr) as bar:
         for file in files:
             outcome, was_there = work.outcome(file)
@@ -96,12 +97,12 @@ def _each(work: DiagnoseFiles, files: list[Path], as_json: bool, tally: _Tally) 
             if not was_there and (as_json or outcome.diagnosis):
                 tell(outcome.to_json() if as_json else outcome.line())
             if outcome.model_failed:
-                return  # the next file would fare no better
+                return  # the next file would fail, too
             bar.update()
 
 
 def replay(record: Path, audio: Path) -> int:
-    """Diagnose a record's audio again and compare; 0 the answer is the same, 1 it differs, 2 something can't be
+    """Diagnose a record's audio again and compare. Return 0 for the same answer, 1 for another, 2 if a file can't be
     read.
     """
     try:
@@ -123,20 +124,20 @@ def replay(record: Path, audio: Path) -> int:
 
 
 def tell(text: str) -> None:
-    """A line on stdout, clear of the progress bar. Raises: OutputError."""
+    """Print a line on stdout without damage to the progress bar. Raises: OutputError."""
     if sys.stdout is None:
-        return  # closed by whoever started us
+        return  # the parent process has closed it
     try:
         tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
     except OSError as error:
-        # What is left in the buffer would be written again at the end, and fail again, with a trace.
+        # Python would write the rest of the buffer at its exit again, and fail again, with a trace.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"Standard output can't be written ({error.strerror}).") from error
 
 
 def complain(command: str, what: object) -> None:
-    """A line on stderr, clear of the progress bar; where nobody can be told, nothing else ends for it."""
+    """Print a line on stderr without damage to the progress bar; an error of stderr is ignored."""
     if sys.stderr is not None:
         with suppress(OSError):
             said = say_error(what, Language.ENGLISH) if isinstance(what, Exception) else what

@@ -1,4 +1,4 @@
-"""Many files, one after the other: each has its diagnosis, its line in the outcomes file and its figure."""
+"""Diagnose many files, one after the other: each gets a diagnosis, a line in the outcomes file and a figure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from runtime.errors import AudioError, InferenceError, OutputError
 from runtime.execute import execute
 from runtime.work_unit import WorkUnit
 
-_STEM_BYTES = 200  # a name may have 255 bytes with what is added to it
+_STEM_BYTES = 200  # a file name may have 255 bytes, with our suffix
 
 
 class DiagnoseFiles:
     """Diagnoses files with one classifier.
 
-    outcomes: what is there already is not done again; what is done is added
-    figures: the folder for figures; None: none is drawn
-    Raises: ConfigError; ParametersDiffer, ModelContractError, InferenceError where the model is not to be asked at all.
+    outcomes: files with an outcome are not done again; new outcomes are added
+    figures: the folder for figures; None: draw no figures
+    Raises: ConfigError; ParametersDiffer, ModelContractError, InferenceError where the model can't be used at all.
     """
 
     def __init__(self, classifier: Classifier, outcomes: OutcomesFile | None, figures: Path | None) -> None:
@@ -33,15 +33,15 @@ class DiagnoseFiles:
         self._classifier, self._outcomes, self._figures = classifier, outcomes, figures
 
     def outcome(self, file: Path) -> tuple[Outcome, bool]:
-        """What became of a file, and whether it was there already.
+        """Return a file's outcome, and whether the outcome existed already.
 
-        What is wrong with it, and a model that can't be asked now, are outcomes like any other.
-        Raises: OutputError; ConfigError, ModelContractError where they change meanwhile.
+        An error of the file, and a model that can't be reached now, are outcomes, too.
+        Raises: OutputError; ConfigError, ModelContractError where configuration or model changes meanwhile.
         """
         most = self._limits.max_body_bytes
         try:
             with file.open("rb") as opened:
-                data = opened.read(most + 1)  # a device has no end
+                data = opened.read(most + 1)  # reading a device would never end
         except OSError as error:
             return self._kept(Outcome(str(file), None, None, failure(error))), False
         if len(data) > most:
@@ -66,18 +66,18 @@ class DiagnoseFiles:
         return outcome
 
     def _draw(self, path: Path, data: bytes, diagnosis: Diagnosis) -> None:
-        from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - matplotlib only where a figure is asked for
+        from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - import matplotlib only for figures
 
         _, mel_spec, color_spec = self._params
         image = draw_figure(data, diagnosis, mel_spec, color_spec, self._limits.decode)
         try:
-            atomic_write(path, image)  # a figure that is there is whole
+            atomic_write(path, image)  # an existing figure is always whole
         except OSError as error:
             raise OutputError(f"{printable(str(path))} can't be written ({error.strerror}).") from error
 
 
 def make_folder(folder: Path) -> None:
-    """Raises: OutputError."""
+    """Make the folder. Raises: OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,9 +87,9 @@ def make_folder(folder: Path) -> None:
 
 
 def figure_path(folder: Path, file: Path, sha256: str) -> Path:
-    """NAME-DIGITS.png, with the first eight digits of the recording's SHA-256.
+    """Return NAME-DIGITS.png, with the first eight digits of the recording's SHA-256.
 
-    Many recordings are called alike, and those of another run must not be written over.
+    Many recordings have the same name, and figures of another run must not be overwritten.
     """
     stem = file.stem.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="replace")
     return folder / f"{stem}-{sha256[:8]}.png"

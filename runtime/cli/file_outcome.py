@@ -1,6 +1,4 @@
-"""What became of one file of many: its diagnosis, or the one sentence that says why there is none; for programs and
-people.
-"""
+"""The outcome of one file of many, for programs and people: its diagnosis, or one sentence about its failure."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from runtime.model_facts import LABELS
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """code: as the REST API calls what is wrong with a recording; retryable: whether asking again may help."""
+    """A failure. code: the REST API's code for an error of a recording; retryable: whether another try may help."""
 
     code: str
     message: str
@@ -27,8 +25,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Either `diagnosis` or `error` is there. sha256: of the file, lower-case hexadecimal; None where it can't
-    be read.
+    """A file's outcome: either `diagnosis` or `error` is set. sha256: of the file, lower-case hexadecimal; None where
+    it can't be read.
     """
 
     path: str
@@ -38,14 +36,14 @@ class Outcome:
 
     @property
     def model_failed(self) -> bool:
-        """Whether the model couldn't be asked: then the next file would fare no better.
+        """Whether the model couldn't be reached: then the next file would fail, too.
 
-        (What can't be read has no digest.)
+        (A file that can't be read has no digest.)
         """
         return self.error is not None and self.error.retryable and self.sha256 is not None
 
     def to_json(self) -> str:
-        """One line of ASCII; bytes of a path that are no text are escaped and come back from `json.loads`."""
+        """Return one line of ASCII; bytes of a path that are not text are escaped, and `json.loads` restores them."""
         error = self.error
         document = {
             "path": self.path,
@@ -56,7 +54,7 @@ class Outcome:
         return json.dumps(document, ensure_ascii=True, allow_nan=False)
 
     def line(self) -> str:
-        """For people: file, status, result, coughs, reasons; or what is wrong."""
+        """Return a line for people: file, status, result, coughs, reasons; or the error."""
         if self.diagnosis is None:
             return f"{printable(self.path)}: {self.error.message if self.error else ''}"
         parts = [self.diagnosis.status.value]
@@ -71,7 +69,7 @@ class Outcome:
 
 
 def outcome_from_json(line: str | bytes) -> Outcome:
-    """The inverse of `Outcome.to_json`. Raises: ValueError where it is none."""
+    """Invert `Outcome.to_json`. Raises: ValueError where the line is no outcome."""
     try:
         document: dict[str, Any] = json.loads(line)
         path, sha256, diagnosis, error = (document[name] for name in Outcome.__slots__)
@@ -89,7 +87,7 @@ def outcome_from_json(line: str | bytes) -> Outcome:
 
 
 def failure(error: AudioError | InferenceError | OSError) -> Failure:
-    """Of a recording that can't be diagnosed, a model that can't be asked now, a file that can't be read."""
+    """Return the failure for a bad recording, a model that can't be reached now, or an unreadable file."""
     if isinstance(error, OSError):
         return Failure("unreadable", f"The file can't be read ({error.strerror}).", retryable=True)
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
@@ -97,12 +95,12 @@ def failure(error: AudioError | InferenceError | OSError) -> Failure:
 
 
 def too_large(most_bytes: int) -> Failure:
-    """Of a file of which no more is read than the service takes."""
+    """Return the failure for a file above the service's limit; such a file is not read to its end."""
     return Failure(
         "body_too_large", f"The file is larger than {most_bytes / 2**20:g} MiB: compress it or send less of it.", False
     )
 
 
 def printable(path: str) -> str:
-    """A path on one line, whatever is in it: line ends, control characters and bytes that are no text are escaped."""
+    """Return a path on one line: line ends, control characters and bytes that are not text are escaped."""
     return "".join(item if item.isprintable() else item.encode("unicode_escape").decode() for item in path)

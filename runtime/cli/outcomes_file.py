@@ -1,6 +1,4 @@
-"""The JSON Lines file of `diagnose --output`: a line for each finished file, so that a run that was ended goes on where
-it was.
-"""
+"""The JSON Lines file of `diagnose --output`: one line for each finished file, so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -12,20 +10,20 @@ from types import TracebackType
 from runtime.cli.file_outcome import Outcome, outcome_from_json, printable
 from runtime.errors import OutputError
 
-_BEGINNING = b'{"path": "'  # of every line
+_BEGINNING = b'{"path": "'  # the first bytes of every line
 
 
 class OutcomesFile:
-    """One run appends at a time; what runs before it wrote stays.
+    """Reads and appends outcomes. Only one run appends at a time; lines of earlier runs stay.
 
-    A file that was done twice counts as its last line says.
+    If a file has two lines, the last line counts.
 
     Raises: OutputError where the file can't be opened, or holds anything else.
     """
 
     def __init__(self, path: Path) -> None:
         self._name = printable(str(path))
-        self._starts: dict[str, int] = {}  # where each path's last line begins, in bytes
+        self._starts: dict[str, int] = {}  # the offset of each path's last line, in bytes
         if path.exists() and not path.is_file():
             raise OutputError(f"{self._name} is not a file: give another --output.")
         try:
@@ -43,7 +41,7 @@ class OutcomesFile:
             raise
 
     def find(self, path: str, sha256: str) -> Outcome | None:
-        """What became of this file with this content; None where it is to be done, for the first time or again."""
+        """Return the outcome of this file with this content; None where it must be done for the first time or again."""
         start = self._starts.get(path)
         if start is None:
             return None
@@ -53,7 +51,7 @@ class OutcomesFile:
         return None if again else outcome
 
     def append(self, outcome: Outcome) -> None:
-        """Raises: OutputError; nothing of the line is left behind then."""
+        """Append a line. Raises: OutputError; then no part of the line stays in the file."""
         line = outcome.to_json().encode() + b"\n"
         try:
             written = 0
@@ -83,13 +81,13 @@ class OutcomesFile:
             raise OutputError(f"{self._name} is being written by another run: wait for its end.") from error
 
     def _read(self) -> int:
-        """Learn where the lines begin, and cut off what a killed run left of its last one; the size in bytes."""
+        """Find the offsets of the lines, and cut off a killed run's incomplete last line; return the size in bytes."""
         size = 0
         with open(self._file.fileno(), "rb", closefd=False) as lines:
             lines.seek(0)
             for line in lines:
                 if not line.endswith(b"\n"):
-                    # Anything else that has no line end, a recording above all, is not ours to cut.
+                    # Do not cut any other content without a line end, such as a recording.
                     if not (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):
                         raise self._refused()
                     self._file.truncate(size)

@@ -1,8 +1,8 @@
 """Pictures for people: a recording with its coughs marked, and one cough's colour spectrogram.
 
-Drawn from the audio and its diagnosis, so that an old record can be drawn again. People count
-candidates from 1: number 1 is the record's `segments[0]`. No pyplot: its global state is not made for servers. Where
-things stand is reckoned in inches: matplotlib's own layouts draw everything twice to find out.
+The input is the audio and its diagnosis, so that an old record can be drawn again. People count candidates
+from 1: number 1 is the record's `segments[0]`. pyplot is not used: its global state is not suitable for servers.
+Positions are computed in inches: matplotlib's own layouts draw everything twice to find them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Sheet:
     height: float
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """All in inches; top: below the figure's upper edge."""
+        """Add axes. All numbers are in inches; top: below the figure's upper edge."""
         bottom = self.height - top - height
         return self.figure.add_axes((left / _WIDTH, bottom / self.height, width / _WIDTH, height / self.height))
 
@@ -60,11 +60,11 @@ def draw_figure(
     limits: DecodeLimits,
     words: FigureWords = ENGLISH,
 ) -> bytes:
-    """PNG, 1100 dots wide: what was found, the waveform with every candidate, its number and its score, and below it
-    the colour spectrograms of the first coughs (of the first candidates where there are none).
+    """Draw a PNG, 1100 dots wide: the result, the waveform with every candidate, its number and its score, and below it
+    the colour spectrograms of the first coughs (without coughs, of the first candidates).
 
-    Numbers count from 1: number 1 is `segments[0]`. Where candidates stand too close for their numbers, the figure
-    says how many have none.
+    Numbers count from 1: number 1 is `segments[0]`. Where candidates are too close for their numbers, the figure says
+    how many candidates have no number.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
@@ -113,8 +113,8 @@ def draw_segment(
     color_spec: ColorSpecParams,
     limits: DecodeLimits,
 ) -> bytes:
-    """PNG of candidate n's colour spectrogram, exactly the levels that the model saw, four pixels a cell, low at the
-    bottom.
+    """Draw candidate n's colour spectrogram as a PNG: exactly the model's input levels, four pixels a cell, low
+    frequencies at the bottom.
 
     Raises: IndexError if there is no candidate n; a leaf of `preprocess.errors.AudioError`.
     """
@@ -142,7 +142,7 @@ def _headline(diagnosis: Diagnosis, words: FigureWords) -> str:
 
 
 def _said(diagnosis: Diagnosis, words: FigureWords) -> list[str]:
-    """The result and the reasons, none of them cut off."""
+    """Return the lines with the result and all reasons, none of them cut off."""
     lines = []
     if diagnosis.result:
         result = diagnosis.result
@@ -180,7 +180,7 @@ def _draw_spectrograms(
     color_spec: ColorSpecParams,
     words: FigureWords,
 ) -> None:
-    """Side by side, one frequency axis for all, and the scale of their colours."""
+    """Draw spectrograms side by side, with one frequency axis for all, and the scale of their colours."""
     sheet.text(_LEFT, top, _what_is_shown(len(shown), diagnosis, words), fontsize=9)
     top += _ABOVE_SPECTROGRAMS
     room = _WIDTH - _LEFT - _RIGHT - _SCALE
@@ -221,7 +221,7 @@ def _draw_spectrogram(
         extent=(0.0, duration_s, 0.0, float(mel_spec.n_mels)),
     )
     ticks_hz = [f for f in (250.0, 500.0, 1000.0, 2000.0, 4000.0) if mel_spec.fmin_hz <= f <= mel_spec.fmax_hz]
-    # The highest lies half a cell above the picture.
+    # The highest frequency is half a cell above the picture.
     rows = [min(_mel_row(f, mel_spec), float(mel_spec.n_mels)) for f in ticks_hz]
     axis.set_yticks(rows, [f"{f / 1000:g}" for f in ticks_hz])
     one = diagnosis.segments[n]
@@ -230,13 +230,13 @@ def _draw_spectrogram(
 
 
 def _mel_row(frequency_hz: float, mel_spec: MelSpecParams) -> float:
-    """The row of the spectrogram, in cells from the bottom, at which a frequency lies (Slaney's mel scale)."""
+    """Return a frequency's row in the spectrogram, in cells from the bottom (Slaney's mel scale)."""
     low, here, high = (_slaney_mel(f) for f in (mel_spec.fmin_hz, frequency_hz, mel_spec.fmax_hz))
     return (here - low) / (high - low) * (mel_spec.n_mels + 1) - 0.5
 
 
 def _slaney_mel(frequency_hz: float) -> float:
-    """Linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998), as `librosa.hz_to_mel`."""
+    """Return mel, linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998), as `librosa.hz_to_mel`."""
     linear = 3.0 * frequency_hz / 200.0
     return linear if frequency_hz < 1000.0 else 15.0 + 27.0 * float(np.log(frequency_hz / 1000.0) / np.log(6.4))
 

@@ -10,7 +10,7 @@ from runtime.messages.languages import Language
 
 @dataclass(frozen=True, slots=True)
 class FigureWords:
-    """Templates for `str.format`; pairs are for one and for more."""
+    """Templates for `str.format`; pairs hold the singular and the plural."""
 
     language: Language
     coughs: tuple[str, str]
@@ -37,7 +37,7 @@ class FigureWords:
     other: str
 
     def name_of(self, section: str, code: str) -> str:
-        """The name of one of the API's codes, of `status`, `reason` or `label`."""
+        """Return the name of one of the API's codes, of `status`, `reason` or `label`."""
         return name_of(section, code, self.language)
 
 

@@ -1,7 +1,7 @@
-"""The channel that was diagnosed, as it was heard: bytes and diagnosis -> samples, candidates, and WAV for people.
+"""The diagnosed channel: bytes and diagnosis -> samples, candidates, and WAV for people.
 
-Browsers don't know every format that telephones send, nor seek alike in those they know; all play 16-bit PCM, to the
-sample.
+Browsers don't support every format that telephones send, and they seek differently in the supported formats; all
+browsers play 16-bit PCM exactly to the sample.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from preprocess.segment import Segment
 from runtime.diagnosis import DiagnosedSegment, Diagnosis
 from runtime.prepare import MIX
 
-MAX_RATE_HZ = (
-    16_000  # wideband telephony: a third of a voice note's bytes, and coughs lose nothing that one listens for
-)
+MAX_RATE_HZ = 16_000  # wideband telephony: a third of a voice note's bytes, and coughs lose nothing audible
 
 
 def diagnosed_channel(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -> tuple[NDArray[np.float32], int]:
-    """float32 [shape=(n,)], mono, and its sample rate in Hz: the times of the diagnosis' segments count in it.
+    """Return float32 [shape=(n,)], mono, and its sample rate in Hz; the times of the diagnosis' segments refer to it.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
@@ -39,7 +37,7 @@ def diagnosed_channel(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -
 def at_model_rate(
     data: bytes, diagnosis: Diagnosis, mel_spec: MelSpecParams, limits: DecodeLimits
 ) -> NDArray[np.float32]:
-    """The same at `mel_spec.sample_rate_hz`. Raises: a leaf of `preprocess.errors.AudioError`."""
+    """Return the same channel at `mel_spec.sample_rate_hz`. Raises: a leaf of `preprocess.errors.AudioError`."""
     samples, rate_hz = diagnosed_channel(data, diagnosis, limits)
     return np.asarray(resample(samples[None], rate_hz, mel_spec.sample_rate_hz)[0])
 
@@ -47,14 +45,17 @@ def at_model_rate(
 def candidate_powers(
     samples: NDArray[np.float32], candidates: Sequence[DiagnosedSegment], mel_spec: MelSpecParams
 ) -> NDArray[np.float32]:
-    """As `mel_spectrograms` gives them, float32 [shape=(candidates, n_mels, n_frames)]; samples: of `at_model_rate`."""
+    """Compute powers as `mel_spectrograms`, float32 [shape=(candidates, n_mels, n_frames)].
+
+    samples: of `at_model_rate`
+    """
     rate = mel_spec.sample_rate_hz
     segments = [Segment(round(candidate.start_s * rate), round(candidate.end_s * rate)) for candidate in candidates]
     return mel_spectrograms(cut(samples, segments, mel_spec), mel_spec)
 
 
 def channel_wav(data: bytes, diagnosis: Diagnosis, limits: DecodeLimits) -> bytes:
-    """The same as WAV, 16-bit PCM, at MAX_RATE_HZ at most.
+    """Return the diagnosed channel as WAV, 16-bit PCM, at MAX_RATE_HZ at most.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """

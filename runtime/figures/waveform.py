@@ -1,7 +1,7 @@
 """The upper half of a figure: the waveform, every candidate marked in it, and above it their numbers and scores.
 
-Coughs and other candidates differ in colour, and also without it: shaded between solid lines and marked by a tall bar,
-or hatched and marked by a low one.
+Coughs and other candidates differ in colour, and also in shape: coughs are shaded between solid lines and have a tall
+bar, other candidates are hatched and have a low bar.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ _COUGH, _OTHER, _LINE = "#a0123f", "#4a4a4a", "#222222"
 _SHADE: dict[str, Any] = {"facecolor": "#eac5d1", "edgecolor": _COUGH, "linewidth": 0.7}
 _HATCH: dict[str, Any] = {"facecolor": "#f6f6f6", "edgecolor": "#a8a8a8", "linewidth": 0.0, "hatch": "/////"}
 _MAX_ROWS = 3
-_MAX_COLUMNS = 2000  # of the drawn waveform: two for each dot
-LABEL_IN = 0.30  # a number and its score, in inches, and some air
+_MAX_COLUMNS = 2000  # columns of the drawn waveform: two for each dot
+LABEL_IN = 0.30  # width of a number and its score with some space, in inches
 ROW_IN, BARS_IN = 0.28, 0.12  # heights, in inches
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """rows: in which row above the waveform each candidate's label stands, by its number; without: how many have no
-    room.
+    """Positions of labels.
+
+    rows: candidate number -> row above the waveform; without: how many candidates had no room
     """
 
     rows: dict[int, int]
@@ -39,14 +40,14 @@ class Labels:
 
     @property
     def height_in(self) -> float:
-        """Of the labels and the bars below them, in inches."""
+        """Return the height of the labels and the bars below them, in inches."""
         return BARS_IN + ROW_IN * (1 + max(self.rows.values())) if self.rows else 0.0
 
 
 def place_labels(
     segments: Sequence[DiagnosedSegment], first: Sequence[int], duration_s: float, width_in: float
 ) -> Labels:
-    """So that none covers another; coughs come before other candidates, and those in `first` before them."""
+    """Place labels without overlap; candidates in `first` come before coughs, coughs before other candidates."""
     inches_per_s = width_in / duration_s
     order = [*first, *sorted(set(range(len(segments))) - set(first), key=lambda n: (not segments[n].is_cough, n))]
     taken: list[list[float]] = [[] for _ in range(_MAX_ROWS)]
@@ -64,7 +65,7 @@ def place_labels(
 def draw_labels(
     axis: Axes, segments: Sequence[DiagnosedSegment], labels: Labels, duration_s: float, words: FigureWords
 ) -> None:
-    """axis: as wide as the waveform's, `labels.height_in` high."""
+    """Draw the labels. axis: as wide as the waveform's, `labels.height_in` high."""
     axis.set(xlim=(0.0, duration_s), ylim=(0.0, labels.height_in))
     axis.set_axis_off()
     for is_cough, height, color in ((True, 0.09, _COUGH), (False, 0.03, _OTHER)):
@@ -109,7 +110,7 @@ def draw_waveform(
     duration_s: float,
     words: FigureWords,
 ) -> None:
-    """samples: float32 [shape=(n,)], n >= 1; rate: in Hz."""
+    """Draw the waveform. samples: float32 [shape=(n,)], n >= 1; rate: in Hz."""
     limit = max(float(np.abs(samples).max(initial=0.0)) * 1.1, 1e-4)
     axis.set(xlim=(0.0, duration_s), ylim=(-limit, limit))
     name_axes(axis, words.time, words.amplitude)
@@ -125,14 +126,14 @@ def draw_waveform(
 
 
 def name_axes(axis: Axes, horizontal: str, vertical: str) -> None:
-    """In the sizes of the whole figure."""
+    """Name the axes, in the font sizes of the whole figure."""
     axis.set_xlabel(horizontal, fontsize=9.5)
     axis.set_ylabel(vertical, fontsize=9.5)
     axis.tick_params(labelsize=9)
 
 
 def legend_entries(words: FigureWords) -> list[Patch]:
-    """What a cough and what another candidate looks like."""
+    """Return the legend's entries for a cough and for another candidate."""
     return [Patch(label=words.cough, **_SHADE), Patch(label=words.other, **{**_HATCH, "edgecolor": _OTHER})]
 
 
@@ -141,8 +142,8 @@ def _middle(one: DiagnosedSegment) -> float:
 
 
 def _outline(samples: NDArray[np.float32], rate: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Times in s and amplitudes: all of them, or of a long recording the lowest and highest of each dot, which look the
-    same.
+    """Return times in s and amplitudes: all of them, or for a long recording the lowest and highest of each dot, which
+    look the same.
     """
     step = len(samples) // _MAX_COLUMNS
     if step < 4:

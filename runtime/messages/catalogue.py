@@ -31,7 +31,7 @@ class DoubledKeyError(ValueError):
 
 
 def read_catalogue(text: str) -> Sections:
-    """Sections of one language's JSON. Raises: DoubledKeyError, ValueError."""
+    """Read the sections of one language's JSON. Raises: DoubledKeyError, ValueError."""
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         names = [name for name, _ in pairs]
@@ -46,12 +46,12 @@ def read_catalogue(text: str) -> Sections:
 
 @cache
 def sections(language: Language) -> Sections:
-    """The catalogue of a language, read once."""
+    """Return the catalogue of a language, read once."""
     return read_catalogue((FOLDER / f"{language.value}.json").read_text(encoding="utf-8"))
 
 
 def say(section: str, key: str, language: Language, values: Mapping[str, object] | None = None) -> str:
-    """A text with its values; values that are errors are said in the language, too. Raises: KeyError."""
+    """Return a text with its values; values that are errors are also put in the language. Raises: KeyError."""
     template = sections(language)[section][key]
     if not values:
         return template
@@ -62,12 +62,12 @@ def say(section: str, key: str, language: Language, values: Mapping[str, object]
 
 
 def name_of(section: str, code: str, language: Language) -> str:
-    """The name of one of the API's codes, or the code itself where a newer release has written one."""
+    """Return the name of one of the API's codes, or the code itself where it comes from a newer release."""
     return sections(language)[section].get(code, code)
 
 
 def say_error(error: Exception, language: Language) -> str:
-    """An error's sentence; of one that has no key in the catalogue (operators' errors), its own English."""
+    """Return an error's sentence; without a key in the catalogue (operators' errors), its own English sentence."""
     if isinstance(error, CodedError) and error.key in sections(language)["detail"]:
         return say("detail", error.key, language, error.values)
     return str(error)

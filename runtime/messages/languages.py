@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Language(StrEnum):
-    """The default first: operators and callers read Spanish before English."""
+    """Languages, the default first: operators and callers prefer Spanish to English."""
 
     SPANISH = "es"
     ENGLISH = "en"

@@ -1,10 +1,10 @@
 """Repeat a diagnosis from its record: is the answer the same, field by field?
 
-A record is a Diagnosis as JSON, or a call's record that holds one under `diagnosis`. Segments and the digest of the
-uint8 spectrograms must be identical, scores within SCORE_TOLERANCE; fields that say what made the answer are compared,
-too, so that a difference explains itself. The digest alone may differ, and the answer is still the same, for two
-reasons: a decoder that computes otherwise on other processors, or a rule of the signal path that has changed since the
-record was made.
+A record is a Diagnosis as JSON, or a call's record with a Diagnosis under `diagnosis`. Segments and the digest of the
+uint8 spectrograms must be identical, scores within SCORE_TOLERANCE. Fields about the origin of the answer are also
+compared, because they may explain a difference. If only the digest differs, the answer can still be the same, for two
+reasons: a decoder computes otherwise on other processors, or a rule of the signal path has changed since the record
+was made.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ from runtime.replaying.rounding import recorded_levels
 from runtime.replaying.rule_changes import changed_since
 from runtime.work_unit import WorkUnit
 
-SCORE_TOLERANCE = 1e-4  # between runtimes and machines, of the same levels; on one they are equal
-# Where levels moved by one: what is looked into at all, and what is believed where the levels themselves can't be
-# found. One level was seen to move a score by 5e-4.
+SCORE_TOLERANCE = 1e-4  # between runtimes and machines, for the same levels; on one machine scores are equal
+# For levels that moved by one: the largest difference of scores that is examined at all, and the largest that is
+# accepted if the recorded levels can't be found. One level was observed to move a score by 5e-4.
 LEVEL_TOLERANCE, UNPROVED_TOLERANCE = 1e-2, 1e-3
 
 _ALWAYS = ("model", "preprocess_sha256", "software_version")
 _MADE_BY = (*_ALWAYS, "processor")
-# How far decoders that compute otherwise on other processors move what is measured of the audio. The noise floor
-# between coughs may be their rounding alone, hence the first.
+# The largest change of the audio's measures by decoders that compute otherwise on other processors. The noise floor
+# between coughs may consist of their rounding only, hence the first value.
 _MEASURES = {"audio.snr_db": 0.1, "audio.clipped_fraction": 1e-3, "audio.bandwidth_hz": 32.0}
 
-_ABSENT: dict[str, Any] = {"timings_ms": {}}  # what else may be absent is None then
+_ABSENT: dict[str, Any] = {"timings_ms": {}}  # other absent fields are None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One field. same: identical, for scores within SCORE_TOLERANCE; binding: whether a difference makes another
-    answer.
+    """One field.
+
+    same: identical, for scores within SCORE_TOLERANCE; binding: whether a difference makes another answer
     """
 
     field: str
@@ -55,7 +56,9 @@ class Comparison:
 
 
 class Verdict(StrEnum):
-    """IDENTICAL: segments and levels to the bit. The next two are the same answer as well; the last is another one."""
+    """The verdict. IDENTICAL: equal segments and levels, to the bit. The next two are also the same answer; the last is
+    another answer.
+    """
 
     IDENTICAL = "identical"
     WITHIN_ROUNDING = "within rounding"
@@ -65,7 +68,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """comparisons: every field; why: sentences that explain the verdict."""
+    """The result. comparisons: every field; why: sentences that explain the verdict."""
 
     verdict: Verdict
     comparisons: list[Comparison]
@@ -73,7 +76,7 @@ class Replay:
 
 
 def read_record(text: str) -> dict[str, Any]:
-    """The diagnosis in a record. Raises: RecordUnreadable."""
+    """Return the diagnosis in a record. Raises: RecordUnreadable."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -101,7 +104,7 @@ def read_record(text: str) -> dict[str, Any]:
 
 
 def _check_types(document: dict[str, Any]) -> None:
-    """Of what a replay reckons with. Raises: TypeError."""
+    """Check the types of the fields that a replay uses. Raises: TypeError."""
     near = document.get("near_threshold") or {"margin": 0.0, "segments": [], "class_probability": False}
     digests = [segment.get("spectrogram_crc32") for segment in document["segments"]]
     typed = (
@@ -117,7 +120,7 @@ def _check_types(document: dict[str, Any]) -> None:
 
 
 def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | None = None) -> Replay:
-    """Diagnose the recording again and compare. recorded: as `read_record` gives it; classifier: as `execute` takes it.
+    """Diagnose the recording again and compare. recorded: from `read_record`; classifier: as in `execute`.
 
     Raises: as `execute`.
     """
@@ -163,7 +166,7 @@ def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | No
 
 
 def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit, classifier: Classifier) -> str | None:
-    """A sentence, where levels that rounding can have moved have the recorded digests and the recorded scores."""
+    """Return a sentence if levels that differ only by rounding have the recorded digests and the recorded scores."""
     quality_limits, limits = load_limits()
     found = recorded_levels(
         work.read(),
@@ -189,14 +192,12 @@ def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit
 
 
 def _may_round_differently(recorded_on: str | None, repeated_on: str | None) -> bool:
-    """Between processors with AVX2 and FMA no decoder was seen to differ."""
+    """Whether decoders may differ; between processors with AVX2 and FMA no decoder was observed to differ."""
     return not {recorded_on, repeated_on} <= {"x86-64-v3", "x86-64-v4"}
 
 
 def _follows_from_levels(one: Comparison, tolerance: float) -> bool:
-    """Whether a few levels that moved by one, or samples that differ in their last bits, can have made this
-    difference.
-    """
+    """Whether a few levels that moved by one, or samples with other last bits, can cause this difference."""
     if one.field == "spectrogram_sha256":
         return True
     if one.field == "result" or one.field.endswith(("cough_probability", "class_probabilities")):
@@ -205,14 +206,14 @@ def _follows_from_levels(one: Comparison, tolerance: float) -> bool:
 
 
 def _is_rounded_measure(one: Comparison) -> bool:
-    """Whether a measure of the audio moved by no more than samples do that differ in their last bits."""
+    """Whether samples with other last bits can cause this difference of an audio measure."""
     most = _MEASURES.get(one.field)
     numbers = _is_number(one.recorded) and _is_number(one.found)
     return most is not None and numbers and abs(one.recorded - one.found) <= most
 
 
 def _near_thresholds(recorded: dict[str, Any], diagnosis: Diagnosis) -> Iterator[str]:
-    """Why a decision may have flipped without anything being wrong."""
+    """Yield the reasons why a decision may have changed without an error."""
     for said, near in (("recorded", recorded["near_threshold"]), ("found now", diagnosis.to_dict()["near_threshold"])):
         if near and (near["segments"] or near["class_probability"]):
             places = [f"candidate {n}" for n in near["segments"]] + ["the class"] * near["class_probability"]
@@ -223,7 +224,7 @@ def _near_thresholds(recorded: dict[str, Any], diagnosis: Diagnosis) -> Iterator
 
 
 def compare(recorded: dict[str, Any], diagnosis: Diagnosis) -> list[Comparison]:
-    """Every field of a record against the diagnosis made now. Timings differ each time and are left out."""
+    """Compare every field of a record with the new diagnosis. Timings always differ and are left out."""
     return list(_compare(recorded, diagnosis.to_dict()))
 
 
@@ -255,7 +256,7 @@ def _scores(field: str, recorded: Any, found: Any) -> Comparison:
 
 
 def _alike(recorded: Any, found: Any, tolerance: float = SCORE_TOLERANCE) -> bool:
-    """Numbers within the tolerance, whatever holds them; everything else equal."""
+    """Whether all numbers, at any depth, are within the tolerance, and all other values are equal."""
     if isinstance(recorded, dict) and isinstance(found, dict):
         return recorded.keys() == found.keys() and all(_alike(recorded[key], found[key], tolerance) for key in recorded)
     if _is_number(recorded) and _is_number(found) and float in (type(recorded), type(found)):
@@ -264,5 +265,5 @@ def _alike(recorded: Any, found: Any, tolerance: float = SCORE_TOLERANCE) -> boo
 
 
 def _is_number(value: Any) -> bool:
-    """JSON writes 1.0 as 1 at some places."""
+    """Whether a value is a number; JSON writes 1.0 as 1 in some places."""
     return isinstance(value, int | float) and not isinstance(value, bool)

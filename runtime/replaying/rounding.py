@@ -1,8 +1,8 @@
-"""Do two sets of levels differ by rounding alone? Asked when a recording's spectrogram digest is not the recorded one.
+"""Do two sets of levels differ by rounding only? This is checked if a spectrogram digest differs from the record.
 
-A record holds digests, not levels. But which levels rounding can move is known: those whose power lies next to the
-border of the next level. So these few are moved, in every combination, until the digests are the recorded ones. A match
-is a proof; that none is found within the bounds below means that more than rounding differs.
+A record holds digests, not levels. But the levels that rounding can move are known: their power is next to the border
+of the next level. So these few levels are moved, in every combination, until the digests equal the recorded digests. A
+match is a proof. Without a match within the bounds below, more than rounding differs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from runtime.conclude import spectrogram_crc32, spectrogram_sha256
 from runtime.diagnosis import Diagnosis
 from runtime.figures.playback import at_model_rate, candidate_powers
 
-# The nearest to a border that are tried in a candidate whose digest is known, and how many of them at once: 6 of 6144
-# are 0.1 %, and docs/decisions/0016-same-bits.md has what decoders were seen to move. Where only the whole recording's
-# digest is known, fewer are tried in all of it.
+# How many of the levels nearest to a border are tried in a candidate with a known digest, and how many of them move
+# together: 6 of 6144 are 0.1 %, and docs/decisions/0016-same-bits.md lists the moves observed with decoders. If only
+# the whole recording's digest is known, fewer levels are tried in the whole recording.
 _NEAREST, _NEAREST_IN_ALL, _AT_ONCE = 14, 10, 6
 
 
@@ -35,10 +35,10 @@ def recorded_levels(
     color_spec: ColorSpecParams,
     limits: DecodeLimits,
 ) -> tuple[NDArray[np.uint8], int] | None:
-    """The levels that have the recorded digests, and how many of them differ by one from those of `diagnosis`.
+    """Return the levels with the recorded digests, and how many of them differ by one from the levels of `diagnosis`.
 
-    data: the recording that was diagnosed; recorded_crc32: of each candidate, None in records that have none
-    Returns uint8 [shape=(n, n_mels, n_frames)] and a count, or None where no levels that rounding can have moved fit.
+    data: the diagnosed recording; recorded_crc32: of each candidate, None in records without it
+    Returns uint8 [shape=(n, n_mels, n_frames)] and a count, or None where no moves by rounding fit.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
@@ -67,8 +67,8 @@ def _moved(
     recorded: str | None,
     nearest: int,
 ) -> int | None:
-    """Moves levels in place until they are the recorded ones, and counts them; None, and all as before, where
-    none fit.
+    """Move levels in place until they equal the recorded levels, and count them; None, with all levels restored, where
+    no combination fits.
     """
     flat, other = levels.reshape(-1), others.reshape(-1)
     before = flat.copy()
@@ -81,7 +81,7 @@ def _moved(
 
 
 def _subsets(places: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """None of them first, then one at a time, and so on."""
+    """Yield the empty subset, then all subsets of one, and so on."""
     for count in range(min(_AT_ONCE, len(places)) + 1):
         for chosen in combinations(places.tolist(), count):
             yield np.array(chosen, dtype=np.intp)

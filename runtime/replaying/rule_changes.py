@@ -1,6 +1,4 @@
-"""Which rules of the signal path have changed, and with which version, so that a replay of an older record can name
-them.
-"""
+"""Changed rules of the signal path and their versions, so that a replay of an older record can name them."""
 
 from __future__ import annotations
 
@@ -9,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """since: the first software version with the new rule; fields: of a diagnosis, which it may change; what: one
-    clause.
+    """A changed rule.
+
+    since: the first software version with the new rule; fields: of a diagnosis, may change; what: one clause
     """
 
     since: str
@@ -32,7 +31,7 @@ RULE_CHANGES = (
 
 
 def changed_since(version: str) -> tuple[RuleChange, ...]:
-    """The rules that a record of that software version was made before; none where the version can't be read."""
+    """Return the rules that changed after that software version; none where the version can't be read."""
     made_by = _number(version)
     return tuple(
         rule_change

@@ -8,12 +8,12 @@ from training.data.dataset import Entry
 
 
 def mixed_sources(entries: Iterable[Entry]) -> list[str]:
-    """Those that hold recordings with coughs and without, by name: a detector is judged there."""
+    """Return the sources, by name, that have recordings with and without coughs: they are used to judge a detector."""
     return _with_both((entry.source, entry.is_cough) for entry in entries)
 
 
 def class_sources(entries: Iterable[Entry]) -> list[str]:
-    """Those that hold both classes, by name."""
+    """Return the sources, by name, that have both classes."""
     return _with_both((entry.source, entry.class_label == 1) for entry in entries if entry.class_label is not None)
 
 

@@ -57,12 +57,12 @@ def cost_targets(costs: Mapping[str, float | None]) -> list[dict[str, Any]]:
 
 
 def words_of(name: str) -> str:
-    """What a figure is."""
+    """Return the description of a figure."""
     return TARGETS[name][0] if name in TARGETS else _OTHERS.get(name, name.replace("_", " "))
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Those with a target first, in the order of the targets."""
+    """Return the names, those with a target first in the order of the targets."""
     known = list(names)
     return [*(target for target in TARGETS if target in known), *(item for item in known if item not in TARGETS)]
 

@@ -1,4 +1,4 @@
-"""Keep a trained network: the weights in one file, everything that one must know about them in another beside it.
+"""Store a trained network: the weights in one file, their description in another file beside it.
 
 models/cough_cnn.pt     state dict
 models/cough_cnn.json   its SHA-256, the preprocessing parameters, labels, thresholds, data digest, seed

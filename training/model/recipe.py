@@ -1,6 +1,4 @@
-"""What a network is learnt with: a cross-validation says something of a checkpoint only if both have the same
-recipe.
-"""
+"""The recipe of a network: a cross-validation is valid for a checkpoint only if both have the same recipe."""
 
 from __future__ import annotations
 

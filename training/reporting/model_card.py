@@ -20,6 +20,56 @@ _ARMS = {
 }
 
 
+_DEMONSTRATOR = """\
+**A demonstrator (`validated: false`).** Cough or not is measured below. The class head (`negative`, `positive`) has
+**no medical meaning**: its labels are confounded with how the call was made. Do not diagnose, triage or decide
+anything about anybody with it."""
+
+_VALIDATED = """\
+**`validated: true`** was set by the person who trained this checkpoint. The figures below say what was measured here.
+Name the study that validated the class beside this card."""
+
+_DATA = """\
+## Data
+
+The reference weights were trained for `cough_detection` on these sources:
+
+| source | part | licence |
+| --- | --- | --- |
+| [CoughSegmentation](https://github.com/roneelsharan/CoughSegmentation) | COUGHVID, hand-marked | CC BY 4.0 |
+| [covid19-cough](https://github.com/covid19-cough/dataset) | call-centre and Telegram, weak labels | CC0 1.0 |
+| [ESC-10](https://github.com/karolpiczak/ESC-10) | single clips | CC0 or CC BY, clip by clip |
+| [free-spoken-digit-dataset](https://github.com/Jakobovski/free-spoken-digit-dataset) | digits | CC BY-SA 4.0 |
+
+CC BY asks for attribution; CC BY-SA asks for attribution and for the same licence on adaptations. Whether weights are
+an adaptation of the recordings is a legal question that this project does not answer. No audio is part of this
+repository.
+
+Subjects never cross the splits. Weak labels are taken as weak: of a recording that is only known to hold a cough, its
+loudest candidate counts fully, others within 12 dB of it count half, the rest do not count.
+"""
+
+_LIMITS = """\
+## Limits
+
+- The class labels are confounded with how the call was made: in this material the channel that does *not* carry the
+  cough separates the classes about as well as the channel that does.
+- A sneeze is much like a cough to this network: see the figure above.
+- Speech in the training data is single English digits by few speakers, and the speech that the other sources hold.
+- Telephone coughs were induced. Children and distant microphones were not studied.
+- Quiet recordings lose detail when they are attenuated and rounded to 16 bits, and their segments move. Where the RMS
+  is still at least 16 of those steps, one of 295 coughseg recordings moved at one gain
+  (docs/decisions/0004-signal-path.md).
+"""
+
+_OTHER_LIMITS = """\
+## Limits
+
+Write here what this data can't show: who is missing in it, which channels and rooms, and whether each source holds
+both kinds.
+"""
+
+
 def model_card(metrics: Mapping[str, Any]) -> str:
     """Markdown."""
     crossval = metrics.get("crossval")
@@ -231,53 +281,3 @@ def _number(value: float | None) -> str:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-_DEMONSTRATOR = """\
-**A demonstrator (`validated: false`).** Cough or not is measured below. The class head (`negative`, `positive`) has
-**no medical meaning**: its labels are confounded with how the call was made. Do not diagnose, triage or decide
-anything about anybody with it."""
-
-_VALIDATED = """\
-**`validated: true`** was set by the person who trained this checkpoint. The figures below say what was measured here.
-Name the study that validated the class beside this card."""
-
-_DATA = """\
-## Data
-
-The reference weights were trained for `cough_detection` on these sources:
-
-| source | part | licence |
-| --- | --- | --- |
-| [CoughSegmentation](https://github.com/roneelsharan/CoughSegmentation) | COUGHVID, hand-marked | CC BY 4.0 |
-| [covid19-cough](https://github.com/covid19-cough/dataset) | call-centre and Telegram, weak labels | CC0 1.0 |
-| [ESC-10](https://github.com/karolpiczak/ESC-10) | single clips | CC0 or CC BY, clip by clip |
-| [free-spoken-digit-dataset](https://github.com/Jakobovski/free-spoken-digit-dataset) | digits | CC BY-SA 4.0 |
-
-CC BY asks for attribution; CC BY-SA asks for attribution and for the same licence on adaptations. Whether weights are
-an adaptation of the recordings is a legal question that this project does not answer. No audio is part of this
-repository.
-
-Subjects never cross the splits. Weak labels are taken as weak: of a recording that is only known to hold a cough, its
-loudest candidate counts fully, others within 12 dB of it count half, the rest do not count.
-"""
-
-_LIMITS = """\
-## Limits
-
-- The class labels are confounded with how the call was made: in this material the channel that does *not* carry the
-  cough separates the classes about as well as the channel that does.
-- A sneeze is much like a cough to this network: see the figure above.
-- Speech in the training data is single English digits by few speakers, and the speech that the other sources hold.
-- Telephone coughs were induced. Children and distant microphones were not studied.
-- Quiet recordings lose detail when they are attenuated and rounded to 16 bits, and their segments move. Where the RMS
-  is still at least 16 of those steps, one of 295 coughseg recordings moved at one gain
-  (docs/decisions/0004-signal-path.md).
-"""
-
-_OTHER_LIMITS = """\
-## Limits
-
-Write here what this data can't show: who is missing in it, which channels and rooms, and whether each source holds
-both kinds.
-"""

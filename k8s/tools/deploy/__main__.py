@@ -27,7 +27,7 @@ from k8s.tools.deploy.kustomization import render, render_job
 from k8s.tools.deploy.release import is_validated
 
 JOB_S, LOOK_S = 3600.0, 5.0
-# As `progressDeadlineSeconds`: a GPU node has to come, and its image is large.
+# As `progressDeadlineSeconds`: a GPU node must start first, and the image is large.
 ROLLOUT_S = {"triton": 1800, "frontend": 2400}
 
 
@@ -49,7 +49,7 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
 
 
 def everything(values: Values, environ: Mapping[str, str]) -> int:
-    """Each step is safe to repeat, so this is, too."""
+    """Run all steps; each step is safe to repeat, so this is also safe to repeat."""
     namespace(values.target, environ)
     secrets(values, environ)
     nodepool(values.target, environ)
@@ -63,9 +63,9 @@ def namespace(target: Target, _: Mapping[str, str]) -> int:
 
 
 def secrets(values: Values, _: Mapping[str, str]) -> int:
-    """From the environment to the API server: not in a file, not on a command line, not in an annotation."""
+    """Send secrets from the environment to the API server: not in a file, a command line or an annotation."""
     metadata = {"name": "tosia", "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
-    # `data`, not `stringData`: a key that is left out the next time is then removed from the cluster, too.
+    # `data`, not `stringData`: a key that is missing the next time is then also removed from the cluster.
     data = {name: base64.b64encode(value.encode()).decode() for name, value in values.secrets.items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
     Kubectl(values.target.context).apply_object(secret)
@@ -110,7 +110,7 @@ def wait(target: Target, _: Mapping[str, str]) -> int:
 
 
 def diff(values: Values, _: Mapping[str, str]) -> int:
-    """0 without a difference, 1 with one, as kubectl does; secrets are not compared."""
+    """Show differences. Return 0 without a difference, 1 with one, as kubectl does; secrets are not compared."""
     kubectl = Kubectl(values.target.context)
     manifests = render(kubectl, _completed(kubectl, values), secrets_version=cluster.secrets_version(kubectl))
     arguments = ("diff", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-")
@@ -124,7 +124,7 @@ def show(values: Values, _: Mapping[str, str]) -> int:
 
 
 def settings(target: Target, _: Mapping[str, str]) -> int:
-    """The front end's settings file that `apply` would mount, to change it and give it as FRONTEND_CONFIG."""
+    """Print the front end's settings file that `apply` would mount, for editing and for use as FRONTEND_CONFIG."""
     own = (MANIFESTS / "overlays" / target.overlay / "settings.yml", MANIFESTS / "base" / "frontend" / "settings.yml")
     found = cluster.front_end_settings(Kubectl(target.context))
     print(found or next(file for file in own if file.exists()).read_text(encoding="utf-8"), end="")
@@ -146,9 +146,9 @@ def status(target: Target, _: Mapping[str, str]) -> int:
 
 
 def rollback(target: Target, environ: Mapping[str, str]) -> int:
-    """What the last `apply` has changed, back to what it was; or WHAT, to the revision before its last.
+    """Undo the changes of the last `apply`; or set WHAT to the revision before its last.
 
-    The Secret stays as it is: keys that were rotated stay rotated.
+    The Secret does not change: rotated keys stay rotated.
     """
     kubectl = Kubectl(target.context)
     asked = environ.get("WHAT", "").split()
@@ -186,7 +186,7 @@ def perf(target: Target, _: Mapping[str, str]) -> int:
 
 
 def tensorrt_plan(values: Values, environ: Mapping[str, str]) -> int:
-    """Of the release that would be deployed; its last container prints the path to deploy."""
+    """Build the plan of the release to be deployed; the Job's last container prints the path to deploy."""
     if values.triton is None:
         raise EnvironmentProblem("A plan is built on a GPU node: not with OVERLAY=cpu.")
     account = values.triton["account"]
@@ -199,7 +199,7 @@ def tensorrt_plan(values: Values, environ: Mapping[str, str]) -> int:
 
 
 def _run_job(kubectl: Kubectl, name: str, build_number: str, config: dict[str, str] | None) -> int:
-    """Anew each time, since a Job can't be changed; 1 where it failed."""
+    """Create the Job anew each time, since a Job can't be changed; return 1 where it failed."""
     kubectl.run("delete", "job", name, "--ignore-not-found")
     kubectl.apply(render_job(kubectl, name, build_number, config))
     print(f"deploy: waiting for job/{name}, an hour at most.", file=sys.stderr)
@@ -214,7 +214,7 @@ def _run_job(kubectl: Kubectl, name: str, build_number: str, config: dict[str, s
 
 
 def _completed(kubectl: Kubectl, values: Values) -> Values:
-    """With what the cluster has where the environment says nothing."""
+    """Complete the values with the cluster's own where the environment has none."""
     if values.front_end is None:
         values = replace(values, front_end=cluster.front_end_settings(kubectl))
     if not values.target.on_azure:

@@ -1,4 +1,4 @@
-"""What the cluster remembers of earlier deployments, so that nobody has to say it again."""
+"""Values of earlier deployments that the cluster stores, so that they need not be given again."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from k8s.tools.deploy.environment import GIVEN
 from k8s.tools.deploy.kubectl import Kubectl
 
-DEPLOYMENTS = ("triton", "frontend")  # in the order in which they get ready: the front end must have seen Triton
-LAST = "last-deployment"  # a ConfigMap: deployment -> its revision before; or UNDONE
+DEPLOYMENTS = ("triton", "frontend")  # in their order of readiness: the front end must have reached Triton
+LAST = "last-deployment"  # a ConfigMap: deployment -> its previous revision; or UNDONE
 UNDONE = "undone"
 CLIENT_ID = "azure.workload.identity/client-id"
 _REVISION = r"{.metadata.annotations.deployment\.kubernetes\.io/revision}"
 
 
 def client_id(kubectl: Kubectl, account: str) -> str | None:
-    """The identity that a service account has."""
+    """Return the identity of a service account."""
     path = "{.metadata.annotations." + CLIENT_ID.replace(".", r"\.") + "}"
     return _matching(r"[0-9a-fA-F-]{36}", kubectl.field("serviceaccount", account, path))
 
 
 def host(kubectl: Kubectl) -> str | None:
-    """The ingress' name; None while it is the placeholder."""
+    """Return the ingress' host name; None while it is the placeholder."""
     found = _matching(r"[-a-z0-9.]+", kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
     return None if found is None or found.endswith(".example") else found
 
 
 def front_end_settings(kubectl: Kubectl) -> str | None:
-    """The file that the deployed front end has mounted, where FRONTEND_CONFIG once gave it."""
+    """Return the settings file of the deployed front end, if an earlier FRONTEND_CONFIG gave it."""
     path = '{.spec.template.spec.volumes[?(@.name=="settings")].configMap.name}'
     name = _matching(r"settings-[a-z0-9]+", kubectl.field("deployment", "frontend", path))
     text = "" if name is None else kubectl.field("configmap", name, r"{.data.settings\.yml}")
@@ -36,7 +36,7 @@ def front_end_settings(kubectl: Kubectl) -> str | None:
 
 
 def secrets_version(kubectl: Kubectl) -> str | None:
-    """Changes with the secrets and says nothing of them."""
+    """Return a version that changes with the secrets and does not reveal them."""
     return _matching(r"[0-9]+", kubectl.field("secret", "tosia", "{.metadata.resourceVersion}"))
 
 
@@ -49,7 +49,7 @@ class Revision:
 
 
 def revisions(kubectl: Kubectl) -> dict[str, Revision]:
-    """Of each Deployment."""
+    """Return the revision of each Deployment."""
     return {
         name: Revision(
             _matching(r"[0-9]+", kubectl.field("deployment", name, _REVISION)),
@@ -60,7 +60,7 @@ def revisions(kubectl: Kubectl) -> dict[str, Revision]:
 
 
 def remember(kubectl: Kubectl, before: dict[str, Revision]) -> None:
-    """Which Deployments have changed since, and what to go back to; unless none has. Raises: KubectlError."""
+    """Store the changed Deployments and their previous revisions, if any has changed. Raises: KubectlError."""
     after = revisions(kubectl)
     changed = {
         name: item.number
@@ -72,18 +72,18 @@ def remember(kubectl: Kubectl, before: dict[str, Revision]) -> None:
 
 
 def remembered(kubectl: Kubectl) -> dict[str, str]:
-    """Deployment -> the revision before the last change."""
+    """Return Deployment -> the revision before the last change."""
     found = {name: _matching(r"[0-9]+", kubectl.field("configmap", LAST, f"{{.data.{name}}}")) for name in DEPLOYMENTS}
     return {name: number for name, number in found.items() if number is not None}
 
 
 def remember_undone(kubectl: Kubectl) -> None:
-    """So that a second rollback does not undo the first. Raises: KubectlError."""
+    """Store that the change is undone, so that a second rollback does not undo the first. Raises: KubectlError."""
     _write(kubectl, {UNDONE: "yes"})
 
 
 def is_undone(kubectl: Kubectl) -> bool:
-    """Whether the last change was undone already."""
+    """Whether the last change is already undone."""
     return kubectl.field("configmap", LAST, f"{{.data.{UNDONE}}}") == "yes"
 
 

@@ -1,4 +1,4 @@
-"""What the cluster must have before `apply`, and what it lacks."""
+"""The requirements of `apply` on the cluster, and a check of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from k8s.tools.deploy.environment import Target
 from k8s.tools.deploy.kubectl import Kubectl
 
-OLDEST = (1, 29)  # sidecar containers, which k8s/manifests/tensorrt-plan uses; applied by the server
+OLDEST = (1, 29)  # k8s/manifests/tensorrt-plan uses sidecar containers; server-side apply
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """resource:
+    """A requirement.
 
-    `kind name`, anything that `kubectl get` finds where the thing is installed; namespace: where not ours
+    resource: `kind name` of an object that `kubectl get` finds if the requirement is met; namespace: if it is not ours
     """
 
     what: str
@@ -79,7 +79,7 @@ BY_COMPONENT = {
 
 
 def needs(target: Target) -> list[Need]:
-    """Of this deployment."""
+    """Return the requirements of this deployment."""
     if not target.on_azure:
         return []
     parts = {*target.components, target.overlay}
@@ -88,7 +88,7 @@ def needs(target: Target) -> list[Need]:
 
 
 def examine(target: Target) -> int:
-    """Print a line for each need; 0 where all are there, else 1. Raises: KubectlError where there is no kubectl."""
+    """Print a line for each requirement; return 0 if all are met, else 1. Raises: KubectlError without a kubectl."""
     server = _server_version(Kubectl(target.context))
     if server is None:
         print(

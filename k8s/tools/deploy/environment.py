@@ -1,6 +1,4 @@
-"""The variables of the shell that deploys, checked before anything is applied: all that is missing or wrong in one
-line.
-"""
+"""The shell variables of a deployment, checked before any change: one line names every missing or wrong variable."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ MANIFESTS = CHECKOUT / "k8s" / "manifests"
 OVERLAYS = tuple(sorted(path.parent.name for path in (MANIFESTS / "overlays").glob("*/kustomization.yaml")))
 COMPONENTS = tuple(sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")))
 CLUSTER = "tosia"
-DEFAULT = "default"  # FRONTEND_CONFIG: back to the manifests' own file
+DEFAULT = "default"  # FRONTEND_CONFIG: return to the manifests' own file
 GIVEN = "# Given by FRONTEND_CONFIG; the cluster remembers it."  # the first line of such a file in the cluster
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
 _COSMOS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
@@ -29,15 +27,15 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class EnvironmentProblem(ValueError):
-    """What is missing or wrong, in one line."""
+    """Some variables are missing or wrong; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is meant: which cluster, and which form of the system.
+    """The cluster and the form of the system.
 
-    context: kubectl's; None: whichever is current
-    nodepool: whether GPU nodes come by auto-provisioning
+    context: kubectl's; None: the current context
+    nodepool: whether auto-provisioning creates GPU nodes
     """
 
     overlay: str
@@ -56,9 +54,9 @@ class Values:
 
     secrets: names and values for the Secret; never written or printed
     settings: for the front end's ConfigMap
-    triton: for Triton's ConfigMap; None where the overlay brings a model of its own
-    host, frontend_client_id, triton_client_id: None: as the cluster has it
-    front_end: the text of the front end's settings file; empty: the manifests' own; None: as the cluster has it
+    triton: for Triton's ConfigMap; None where the overlay has its own model
+    host, frontend_client_id, triton_client_id: None: keep the cluster's value
+    front_end: the text of the front end's settings file; empty: the manifests' own; None: keep the cluster's
     """
 
     target: Target
@@ -73,7 +71,7 @@ class Values:
 
 
 def read_target(environ: Mapping[str, str]) -> Target:
-    """Raises: EnvironmentProblem."""
+    """Read the cluster and the form of the system. Raises: EnvironmentProblem."""
     wrong: list[str] = []
     target = _target(environ, wrong)
     if wrong:
@@ -82,7 +80,7 @@ def read_target(environ: Mapping[str, str]) -> Target:
 
 
 def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Values:
-    """with_secrets: whether keys are needed, which only the verbs that bring them to the cluster need.
+    """Read all values. with_secrets: whether keys are required; only the verbs that send keys to the cluster need them.
 
     Raises: EnvironmentProblem.
     """
@@ -112,7 +110,7 @@ def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Val
 
 
 def _front_end(environ: Mapping[str, str], wrong: list[str]) -> str | None:
-    """The file that FRONTEND_CONFIG names. What is in it the front end itself judges, and `make manifests`."""
+    """Read the file in FRONTEND_CONFIG. The front end itself and `make manifests` check its content."""
     name = _without_quotes(environ, "FRONTEND_CONFIG", wrong)
     if not name:
         return None
@@ -189,7 +187,7 @@ def _azure(
 
 
 def _by_keys(environ: Mapping[str, str], secrets: dict[str, str], wrong: list[str], *, with_secrets: bool) -> str:
-    """The storage account; the keys go into `secrets`."""
+    """Return the storage account; add the keys to `secrets`."""
     connection = _required(environ, "BLOB_CONNECTION", "the storage account's connection string", wrong)
     account = _account_of_connection(connection)
     if connection and not account:
@@ -205,7 +203,7 @@ def _by_keys(environ: Mapping[str, str], secrets: dict[str, str], wrong: list[st
 
 
 def _check_api_keys(text: str, wrong: list[str]) -> None:
-    """As frontend/configuration/settings.py reads them, which this can't import; a test holds the two together."""
+    """Check keys as frontend/configuration/settings.py does; this module can't import it; a test compares the two."""
     names = []
     for number, part in enumerate(text.split(",")):
         pair = part.removeprefix(" ") if number else part  # one blank may follow a comma
@@ -260,7 +258,7 @@ def _optional(
 
 
 def _without_quotes(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
-    """White space around a value is of the shell; quotes that came along are named, as the front end does."""
+    """Return a value without the shell's white space; report stray quotes, as the front end does."""
     value = environ.get(name, "").strip()
     bare = value.strip("\"'")
     if bare != value:
@@ -277,7 +275,7 @@ def _is_https(url: str) -> bool:
 
 
 def _account_of(endpoint: str) -> str:
-    """The storage account in an address; empty where there is none."""
+    """Return the storage account in an address; empty where there is none."""
     host = (urlsplit(endpoint).hostname or "") if _is_https(endpoint) else ""
     account, _, rest = host.partition(".")
     return account if rest.startswith("blob.") and _ACCOUNT.fullmatch(account) else ""

@@ -1,4 +1,4 @@
-"""kubectl as a program. Manifests go to its stdin, so that nothing secret is ever in a file or on a command line."""
+"""The program kubectl. Manifests are sent to its stdin, so that no secret is in a file or on a command line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class KubectlError(RuntimeError):
-    """kubectl is not there, or said no; what it said is on stderr already."""
+    """kubectl is missing, or failed; its message is already on stderr."""
 
 
 class Kubectl:
-    """context: None: whichever is current. Everything happens in our namespace."""
+    """Runs kubectl in our namespace. context: None: the current context."""
 
     def __init__(self, context: str | None, namespace: str = "tosia") -> None:
         program = os.environ.get("KUBECTL", "") or "kubectl"
@@ -25,41 +25,41 @@ class Kubectl:
         self._where = [*([f"--context={context}"] if context else []), f"--namespace={namespace}"]
 
     def kustomize(self, folder: str) -> str:
-        """Renders; asks no cluster. Raises: KubectlError."""
+        """Render a folder without a cluster. Raises: KubectlError."""
         run = subprocess.run([self._program, "kustomize", folder], stdout=subprocess.PIPE, text=True, check=False)
         if run.returncode:
             raise KubectlError("The manifests can't be rendered.")
         return run.stdout
 
     def run(self, *arguments: str, stdin: str | None = None, allowed: tuple[int, ...] = (0,)) -> int:
-        """Its output goes where ours goes; the exit code, one of those allowed. Raises: KubectlError."""
+        """Run kubectl with our output; return its exit code, one of `allowed`. Raises: KubectlError."""
         run = subprocess.run([self._program, *self._where, *arguments], input=stdin, text=True, check=False)
         if run.returncode not in allowed:
             raise KubectlError(f"kubectl {arguments[0]} failed; what it said is above.")
         return run.returncode
 
     def apply(self, manifests: str) -> None:
-        """By the server's own apply: safe to repeat, fields of others are kept, and no annotation repeats what was
-        sent.
+        """Apply on the server's side: safe to repeat, fields of others are kept, and no annotation contains the
+        manifests.
 
         Raises: KubectlError.
         """
-        # Ours wins where somebody has edited a field by hand: what is deployed is what the checkout says.
+        # Our value overrides a field that was edited by hand: the checkout defines the deployment.
         self.run("apply", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-", stdin=manifests)
 
     def apply_object(self, manifest: dict[str, Any]) -> None:
-        """Raises: KubectlError."""
+        """Apply one object. Raises: KubectlError."""
         self.apply(json.dumps(manifest))
 
     def ask(self, *arguments: str) -> str:
-        """What it prints; empty where there is nothing or it can't be asked."""
+        """Return kubectl's output; empty where it prints nothing or fails."""
         run = subprocess.run([self._program, *self._where, *arguments], capture_output=True, text=True, check=False)
         return run.stdout.strip() if run.returncode == 0 else ""
 
     def field(self, kind: str, name: str, path: str) -> str:
-        """A field of an object, by its JSONPath; empty where the object or the field is not there.
+        """Return a field of an object, by its JSONPath; empty where the object or the field is missing.
 
-        Raises: KubectlError where the cluster can't be asked: to take that for "not there" would undo what is there.
+        Raises: KubectlError where the cluster can't be reached: treating that as "missing" would reset existing values.
         """
         arguments = ("get", kind, name, "--ignore-not-found", f"-o=jsonpath={path}")
         run = subprocess.run([self._program, *self._where, *arguments], stdout=subprocess.PIPE, text=True, check=False)

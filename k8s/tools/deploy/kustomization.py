@@ -1,6 +1,6 @@
-"""One deployment's values on top of an overlay, as a kustomization in a folder that is removed again.
+"""One deployment's values on top of an overlay, as a kustomization in a temporary folder.
 
-Nothing secret is in it.
+It contains no secrets.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ LOCAL_IMAGE = "tosia-frontend"
 
 
 def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> str:
-    """All manifests. secrets_version: rolls the front end when it changes. Raises: KubectlError."""
+    """Render all manifests. secrets_version: a change restarts the front end's pods. Raises: KubectlError."""
     base = MANIFESTS / "overlays" / values.target.overlay
     return _rendered(kubectl, [base], _on_top(values, secrets_version), values.front_end or "")
 
 
 def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, str] | None) -> str:
-    """A Job of `k8s/<job>`, with its image and its ConfigMap, where it has them. Raises: KubectlError."""
+    """Render a Job of `k8s/<job>`, with its image and its ConfigMap, where it has them. Raises: KubectlError."""
     on_top: dict[str, Any] = {"images": [{"name": IMAGE, "newTag": build_number}]} if build_number else {}
     if config:
         on_top["configMapGenerator"] = [_merged(job, config)]
@@ -34,7 +34,7 @@ def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, 
 
 
 def _rendered(kubectl: Kubectl, resources: list[Path], on_top: dict[str, Any], front_end: str = "") -> str:
-    """front_end: the text of its settings file, where it is not the manifests' own"""
+    """Render resources. front_end: the text of its settings file, if it is not the manifests' own"""
     with tempfile.TemporaryDirectory(prefix="tosia-") as name:
         folder = Path(name).resolve()  # kustomize takes relative paths only, and resolves links
         components = on_top.pop("components", [])

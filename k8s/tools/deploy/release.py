@@ -1,4 +1,4 @@
-"""Where `make publish` has put the release of this checkout: the path is made of its manifest alone."""
+"""The path at which `make publish` stores the release of this checkout; only the release's manifest determines it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ FOLDER = "releases"
 
 
 class ReleaseError(ValueError):
-    """The folder is no release; one line."""
+    """The folder is no release; the message is one line."""
 
 
 def release_path(repository: Path) -> str:
-    """In the container, as `export.releases.publish.path_of` makes it (a test holds the two together).
+    """Return the path in the container, as `export.releases.publish.path_of` (a test compares the two).
 
     Raises: ReleaseError.
     """
@@ -24,7 +24,7 @@ def release_path(repository: Path) -> str:
 
 
 def is_validated(repository: Path) -> bool:
-    """Whether the release says of itself that it may be believed. Raises: ReleaseError."""
+    """Whether the release is marked as validated. Raises: ReleaseError."""
     return _read(repository)[0]["validated"] is True
 
 

@@ -1,6 +1,6 @@
-"""`make manifests`: render every folder of k8s/ that somebody applies, and judge it. A line for each finding.
+"""`make manifests`: render every folder of k8s/ that is applied, and check it. It prints a line for each finding.
 
-Exits 0; 1 where something was found; 2 where it can't be judged.
+Exits 0; 1 where there are findings; 2 where the check can't run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
 
 
 def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[str]:
-    """definitions: the folder with those of custom kinds; None: custom kinds are not held against any."""
+    """Run all checks. definitions: the folder with definitions of custom kinds; None: custom kinds are not checked."""
     checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(item.__name__, partial(item, bundles)) for item in CHECKS]
     if definitions is not None:
         checks.insert(2, ("karpenter", partial(schemas.karpenter, bundles, definitions)))
@@ -60,12 +60,10 @@ def findings(bundles: Sequence[Bundle], definitions: Path | None) -> Iterator[st
 
 
 def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
-    """What a check finds; that it can't read what is there is a finding, too: the schemas say what is wrong
-    with that.
-    """
+    """Yield a check's findings; an unreadable manifest is also a finding, and the schemas report its errors."""
     try:
         yield from check()
-    except Exception as error:  # noqa: BLE001 - a manifest may be made in any way
+    except Exception as error:  # noqa: BLE001 - a manifest may have any form
         yield (
             f"the check {name} could not read all of it ({type(error).__name__}: {error}): mend what is named "
             "above first"
@@ -73,7 +71,7 @@ def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
 
 
 def _mount(bundles: Sequence[Bundle], text: str) -> None:
-    """As `make -C k8s apply FRONTEND_CONFIG=` does, wherever calls are kept in Azure."""
+    """Mount the file as `make -C k8s apply FRONTEND_CONFIG=` does, in every folder with calls in Azure."""
     for bundle in bundles:
         for item in bundle.of("ConfigMap"):
             if item["metadata"]["name"].startswith("settings-") and bundle.name != "overlays/cpu":

@@ -1,4 +1,4 @@
-"""What the API server refuses though it fits the schema."""
+"""Checks for objects that the API server refuses although they fit the schema."""
 
 from __future__ import annotations
 

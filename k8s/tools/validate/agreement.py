@@ -1,4 +1,4 @@
-"""What manifests repeat of the code, of config.yml, of the rules and of the nodes must be what those say."""
+"""Manifests must agree with the code, config.yml, the rules and the nodes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ TRITON_FLAGS = {  # of 24.10 and 26.08, as far as they make sense here; tests/k8
     *("--log-verbose", "--log-format", "--log-info", "--trace-config", "--cache-config", "--rate-limit"),
     *("--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size", "--model-load-thread-count"),
 }
-CLUSTER_METRICS = {  # of kube-state-metrics and of Prometheus itself, as far as we use them
+CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those in use
     "up",
     "ALERTS",
     "kube_pod_status_ready",
@@ -86,7 +86,7 @@ _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live",
 
 
 def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
-    """Limits of the ingress, names of settings, arguments of the front end, and whatever repeats config.yml."""
+    """Check limits of the ingress, names of settings, arguments of the front end, and repeated values of config.yml."""
     config, limits = _read(config_file)
     for bundle in bundles:
         for ingress in bundle.of("Ingress"):
@@ -115,7 +115,7 @@ def _read(config_file: Path) -> tuple[Any, Limits]:
 
 
 def metrics(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Queries of rules, scalers and the dashboard ask for series that exist."""
+    """Check that queries of rules, scalers and the dashboard use series that exist."""
     ours = _our_metrics()
     for bundle in bundles:
         recorded = {
@@ -132,8 +132,8 @@ def metrics(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Pods with a GPU tolerate the GPU nodes' taints, and so does the device plugin; the nodes suffice for the
-    scaler.
+    """Check that pods with a GPU and the device plugin tolerate the GPU nodes' taints, and that the scaler has enough
+    nodes.
     """
     pools = [pool for bundle in bundles for pool in bundle.of("NodePool")]
     for bundle in bundles:
@@ -163,7 +163,7 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(pool, "has no taint: anything may take a GPU node")
         gpus = sum(quantity(pool["spec"].get("limits", {}).get("nvidia.com/gpu")) or 0 for pool in pools)
         for scaler in bundle.of("ScaledObject"):
-            wanted = scaler["spec"].get("maxReplicaCount", 100) + 1  # a rollout has one more
+            wanted = scaler["spec"].get("maxReplicaCount", 100) + 1  # a rollout needs one more
             if pools and wanted > gpus:
                 yield bundle.says(
                     scaler, f"asks for up to {wanted} GPUs, a rollout included, where the node pools stop at {gpus:.0f}"
@@ -171,7 +171,7 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """A front end whose Triton may be away when it starts must be told so, and only such a one."""
+    """Check that a front end has the setting for a sleeping Triton if, and only if, Triton may be scaled to zero."""
     for bundle in bundles:
         for scaler in bundle.of("ScaledObject"):
             to_zero = scaler["spec"].get("minReplicaCount", 0) == 0
@@ -185,7 +185,7 @@ def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def monitoring(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """kube-prometheus-stack takes up what has its label, and nothing else."""
+    """Check labels: kube-prometheus-stack reads only objects with its label."""
     for bundle in bundles:
         for item in bundle.of("PodMonitor", "ServiceMonitor", "PrometheusRule"):
             if (item["metadata"].get("labels") or {}).get("release") != "kube-prometheus-stack":
@@ -193,7 +193,7 @@ def monitoring(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def addresses(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """TRITON_URL names a headless Service of the folder, and one of its ports."""
+    """Check that TRITON_URL names a headless Service of the folder, and one of its ports."""
     for bundle in bundles:
         for item in bundle.of("ConfigMap"):
             url = (item.get("data") or {}).get("TRITON_URL")
@@ -214,9 +214,7 @@ def addresses(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Its flags are the server's; a repository in Blob Storage has the account, the identity and the folder that it
-    needs.
-    """
+    """Check that Triton's flags exist, and that a repository in Blob Storage has its account, identity and folder."""
     for bundle in bundles:
         for pod in bundle.pods():
             for container in pod.containers:
@@ -280,7 +278,7 @@ def _nginx_bytes(text: str | None) -> int | None:
 
 
 def _limits_of(bundle: Bundle) -> Limits | None:
-    """As the front end of the folder would have them."""
+    """Return the limits of the folder's front end."""
     for pod in bundle.pods():
         for container in filter(is_front_end, pod.containers):
             tuning, _ = tuning_of(bundle, pod, container)
@@ -347,7 +345,7 @@ def _queries(bundle: Bundle) -> Iterator[tuple[Object, str]]:
 
 
 def _names(query: str) -> set[str]:
-    """Series that a PromQL expression names: identifiers outside of braces, brackets, strings, and label lists."""
+    """Return the series in a PromQL expression: identifiers outside of braces, brackets, strings, and label lists."""
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"", " ", query)
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
     return set(re.findall(r"(?<![\w.])[a-zA-Z_:][\w:]*", bare)) - _FUNCTIONS

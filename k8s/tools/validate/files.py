@@ -1,6 +1,4 @@
-"""The files that are rendered: kustomize says nothing of a patch whose target is nowhere, or of a manifest that nobody
-names.
-"""
+"""Checks of the files: kustomize does not report a patch without a target, or a manifest in no kustomization."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ NO_MANIFESTS = {"rules.test.yaml"}  # promtool's
 
 
 def files(root: Path, bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Patches meet something; every manifest is part of a kustomization."""
+    """Check that every patch has a target, and that every manifest is part of a kustomization."""
     there = {(item["kind"], item["metadata"]["name"]) for bundle in bundles for item in bundle.objects}
     named: set[Path] = set()
     for file in sorted(root.rglob("kustomization.yaml")):

@@ -1,4 +1,4 @@
-"""What is rendered, and how to look into it."""
+"""Rendered objects, and functions to read them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CLUSTER_WIDE = (
 
 
 class RenderError(Exception):
-    """kubectl could not render a folder; what it said."""
+    """kubectl could not render a folder; the message is kubectl's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod that some workload makes."""
+    """A pod of a workload."""
 
     owner: Object
     labels: Mapping[str, str]
@@ -41,18 +41,18 @@ class Pod:
 
     @property
     def containers(self) -> list[Object]:
-        """Those that start first, too."""
+        """Return all containers, including init containers."""
         return [*self.spec.get("initContainers", []), *self.spec.get("containers", [])]
 
     def port(self, wanted: int | str) -> bool:
-        """Whether some container has that port, by number or name."""
+        """Whether a container has that port, by number or name."""
         ports = [port for container in self.containers for port in container.get("ports", [])]
         return any(wanted in (port.get("containerPort"), port.get("name")) for port in ports)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What one folder renders to. name: the folder, relative to k8s/"""
+    """The rendered objects of one folder. name: the folder, relative to k8s/"""
 
     name: str
     objects: list[Object] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Bundle:
         return found
 
     def says(self, one: Object, text: str) -> str:
-        """A finding."""
+        """Return the line of a finding."""
         return f"{self.name}: {title(one)}: {text}"
 
 
@@ -85,14 +85,14 @@ def title(one: Object) -> str:
 
 
 def folders(root: Path) -> list[str]:
-    """Of k8s/: what somebody applies. The rest (bases, components) is rendered as a part of these."""
+    """Return the folders of k8s/ that are applied. The others (bases, components) are rendered as parts of these."""
     applied = ("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer")
     found = [path for pattern in applied for path in root.glob(f"{pattern}/kustomization.yaml")]
     return sorted(item.parent.relative_to(root).as_posix() for item in found)
 
 
 def render(kubectl: str, root: Path, name: str) -> Bundle:
-    """Raises: RenderError."""
+    """Render one folder. Raises: RenderError."""
     run = subprocess.run([kubectl, "kustomize", str(root / name)], capture_output=True, text=True, check=False)
     if run.returncode:
         raise RenderError(f"{name}: {run.stderr.strip()}")
@@ -100,7 +100,7 @@ def render(kubectl: str, root: Path, name: str) -> Bundle:
 
 
 def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
-    """As Kubernetes reads a LabelSelector; an empty one matches everything, none matches nothing."""
+    """Match as Kubernetes does: an empty LabelSelector matches everything, a missing one matches nothing."""
     if selector is None:
         return False
     wanted = selector.get("matchLabels", {}) or {}
@@ -120,13 +120,13 @@ def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
 
 
 def is_custom(one: Object) -> bool:
-    """Whether some definition of a custom kind makes it, and not Kubernetes itself."""
+    """Whether the object's kind is custom, not one of Kubernetes itself."""
     group = str(one.get("apiVersion")).partition("/")[0]
     return "." in group and not group.endswith("k8s.io")
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Every string in it, keys too."""
+    """Yield every string in a value, including keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Selectors, ports and names: what one object says of another must be there."""
+"""Selectors, ports and names: every reference from one object to another must have its target."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from k8s.tools.validate.objects import CLUSTER_WIDE, Bundle, Object, Pod, matche
 SECRETS = {"tosia": {"API_KEY", "BLOB_CONNECTION", "COSMO_KEY"}}  # made by k8s/tools/deploy
 SOLVER = {
     "matchLabels": {"acme.cert-manager.io/http01-solver": "true"}
-}  # cert-manager makes them while it proves the host
+}  # cert-manager makes them during its proof of the host
 SYSTEM_NAMESPACES = {"kube-system", "monitoring", "ingress-nginx", "nginx-ingress", "app-routing-system"}
 
 
 def selectors(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Each selects some pod; a workload's selects its own."""
+    """Check that each selector selects a pod, and that a workload's selector selects its own pods."""
     everywhere = [pod for bundle in bundles for pod in bundle.pods()]
     for bundle in bundles:
         pods = bundle.pods()
@@ -52,7 +52,7 @@ def selectors(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def ports(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Of Services, probes, monitors, ingresses and policies: the pods they lead to must have them."""
+    """Check ports of Services, probes, monitors, ingresses and policies: the target pods must have them."""
     everywhere = [pod for bundle in bundles for pod in bundle.pods()]
     for bundle in bundles:
         pods = bundle.pods()
@@ -101,7 +101,7 @@ def ports(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def references(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """ConfigMaps, Secrets, claims, accounts, volumes, targets of scalers, classes of nodes, variables in arguments."""
+    """Check ConfigMaps, Secrets, claims, accounts, volumes, scalers' targets, node classes, variables in arguments."""
     namespaces = {item["metadata"]["name"] for bundle in bundles for item in bundle.of("Namespace")}
     for bundle in bundles:
         for item in bundle.objects:
@@ -178,7 +178,7 @@ def _of_container(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
                     pod.owner, f"{variable['name']}: no Secret {wanted['name']} with {wanted['key']} is ever made"
                 )
     if container.get("command", [""])[0] in ("bash", "sh"):
-        return  # `$(...)` is the shell's there
+        return  # here `$(...)` belongs to the shell
     for text in (*container.get("command", []), *container.get("args", [])):
         for name in re.findall(r"(?<!\$)\$\(([A-Za-z_][A-Za-z0-9_]*)\)", text):
             if name not in known:

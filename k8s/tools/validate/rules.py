@@ -1,4 +1,4 @@
-"""Recording and alert rules, judged by promtool: their syntax, and the cases beside them."""
+"""Check recording and alert rules with promtool: their syntax, and their test cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 
 def rules(root: Path) -> Iterator[str]:
-    """Nothing where there is no promtool (tests/k8s/test_rules.py demands it in CI); it says so."""
+    """Run promtool. Without promtool only print a notice (tests/k8s/test_rules.py requires promtool in CI)."""
     promtool = shutil.which("promtool")
     if promtool is None:
         print("manifests: promtool is missing (Debian: prometheus), so the rules' cases were not run.", file=sys.stderr)

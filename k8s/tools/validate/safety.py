@@ -1,6 +1,4 @@
-"""Images, secrets, resources, security, disruption, network: what a cluster takes as it is, and what then goes
-wrong.
-"""
+"""Images, secrets, resources, security, disruption, network: errors that a cluster accepts and that fail later."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ _PLAIN_VOLUMES = {
 
 
 def images(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Pinned: by a tag that does not move, or a digest."""
+    """Check that images are pinned, by a tag that does not move, or by a digest."""
     for bundle in bundles:
         for pod in bundle.pods():
             for container in pod.containers:
@@ -48,7 +46,7 @@ def images(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def secrets(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """None is rendered: what is in a manifest is in git, in a diff, and in a terminal."""
+    """Check that no secret is rendered: a manifest's text appears in git, in diffs, and in terminals."""
     for bundle in bundles:
         for item in bundle.objects:
             if item["kind"] == "Secret":
@@ -70,7 +68,7 @@ def secrets(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def resources(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Requests and limits of CPU and memory for each container; GPUs as limits, whole."""
+    """Check that each container has requests and limits of CPU and memory; GPUs are limits, in whole numbers."""
     for bundle in bundles:
         for pod in bundle.pods():
             for container in pod.containers:
@@ -88,7 +86,7 @@ def resources(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def security(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Kubernetes' profile `restricted` wherever the namespace asks for it, and a root that is read-only."""
+    """Check Kubernetes' profile `restricted` where the namespace demands it, and a read-only root."""
     for bundle in bundles:
         for item in bundle.of("Namespace"):
             wanted = LEVELS.get(item["metadata"]["name"])
@@ -112,8 +110,8 @@ def security(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def network(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Our pods are closed in both directions but for what a policy names; nothing but the ingress is open to
-    the world.
+    """Check that policies close our pods in both directions, with named exceptions, and that only the ingress is
+    open to the world.
     """
     closed = [
         policy
@@ -199,7 +197,7 @@ def _against_restricted(pod: Pod) -> Iterator[str]:
 
 
 def disruption(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Drains must be able to go on; ends must have the time that they ask for; what serves must be probed."""
+    """Check that drains are never blocked, that pods get enough time to end, and that servers have probes."""
     for bundle in bundles:
         for budget in bundle.of("PodDisruptionBudget"):
             if budget["spec"].get("maxUnavailable") in (0, "0", "0%") or budget["spec"].get("minAvailable") == "100%":
@@ -227,7 +225,7 @@ def _asked(container: Object, probe: str) -> str | None:
 
 
 def _needed_to_end(bundle: Bundle, pod: Pod, container: Object) -> float:
-    """Seconds: of preStop, and those that the arguments give Triton, or its settings the front end."""
+    """Return the seconds of preStop, plus the shutdown time in Triton's arguments or in the front end's settings."""
     before = container.get("lifecycle", {}).get("preStop", {})
     command = before.get("exec", {}).get("command", [])
     pause = before.get("sleep", {}).get("seconds", command[-1] if command[:1] == ["sleep"] else 0)
@@ -237,7 +235,7 @@ def _needed_to_end(bundle: Bundle, pod: Pod, container: Object) -> float:
         if name == "--exit-timeout-secs":
             total += float(value)
     if is_front_end(container):
-        tuning, _ = tuning_of(bundle, pod, container)  # what is wrong with it is found elsewhere
+        tuning, _ = tuning_of(bundle, pod, container)  # another check reports its errors
         total += 0.0 if tuning is None else tuning.service.drain_seconds + tuning.end_s
     return total
 
@@ -256,7 +254,7 @@ def _memory_volume(bundle: Bundle, pod: Pod, container: Object, name: str) -> It
 
 
 def quantity(text: object) -> float | None:
-    """A Kubernetes quantity as a number; None where there is none."""
+    """Return a Kubernetes quantity as a number; None where there is none."""
     if text is None:
         return None
     found = re.fullmatch(r"([0-9.]+)(m|[kMGTPE]i?|Ki)?", str(text))

@@ -20,14 +20,14 @@ from k8s.tools.validate.objects import Bundle, Object, is_custom, title
 
 WITHOUT_DEFINITION = {
     "cilium.io/v2 CiliumNetworkPolicy"
-}  # none lies in shared/crds: only looked through by the other checks
+}  # shared/crds has no definition of it; only the other checks read it
 
 Definitions = dict[tuple[str, str], Object]
 
 
 @functools.cache
 def versions() -> list[str]:
-    """The two newest that kubernetes-validate carries."""
+    """Return the two newest versions in kubernetes-validate."""
     known = {
         all_version.removesuffix("-strict").removesuffix("-local")
         for all_version in kubernetes_validate.utils.all_versions()
@@ -36,7 +36,7 @@ def versions() -> list[str]:
 
 
 def built_in(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Strict: a field that the kind does not have is an error, as it is to the API server."""
+    """Check Kubernetes' kinds strictly: an unknown field is an error, as in the API server."""
     for bundle in bundles:
         for item in bundle.objects:
             if not is_custom(item):
@@ -46,7 +46,7 @@ def built_in(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 @functools.cache
 def _against_kubernetes(text: str) -> tuple[str, ...]:
-    """text: an object as JSON; most are in several folders."""
+    """Check one object. text: the object as JSON; most objects are in several folders."""
     one, found = json.loads(text), []
     for version in versions():
         try:
@@ -61,7 +61,7 @@ def _against_kubernetes(text: str) -> tuple[str, ...]:
 
 @functools.cache
 def read_definitions(folder: Path) -> Definitions:
-    """(apiVersion, kind) -> schema, made to work with jsonschema as shared/crds/README.md says."""
+    """Return (apiVersion, kind) -> schema, adapted to jsonschema as in shared/crds/README.md."""
     found: Definitions = {}
     for file in sorted(folder.glob("*.yaml")):
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ def read_definitions(folder: Path) -> Definitions:
 
 
 def custom(bundles: Sequence[Bundle], definitions: Definitions) -> Iterator[str]:
-    """A custom kind without a definition is an error, too, or a wrong apiVersion would pass."""
+    """Check custom kinds. A missing definition is also an error; otherwise a wrong apiVersion would pass."""
     for bundle in bundles:
         for item in filter(is_custom, bundle.objects):
             name = f"{item.get('apiVersion')} {item.get('kind')}"
@@ -92,10 +92,10 @@ def custom(bundles: Sequence[Bundle], definitions: Definitions) -> Iterator[str]
 
 
 def karpenter(bundles: Sequence[Bundle], definitions_folder: Path) -> Iterator[str]:
-    """Labels that the API server refuses by rules (CEL) which are no part of the schema; they are read from the
+    """Check labels that the API server refuses by rules (CEL) outside the schema; the rules are read from the
     definition.
 
-    Raises: ValueError where the definition has no such rules, so that this never passes by finding nothing.
+    Raises: ValueError where the definition has no such rules, so that the check never passes without rules.
     """
     allowed = _allowed_labels(definitions_folder / "karpenter.sh_nodepools.yaml")
     if "karpenter.azure.com" not in allowed:
@@ -126,8 +126,8 @@ def _allowed_labels(file: Path) -> dict[str, set[str]]:
 
 
 def _closed(schema: Any) -> Any:
-    """Objects with properties are closed; int-or-string and nullable as jsonschema says them; what preserves fields
-    stays open.
+    """Close objects with properties, and write int-or-string and nullable as jsonschema does; objects that preserve
+    fields stay open.
     """
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
@@ -153,7 +153,7 @@ def _closed(schema: Any) -> Any:
 
 
 def names(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """No object twice in a folder; a namespace for what has one; names as Kubernetes takes them."""
+    """Check that no object is in a folder twice, and that namespaces and names are valid."""
     for bundle in bundles:
         seen: set[tuple[str, str, str]] = set()
         for item in bundle.objects:

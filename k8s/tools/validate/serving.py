@@ -1,6 +1,4 @@
-"""What is particular to us: who may reach whom, how front end, Triton and scalers must be set for the service
-to hold.
-"""
+"""Checks of our own service: allowed connections, and required settings of front end, Triton and scalers."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ _KEDA_KEYS = {
     *("serverAddress", "query", "threshold", "activationThreshold", "namespace", "customHeaders", "ignoreNullValues"),
     *("queryParameters", "unsafeSsl", "timeout", "authModes"),
 }
-_CILIUM = {  # no definition lies in shared/crds: the shape as far as we use it
+_CILIUM = {  # shared/crds has no definition: only the fields that we use
     "type": "object",
     "required": ["endpointSelector"],
     "additionalProperties": False,
@@ -93,8 +91,8 @@ _CILIUM = {  # no definition lies in shared/crds: the shape as far as we use it
 
 
 def reach(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Into Triton only the front end, Prometheus, benchmarks; into the front end only the ingress, Prometheus; out as
-    is said.
+    """Check connections: into Triton only from the front end, Prometheus, benchmarks; into the front end only from the
+    ingress, Prometheus; out only as listed.
     """
     for bundle in bundles:
         for policy in bundle.of("NetworkPolicy"):
@@ -161,8 +159,8 @@ def _way_to_triton(bundle: Bundle, port: str) -> Iterator[str]:
 
 
 def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Its settings are ones that it starts with; it drains; what it writes it may write; one process has the embedded
-    stores.
+    """Check that the front end starts with its settings, drains, may write its files, and that only one process uses
+    the embedded stores.
     """
     for bundle in bundles:
         for item in bundle.of("Deployment"):
@@ -176,7 +174,7 @@ def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
                 for name, text in settings.items()
             }
             try:
-                read_settings({**_DUMMIES, **placeholders, CONFIG_VARIABLE: ""})  # agreement.py judges that file
+                read_settings({**_DUMMIES, **placeholders, CONFIG_VARIABLE: ""})  # agreement.py checks that file
             except SettingsError as error:
                 yield bundle.says(item, f"would not start: {error}")
             mounts = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
@@ -197,7 +195,7 @@ def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """One version everywhere; it takes its leave, and its connections have an age."""
+    """Check that Triton has one version everywhere, ends after a pause, and limits the age of its connections."""
     for bundle in bundles:
         for pod in bundle.pods():
             for container in pod.containers:
@@ -219,7 +217,7 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def scaling(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """What KEDA's webhook and Karpenter refuse, and what leaves nodes for ever."""
+    """Check for errors that KEDA's webhook and Karpenter refuse, and for settings that keep nodes for ever."""
     for bundle in bundles:
         for scaler in bundle.of("ScaledObject"):
             names = [trigger.get("name") for trigger in scaler["spec"]["triggers"]]
@@ -274,8 +272,8 @@ def _of_trigger(trigger: Object) -> Iterator[str]:
 
 
 def way_in(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """The ingress leads everything to the front end, with a certificate; nothing else is open; monitors ask for
-    metrics.
+    """Check that the ingress routes everything to the front end with a certificate, that nothing else is open, and that
+    monitors read metrics.
     """
     for bundle in bundles:
         for ingress in bundle.of("Ingress"):
@@ -302,7 +300,7 @@ def way_in(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def retention(root: Path, bundles: Sequence[Bundle] = ()) -> Iterator[str]:
-    """Blobs are forgotten when the front ends with stores in Azure forget calls; without any, when config.yml says."""
+    """Check that blobs expire with the calls of front ends with stores in Azure; without any, as in config.yml."""
     found = {"config.yml": load_limits()[1].retention_days}
     for bundle in bundles:
         for pod in bundle.pods():

@@ -1,4 +1,4 @@
-"""How the front end would be set in a folder: its mounted file, its variables and its arguments, as it reads them."""
+"""The front end's settings in a folder, from its mounted file, variables and arguments, read as it reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_front_end(container: Object) -> bool:
 
 
 def variables(bundle: Bundle, container: Object) -> dict[str, str]:
-    """As far as they are in the manifests; secrets are not."""
+    """Return the variables in the manifests; secrets are not in manifests."""
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
         name = (source.get("configMapRef") or {}).get("name", "")
@@ -29,7 +29,7 @@ def variables(bundle: Bundle, container: Object) -> dict[str, str]:
 
 
 def tuning_of(bundle: Bundle, pod: Pod, container: Object) -> tuple[Tuning | None, list[str]]:
-    """And all that is wrong with it; None where something is."""
+    """Return the settings and all errors; None instead of the settings after an error."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         try:
@@ -45,7 +45,7 @@ def tuning_of(bundle: Bundle, pod: Pod, container: Object) -> tuple[Tuning | Non
 
 
 def _mounted(bundle: Bundle, pod: Pod, container: Object, path: str) -> str | None:
-    """The text of a file that a ConfigMap brings."""
+    """Return the text of a file from a ConfigMap."""
     folder, _, name = path.rpartition("/")
     for mount in container.get("volumeMounts", []):
         for volume in pod.spec.get("volumes", []):

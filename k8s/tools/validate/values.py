@@ -1,4 +1,4 @@
-"""Values that the API server knows and the schema does not: enumerations, ranges, forms of names."""
+"""Checks of values that the schema leaves open and the API server does not: enumerations, ranges, forms of names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from k8s.tools.validate.objects import Bundle, Object, is_custom
 from k8s.tools.validate.safety import quantity
 
-# Wherever the key stands in an object of Kubernetes' own kinds.
+# For the key at any place in an object of Kubernetes' own kinds.
 _ENUMS: dict[str, set[str]] = {
     "imagePullPolicy": {"Always", "IfNotPresent", "Never"},
     "dnsPolicy": {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"},
