@@ -26,7 +26,7 @@ def test_two_runs_with_one_seed_give_the_same_checkpoint(data: Path, tmp_path: P
     assert info.threshold_low == info.threshold_high
     assert 0.0 < info.cough_threshold < 1.0
     train(data, tmp_path / "other.pt", 4, fit_params=SMALL, n_variants=2, cache=tmp_path / "cache")
-    assert load_checkpoint(tmp_path / "other.pt")[1].sha256 != info.checkpoint_sha256
+    assert load_checkpoint(tmp_path / "other.pt")[1].checkpoint_sha256 != info.checkpoint_sha256
 
 
 def test_a_validated_class_may_have_two_thresholds(data: Path, tmp_path: Path) -> None:
