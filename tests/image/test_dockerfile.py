@@ -37,3 +37,11 @@ def test_packages_come_by_hash_from_wheels_of_an_unnamed_index() -> None:
     addresses = set(re.findall(r"\w+://[^/'\"\s]+", TEXT))
     assert addresses == {"http://127.0.0.1:8080"}
     assert "index-url" not in TEXT
+
+
+def test_every_folder_of_ours_enters_a_build() -> None:
+    """Each stands for itself in .dockerignore: builders do not look into an excluded folder for a pattern with `**`."""
+    named = set((CHECKOUT / ".dockerignore").read_text().splitlines())
+    for package in ("export", "frontend", "preprocess", "runtime"):
+        for folder in {path.parent for path in (CHECKOUT / package).rglob("*.py")}:
+            assert f"!{folder.relative_to(CHECKOUT).as_posix()}/*.py" in named
