@@ -40,6 +40,7 @@ OVERLAP_S = 0.2  # the shortest cough of the recording lasts 0.36 s
 DIAGNOSIS: dict[str, Any] = {"status": "ok", "segments": []}
 
 
+@pytest.mark.system
 def test_usual_code_finds_the_coughs_that_ours_finds(benchmark: bytes) -> None:
     _, limits = load_limits()
     ours = prepare(benchmark, *load_config(), limits.decode).channels[0].segments_s
