@@ -28,6 +28,10 @@ def test_a_recording_is_sent_seen_and_read_in_two_languages(
     ]
     assert coughs
     expect(page.locator(".mark.cough")).to_have_count(len(coughs))
+    for picture in page.locator("#coughs img").all():  # each is fetched when it comes into sight
+        picture.scroll_into_view_if_needed()
+        expect(picture).to_have_js_property("complete", True)
+        page.wait_for_function("(image) => image.naturalWidth > 0", arg=picture.element_handle())
     screen(page, "console")
     page.locator("#language").click()
     expect(page.locator("#message")).to_contain_text("coughs were heard")
