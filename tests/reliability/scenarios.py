@@ -67,6 +67,12 @@ def has_ended(one: FrontEnd) -> bool:
     return one.process is not None and one.process.poll() is not None
 
 
+def is_frozen(one: FrontEnd) -> bool:
+    """Whether a signal has stopped the process and it waits for SIGCONT."""
+    assert one.process is not None
+    return Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def in_parallel(count: int, work: Callable[[], object], senders: int = SENDERS) -> None:
     """The work so many times, by a few senders at once."""
     with ThreadPoolExecutor(senders) as pool:
@@ -210,28 +216,24 @@ def two_replicas_on_one_backlog(world: World, backend: Backend, calls: int) -> C
     them.
     """
     ledger = Ledger(world.recording)
+    # Whichever connects to Triton first could finish all of it alone: each freezes once it has finished a call.
+    freezing = {"TOSIA_TEST_AT": "result:after", "TOSIA_TEST_SIGNAL": "STOP"}
     with (
         ready(world, backend, f"backlog-{backend.name}-0") as first,
-        ready(world, backend, f"backlog-{backend.name}-1") as one,
-        ready(world, backend, f"backlog-{backend.name}-2") as other,
+        ready(world, backend, f"backlog-{backend.name}-1", **freezing) as one,
+        ready(world, backend, f"backlog-{backend.name}-2", **freezing) as other,
     ):
-        assert one.process is not None
-        assert other.process is not None
         world.triton.stop()
         try:
             in_parallel(calls, lambda: ledger.submit(first.api))
             assert ledger.answers == {202: calls}, ledger.answers
             first.stop(signal.SIGKILL)
-            other.process.send_signal(signal.SIGSTOP)
         finally:
             world.triton.start()
-        # Whichever connects to Triton first could finish all of it alone: each waits until the other has finished a
-        # call.
-        wait_for(lambda: len(asyncio.run(_owners(backend, calls))) == 1, "the first replica finishes a call", 60.0)
-        one.process.send_signal(signal.SIGSTOP)
-        other.process.send_signal(signal.SIGCONT)
-        wait_for(lambda: len(asyncio.run(_owners(backend, calls))) == 2, "the second replica finishes a call", 60.0)
-        one.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: is_frozen(one) and is_frozen(other), "each replica has finished a call")
+        for replica in (one, other):
+            assert replica.process is not None
+            replica.process.send_signal(signal.SIGCONT)
         counts = ledger.settle(Counts("two replicas on one backlog", backend.name, "1 kill"), one, backend)
         owners = asyncio.run(_owners(backend, calls))
         assert len(owners) == 2, owners
@@ -265,8 +267,7 @@ def frozen_replica(world: World, backend: Backend) -> Counts:
     ):
         sent = pool.submit(ledger.submit, one.api)
         assert one.process is not None
-        stat = Path(f"/proc/{one.process.pid}/stat")
-        wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the first replica is frozen")
+        wait_for(lambda: is_frozen(one), "the first replica is frozen")
         (call_id,) = ledger.sent
         wait_for(lambda: other.state(call_id) == "diagnosed", "the second replica finishes the call", 60.0)
         one.process.send_signal(signal.SIGCONT)
