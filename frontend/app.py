@@ -16,7 +16,6 @@ from frontend.api.exception_handlers import add_problem_handlers
 from frontend.configuration.settings import Settings
 from frontend.middleware.admission_gate import AdmissionGate
 from frontend.middleware.request_context import RequestContext
-from frontend.middleware.security_headers import SecurityHeaders
 from frontend.middleware.unread_body import UnreadBody
 from frontend.openapi.document import described_api
 from frontend.services import Services, open_foundation
@@ -63,7 +62,6 @@ def create_app(
     # The middleware added last sees a request first.
     app.add_middleware(AdmissionGate, max_body_bytes=foundation.limits.max_body_bytes)
     app.add_middleware(RequestContext, metrics=foundation.metrics)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(UnreadBody)
     return app
 
