@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from frontend.api import call_routes, console_routes, health_routes
-from frontend.api.authenticate import Authenticator
+from frontend.api.authenticate import key_digests
 from frontend.api.exception_handlers import add_problem_handlers
 from frontend.configuration.settings import Settings
 from frontend.middleware.admission_gate import AdmissionGate
@@ -55,7 +55,7 @@ def create_app(
             await services.close()
 
     app = described_routes(lifespan)
-    app.state.authenticator = Authenticator(settings.api_keys)
+    app.state.key_digests = key_digests(settings.api_keys)
     app.state.metrics = foundation.metrics
     app.state.draining = False
     add_problem_handlers(app)
