@@ -24,9 +24,9 @@ from frontend.domain.errors import (
     NotReady,
     StoreUnavailable,
 )
-from frontend.domain.records import CallRecord, State, StoredAudio, now
+from frontend.domain.records import CallRecord, State, StoredAudio
 from frontend.observability.metrics import Metrics
-from frontend.stores.protocols import AudioStore, CallExists, Page, RecordStore, Versioned
+from frontend.stores.protocols import AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
 from runtime.prepare import AudioFile
 
@@ -63,10 +63,10 @@ class Calls:
         call, attempt = None if new else await self._records.read(call_id, deadline), None
         if call is None:
             stored = StoredAudio(f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type)
-            with self._metrics.timed("store_audio"):
+            with self._metrics.stages.labels("store_audio").time():
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
-                call, attempt = await self._create(call_id, stored, audio, deadline)
+                call, attempt = await self._attempts.claim_new(call_id, stored, audio, deadline)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
@@ -91,7 +91,7 @@ class Calls:
             raise CallNotFound("neither_record_nor_audio")
         audio = AudioFile(data, await sha256_of(data))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
-        return await self._finish(*await self._create(call_id, stored, audio, deadline), deadline)
+        return await self._finish(*await self._attempts.claim_new(call_id, stored, audio, deadline), deadline)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""
@@ -129,20 +129,6 @@ class Calls:
         if not await self._records.erase(call_id, without_record=there, deadline=deadline):
             raise CallNotFound("no_such_call")
         await self._audio.erase(call_id, deadline)
-
-    async def _create(
-        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
-    ) -> tuple[Versioned, Attempt | None]:
-        """Return the new record and its first attempt, or the record that another request has created meanwhile."""
-        moment = now()
-        record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, stored, None)
-        try:
-            return await self._attempts.claim_new(record, audio, deadline)
-        except CallExists:
-            call = await self._records.read(call_id, deadline)
-            if call is None:
-                raise CallErased("call_erased_while_stored") from None
-            return call, None
 
     async def _finish(self, call: Versioned, attempt: Attempt | None, deadline: Deadline) -> Outcome:
         """Wait for the call's result. attempt: the first attempt, if this request created the call.
