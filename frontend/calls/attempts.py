@@ -110,9 +110,9 @@ class Attempts:
 
     async def claim_new(
         self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
-    ) -> tuple[Versioned, Attempt | None]:
+    ) -> tuple[Versioned, bool]:
         """Create the record, leased to this process, and start its first attempt; or return the record that another
-        request has created meanwhile.
+        request has created meanwhile. The second value: whether it was created here.
 
         Raises: CallErased, StoreUnavailable.
         """
@@ -124,13 +124,13 @@ class Attempts:
         try:
             with self._metrics.stages.labels("create_record").time():
                 claimed = await self._records.create(record, deadline)
-            self._running[call_id] = attempt = asyncio.create_task(self._attempt(claimed, deadline, audio))
-            return claimed, attempt
+            self._running[call_id] = asyncio.create_task(self._attempt(claimed, deadline, audio))
+            return claimed, True
         except CallExists:
             call = await self._records.read(call_id, deadline)
             if call is None:
                 raise CallErased("call_erased_while_stored") from None
-            return call, None
+            return call, False
         finally:
             self._claiming[call_id] -= 1
             self._claiming += Counter()  # removes counts that are not positive
@@ -172,13 +172,8 @@ class Attempts:
             self._claiming[record.call_id] -= 1
             self._claiming += Counter()
 
-    async def wait(self, attempt: Attempt, deadline: Deadline) -> AttemptResult:
-        """Return the attempt's result, or Pending at the deadline."""
-        await asyncio.wait({attempt}, timeout=deadline.remaining_s)
-        return attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
-
-    async def wait_for_stored(self, call: Versioned, deadline: Deadline) -> AttemptResult:
-        """Wait for a stored call that any process works on, or attempt it here; until the deadline at most.
+    async def wait(self, call: Versioned, deadline: Deadline) -> AttemptResult:
+        """Wait for a call that this or another process works on, or attempt it here; until the deadline at most.
 
         Raises: CallErased.
         """
@@ -189,7 +184,8 @@ class Attempts:
                 if attempt is None and self._diagnoser.available and _is_free(record, self._owner):
                     attempt = await self.claim(call, deadline)
                 if attempt is not None:
-                    result = await self.wait(attempt, deadline)
+                    await asyncio.wait({attempt}, timeout=deadline.remaining_s)
+                    result = attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
                     return Stored(call) if isinstance(result, Pending) else result
                 if not self._diagnoser.available or _is_pausing_beyond(record, deadline):
                     break
