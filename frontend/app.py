@@ -11,12 +11,11 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from frontend.api import call_routes, console_routes, health_routes
-from frontend.api.authenticate import Authenticator
+from frontend.api.authenticate import key_digests
 from frontend.api.exception_handlers import add_problem_handlers
 from frontend.configuration.settings import Settings
 from frontend.middleware.admission_gate import AdmissionGate
 from frontend.middleware.request_context import RequestContext
-from frontend.middleware.security_headers import SecurityHeaders
 from frontend.middleware.unread_body import UnreadBody
 from frontend.openapi.document import described_api
 from frontend.services import Services, open_foundation
@@ -56,14 +55,13 @@ def create_app(
             await services.close()
 
     app = described_routes(lifespan)
-    app.state.authenticator = Authenticator(settings.api_keys)
+    app.state.key_digests = key_digests(settings.api_keys)
     app.state.metrics = foundation.metrics
     app.state.draining = False
     add_problem_handlers(app)
     # The middleware added last sees a request first.
     app.add_middleware(AdmissionGate, max_body_bytes=foundation.limits.max_body_bytes)
     app.add_middleware(RequestContext, metrics=foundation.metrics)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(UnreadBody)
     return app
 

@@ -47,7 +47,9 @@ def conclude(
     coughs = [segment.is_cough for segment in segments]
     snr = snr_db(chosen.segment_rms, coughs, chosen.quality.noise_rms)
     reasons = _quality_reasons(prepared, chosen, snr, quality_limits)
-    probability = _class_probability(segments, contract)
+    positive = contract.labels[-1]
+    of_coughs = [segment.class_probabilities[positive] for segment in segments if segment.class_probabilities]
+    probability = float(np.median(of_coughs)) if of_coughs else None
     status, result, more = _judge(segments, probability, reasons, contract, min_coughs)
     return Diagnosis(
         status=status,
@@ -135,13 +137,6 @@ def _quality_reasons(
         Reason.TRUNCATED: prepared.truncated,
     }
     return tuple(reason for reason, applies in found.items() if applies)
-
-
-def _class_probability(segments: tuple[DiagnosedSegment, ...], contract: ModelContract) -> float | None:
-    """Return the probability of the last label, the median over the coughs; None without a cough."""
-    positive = contract.labels[-1]
-    of_coughs = [segment.class_probabilities[positive] for segment in segments if segment.class_probabilities]
-    return float(np.median(of_coughs)) if of_coughs else None
 
 
 def _near_threshold(

@@ -19,7 +19,7 @@ from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.quality import Quality, measure_quality, segment_rms
 from preprocess.resample import resample
 from preprocess.segment import SegmentationParams, rms_envelope, segment
-from runtime.config import parameters_sha256
+from runtime.config import Parameters, parameters_sha256
 from runtime.processor import processor_class
 
 __all__ = ["MIX", "AudioFile", "DecodeLimits", "Prepared", "PreparedChannel", "prepare", "prepare_file", "sniff"]
@@ -93,17 +93,12 @@ def prepare(
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
-    return prepare_file(AudioFile.of(data), segmentation, mel_spec, color_spec, limits)
+    return prepare_file(AudioFile.of(data), (segmentation, mel_spec, color_spec), limits)
 
 
-def prepare_file(
-    file: AudioFile,
-    segmentation: SegmentationParams,
-    mel_spec: MelSpecParams,
-    color_spec: ColorSpecParams,
-    limits: DecodeLimits,
-) -> Prepared:
+def prepare_file(file: AudioFile, parameters: Parameters, limits: DecodeLimits) -> Prepared:
     """Prepare as `prepare`, for a file whose digest and possibly container are known."""
+    segmentation, mel_spec, color_spec = parameters
     timings: dict[str, float] = {}
     rate = mel_spec.sample_rate_hz
     with _timed(timings, "decode"):
@@ -141,7 +136,7 @@ def prepare_file(
         channels=tuple(channels),
         spectrograms=np.concatenate(spectrograms),
         processor=processor_class(),
-        preprocess_sha256=parameters_sha256(segmentation, mel_spec, color_spec),
+        preprocess_sha256=parameters_sha256(*parameters),
         timings_ms=timings,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from frontend.domain.records import CallRecord
 from runtime.diagnosis import Status
-from runtime.messages.catalogue import Sections, say, sections
+from runtime.messages.catalogue import Sections, sections
 from runtime.messages.languages import Language
 
 
@@ -23,7 +23,7 @@ def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
         coughs = sum(1 for segment in diagnosis["segments"] if segment["is_cough"])
         status, validated = diagnosis["status"], diagnosis["model"]["validated"]
         key = ("one_cough" if coughs == 1 else "coughs") if status == Status.OK else status
-        message = say("message", key, language, {"count": coughs})
+        message = texts["message"][key].format(count=coughs)
         # A newer release may have written a reason that is unknown to this one; the record is answered nevertheless.
         codes = [Status.NO_COUGH, *diagnosis["reasons"]] if status == Status.NO_COUGH else diagnosis["reasons"]
         hints = [texts["hint"][code] for code in codes if code in texts["hint"]]

@@ -17,17 +17,14 @@ from frontend.api.authenticate import api_key_header, require_key
 from frontend.api.responses import call_response, png_response, ranged_response
 from frontend.api.services_of import deadline_of, services_of
 from frontend.api.upload import read_upload
-from frontend.calls.call_service import Outcome
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallNotFound
-from frontend.domain.records import State, checked_call_id
+from frontend.domain.records import checked_call_id
 from frontend.i18n.language import HEADERS, language_of
 from frontend.inference import worker_tasks
 from frontend.observability.audit import audit
 from frontend.openapi import operations
 from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
-
-RETRY_AFTER_S = "2"
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
 
@@ -46,7 +43,7 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     outcome = await services.calls.submit(
         upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id
     )
-    return _answer(request, outcome)
+    return call_response(request, outcome.record, created=outcome.created)
 
 
 @router.post("/calls/{call_id}/diagnosis", status_code=201, **operations.POST_STORED_DIAGNOSIS)
@@ -56,7 +53,7 @@ async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONRespon
     services.model.known()
     with services.admission.admitted():
         outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline)
-    return _answer(request, outcome)
+    return call_response(request, outcome.record, created=outcome.created)
 
 
 @router.get("/calls", **operations.LIST_CALLS)
@@ -146,14 +143,6 @@ async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Re
 async def get_model(request: Request) -> JSONResponse:
     """The model that is serving, its labels, thresholds and digests."""
     return JSONResponse(services_of(request).model.known().to_dict())
-
-
-def _answer(request: Request, outcome: Outcome) -> JSONResponse:
-    record = outcome.record
-    headers = {"Location": f"/v1/calls/{record.call_id}"}
-    if record.state is State.RECEIVED:
-        return call_response(request, record, 202, {**headers, "Retry-After": RETRY_AFTER_S})
-    return call_response(request, record, 201 if outcome.created else 200, headers)
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:

@@ -10,18 +10,24 @@ from fastapi.responses import JSONResponse, Response
 
 from frontend.answers.call_document import call_document
 from frontend.domain.errors import RangeNotSatisfiable
-from frontend.domain.records import CallRecord
+from frontend.domain.records import CallRecord, State
 from frontend.i18n.language import HEADERS, language_of
 
+RETRY_AFTER_S = "2"
 _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
-def call_response(
-    request: Request, record: CallRecord, status: int = 200, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """Answer one call, in the language of the request."""
+def call_response(request: Request, record: CallRecord, *, created: bool | None = None) -> JSONResponse:
+    """Answer one call, in the language of the request. created: whether a POST has created it; None for a GET."""
     language = language_of(request)
-    return JSONResponse(call_document(record, language), status, headers={**(headers or {}), **HEADERS[language]})
+    status, headers = 200, HEADERS[language]
+    if created is not None:
+        headers = {**headers, "Location": f"/v1/calls/{record.call_id}"}
+        if record.state is State.RECEIVED:
+            status, headers["Retry-After"] = 202, RETRY_AFTER_S
+        elif created:
+            status = 201
+    return JSONResponse(call_document(record, language), status, headers)
 
 
 def png_response(image: bytes, headers: Mapping[str, str] | None = None) -> Response:

@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 from frontend.calls.audio_digest import sha256_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError, StoreUnavailable
-from frontend.domain.records import CallRecord, Failure, State, from_now, now
+from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, now
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import CALL_ID
 from frontend.observability.metrics import Metrics
-from frontend.stores.protocols import AudioStore, RecordStore, RecordTooLarge, StaleRecord, Versioned
+from frontend.stores.protocols import AudioStore, CallExists, RecordStore, RecordTooLarge, StaleRecord, Versioned
 from runtime.config import Limits
 from runtime.errors import AudioError, InferenceError
 from runtime.prepare import AudioFile
@@ -108,18 +108,31 @@ class Attempts:
         """Return a live view of the calls that this process works on."""
         return self._running.keys()
 
-    async def claim_new(self, record: CallRecord, audio: AudioFile, deadline: Deadline) -> tuple[Versioned, Attempt]:
-        """Create the record, leased to this process, and start its first attempt.
+    async def claim_new(
+        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
+    ) -> tuple[Versioned, bool]:
+        """Create the record, leased to this process, and start its first attempt; or return the record that another
+        request has created meanwhile. The second value: whether it was created here.
 
-        Raises: CallExists, CallErased, StoreUnavailable.
+        Raises: CallErased, StoreUnavailable.
         """
-        self._claiming[record.call_id] += 1
+        moment, due_at = now(), from_now(deadline.remaining_s + WRITE_S)
+        record = CallRecord(
+            call_id, State.RECEIVED, moment, moment, 1, None, stored, None, owner=self._owner, due_at=due_at
+        )
+        self._claiming[call_id] += 1
         try:
-            with self._metrics.timed("create_record"):
-                claimed = await self._records.create(self._leased(record, deadline), deadline)
-            return claimed, self._start(claimed, deadline, audio)
+            with self._metrics.stages.labels("create_record").time():
+                claimed = await self._records.create(record, deadline)
+            self._running[call_id] = asyncio.create_task(self._attempt(claimed, deadline, audio))
+            return claimed, True
+        except CallExists:
+            call = await self._records.read(call_id, deadline)
+            if call is None:
+                raise CallErased("call_erased_while_stored") from None
+            return call, False
         finally:
-            self._claiming[record.call_id] -= 1
+            self._claiming[call_id] -= 1
             self._claiming += Counter()  # removes counts that are not positive
 
     async def claim(self, call: Versioned, deadline: Deadline) -> Attempt | None:
@@ -141,21 +154,26 @@ class Attempts:
             return None
         self._claiming[record.call_id] += 1
         try:
-            claimed = await self._records.replace(self._leased(record, deadline), call.etag, deadline)
-            return self._start(claimed, deadline, None)
+            leased = replace(
+                record,
+                state=State.RECEIVED,
+                failure=None,
+                attempts=1 if record.state is State.FAILED else record.attempts + 1,  # a failed call starts anew
+                owner=self._owner,
+                due_at=from_now(deadline.remaining_s + WRITE_S),
+                updated_at=now(),
+            )
+            claimed = await self._records.replace(leased, call.etag, deadline)
+            self._running[record.call_id] = attempt = asyncio.create_task(self._attempt(claimed, deadline, None))
+            return attempt
         except StaleRecord:
             return None
         finally:
             self._claiming[record.call_id] -= 1
             self._claiming += Counter()
 
-    async def wait(self, attempt: Attempt, deadline: Deadline) -> AttemptResult:
-        """Return the attempt's result, or Pending at the deadline."""
-        await asyncio.wait({attempt}, timeout=deadline.remaining_s)
-        return attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
-
-    async def wait_for_stored(self, call: Versioned, deadline: Deadline) -> AttemptResult:
-        """Wait for a stored call that any process works on, or attempt it here; until the deadline at most.
+    async def wait(self, call: Versioned, deadline: Deadline) -> AttemptResult:
+        """Wait for a call that this or another process works on, or attempt it here; until the deadline at most.
 
         Raises: CallErased.
         """
@@ -166,7 +184,8 @@ class Attempts:
                 if attempt is None and self._diagnoser.available and _is_free(record, self._owner):
                     attempt = await self.claim(call, deadline)
                 if attempt is not None:
-                    result = await self.wait(attempt, deadline)
+                    await asyncio.wait({attempt}, timeout=deadline.remaining_s)
+                    result = attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
                     return Stored(call) if isinstance(result, Pending) else result
                 if not self._diagnoser.available or _is_pausing_beyond(record, deadline):
                     break
@@ -188,26 +207,10 @@ class Attempts:
             attempt.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _leased(self, record: CallRecord, deadline: Deadline) -> CallRecord:
-        """Return the record leased to us for an attempt that ends at the deadline; a failed call starts anew."""
-        return replace(
-            record,
-            state=State.RECEIVED,
-            failure=None,
-            attempts=1 if record.state is State.FAILED else record.attempts + 1,
-            owner=self._owner,
-            due_at=from_now(deadline.remaining_s + WRITE_S),
-            updated_at=now(),
-        )
-
-    def _start(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> Attempt:
-        """Start an attempt that runs on even if no request waits for it. audio: by default read from the store."""
-        attempt = asyncio.create_task(self._attempt(claimed, deadline, audio))
-        self._running[claimed.record.call_id] = attempt
-        return attempt
-
     async def _attempt(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> AttemptResult:
-        """Diagnose, then release; the record stays `received` where another attempt may help."""
+        """Diagnose, then release; a task of its own, which runs on even if no request waits for it. The record stays
+        `received` where another attempt may help. audio: by default read from the store.
+        """
         record, refused = claimed.record, None
         CALL_ID.set(record.call_id)  # log lines of this task carry its digest
         try:
@@ -219,7 +222,7 @@ class Attempts:
                 result = _after_error(record, error)
                 refused = Refused(error) if isinstance(error, AudioError) else None
             self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
-            with self._metrics.timed("replace_record"):
+            with self._metrics.stages.labels("replace_record").time():
                 stored = await self._release(result, claimed)
             return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from frontend.calls.attempts import Attempt, Attempts, Erased, Refused, Stored
+from frontend.calls.attempts import AttemptResult, Attempts, Erased, Refused, Stored
 from frontend.calls.audio_digest import sha256_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import (
@@ -24,9 +24,9 @@ from frontend.domain.errors import (
     NotReady,
     StoreUnavailable,
 )
-from frontend.domain.records import CallRecord, State, StoredAudio, now
+from frontend.domain.records import CallRecord, State, StoredAudio
 from frontend.observability.metrics import Metrics
-from frontend.stores.protocols import AudioStore, CallExists, Page, RecordStore, Versioned
+from frontend.stores.protocols import AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
 from runtime.prepare import AudioFile
 
@@ -60,19 +60,19 @@ class Calls:
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where the recording was stored and
         can't be diagnosed.
         """
-        call, attempt = None if new else await self._records.read(call_id, deadline), None
+        call, created = None if new else await self._records.read(call_id, deadline), False
         if call is None:
             stored = StoredAudio(f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type)
-            with self._metrics.timed("store_audio"):
+            with self._metrics.stages.labels("store_audio").time():
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
-                call, attempt = await self._create(call_id, stored, audio, deadline)
+                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
         if call.record.audio.sha256 != audio.sha256:
             raise CallConflict("call_id_taken")
-        return await self._finish(call, attempt, deadline)
+        return await self._finish(call, deadline, created=created)
 
     async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
         """Diagnose a call whose audio is already in the store.
@@ -82,7 +82,7 @@ class Calls:
         """
         call = await self._records.read(call_id, deadline)
         if call is not None:
-            return await self._finish(call, None, deadline)
+            return await self._finish(call, deadline, created=False)
         name = await self._audio.find(call_id, deadline)
         if name and (await self._audio.size(name, deadline) or 0) > self._limits.max_body_bytes:
             raise BodyTooLarge("stored_audio_too_large")
@@ -91,7 +91,8 @@ class Calls:
             raise CallNotFound("neither_record_nor_audio")
         audio = AudioFile(data, await sha256_of(data))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
-        return await self._finish(*await self._create(call_id, stored, audio, deadline), deadline)
+        call, created = await self._attempts.claim_new(call_id, stored, audio, deadline)
+        return await self._finish(call, deadline, created=created)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""
@@ -130,33 +131,16 @@ class Calls:
             raise CallNotFound("no_such_call")
         await self._audio.erase(call_id, deadline)
 
-    async def _create(
-        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
-    ) -> tuple[Versioned, Attempt | None]:
-        """Return the new record and its first attempt, or the record that another request has created meanwhile."""
-        moment = now()
-        record = CallRecord(call_id, State.RECEIVED, moment, moment, 0, None, stored, None)
-        try:
-            return await self._attempts.claim_new(record, audio, deadline)
-        except CallExists:
-            call = await self._records.read(call_id, deadline)
-            if call is None:
-                raise CallErased("call_erased_while_stored") from None
-            return call, None
-
-    async def _finish(self, call: Versioned, attempt: Attempt | None, deadline: Deadline) -> Outcome:
-        """Wait for the call's result. attempt: the first attempt, if this request created the call.
+    async def _finish(self, call: Versioned, deadline: Deadline, *, created: bool) -> Outcome:
+        """Wait for the call's result. created: by this request.
 
         Raises: CallErased; AudioError for a recording that can't be diagnosed; NotReady for a call that failed and may
         be sent again.
         """
         record = call.record
-        if attempt is not None:
-            result = await self._attempts.wait(attempt, deadline)
-        elif record.state is State.RECEIVED or (record.failure and record.failure.retryable):
-            result = await self._attempts.wait_for_stored(call, deadline)
-        else:
-            result = Stored(call)
+        result: AttemptResult = Stored(call)
+        if record.state is State.RECEIVED or (record.failure and record.failure.retryable):
+            result = await self._attempts.wait(call, deadline)
         match result:
             case Refused(error):
                 raise error
@@ -169,4 +153,4 @@ class Calls:
             raise AUDIO_ERRORS_BY_CODE[failure.code](f"again_{failure.code}")
         if failure and failure.retryable:
             raise NotReady("stored_not_diagnosed", code=failure.code)
-        return Outcome(record, created=attempt is not None)
+        return Outcome(record, created=created)

@@ -19,10 +19,6 @@ class BoundedHead(HttpToolsProtocol):
         if self._unseen_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The request's head is too long.")
 
-    def on_message_begin(self) -> None:
-        self._head_bytes = self._unseen_bytes = 0
-        super().on_message_begin()
-
     def on_header(self, name: bytes, value: bytes) -> None:
         self._unseen_bytes = 0
         self._head_bytes += len(name) + len(value)
@@ -35,5 +31,5 @@ class BoundedHead(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unseen_bytes = 0
+        self._head_bytes = self._unseen_bytes = 0
         super().on_message_complete()

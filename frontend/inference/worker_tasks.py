@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from runtime.config import Limits, Parameters, parameters_sha256
 from runtime.diagnosis import diagnosis_from_dict
 from runtime.figures.playback import channel_wav
-from runtime.prepare import AudioFile, DecodeLimits, Prepared, prepare_file
+from runtime.prepare import DecodeLimits
 
 Answer = TypeVar("Answer")
 
@@ -32,7 +32,8 @@ class WorkerParameters:
         return WorkerParameters(parameters_sha256(*preprocess), preprocess, limits.decode)
 
 
-Task = Callable[[WorkerParameters], Answer]
+Task = Callable[[Parameters, DecodeLimits], Answer]
+"""`partial(runtime.prepare.prepare_file, audio)`, or a function below with all but its last two arguments."""
 
 _known: dict[str, WorkerParameters] = {}  # the parameters of this worker, by digest
 
@@ -52,37 +53,33 @@ def run_task(task: Task[Answer], sha256: str, parameters: WorkerParameters | Non
         learn(parameters)
     if sha256 not in _known:
         raise UnknownParameters(sha256)
-    return task(_known[sha256])
+    return task(_known[sha256].preprocess, _known[sha256].decode_limits)
 
 
-def prepare_recording(audio: AudioFile, parameters: WorkerParameters) -> Prepared:
-    """Run `runtime.prepare.prepare_file`."""
-    return prepare_file(audio, *parameters.preprocess, parameters.decode_limits)
-
-
-def draw_figure(data: bytes, diagnosis: dict[str, Any], language: str, parameters: WorkerParameters) -> bytes:
+def draw_figure(
+    data: bytes, diagnosis: dict[str, Any], language: str, parameters: Parameters, limits: DecodeLimits
+) -> bytes:
     """Draw a PNG; language: of `runtime.figures.labels`."""
     from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - import matplotlib only for figures
     from runtime.figures.labels import WORDS  # noqa: PLC0415
 
-    _, mel_spec, color_spec = parameters.preprocess
-    words, limits = WORDS[language], parameters.decode_limits
-    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits, words)
+    _, mel_spec, color_spec = parameters
+    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits, WORDS[language])
 
 
-def draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, parameters: WorkerParameters) -> bytes:
+def draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, parameters: Parameters, limits: DecodeLimits) -> bytes:
     """Draw one candidate's spectrogram as a PNG. Raises: IndexError."""
     from runtime.figures.drawing import draw_segment  # noqa: PLC0415
 
-    _, mel_spec, color_spec = parameters.preprocess
-    return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, parameters.decode_limits)
+    _, mel_spec, color_spec = parameters
+    return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, limits)
 
 
-def diagnosed_channel(data: bytes, diagnosis: dict[str, Any], parameters: WorkerParameters) -> bytes:
+def diagnosed_channel(data: bytes, diagnosis: dict[str, Any], _: Parameters, limits: DecodeLimits) -> bytes:
     """Return the diagnosed channel as a WAV file."""
-    return channel_wav(data, diagnosis_from_dict(diagnosis), parameters.decode_limits)
+    return channel_wav(data, diagnosis_from_dict(diagnosis), limits)
 
 
-def wait_a_moment(_: WorkerParameters) -> None:
+def wait_a_moment(*_: object) -> None:
     """Wait long enough that each of the tasks at the start runs on another worker."""
     time.sleep(0.05)

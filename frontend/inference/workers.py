@@ -21,14 +21,13 @@ from frontend.inference.worker_tasks import (
     UnknownParameters,
     WorkerParameters,
     learn,
-    prepare_recording,
     run_task,
     wait_a_moment,
 )
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits, Parameters
 from runtime.errors import InferenceTimeout, UndecodableAudio
-from runtime.prepare import AudioFile, Prepared
+from runtime.prepare import AudioFile, Prepared, prepare_file
 
 START_S = 120.0
 SLOTS_PER_WORKER = 2  # one running task and one waiting task
@@ -97,7 +96,7 @@ class Workers:
 
         Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline."""
         try:
-            prepared = await self._run(partial(prepare_recording, audio), deadline, parameters)
+            prepared = await self._run(partial(prepare_file, audio), deadline, parameters)
         except _WorkerDied as error:
             raise UndecodableAudio("decoder_died") from error
         worked_s = sum(prepared.timings_ms.values()) / 1000.0
@@ -117,18 +116,21 @@ class Workers:
         await asyncio.gather(_end(self._pool), *self._ending)
 
     async def _run(self, task: Task[Answer], deadline: Deadline, parameters: WorkerParameters | None = None) -> Answer:
-        """Run a task and return its result. Raises: as `_attempt`; _WorkerDied where it ended two workers."""
+        """Run a task and return its result.
+
+        Raises: as `_attempt`; WorkersClosed; _WorkerDied where it ended two workers.
+        """
         parameters = parameters or self._parameters
         died, told = False, False
         # One retry if a worker died: another process may have caused it (memory), and a good recording must not fail
-        # for it. One retry if the worker lacks the parameters.
-        for _ in range(3):
+        # for it. One retry if the worker lacks the parameters, and one if the pool had broken.
+        for _ in range(4):
             try:
                 return await self._attempt(task, parameters, told, deadline)
             except UnknownParameters:
                 told = True
-            except BrokenProcessPool:  # the next attempt gets a new pool
-                continue
+            except BrokenProcessPool:
+                self._replace_broken_pool()
             except _WorkerDied:
                 if died:
                     raise
@@ -144,12 +146,12 @@ class Workers:
         can't be cancelled without ending a worker.
 
         Work that is running at the deadline continues to its end or its timeout, and its result is dropped: stopping it
-        would end the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; WorkersClosed; BrokenProcessPool;
-        _WorkerDied; UnknownParameters; the task's own errors.
+        would end the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; BrokenProcessPool; _WorkerDied;
+        UnknownParameters; the task's own errors.
         """
         self._waiting += 1
         try:
-            with self._metrics.timed("wait_for_worker"):
+            with self._metrics.stages.labels("wait_for_worker").time():
                 async with asyncio.timeout_at(deadline.at):
                     await self._slots.acquire()
         except TimeoutError as error:
@@ -157,15 +159,12 @@ class Workers:
         finally:
             self._waiting -= 1
         try:
-            scheduled: ProcessFuture[Answer] = self._usable_pool().schedule(
+            scheduled: ProcessFuture[Answer] = self._pool.schedule(
                 run_task,
                 args=(task, parameters.sha256, parameters if tell else None),
                 timeout=self._limits.worker_timeout_s,
             )
-        except WorkersClosed:
-            self._slots.release()
-            raise
-        except RuntimeError as error:  # the pool broke after the check
+        except RuntimeError as error:  # the pool broke or was stopped
             self._slots.release()
             raise BrokenProcessPool from error
         self._in_work += 1
@@ -181,7 +180,7 @@ class Workers:
         except TimeoutError as error:
             raise WorkTimeout from error
         except asyncio.CancelledError as error:  # the pool was stopped
-            raise WorkersClosed("The service is shutting down.") if self._closed else BrokenProcessPool from error
+            raise BrokenProcessPool from error
 
     def _done(self, working: asyncio.Future[Answer]) -> None:
         """Record the end of a task, even if its request no longer waits for it."""
@@ -195,21 +194,17 @@ class Workers:
             _log.warning("a worker took too long and was ended")
             self._metrics.worker_restarts.labels("timeout").inc()
 
-    def _usable_pool(self) -> ProcessPool:
-        """Return the pool, or a new one: pebble stops working for good when a worker is killed while all are idle.
-
-        Raises: WorkersClosed.
-        """
+    def _replace_broken_pool(self) -> None:
+        """Pebble stops working for good when a worker is killed while all are idle. Raises: WorkersClosed."""
         if self._closed:
             raise WorkersClosed("The service is shutting down.")
-        if not self._pool.active:
+        if not self._pool.active:  # another task may have replaced it
             _log.warning("the pool of workers broke and is replaced")
             self._metrics.worker_restarts.labels("pool").inc()
             task = asyncio.create_task(_end(self._pool))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
             self._pool = self._new_pool()
-        return self._pool
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(self._count, context=forking_context(), initializer=learn, initargs=(self._parameters,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.answers.http_errors import http_error
 from frontend.answers.problem_document import PROBLEM_TYPE, problem_document
@@ -42,15 +42,9 @@ class AdmissionGate:
             await _refuse(error, scope, send)
             return
 
-        async def send_and_release(message: Message) -> None:
-            # Release with the answer, not after it: a sender that receives 401 may stop in the middle of the body, and
-            # unread_body.py waits for the rest.
-            admission.release(ticket)
-            await send(message)
-
         scope["state"]["ticket"] = ticket
         try:
-            await self._app(scope, receive, send_and_release)
+            await self._app(scope, receive, send)
         finally:
             admission.release(ticket)
 

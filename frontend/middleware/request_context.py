@@ -1,4 +1,4 @@
-"""Gives every request an id, a trace context, one log line, and one count.
+"""Gives every request an id, a trace context, one log line, and one count; and every answer its headers.
 
 Logs contain route templates only, never ids of calls.
 """
@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.domain.records import id_sha256
+from frontend.middleware.security_headers import SECURITY_HEADERS
 from frontend.observability.json_logs import REQUEST_ID
 from frontend.observability.metrics import Metrics
 from runtime.trace_context import CURRENT, begin
@@ -46,21 +47,19 @@ class RequestContext:
         # Two parents count as none (section 3.2 of the recommendation); several states form one list.
         CURRENT.set(begin(",".join(headers.getlist("traceparent")), ",".join(headers.getlist("tracestate"))))
         started = time.perf_counter()
-        status, seconds = 500, None
+        status = 500
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, seconds
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            elif message["type"] == "http.response.body" and not message.get("more_body", False):
-                seconds = time.perf_counter() - started  # without the time to read the rest of the body
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send_with_headers)
         finally:
-            seconds = time.perf_counter() - started if seconds is None else seconds
+            seconds = time.perf_counter() - started
             refused = scope["state"].get("refused")  # refused before routing
             route = refused or getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"

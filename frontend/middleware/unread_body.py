@@ -31,7 +31,7 @@ class UnreadBody:
             return
         # A sender with `Expect` (RFC 9110, section 10.1.1) waits for our permission, which we give when we begin to
         # read; otherwise it sends no body.
-        unread, coming = True, "expect" not in headers
+        unread, coming, held = True, "expect" not in headers, False
 
         async def receive_and_note() -> Message:
             nonlocal unread, coming
@@ -40,17 +40,21 @@ class UnreadBody:
             unread = message["type"] == "http.request" and message.get("more_body", False)
             return message
 
-        async def send_and_drain(message: Message) -> None:
+        async def send_and_hold(message: Message) -> None:
+            """Send at once, but leave the answer open while the body is unread."""
+            nonlocal held
             if unread and message["type"] == "http.response.start" and not _is_small(headers):
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             if unread and message["type"] == "http.response.body" and not message.get("more_body", False):
-                await send({**message, "more_body": True})
-                if coming:
-                    await _drain(receive)
-                message = {"type": "http.response.body", "body": b""}
+                message, held = {**message, "more_body": True}, True
             await send(message)
 
-        await self._app(scope, receive_and_note, send_and_drain)
+        # When this returns the request has left its place, its log line and its count: reading the rest delays none.
+        await self._app(scope, receive_and_note, send_and_hold)
+        if held:
+            if coming:
+                await _drain(receive)
+            await send({"type": "http.response.body", "body": b""})
 
 
 def _is_small(headers: Headers) -> bool:

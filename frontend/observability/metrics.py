@@ -6,10 +6,6 @@ compares the two. Callers can't create values of labels.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from runtime.diagnosis import Diagnosis, Reason, Status
@@ -108,15 +104,6 @@ class Metrics:
             self.reasons.labels(reason.value)
         for cause in ("died", "timeout", "pool"):
             self.worker_restarts.labels(cause)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Observe the duration of the block inside, also if it fails."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages.labels(stage).observe(time.perf_counter() - started)
 
     def count_diagnosis(self, diagnosis: Diagnosis, n_spectrograms: int) -> None:
         """Count one diagnosis: its stages, its status and its reasons."""

@@ -35,6 +35,7 @@ _INDEXES = """
 CREATE INDEX IF NOT EXISTS calls_by_state ON calls (state, sort_key);
 CREATE INDEX IF NOT EXISTS calls_due ON calls (due_at) WHERE due_at IS NOT NULL;
 """
+_TOMBSTONE = "SELECT 1 FROM tombstones WHERE id_sha256 = ? AND erased_at >= ?"  # of a call that was erased
 
 
 class SqliteRecordStore:
@@ -87,21 +88,20 @@ class SqliteRecordStore:
             raise StoreUnavailable("record_store_unusable") from error
 
     def _create(self, record: CallRecord) -> Versioned:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            if self._is_erased(record.call_id):
-                raise CallErased(ERASED)
-            try:
-                self._connection.execute(
-                    "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, "
-                    "1, ?, ?)",
-                    (
-                        *(record.call_id, record.sort_key, record.state, record.status),
-                        *(json.dumps(record.to_dict()), record.due_at),
-                    ),
-                )
-            except sqlite3.IntegrityError as error:
-                raise CallExists(record.call_id) from error
+        try:
+            created = self._connection.execute(
+                "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) "
+                f"SELECT ?, ?, ?, ?, 1, ?, ? WHERE NOT EXISTS ({_TOMBSTONE})",
+                (
+                    *(record.call_id, record.sort_key, record.state, record.status),
+                    *(json.dumps(record.to_dict()), record.due_at),
+                    *(id_sha256(record.call_id), from_now(-self._retention_s)),
+                ),
+            ).rowcount
+        except sqlite3.IntegrityError as error:
+            raise CallExists(record.call_id) from error
+        if not created:
+            raise CallErased(ERASED)
         return Versioned(record, "1")
 
     def _read(self, call_id: str) -> Versioned | None:
@@ -164,9 +164,8 @@ class SqliteRecordStore:
         return found or self._is_erased(call_id)
 
     def _is_erased(self, call_id: str) -> bool:
-        query = "SELECT 1 FROM tombstones WHERE id_sha256 = ? AND erased_at >= ?"
         values = (id_sha256(call_id), from_now(-self._retention_s))
-        return self._connection.execute(query, values).fetchone() is not None
+        return self._connection.execute(_TOMBSTONE, values).fetchone() is not None
 
 
 def _open(path: Path) -> sqlite3.Connection:

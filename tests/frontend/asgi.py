@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.exception_handlers import add_problem_handlers
 from frontend.middleware.request_context import RequestContext
-from frontend.middleware.security_headers import SecurityHeaders
 from frontend.observability.metrics import Metrics
 
 Endpoint = Callable[[Request], Awaitable[Any]]
@@ -26,7 +25,6 @@ def application(endpoint: Endpoint, path: str = "/v1/diagnoses", method: str = "
     app.add_api_route(path, endpoint, methods=[method], response_model=None)
     add_problem_handlers(app)
     app.add_middleware(RequestContext, metrics=metrics)
-    app.add_middleware(SecurityHeaders)
     return app, metrics
 
 

@@ -179,7 +179,7 @@ def test_a_request_waits_for_the_replica_that_has_the_call(tmp_path: Path) -> No
         task = await working.claim(await received(stores), soon())
         known = await stores.records.read("a", soon())
         assert known is not None
-        waiting = asyncio.create_task(asked.wait_for_stored(known, soon()))
+        waiting = asyncio.create_task(asked.wait(known, soon()))
         await asyncio.sleep(0.5)
         assert not waiting.done()
         assert busy.until is not None
@@ -195,7 +195,7 @@ def test_a_request_waits_for_the_replica_that_has_the_call(tmp_path: Path) -> No
 def test_a_request_takes_the_call_over_when_the_lease_has_run_out(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         known = await received(stores, owner="a process that died", due_at=from_now(0.5))
-        call = await call_of(attempts_on(stores, Diagnosing()).wait_for_stored(known, soon()))
+        call = await call_of(attempts_on(stores, Diagnosing()).wait(known, soon()))
         assert (call.record.state, call.record.attempts) == (State.DIAGNOSED, 2)
 
     on_stores(tmp_path, check)
@@ -204,7 +204,7 @@ def test_a_request_takes_the_call_over_when_the_lease_has_run_out(tmp_path: Path
 def test_a_request_does_not_wait_beyond_its_deadline(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         known = await received(stores, owner="another process", due_at=from_now(60.0))
-        call = await call_of(attempts_on(stores, Diagnosing()).wait_for_stored(known, soon(0.5)))
+        call = await call_of(attempts_on(stores, Diagnosing()).wait(known, soon(0.5)))
         assert call.record.state is State.RECEIVED
 
     on_stores(tmp_path, check)
@@ -260,7 +260,7 @@ def test_a_call_that_was_given_up_is_begun_anew_by_a_request(tmp_path: Path) -> 
     async def check(stores: Stores) -> None:
         failed = Failure("inference_unavailable", retryable=True)
         known = await received(stores, attempts=MAX_ATTEMPTS, state=State.FAILED, failure=failed, due_at=None)
-        call = await call_of(attempts_on(stores, Diagnosing()).wait_for_stored(known, soon()))
+        call = await call_of(attempts_on(stores, Diagnosing()).wait(known, soon()))
         record = call.record
         assert (record.state, record.attempts, record.failure) == (State.DIAGNOSED, 1, None)
 
@@ -456,7 +456,7 @@ def test_a_call_that_is_just_being_claimed_is_not_claimed_by_a_request_of_the_sa
         await asyncio.sleep(0.1)
         known = await stores.records.read("a", soon())
         assert known is not None
-        call = await call_of(attempts.wait_for_stored(known, soon()))
+        call = await call_of(attempts.wait(known, soon()))
         assert call.record.state is State.DIAGNOSED
         assert await claiming is not None
         assert (diagnosing.count, (await stored(stores)).attempts, len(attempts.running)) == (1, 2, 0)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.domain.errors import Overloaded
 from frontend.inference.admission import Admission
 from frontend.middleware.admission_gate import AdmissionGate
+from frontend.middleware.unread_body import UnreadBody
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits, load_limits
 
@@ -126,9 +128,13 @@ def test_the_place_is_free_with_the_answer_though_the_rest_of_the_body_is_still_
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(admission.in_work)
         await send({"type": "http.response.start", "status": 401, "headers": []})
-        seen.append(admission.in_work)
+        await send({"type": "http.response.body", "body": b"no"})
 
-    ask(app, admission, [(b"content-length", b"7")])
+    async def receive_the_rest() -> Message:
+        seen.append(admission.in_work)
+        return {"type": "http.request", "body": b"the rest"}
+
+    ask(app, admission, [(b"content-length", b"8")], outermost=UnreadBody, receive=receive_the_rest)
     assert seen == [1, 0]
 
 
@@ -157,18 +163,28 @@ def test_a_refusal_reads_nothing_and_says_when_to_come_again() -> None:
         assert json.loads(body["body"])["request_id"] == "r"
 
 
-def ask(app: Any, admission: Admission, headers: list[Any], path: str = "/v1/diagnoses") -> list[Message]:
+async def not_asked() -> Message:
+    raise AssertionError("the body was read")
+
+
+def ask(
+    app: Any,
+    admission: Admission,
+    headers: list[Any],
+    path: str = "/v1/diagnoses",
+    *,
+    outermost: Callable[[ASGIApp], ASGIApp] = lambda gate: gate,
+    receive: Receive = not_asked,
+) -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    async def receive() -> Message:
-        raise AssertionError("the body was read")
-
     owner = Starlette()
     owner.state.services = SimpleNamespace(admission=admission)
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": owner}
     scope["state"] = {"request_id": "r"}
-    asyncio.run(AdmissionGate(app, max_body_bytes=LIMITS.max_body_bytes)(scope, receive, send))
+    gated = outermost(AdmissionGate(app, max_body_bytes=LIMITS.max_body_bytes))
+    asyncio.run(gated(scope, receive, send))  # type: ignore[arg-type]
     return sent
