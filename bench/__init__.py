@@ -7,5 +7,6 @@ triton      perf_analyzer against Triton
 gpu         what a GPU makes of the network
 baselines   the same task behind what else one could pick
 report      figures, targets, charts
+decoding    CPU of decoding here against another checkout, and decisions
 page        docs/performance.md
 """

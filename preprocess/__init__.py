@@ -3,7 +3,8 @@
     bytes --decode--> samples --resample--> 8 kHz --segment--> segments --mel--> power --color--> uint8 spectrograms
                                        \\--quality--> what may be believed
 
-container     bytes -> which format
+formats       what files declare and hold
+decoders      libopus, libsndfile, FFmpeg
 decode        bytes -> samples
 resample      samples -> 8 kHz
 segment       samples -> candidates

@@ -1,56 +1,47 @@
 """Stage 1, decode: the bytes of a recording -> float32 samples per channel.
 
-libsndfile (soundfile) decodes OGG Vorbis and narrow Opus, WAV (PCM, float, µ-law, A-law, GSM 6.10), FLAC, MP3, AIFF,
-AU, CAF; FFmpeg (PyAV) wide Opus and what browsers and phones add: WebM, MP4/M4A/3GP (AAC), ADTS, AMR, and whatever of
-the former libsndfile refuses. The first bytes choose the decoder: FFmpeg's own guessing would open playlists and other
-things that are no recordings, so it is only ever given one container by name.
+The first bytes choose the way: streams of frames (MP3, ADTS, AMR) are cut into frames here, Ogg into packets;
+libsndfile decodes Vorbis, FLAC and what lies in WAV, AIFF, AU, CAF, W64; libopus decodes Ogg Opus; FFmpeg the rest.
+What a file declares is compared with what it holds: only decoded samples count (docs/decisions/0020-heard-whole.md).
 """
 
 from __future__ import annotations
 
-import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import av
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from preprocess.container import Container, ends_early, opus_input_rate_hz, sniff
-from preprocess.errors import (
-    AudioError,
-    AudioTooLong,
-    TooManyChannels,
-    UndecodableAudio,
-    UnsupportedMedia,
-    UnsupportedSampleRate,
+from preprocess.decoders.edits import edited
+from preprocess.decoders.ffmpeg import decode_run, decode_track, track_count
+from preprocess.decoders.opus import decode_opus
+from preprocess.decoders.pieces import DecodeLimits, Gap, Piece, join, judged, trimmed
+from preprocess.decoders.sndfile import decode_with_libsndfile
+from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio
+from preprocess.formats import frames, mp4
+from preprocess.formats.caf import caf_facts
+from preprocess.formats.completeness import (
+    audio_chunk,
+    ebml_files,
+    ends_early,
+    has_more,
+    wav_codec_tag,
+    wav_samples,
 )
+from preprocess.formats.container import Container, sniff
+from preprocess.formats.flac import flac_files, with_true_length
+from preprocess.formats.ogg import OggLink, links
 
-_BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one read
-_MOST_PACKETS = (
-    100_000  # 120 s of the shortest, 2.5 ms, are 48,000; millions of empty ones shall not keep a worker busy
-)
-_LONGEST_PACKET_S = 0.2  # Opus packets hold at most 0.12 s; a damaged one may claim hours
-_UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX lies beyond
-# Of the decoders that are used, those that gave the same bits on every processor tried
-# (docs/decisions/0016-same-bits.md): integer arithmetic, or no code that is chosen by processor. A modified cosine
-# transform in floats (AAC, AC-3, Vorbis, WMA) is not.
-_EXACT_PREFIXES = ("pcm_", "adpcm_")
-_EXACT_DECODERS = frozenset(
-    {"alac", "flac", "g722", "g726", "libopencore_amrnb", "libopus", "mp2", "mp2float", "mp3", "mp3float", "tta"}
-)
-_CODEC_NAMES = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2"}
+__all__ = ["DecodeLimits", "Gap", "Recording", "decode"]
 
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """Limits of decoding; a file is refused from its header if that shows the excess, and otherwise while decoding."""
-
-    max_duration_s: float
-    min_sample_rate_hz: int
-    max_sample_rate_hz: int
-    max_channels: int
+_MOST_PARTS = 1_000  # joined files; 120 s of voice notes of a tenth of a second
+_MOST_TRACKS = 8
+_NO_SOUND = 16 / 32768  # a track that stays below is silence, or the noise of its encoder
+_MPEG_TAGS = (0x50, 0x55)  # of MPEG audio and MP3 in WAV (RFC 2361)
+_LONGEST_BLOCK = 4_096  # samples; of GSM 320, of ADPCM up to 2,041 at 44.1 kHz
+_AU_SIZE_UNKNOWN = b"\xff\xff\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +49,15 @@ class Recording:
     """Decoded audio.
 
     samples: float32 [shape=(channels, n)], n >= 1, in [-1, 1], finite
-    sample_rate_hz: of `samples`; Opus from above 16 kHz is decoded at 48 kHz, its own clock
+    sample_rate_hz: of `samples`; Ogg Opus is decoded at 16 kHz, Opus elsewhere at 48 kHz, its own clock
     source_rate_hz: what the file says that it was recorded at; for Opus the rate that the encoder was given
     codec: lower case, e.g. `opus`, `vorbis`, `pcm_16`, `ulaw`, `gsm610`, `aac`
-    truncated: the file ends before its own headers say that it does, or breaks off, or a part can't be decoded
+    truncated: there was more than was heard: the file ends before its own headers say that it does, breaks off, a part
+        can't be decoded, or something follows that no decoder reads
     exact: whether the decoder gives the same bits on every x86-64 processor
+    parts: files that were joined to this one (1: none)
+    track, tracks: which sound track was heard, counted from 0, and how many there are
+    gaps: what the file does not hold and silence stands for
     """
 
     samples: NDArray[np.float32]
@@ -71,10 +66,35 @@ class Recording:
     codec: str
     truncated: bool
     exact: bool
+    parts: int = 1
+    track: int = 0
+    tracks: int = 1
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def duration_s(self) -> float:
         return float(self.samples.shape[1] / self.sample_rate_hz)
+
+    @property
+    def lost_s(self) -> float:
+        """Seconds that were sent and are missing; silence stands for them."""
+        return sum(gap.end - gap.start for gap in self.gaps if gap.lost) / self.sample_rate_hz
+
+    @property
+    def pauses_s(self) -> float:
+        """Seconds in which nothing was sent; silence stands for them."""
+        return sum(gap.end - gap.start for gap in self.gaps if not gap.lost) / self.sample_rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What was made of a file; truncated: besides what the piece misses."""
+
+    piece: Piece
+    parts: int = 1
+    track: int = 0
+    tracks: int = 1
+    truncated: bool = False
 
 
 def decode(data: bytes, limits: DecodeLimits, container: Container | None = None) -> Recording:
@@ -85,255 +105,219 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     container = container or sniff(data)
-    recording = _decode_with_libsndfile(data, container, limits) if container.libsndfile else None
-    if recording is None:
-        recording = _decode_with_ffmpeg(data, container, limits)
-    return _checked(recording)
-
-
-def _decode_with_libsndfile(data: bytes, container: Container, limits: DecodeLimits) -> Recording | None:
-    """Decode with libsndfile; None where it does not know the codec or the length, so that FFmpeg may try.
-
-    FLAC and WAV files that were written to a pipe have no length; libsndfile then reports errors or nothing.
-    """
-    try:
-        file = _Forward(_Buffer(data))
-    except soundfile.LibsndfileError:
-        return None
-    with file:
-        _check_header(file.channels, file.samplerate, limits)
-        declared, rate = file.frames, file.samplerate
-        if not 0 < declared < _UNKNOWN_FRAMES:
-            return None
-        if declared > limits.max_duration_s * rate:
-            raise _too_long(limits)
-        # Headers may be wrong: never read more than the limit, even if `frames` is larger.
-        wanted = int(limits.max_duration_s * rate) + 1
-        samples, broke_off = _read_blocks(file, wanted)
-        codec = _CODEC_NAMES.get(file.subtype, file.subtype.lower())
-        # Of libsndfile's decoders mpg123 alone chooses code by processor, and only for two channels.
-        exact = not (file.subtype.startswith("MPEG_") and file.channels > 1)
-    if not samples.shape[1]:
-        return None
-    if samples.shape[1] >= wanted:
-        raise _too_long(limits)
-    short_of_header = samples.shape[1] < declared and (broke_off or container.declares_frames)
-    return Recording(samples, rate, rate, codec, short_of_header or ends_early(data, container), exact)
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """Reads forward only: soundfile sets the position after each read, and Opus then decodes again."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-class _Buffer(io.BytesIO):
-    """Damaged headers make libsndfile seek before the start, where BytesIO raises and soundfile prints a stack
-    trace.
-    """
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        return super().seek(max(offset, 0) if whence == io.SEEK_SET else offset, whence)
-
-
-def _read_blocks(file: soundfile.SoundFile, wanted: int) -> tuple[NDArray[np.float32], bool]:
-    """Read up to `wanted` frames, [shape=(channels, n)]; return them and whether decoding ended with an error.
-
-    It uses its own buffer, because soundfile's `read` drops the frames before an error.
-    """
-    frames = np.empty((wanted, file.channels), dtype=np.float32)  # unused pages need no memory
-    decoded, broke_off = 0, False
-    while decoded < wanted and not broke_off:
-        rest = frames[decoded : decoded + _BLOCK_FRAMES]
-        try:
-            read = len(file.read(out=rest))
-        except soundfile.LibsndfileError:
-            broke_off = True
-            read = min(max(0, _position(file) - decoded), len(rest))
-        decoded += read
-        if read < len(rest):
-            break
-    return np.ascontiguousarray(frames[:decoded].T), broke_off
-
-
-def _position(file: soundfile.SoundFile) -> int:
-    """Return the frames decoded so far; 0 or -1 where libsndfile does not know (GSM 6.10, or a wrong header)."""
-    try:
-        return int(file.tell())
-    except soundfile.LibsndfileError:
-        return 0
-
-
-def _decode_with_ffmpeg(data: bytes, container: Container, limits: DecodeLimits) -> Recording:
-    try:
-        with av.open(io.BytesIO(data), mode="r", format=container.ffmpeg, metadata_errors="ignore") as file:
-            if not file.streams.audio:
-                raise UndecodableAudio("no_audio_track")
-            stream = file.streams.audio[0]
-            if stream.codec_context is None:
-                raise UnsupportedMedia("codec_unknown")
-            codec = stream.codec_context.name
-            encoder_rate = opus_input_rate_hz(stream.codec_context.extradata or b"")
-            if stream.channels and stream.sample_rate:
-                _check_header(stream.channels, stream.sample_rate, limits)
-            declared_s = float((stream.duration or 0) * (stream.time_base or 0))
-            if declared_s > limits.max_duration_s + 1.0:
-                raise _too_long(limits)
-            decoder = _decoder(stream)
-            exact = decoder.name.startswith(_EXACT_PREFIXES) or decoder.name in _EXACT_DECODERS
-            found, missing = _decode_stream(file, stream, decoder, limits)
-            samples = found.samples() if found is not None and found.count else None
-            declared = stream.duration if container.declares_frames else None
-    except AudioError:
-        raise
-    except (av.FFmpegError, ValueError, OverflowError) as error:
-        raise UndecodableAudio("file_broken") from error
-    if found is None or samples is None or not samples.shape[1]:
+    if container.name not in _FRAMES and (start := frames.skip_id3(data)):
+        data = data[start:]
+    heard = _DECODERS.get(container.name, _decode_file)(data, container, limits)
+    piece = judged(heard.piece)
+    if not piece.samples.shape[1]:
         raise UndecodableAudio("no_samples")
-    short_of_header = declared is not None and found.count < declared
-    truncated = missing or short_of_header or ends_early(data, container)
-    return Recording(samples, found.rate, encoder_rate or found.rate, codec, truncated, exact)
+    truncated = piece.missing or heard.truncated or ends_early(data, container) or has_more(data, container)
+    return Recording(
+        _checked(piece.samples),
+        piece.sample_rate_hz,
+        piece.source_rate_hz,
+        piece.codec,
+        truncated,
+        piece.exact,
+        heard.parts,
+        heard.track,
+        heard.tracks,
+        piece.gaps,
+    )
 
 
-class _Decoded:
-    """Samples from FFmpeg's decoder, of one layout and one rate.
+def _decode_frames(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    runs = _FRAMES[container.name](data)
+    if not runs:
+        raise UndecodableAudio("no_samples")
+    pieces = [decode_run(data, run, _decoder_of(container, run), limits) for run in runs[:_MOST_PARTS]]
+    return _Heard(join(pieces, limits), parts=len(runs))
 
-    FFmpeg's own queue collects the frames, and each block becomes one array: there are fifty frames a second, and
-    reading each frame from Python took a sixth of the decoding time.
-    """
 
-    def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
-        # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
-        self.rate, self.count = first.sample_rate, 0
-        self._layout, self._channels = first.layout, first.layout.nb_channels
-        _check_header(self._channels, self.rate, limits)
-        self._limits = limits
-        self._most = int(limits.max_duration_s * self.rate)
-        self._queue = av.AudioFifo()
-        self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
-        self._blocks: list[NDArray[np.float32]] = []
+def _decoder_of(container: Container, run: frames.FrameRun) -> str:
+    if container.name == "amr":
+        return "libopencore_amrwb" if run.first.format[0] else "libopencore_amrnb"
+    if container.name == "adts":
+        return "aac"
+    return "mp3float" if run.first.format[1] == 1 else "mp2float"
 
-    def samples(self) -> NDArray[np.float32]:
-        """float32 [shape=(channels, count)]."""
-        self._empty_queue()
-        return np.concatenate(self._blocks, axis=1) if len(self._blocks) != 1 else self._blocks[0]
 
-    def add(self, frame: av.AudioFrame) -> bool:
-        """Add a frame if it has the first frame's format; return whether it has. Raises: AudioTooLong."""
-        if frame.layout != self._layout or frame.sample_rate != self.rate:  # the queue checks the sample format
-            return False
-        frame.pts = None  # the queue would refuse gaps
+def _decode_flac(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    pieces, truncated = [], False
+    for file in flac_files(data)[:_MOST_PARTS]:
+        whole, promised_more = with_true_length(file)
+        truncated = truncated or promised_more
+        piece = decode_with_libsndfile(whole, limits, declares_frames=True)
+        pieces.append(piece or decode_track(whole, container, 0, limits))
+    return _Heard(join(pieces, limits), parts=len(pieces), truncated=truncated)
+
+
+def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    if wav_codec_tag(data) in _MPEG_TAGS:
+        start, end = audio_chunk(data)
+        runs = frames.mpeg_runs(data[start:end])
+        if runs:
+            pieces = [decode_run(data[start:end], run, _decoder_of(container, run), limits) for run in runs]
+            return _Heard(join(pieces, limits))
+    if data[:4] == b"BW64":  # ITU-R BS.2088 renames RF64; libsndfile knows the older name only
+        data = (b"RF64" if data[12:16] == b"ds64" else b"RIFF") + data[4:]
+    heard = _decode_file(data, container, limits)
+    count = wav_samples(data)
+    # Codecs of blocks fill the last one up, and RIFF pads an odd number of bytes.
+    excess = heard.piece.samples.shape[1] - count if count is not None else 0
+    if 0 < excess < _LONGEST_BLOCK:
+        heard = _Heard(trimmed(heard.piece, 0, count), truncated=heard.truncated)
+    return heard
+
+
+def _decode_au(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    if len(data) >= 12:
+        start, size = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
+        if start + size < len(data):  # nothing but sound may follow in this format
+            data = data[:8] + _AU_SIZE_UNKNOWN + data[12:]
+    return _decode_file(data, container, limits)
+
+
+def _decode_file(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    return _Heard(decode_with_libsndfile(data, limits) or decode_track(data, container, 0, limits))
+
+
+def _decode_caf(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    piece = decode_with_libsndfile(data, limits)
+    if piece is not None:
+        return _Heard(piece)
+    facts = caf_facts(data)
+    if facts is None or facts.priming is None or facts.frames is None:
+        return _Heard(decode_track(data, container, 0, limits))
+    # FFmpeg counts the priming of Opus in samples of the file's clock, and leaves out as many of its own, at 48 kHz.
+    piece = decode_track(data, container, 0, limits, untrimmed_channels=facts.channels)
+    scale = piece.sample_rate_hz / facts.rate_hz
+    return _Heard(trimmed(piece, max(0, round(facts.priming * scale)), max(0, round(facts.frames * scale))))
+
+
+def _decode_tracks(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    return _first_with_sound(track_count(data, container), lambda number: decode_track(data, container, number, limits))
+
+
+def _first_with_sound(tracks: int, decode_number: Callable[[int], Piece]) -> _Heard:
+    """Return the first track that has sound; if none has, the first that can be decoded; else its error is raised."""
+    silent: _Heard | None = None
+    first_error: AudioError | None = None
+    for number in range(max(1, min(tracks, _MOST_TRACKS))):
         try:
-            self._queue.write(frame)
-        except ValueError:
-            return False
-        self._count(frame.samples)
-        if self._queue.samples >= _BLOCK_FRAMES:
-            self._empty_queue()
-        return True
-
-    def add_silence(self, duration_s: float) -> None:
-        """Add silence. Raises: AudioTooLong."""
-        n = round(duration_s * self.rate)
-        self._count(n)
-        self._empty_queue()
-        self._blocks.append(np.zeros((self._channels, n), dtype=np.float32))
-
-    def _empty_queue(self) -> None:
-        frame = self._queue.read()  # all of it
-        if frame is None:
-            return
-        plain = self._channels == 1 and frame.format.name in ("flt", "fltp")  # already the target format
-        for item in [frame] if plain else self._resampler.resample(frame):
-            self._blocks.append(np.asarray(item.to_ndarray(), dtype=np.float32))
-
-    def _count(self, samples: int) -> None:
-        self.count += samples
-        if self.count > self._most:
-            raise _too_long(self._limits)
-
-
-def _decode_stream(
-    file: av.container.InputContainer, stream: av.AudioStream, decoder: av.AudioCodecContext, limits: DecodeLimits
-) -> tuple[_Decoded | None, bool]:
-    """Return the decoded samples, None without a frame; and whether samples are missing, because the file ends early or
-    a part is damaged.
-
-    A packet that can't be decoded becomes silence of the same length, so that later samples keep their times. A damaged
-    frame may have another rate or layout than the first; it is left out.
-    """
-    found, missing = None, False
-    decode_packet = decoder.decode
-    packets = file.demux(stream)
-    for _ in range(_MOST_PACKETS):
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, ValueError):
-            if found is None:
-                raise
-            return found, True
-        if packet is None:
-            return found, missing
-        try:
-            frames = decode_packet(packet)
-        except (av.FFmpegError, ValueError):
-            missing = True
-            if found is not None:
-                duration_s = float((packet.duration or 0) * (packet.time_base or 0))
-                found.add_silence(min(max(duration_s, 0.0), _LONGEST_PACKET_S))
+            piece = decode_number(number)
+        except AudioError as error:
+            first_error = first_error or error
             continue
-        for frame in frames:
-            if found is None:
-                found = _Decoded(frame, limits)
-            if not found.add(frame):
-                missing = True
-    return found, True
+        heard = _Heard(piece, track=number, tracks=tracks)
+        if tracks <= 1 or float(np.ptp(piece.samples, axis=1).max()) > 2 * _NO_SOUND:
+            return heard
+        silent = silent or heard
+    if silent is None:
+        raise first_error or UndecodableAudio("no_audio_track")
+    return silent
 
 
-def _decoder(stream: av.AudioStream) -> av.AudioCodecContext:
-    """Return the stream's own decoder, or a better decoder than FFmpeg's choice."""
-    own = stream.codec_context
-    if own.name == "amrnb":
-        # FFmpeg's own decoder refuses the silence descriptors that phones send between words (DTX).
-        decoder = av.AudioCodecContext.create("libopencore_amrnb", "r")
-        decoder.sample_rate, decoder.layout = 8000, "mono"
-        return decoder
-    if own.name == "opus":
-        # The codec's reference decoder, in float: FFmpeg's own gives other samples.
-        decoder = av.AudioCodecContext.create("libopus", "r")
-        decoder.extradata, decoder.options = own.extradata, {"request_sample_fmt": "flt"}
-        return decoder
-    return own
+def _decode_webm(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    heard = [_decode_tracks(file, container, limits) for file in ebml_files(data)[:_MOST_PARTS]]
+    return _Heard(
+        join([part.piece for part in heard], limits), parts=len(heard), track=heard[0].track, tracks=heard[0].tracks
+    )
 
 
-def _check_header(channels: int, sample_rate_hz: int, limits: DecodeLimits) -> None:
-    if channels > limits.max_channels:
-        raise TooManyChannels(
-            "too_many_channels",
-            channels=channels,
-            most=limits.max_channels,
-        )
-    if not limits.min_sample_rate_hz <= sample_rate_hz <= limits.max_sample_rate_hz:
-        raise UnsupportedSampleRate(
-            "sample_rate_outside",
-            rate=sample_rate_hz,
-            least=limits.min_sample_rate_hz,
-            most=limits.max_sample_rate_hz,
-        )
+def _decode_mp4(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    lists = mp4.edit_lists(data)
+
+    def by_edits(number: int) -> Piece:
+        edits = lists[number] if number < len(lists) else []
+        if mp4.is_simple(edits):
+            return decode_track(data, container, number, limits)
+        return edited(decode_track(data, container, number, limits, edits=False), edits, limits)
+
+    return _first_with_sound(track_count(data, container), by_edits)
 
 
-def _too_long(limits: DecodeLimits) -> AudioTooLong:
-    return AudioTooLong("recording_too_long", most=limits.max_duration_s)
+def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    """Decode the links of a chain one after the other; streams side by side are tracks of one link.
+
+    A link that can't be decoded is left out, and the recording is truncated.
+    """
+    groups = _side_by_side(links(data))
+    if not groups:
+        raise UndecodableAudio("file_broken")
+    heard: list[_Heard] = []
+    errors: list[AudioError] = []
+    for group in groups[:_MOST_PARTS]:
+        used_s = sum(part.piece.samples.shape[1] / part.piece.sample_rate_hz for part in heard)
+        file = data if len(groups) == len(group) == 1 else None
+        try:
+            heard.append(
+                _first_with_sound(
+                    len(group),
+                    lambda number, group=group, file=file, used_s=used_s: _decode_link(  # type: ignore[misc]
+                        group[number], file or group[number].file(data), container, limits, used_s
+                    ),
+                )
+            )
+        except AudioTooLong:
+            raise
+        except AudioError as error:
+            errors.append(error)
+    if not heard:
+        raise errors[0]
+    late = any(
+        link.begin > group[0].pages[1].begin for group in groups for link in group[1:] if len(group[0].pages) > 1
+    )
+    piece = join([part.piece for part in heard], limits)
+    return _Heard(piece, len(groups), heard[0].track, heard[0].tracks, truncated=bool(errors) or late)
 
 
-def _checked(recording: Recording) -> Recording:
+def _side_by_side(streams: list[OggLink]) -> list[list[OggLink]]:
+    """Group the streams that overlap in the file; pictures and unknown streams are left out beside sound."""
+    groups: list[list[OggLink]] = []
+    for link in streams:
+        if groups and link.begin < max(other.end for other in groups[-1]):
+            groups[-1].append(link)
+        else:
+            groups.append([link])
+    return [[link for link in group if link.codec != "unknown"] or group[:1] for group in groups]
+
+
+def _decode_link(link: OggLink, file: bytes, container: Container, limits: DecodeLimits, used_s: float) -> Piece:
+    """Decode one stream. file: its pages alone; used_s: of the recording so far."""
+    if link.codec == "opus":
+        return decode_opus(link, limits, used_s)
+    piece = decode_with_libsndfile(file, limits, declares_frames=True)
+    if piece is None or piece.missing:  # it passes over gaps in the time stamps
+        with_gaps = decode_track(file, container, 0, limits)
+        piece = piece if piece is not None and with_gaps.samples.shape[1] <= piece.samples.shape[1] else with_gaps
+    return replace(piece, missing=piece.missing or link.missing or not link.ended)
+
+
+def _checked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     # Extremes instead of isfinite() and abs(): they copy nothing, and NaN and Inf show in them.
-    low, high = float(recording.samples.min()), float(recording.samples.max())
+    low, high = float(samples.min()), float(samples.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise UndecodableAudio("samples_not_finite")
     peak = max(-low, high)
-    if peak <= 1.0:
-        return recording
-    scaled = recording.samples / np.float32(peak)
-    return replace(recording, samples=scaled)
+    return samples if peak <= 1.0 else samples / np.float32(peak)
+
+
+_FRAMES: dict[str, Callable[[bytes], list[frames.FrameRun]]] = {
+    "mp3": frames.mpeg_runs,
+    "adts": frames.adts_runs,
+    "amr": frames.amr_runs,
+}
+_DECODERS: dict[str, Callable[[bytes, Container, DecodeLimits], _Heard]] = {
+    "mp3": _decode_frames,
+    "adts": _decode_frames,
+    "amr": _decode_frames,
+    "flac": _decode_flac,
+    "wav": _decode_wav,
+    "au": _decode_au,
+    "caf": _decode_caf,
+    "webm": _decode_webm,
+    "mp4": _decode_mp4,
+    "asf": _decode_tracks,
+    "ogg": _decode_ogg,
+}

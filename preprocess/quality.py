@@ -14,6 +14,7 @@ import numpy as np
 import scipy  # its parts load at first use
 from numpy.typing import NDArray
 
+from preprocess.decoders.pieces import Gap
 from preprocess.exact import decibels, on_grid
 from preprocess.segment import Segment, SegmentationParams, noise_floor
 
@@ -26,7 +27,8 @@ class Quality:
     clipped_fraction: share of samples in flat tops, see `clipped_fraction`
     noise_rms: see `noise_rms`; None where too little lies between the segments
     bandwidth_hz: see `bandwidth_hz`
-    dropout_fraction: share of the segments' time in stretches of constant samples of at least 5 ms
+    dropout_fraction: share of the segments' time in stretches of constant samples of at least 5 ms, or share of the
+        recording that was sent and is lost, whichever is more
     """
 
     peak: float
@@ -43,10 +45,12 @@ def measure_quality(
     segment_rate_hz: int,
     segments: Sequence[Segment],
     params: SegmentationParams,
+    gaps: Sequence[Gap] = (),
 ) -> Quality:
     """Measure one channel.
 
     source: float32 [shape=(n,)] as decoded, where clipping, dropouts and bandwidth still show
+    gaps: in samples of `source`, what the file did not hold
     envelope: float32 [shape=(frames,)], `rms_envelope` of the resampled channel, which `segments` index
     """
     scale = source_rate_hz / segment_rate_hz
@@ -57,7 +61,10 @@ def measure_quality(
         clipped_fraction=clipped_fraction(centred),
         noise_rms=noise_rms(envelope, segment_rate_hz, segments, params),
         bandwidth_hz=bandwidth_hz(centred, source_rate_hz),
-        dropout_fraction=dropout_fraction(source, source_rate_hz, spans),
+        dropout_fraction=max(
+            dropout_fraction(source, source_rate_hz, spans, [gap for gap in gaps if not gap.lost]),
+            sum(gap.end - gap.start for gap in gaps if gap.lost) / len(source),
+        ),
     )
 
 
@@ -157,12 +164,14 @@ def _window(length: int) -> NDArray[np.float32]:
     return on_grid(np.hanning(length))
 
 
-def dropout_fraction(samples: NDArray[np.float32], sample_rate_hz: int, spans: Sequence[tuple[int, int]]) -> float:
+def dropout_fraction(
+    samples: NDArray[np.float32], sample_rate_hz: int, spans: Sequence[tuple[int, int]], pauses: Sequence[Gap] = ()
+) -> float:
     """Share of the spans' samples that stand still for at least 5 ms, as lost packets filled with a constant do.
 
     Only between sounds: before the first and after the last step of a thousandth of the span's range stands the silence
     around it, which is digital, or all but, in recordings that went through a noise gate.
-    samples: float32 [shape=(n,)]; spans: half-open ranges of samples
+    samples: float32 [shape=(n,)]; spans: half-open ranges of samples; pauses: silence in which nothing was sent
     """
     total = sum(end - start for start, end in spans)
     if total == 0:
@@ -173,7 +182,11 @@ def dropout_fraction(samples: NDArray[np.float32], sample_rate_hz: int, spans: S
         steps = np.abs(np.diff(samples[start:end]))
         sounding = np.flatnonzero(steps > 1e-3 * np.ptp(samples[start:end])) if len(steps) else steps
         if len(sounding):
-            starts, ends = _runs(steps[sounding[0] : sounding[-1]] == 0.0, shortest)
+            first, last = start + int(sounding[0]), start + int(sounding[-1])
+            constant = steps[sounding[0] : sounding[-1]] == 0.0
+            for pause in pauses:
+                constant[max(pause.start - 1, first) - first : max(min(pause.end, last), first) - first] = False
+            starts, ends = _runs(constant, shortest)
             still += int((ends - starts).sum())
     return still / total
 

@@ -69,7 +69,15 @@ class DiagnosedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """The recording. channel: the one that was used (0 or 1) or `mix`; snr_db: None when undefined."""
+    """The recording.
+
+    duration_s: of what was heard, with the silence that stands for gaps
+    channel: the one that was used (0 or 1) or `mix`; snr_db: None when undefined
+    parts: files that were joined to this one, 1 for a plain file
+    track: which of the file's `tracks` sound tracks was heard, from 0
+    pauses_s: silence for time in which nothing was sent (DTX, a pause); lost_s: silence for what was sent and is lost
+    parts, track, tracks, pauses_s, lost_s: None in records before 0.3.0
+    """
 
     sha256: str
     duration_s: float
@@ -80,6 +88,11 @@ class Audio:
     snr_db: float | None
     clipped_fraction: float
     bandwidth_hz: float
+    parts: int | None = None
+    track: int | None = None
+    tracks: int | None = None
+    pauses_s: float | None = None
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, quantise
-from preprocess.container import Container, sniff
 from preprocess.decode import DecodeLimits, Recording, decode
+from preprocess.formats.container import Container, sniff
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.quality import Quality, measure_quality, segment_rms
 from preprocess.resample import resample
@@ -65,6 +65,7 @@ class PreparedChannel:
 class Prepared:
     """The result of the CPU half; it is sent between processes.
 
+    parts, track, tracks, pauses_s, lost_s: see `runtime.diagnosis.Audio`
     spectrograms: uint8 [shape=(n, n_mels, n_frames)], the candidates of all channels, one channel after the other
     processor: the class of the processor used, see `runtime.processor`
     """
@@ -80,6 +81,11 @@ class Prepared:
     processor: str
     preprocess_sha256: str
     timings_ms: dict[str, float]
+    parts: int = 1
+    track: int = 0
+    tracks: int = 1
+    pauses_s: float = 0.0
+    lost_s: float = 0.0
 
 
 def prepare(
@@ -112,7 +118,9 @@ def prepare_file(file: AudioFile, parameters: Parameters, limits: DecodeLimits) 
             envelope = rms_envelope(low, rate, segmentation)
             segments = segment(low, rate, segmentation, envelope)
         with _timed(timings, "quality"):
-            quality = measure_quality(raw, recording.sample_rate_hz, envelope, rate, segments, segmentation)
+            quality = measure_quality(
+                raw, recording.sample_rate_hz, envelope, rate, segments, segmentation, recording.gaps
+            )
             levels = segment_rms(envelope, rate, segments, segmentation)
         with _timed(timings, "mel"):
             powers = mel_spectrograms(cut(low, segments, mel_spec), mel_spec)
@@ -138,6 +146,11 @@ def prepare_file(file: AudioFile, parameters: Parameters, limits: DecodeLimits) 
         processor=processor_class(),
         preprocess_sha256=parameters_sha256(*parameters),
         timings_ms=timings,
+        parts=recording.parts,
+        track=recording.track,
+        tracks=recording.tracks,
+        pauses_s=recording.pauses_s,
+        lost_s=recording.lost_s,
     )
 
 

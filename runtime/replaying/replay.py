@@ -38,6 +38,7 @@ _MADE_BY = (*_ALWAYS, "processor")
 # between coughs may consist of their rounding only, hence the first value.
 _MEASURES = {"audio.snr_db": 0.1, "audio.clipped_fraction": 1e-3, "audio.bandwidth_hz": 32.0}
 
+_SINCE_0_3_0 = ("parts", "track", "tracks", "pauses_s", "lost_s")  # of the audio; None in older records
 _ABSENT: dict[str, Any] = {"timings_ms": {}}  # other absent fields are None
 
 
@@ -131,24 +132,28 @@ def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | No
     differing = [comparison for comparison in comparisons if comparison.binding and not comparison.same]
     if not differing:
         return Replay(Verdict.IDENTICAL, comparisons)
-    different = Replay(Verdict.DIFFERENT, comparisons, tuple(_near_thresholds(recorded, diagnosis)))
+    rules = [
+        rule
+        for rule in changed_since(recorded["software_version"])
+        if any(rule.fields.intersection(_rule_fields(item.field)) for item in differing)
+    ]
+    told = [f"Changed with version {rule.since}: {rule.what}." for rule in rules]
+    different = Replay(Verdict.DIFFERENT, comparisons, (*told, *_near_thresholds(recorded, diagnosis)))
     made_alike = recorded["preprocess_sha256"] == diagnosis.preprocess_sha256 and (
         recorded["model"]["sha256"] == diagnosis.model.sha256
     )
-    if not made_alike or not all(_follows_from_levels(item, LEVEL_TOLERANCE) for item in differing):
+    # A codec has another name: no level follows from that.
+    moved = [difference for difference in differing if not (rules and difference.field == "audio.codec")]
+    if not made_alike or not all(_follows_from_levels(item, LEVEL_TOLERANCE) for item in moved):
         return different
+    if not moved:
+        return _explained(Verdict.RULE_CHANGED, comparisons, differing, told)
     exact = decode(work.read(), load_limits()[1].decode).exact
-    rules = [
-        item
-        for item in changed_since(recorded["software_version"])
-        if item.fields.intersection(d.field for d in differing)
-    ]
     if not rules and (exact or not _may_round_differently(recorded["processor"], diagnosis.processor)):
         return different
     found = _found_levels(recorded, diagnosis, work, classifier)
-    if found is None and not (rules and all(_follows_from_levels(item, UNPROVED_TOLERANCE) for item in differing)):
+    if found is None and not (rules and all(_follows_from_levels(item, UNPROVED_TOLERANCE) for item in moved)):
         return different
-    told = [f"Changed with version {rule.since}: {rule.what}." for rule in rules]
     told.append(
         found
         or "Which levels moved can't be told from the digest alone; segments and decision are equal, "
@@ -159,10 +164,17 @@ def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | No
             f"The decoder of {diagnosis.audio.codec} computes otherwise on other processors: recorded on "
             f"{recorded['processor'] or 'an unknown one'}, repeated on {diagnosis.processor}."
         )
-    explained = [
-        replace(comparison, binding=comparison.binding and comparison not in differing) for comparison in comparisons
-    ]
-    return Replay(Verdict.RULE_CHANGED if rules else Verdict.WITHIN_ROUNDING, explained, tuple(told))
+    return _explained(Verdict.RULE_CHANGED if rules else Verdict.WITHIN_ROUNDING, comparisons, differing, told)
+
+
+def _explained(verdict: Verdict, comparisons: list[Comparison], differing: list[Comparison], told: list[str]) -> Replay:
+    explained = [replace(item, binding=item.binding and item not in differing) for item in comparisons]
+    return Replay(verdict, explained, tuple(told))
+
+
+def _rule_fields(field: str) -> set[str]:
+    """Return the names under which a rule may hold a field: scores of a candidate follow from its levels."""
+    return {field, "spectrogram_sha256"} if field.startswith("segments[") else {field}
 
 
 def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit, classifier: Classifier) -> str | None:
@@ -234,7 +246,9 @@ def _compare(recorded: dict[str, Any], found: dict[str, Any]) -> Iterator[Compar
     yield _scores("result", recorded["result"], found["result"])
     yield from _segments(recorded["segments"], found["segments"])
     for name in sorted(recorded["audio"].keys() | found["audio"].keys()):
-        yield _scores(f"audio.{name}", recorded["audio"].get(name), found["audio"].get(name))
+        before, now = recorded["audio"].get(name), found["audio"].get(name)
+        known = before is not None or name not in _SINCE_0_3_0
+        yield replace(_scores(f"audio.{name}", before, now), binding=known)
     name = "spectrogram_sha256"
     yield Comparison(name, recorded[name], found[name], recorded[name] == found[name])
     for name in _MADE_BY:

@@ -27,6 +27,28 @@ RULE_CHANGES = (
         "lower. "
         "Of equally loud frames the bandwidth now takes the same ones everywhere",
     ),
+    RuleChange(
+        since="0.3.0",
+        fields=frozenset(
+            {
+                "status",
+                "reasons",
+                "result",
+                "segments",
+                "spectrogram_sha256",
+                "audio.duration_s",
+                "audio.codec",
+                "audio.sample_rate_hz",
+                "audio.channels",
+                "audio.channel",
+                "audio.snr_db",
+                "audio.clipped_fraction",
+                "audio.bandwidth_hz",
+            }
+        ),
+        what="decoding hears the whole file (joined files, gaps in time stamps, wrong lengths in headers); Ogg Opus is "
+        "decoded at 16 kHz by libopus, MP3 by FFmpeg, AMR-WB by OpenCORE; a codec has one name",
+    ),
 )
 
 

@@ -17,7 +17,7 @@ _NAMED = r"\[\d{4}\]\(\S+\.md\)"
 _HEAD = re.compile(
     r"# (?P<number>\d{4}): .+\n\n"
     r"- Date: (?P<date>\d{4}-\d\d-\d\d)\n"
-    rf"- Status: (?P<status>accepted|superseded)(, superseded in part by (?P<by>{_NAMED}(,? (and )?{_NAMED})*))?\n"
+    rf"- Status: (?P<status>accepted|superseded)(, superseded in part by (?P<by>{_NAMED}(,?\s+(and\s+)?{_NAMED})*))?\n"
     r"(- Replaces: parts of (?P<replaces>.+(\n  .+)*)\n)?\n"
 )
 

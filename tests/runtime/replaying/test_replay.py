@@ -328,10 +328,11 @@ def test_a_changed_rule_excuses_the_levels_only() -> None:
         assert replay(read_record(json.dumps(change(old, path, value))), work).verdict is Verdict.DIFFERENT
 
 
-@pytest.mark.parametrize("version", ["0.2.0", "0.10.0", "1.0.0", "next", "", "0." + "1" * 5000])
+@pytest.mark.parametrize("version", ["0.3.0", "0.10.0", "1.0.0", "next", "", "0." + "1" * 5000])
 def test_a_record_of_this_version_or_an_unknown_one_has_no_changed_rule(version: str) -> None:
     assert changed_since(version) == ()
-    assert [item.since for item in changed_since("0.1.0")] == ["0.2.0"]
+    assert [item.since for item in changed_since("0.1.0")] == ["0.2.0", "0.3.0"]
+    assert [item.since for item in changed_since("0.2.0")] == ["0.3.0"]
     assert changed_since("0.1") == changed_since("0.1.9")
 
 

@@ -5,9 +5,10 @@ import struct
 import numpy as np
 import pytest
 
-from preprocess.container import ends_early, sniff
 from preprocess.decode import decode
 from preprocess.errors import EmptyAudio, UnsupportedMedia
+from preprocess.formats.completeness import ends_early
+from preprocess.formats.container import sniff
 from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile, likeness, warble
 
 LIVE = "frag_every_frame+empty_moov"

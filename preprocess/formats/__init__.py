@@ -1,0 +1,10 @@
+"""The structure of files, without decoding: what they declare, what they hold, where the sound lies.
+
+container     which format
+completeness  less or more than declared: WAV, AIFF, AU, CAF, W64, WebM, MP4
+frames        frames of MP3, Layer II, ADTS and AMR
+ogg           pages -> packets of each stream
+flac          joined files, and the length by the last frame
+mp4           edit lists
+caf           packet table
+"""
