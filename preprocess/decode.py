@@ -25,8 +25,7 @@ from preprocess.formats.caf import caf_facts
 from preprocess.formats.completeness import (
     audio_chunk,
     ebml_files,
-    ends_early,
-    has_more,
+    is_complete,
     wav_codec_tag,
     wav_samples,
 )
@@ -105,13 +104,13 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     container = container or sniff(data)
-    if container.name not in _FRAMES and (start := frames.skip_id3(data)):
-        data = data[start:]
+    if data.startswith(b"ID3") and container.name not in _FRAMES:
+        data = data[frames.skip_id3(data) :]
     heard = _DECODERS.get(container.name, _decode_file)(data, container, limits)
-    piece = judged(heard.piece)
+    piece = judged(heard.piece) if heard.piece.gaps else heard.piece
     if not piece.samples.shape[1]:
         raise UndecodableAudio("no_samples")
-    truncated = piece.missing or heard.truncated or ends_early(data, container) or has_more(data, container)
+    truncated = piece.missing or heard.truncated or not is_complete(data, container)
     return Recording(
         _checked(piece.samples),
         piece.sample_rate_hz,
@@ -242,20 +241,22 @@ def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
 
     A link that can't be decoded is left out, and the recording is truncated.
     """
-    groups = _side_by_side(links(data))
-    if not groups:
+    streams = links(data)
+    if not streams:
         raise UndecodableAudio("file_broken")
+    if len(streams) == 1:
+        return _Heard(_decode_link(streams[0], data, container, limits, 0.0))
+    groups = _side_by_side(streams)
     heard: list[_Heard] = []
     errors: list[AudioError] = []
     for group in groups[:_MOST_PARTS]:
         used_s = sum(part.piece.samples.shape[1] / part.piece.sample_rate_hz for part in heard)
-        file = data if len(groups) == len(group) == 1 else None
         try:
             heard.append(
                 _first_with_sound(
                     len(group),
-                    lambda number, group=group, file=file, used_s=used_s: _decode_link(  # type: ignore[misc]
-                        group[number], file or group[number].file(data), container, limits, used_s
+                    lambda number, group=group, used_s=used_s: _decode_link(  # type: ignore[misc]
+                        group[number], group[number].file(data), container, limits, used_s
                     ),
                 )
             )

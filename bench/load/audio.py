@@ -99,7 +99,7 @@ def as_note(samples: NDArray[np.float32], sample_rate_hz: int, bit_rate: int = B
         stream.bit_rate = bit_rate
         integers = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(integers, format="s16", layout="mono")
-        frame.sample_rate = sample_rate_hz
+        frame.sample_rate, frame.pts = sample_rate_hz, 0  # without it the granules begin at the pre-skip
         for packet in (*stream.encode(frame), *stream.encode(None)):
             output.mux(packet)
     return buffer.getvalue()

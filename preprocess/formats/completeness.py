@@ -22,24 +22,18 @@ _EBML_ID = b"\x1aE\xdf\xa3"
 _LEAST_REST_BYTES = 64  # less behind the last chunk is padding or a remark
 
 
-def ends_early(data: bytes, container: Container) -> bool:
-    """Whether the file ends too early, as far as the container shows it.
+def is_complete(data: bytes, container: Container) -> bool:
+    """Whether all of the file is there to be heard, as far as its container shows that.
 
-    WAV, RF64, W64, AIFF, CAF, AU: the audio's chunk says more bytes than there are (2 GiB and more is what recorders
-    leave there that can't go back, and tells nothing). WebM: an element is cut. MP4: the last top-level box is. Other
-    containers are judged while they are decoded.
+    It is not complete if it ends too early. WAV, RF64, W64, AIFF, CAF, AU: the audio's chunk says more bytes than there
+    are (2 GiB and more is what recorders leave there that can't go back, and tells nothing). WebM: an element is cut.
+    MP4: the last top-level box is. Other containers are judged while they are decoded.
+
+    Nor is it if something follows the audio that may be more of it, and that no decoder reads: joined WAV, AIFF and MP4
+    files are like that, and files whose size was written too early. Known chunks, tags and zeros are not audio.
     """
-    check = _ENDS_EARLY.get(container.name)
-    return check is not None and check(data)
-
-
-def has_more(data: bytes, container: Container) -> bool:
-    """Whether something follows the audio that may be more of it, and that no decoder reads.
-
-    Joined files are like that, and files whose size was written too early. Known chunks, tags and zeros are not audio.
-    """
-    check = _HAS_MORE.get(container.name)
-    return check is not None and check(data)
+    checks = (table.get(container.name) for table in (_ENDS_EARLY, _HAS_MORE))
+    return not any(check(data) for check in checks if check is not None)
 
 
 def audio_chunk(data: bytes) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import pytest
 
 from preprocess.decode import decode
 from preprocess.errors import EmptyAudio, UnsupportedMedia
-from preprocess.formats.completeness import ends_early
+from preprocess.formats.completeness import is_complete
 from preprocess.formats.container import sniff
 from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile, likeness, warble
 
@@ -112,7 +112,7 @@ def test_an_ogg_whose_last_page_is_gone():
 def test_a_length_that_means_unknown_tells_nothing(size):
     wav = by_libsndfile(warble(16_000), 16_000, "WAV", "PCM_16")
     container = sniff(wav)
-    assert not ends_early(wav[:40] + struct.pack("<I", size) + wav[44:-1000], container)
+    assert is_complete(wav[:40] + struct.pack("<I", size) + wav[44:-1000], container)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_what_only_looks_like_a_frame_of_mpeg_audio(head):
 @pytest.mark.parametrize("name", CUT)
 @pytest.mark.parametrize("keep", [1, 12, 20, 40])
 def test_the_shortest_beginnings_are_survived(name, keep):
-    """ends_early reads what any truncation leaves."""
+    """is_complete reads what any truncation leaves."""
     container, make, _ = CUT[name]
     found = sniff(make()[:64])
     assert found is not None
     assert found.name == container
-    assert isinstance(ends_early(make()[:keep], found), bool)
+    assert isinstance(is_complete(make()[:keep], found), bool)
