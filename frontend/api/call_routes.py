@@ -35,8 +35,9 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     services = services_of(request)
     services.model.known()
     limits = services.limits
-    upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
-    request.state.ticket.reading = False  # of `AdmissionGate`, which this route is behind
+    ticket = request.state.ticket  # of `AdmissionGate`, which this route is behind
+    upload = await read_upload(request, limits, services.admission, ticket)
+    ticket.reading = False
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.
     deadline = Deadline.after(limits.request_deadline_s)

@@ -14,7 +14,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from frontend.calls.audio_digest import sha256_of
 from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
 from frontend.domain.records import checked_call_id, new_call_id
+from frontend.inference.admission import Admission, Ticket
 from frontend.openapi.schemas import MAX_FORM_FIELDS
+from runtime.config import Limits
 from runtime.errors import UnsupportedMedia
 from runtime.prepare import AudioFile, sniff
 
@@ -37,21 +39,23 @@ class Upload:
     content_type: str
 
 
-async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> Upload:
-    """Read the form's `audio` and `call_id`; idle_s: how long the sender may be slower than 4 KiB/s.
+async def read_upload(request: Request, limits: Limits, admission: Admission, ticket: Ticket) -> Upload:
+    """Read the form's `audio` and `call_id`. The sender may be slower than 4 KiB/s for `request_deadline_s`.
+
+    ticket: the request's place, which grows with the body
 
     Raises: UnsupportedMedia, BodyTooLarge (before the body is read, where the header declares a length), BodyTimeout,
-    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
+    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId, Overloaded (the bodies in work fill the memory).
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("not_multipart")
-    limit = max_body_bytes + _FORM_OVERHEAD_BYTES
+    max_body_bytes = limits.max_body_bytes
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and int(declared) > max_body_bytes + _FORM_OVERHEAD_BYTES:
         raise _too_large(max_body_bytes)
     parser = _InMemoryParser(
         request.headers,
-        _limited(request.stream(), limit, max_body_bytes, idle_s),
+        _limited(request.stream(), limits, admission, ticket),
         max_files=1,
         max_fields=MAX_FORM_FIELDS,
         max_part_size=_FORM_OVERHEAD_BYTES,
@@ -93,13 +97,14 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def _limited(
-    stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int, idle_s: float
+    stream: AsyncGenerator[bytes, None], limits: Limits, admission: Admission, ticket: Ticket
 ) -> AsyncGenerator[bytes, None]:
     """Pass the stream on; raise an error where a body without a length exceeds the limit, or is sent too slowly.
 
-    Without the limit on slowness, a few stalled senders could use up all places for requests.
+    Without the limit on slowness, a few stalled senders could use up all places for requests. What has arrived counts
+    as memory in use, however much the sender has declared.
     """
-    total = 0
+    total, idle_s = 0, limits.request_deadline_s
     loop = asyncio.get_running_loop()
     started = loop.time()
     while True:
@@ -111,8 +116,10 @@ async def _limited(
         if chunk is None:
             return
         total += len(chunk)
-        if total > limit:
-            raise _too_large(max_body_bytes)
+        if total > limits.max_body_bytes + _FORM_OVERHEAD_BYTES:
+            raise _too_large(limits.max_body_bytes)
+        if total > ticket.body_bytes:
+            admission.grow(ticket, total)
         yield chunk
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,6 +14,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from frontend.api.upload import read_upload
+from frontend.inference.admission import Admission
+from frontend.observability.metrics import Metrics
 from frontend.openapi.schemas import MAX_FORM_FIELDS
 from runtime.config import load_limits
 from tests.conftest import SAMPLES
@@ -120,8 +123,11 @@ BODIES: dict[str, tuple[str, bytes, int, str]] = {
 
 
 def post(content: Any, headers: dict[str, str] | None = None, idle_s: float = 60.0, most: int = MOST) -> httpx.Response:
+    limits = replace(load_limits()[1], max_body_bytes=most, request_deadline_s=idle_s)
+    admission = Admission(limits, Metrics(), [], lambda n: 0.0, 1)
+
     async def endpoint(request: Request) -> JSONResponse:
-        upload = await read_upload(request, most, idle_s)
+        upload = await read_upload(request, limits, admission, admission.admit(None))
         return JSONResponse(
             {
                 "call_id": upload.call_id,
