@@ -1,8 +1,12 @@
 """Admission of requests: a request with work is refused, from its headers, if its work could not be done soon.
 
 There are three limits: recordings in work, bytes of bodies in memory, and the time that a recording would wait for a
-worker. Bytes count as they arrive, in steps: a declared length that does not fit is refused from the head, but a sender
-who declares much, or declares nothing, takes no memory away from others before it fills it. The third limit keeps the admitted requests fast at overload: a full queue makes every answer as late as
+worker.
+
+Bytes count as they arrive, in steps. A declared length that does not fit is refused from the head, but a sender who
+declares much, or nothing, takes no memory from others before it fills it.
+
+The limit of the wait keeps the admitted requests fast at overload: a full queue makes every answer as late as
 allowed, and completes no more requests (docs/decisions/0013-speed.md). It applies only above a few recordings per
 worker: if a machine slows down suddenly, the expected wait alone would refuse all requests but the first.
 """
@@ -16,7 +20,6 @@ from dataclasses import dataclass
 from frontend.domain.errors import Overloaded
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits
-
 
 STEP_BYTES = 256 * 1024  # most voice notes are smaller, so the first step is their only one
 
@@ -78,7 +81,10 @@ class Admission:
         return ticket
 
     def grow(self, ticket: Ticket, body_bytes: int) -> None:
-        """Let a body that is being read hold so many bytes, in whole steps up to the largest body. Raises: Overloaded."""
+        """Let a body that is being read hold so many bytes, in whole steps, up to the largest body.
+
+        Raises: Overloaded.
+        """
         steps = -(-body_bytes // STEP_BYTES)
         more = min(steps * STEP_BYTES, self._limits.max_body_bytes) - ticket.body_bytes
         if self.body_bytes + more > self._limits.max_in_flight_bytes:

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.domain.errors import BodyTimeout, Overloaded
 from frontend.api.upload import read_upload
+from frontend.domain.errors import BodyTimeout, Overloaded
 from frontend.inference.admission import STEP_BYTES, Admission
 from frontend.middleware.admission_gate import AdmissionGate
 from frontend.middleware.unread_body import UnreadBody
