@@ -70,8 +70,15 @@ class Admission:
 
         body_bytes: the whole body's length, which must fit now; None where it is not known. Raises: Overloaded.
         """
-        step = min(STEP_BYTES, self._limits.max_body_bytes if body_bytes is None else body_bytes)
-        limit = self._limit_reached(step if body_bytes is None else body_bytes)
+        limits = self._limits
+        step = min(STEP_BYTES, limits.max_body_bytes if body_bytes is None else body_bytes)
+        limit = None
+        if self.in_work >= limits.max_in_flight:
+            limit = "recordings"
+        elif self.body_bytes + (step if body_bytes is None else body_bytes) > limits.max_in_flight_bytes:
+            limit = "bytes"
+        elif self.in_work >= self._always and self._wait_s(self._on_their_way()) > limits.max_wait_s:
+            limit = "wait"
         if limit is not None:
             self._metrics.refusals.labels(limit).inc()
             raise Overloaded("overloaded")
@@ -109,14 +116,9 @@ class Admission:
         finally:
             self.release(ticket)
 
-    def _limit_reached(self, body_bytes: int) -> str | None:
-        if self.in_work >= self._limits.max_in_flight:
-            return "recordings"
-        if self.body_bytes + body_bytes > self._limits.max_in_flight_bytes:
-            return "bytes"
-        if self.in_work < self._always:
-            return None
-        # Recordings that are read and being stored reach the workers next; the workers already know the other running
-        # recordings.
-        on_their_way = max(0, sum(not ticket.reading for ticket in self.tickets) - len(self._running))
-        return "wait" if self._wait_s(on_their_way) > self._limits.max_wait_s else None
+    def _on_their_way(self) -> int:
+        """Count the recordings that are read and being stored: they reach the workers next.
+
+        The workers already know the other running recordings.
+        """
+        return max(0, sum(not ticket.reading for ticket in self.tickets) - len(self._running))
