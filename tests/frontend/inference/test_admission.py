@@ -162,8 +162,11 @@ BEGINNING = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="x"\
 
 @pytest.mark.parametrize("length", [[], [(b"content-length", str(LARGE.max_body_bytes).encode())]], ids=str)
 @pytest.mark.parametrize("gone", [False, True])
-def test_forty_senders_that_trickle_hold_what_they_sent_and_give_it_back(length: list[Any], gone: bool) -> None:
+def test_forty_senders_that_trickle_hold_what_they_sent_and_give_it_back(
+    monkeypatch: pytest.MonkeyPatch, length: list[Any], gone: bool
+) -> None:
     """With whole reservations three of them would have filled the memory. gone: they hang up; else they stall."""
+    monkeypatch.setattr("frontend.api.upload._SLOWEST_BYTES_PER_S", 1e9)  # a step buys no time
     limits = replace(LARGE, request_deadline_s=0.05, max_in_flight_bytes=80 * STEP_BYTES)
     admission, _ = make(limits=limits)
     most = 0
