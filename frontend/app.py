@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from frontend.api import call_routes, console_routes, health_routes
+from frontend.api.answering_head import add_head
 from frontend.api.authenticate import key_digests
 from frontend.api.exception_handlers import add_problem_handlers
 from frontend.configuration.settings import Settings
@@ -69,6 +70,7 @@ def create_app(
 def described_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Return an application with the routes and their description, but without services."""
     app = described_api(lifespan)
+    add_head(app.routes)
     for routes in (health_routes, call_routes, console_routes):
         app.include_router(routes.router)
     return app

@@ -2,10 +2,13 @@
 
 services_of          the running services, and a request's deadline
 authenticate         the API key
+answering_head       GET routes answer HEAD
 health_routes        /healthz, /readyz
 console_routes       / and /console
 call_routes          /v1
-upload               the multipart form
+wrapped_audio        recordings that were packed or written as text on their way
+audio_form           the parts of a form, and what stands around them
+upload               the multipart form, within its limits
 responses            call documents, images, byte ranges
 exception_handlers   exceptions become problems
 """

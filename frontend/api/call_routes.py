@@ -7,12 +7,13 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
 from frontend.answers.call_document import call_document
 from frontend.answers.page_token import page_token, sort_key_of
+from frontend.api.answering_head import Router
 from frontend.api.authenticate import api_key_header, require_key
 from frontend.api.responses import call_response, png_response, ranged_response
 from frontend.api.services_of import deadline_of, services_of
@@ -26,7 +27,7 @@ from frontend.observability.audit import audit
 from frontend.openapi import operations
 from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
+router = Router(prefix="/v1", dependencies=[Depends(require_key), Security(api_key_header)])
 
 
 @router.post("/diagnoses", status_code=201, **operations.POST_DIAGNOSIS)
@@ -35,8 +36,9 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     services = services_of(request)
     services.model.known()
     limits = services.limits
-    upload = await read_upload(request, limits.max_body_bytes, idle_s=limits.request_deadline_s)
-    request.state.ticket.reading = False  # of `AdmissionGate`, which this route is behind
+    ticket = request.state.ticket  # of `AdmissionGate`, which this route is behind
+    upload = await read_upload(request, limits, services.admission, ticket)
+    ticket.reading = False
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.
     deadline = Deadline.after(limits.request_deadline_s)

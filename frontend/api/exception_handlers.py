@@ -23,6 +23,7 @@ from frontend.answers.http_errors import (
 from frontend.answers.problem_document import LOCATED, PROBLEM_TYPE, problem_document
 from frontend.domain.errors import InvalidRequest, RangeNotSatisfiable, ServiceError
 from frontend.i18n.language import HEADERS, language_of
+from runtime.errors import UnsupportedMedia
 from runtime.messages.catalogue import say, say_error
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -60,6 +61,8 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
+    if isinstance(error, UnsupportedMedia) and error.key == "body_encoded":
+        headers["Accept-Encoding"] = "identity"  # only where the coding is what is wrong (RFC 7694, section 3)
     return problem_response(request, http_error(error), error, headers)
 
 

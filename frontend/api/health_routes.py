@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from frontend.api.answering_head import Router
 from frontend.api.services_of import services_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import NotReady, StoreUnavailable
@@ -14,7 +15,7 @@ from frontend.openapi import operations
 
 PING_S = 2.0
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/healthz", **operations.HEALTHZ)

@@ -38,7 +38,8 @@ def png_response(image: bytes, headers: Mapping[str, str] | None = None) -> Resp
 def ranged_response(request: Request, data: bytes, media_type: str) -> Response:
     """Answer the whole body, or the range in the request's header. Raises: RangeNotSatisfiable."""
     headers = {"Accept-Ranges": "bytes", **_PRIVATE}
-    span = parse_range(request.headers.get("range"), len(data))
+    # A range is defined for GET only; with any other method it is ignored (RFC 9110, section 14.2).
+    span = parse_range(request.headers.get("range"), len(data)) if request.method == "GET" else None
     if span is None:
         return Response(data, media_type=media_type, headers=headers)
     start, end = span

@@ -8,13 +8,18 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from fastapi import Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 
+from frontend.api.audio_form import AudioFormParser, from_first_part, no_first_part
+from frontend.api.wrapped_audio import coding_of, transfer_coding_of
 from frontend.calls.audio_digest import sha256_of
 from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
 from frontend.domain.records import checked_call_id, new_call_id
+from frontend.inference.admission import Admission, Ticket
 from frontend.openapi.schemas import MAX_FORM_FIELDS
+from runtime.config import Limits
 from runtime.errors import UnsupportedMedia
 from runtime.prepare import AudioFile, sniff
 
@@ -37,21 +42,28 @@ class Upload:
     content_type: str
 
 
-async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> Upload:
-    """Read the form's `audio` and `call_id`; idle_s: how long the sender may be slower than 4 KiB/s.
+async def read_upload(request: Request, limits: Limits, admission: Admission, ticket: Ticket) -> Upload:
+    """Read the form's `audio` and `call_id`. The sender may be slower than 4 KiB/s for `request_deadline_s`.
+
+    ticket: the request's place, which grows with the body
 
     Raises: UnsupportedMedia, BodyTooLarge (before the body is read, where the header declares a length), BodyTimeout,
-    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId.
+    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId, Overloaded (the bodies in work fill the memory).
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("not_multipart")
-    limit = max_body_bytes + _FORM_OVERHEAD_BYTES
+    codings = {coding.strip().lower() for coding in ",".join(request.headers.getlist("content-encoding")).split(",")}
+    # RFC 9110, section 8.4. Voice notes don't shrink, and a small body may unpack to a huge one.
+    if codings - {"", "identity"}:
+        raise UnsupportedMedia("body_encoded")
+    max_body_bytes = limits.max_body_bytes
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and int(declared) > max_body_bytes + _FORM_OVERHEAD_BYTES:
         raise _too_large(max_body_bytes)
-    parser = _InMemoryParser(
+    _, parameters = parse_options_header(request.headers["content-type"])
+    parser = AudioFormParser(
         request.headers,
-        _limited(request.stream(), limit, max_body_bytes, idle_s),
+        _limited(request.stream(), limits, admission, ticket, parameters.get(b"boundary", b"")),
         max_files=1,
         max_fields=MAX_FORM_FIELDS,
         max_part_size=_FORM_OVERHEAD_BYTES,
@@ -63,6 +75,8 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
             "form_unreadable",
             reason=error.message.rstrip("."),
         ) from error
+    except UnsupportedMedia:  # a ValueError, too
+        raise
     except ValueError as error:  # some codecs of a charset raise a parent class of UnicodeDecodeError
         raise InvalidRequest("form_not_utf8") from error
     try:
@@ -76,7 +90,10 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
         data = await audio.read()
         if len(data) > max_body_bytes:
             raise _too_large(max_body_bytes)
-        container = sniff(data)
+        try:
+            container = sniff(data)
+        except UnsupportedMedia as error:
+            raise _not_audio(audio, data) or error from None
         file = AudioFile(data, await sha256_of(data), container)
         kind = (audio.content_type or "").partition(";")[0].strip().lower()
         return Upload(
@@ -86,20 +103,18 @@ async def read_upload(request: Request, max_body_bytes: int, idle_s: float) -> U
         await form.close()
 
 
-class _InMemoryParser(MultiPartParser):
-    """Keeps the upload in memory instead of a temporary file: the body is bounded and needed in memory anyway."""
-
-    spool_max_size = 1 << 30
-
-
 async def _limited(
-    stream: AsyncGenerator[bytes, None], limit: int, max_body_bytes: int, idle_s: float
+    stream: AsyncGenerator[bytes, None], limits: Limits, admission: Admission, ticket: Ticket, boundary: bytes
 ) -> AsyncGenerator[bytes, None]:
-    """Pass the stream on; raise an error where a body without a length exceeds the limit, or is sent too slowly.
+    """Pass the stream on from the form's first part.
 
-    Without the limit on slowness, a few stalled senders could use up all places for requests.
+    Raises an error where a body without a length exceeds the limit, or is sent too slowly: otherwise a few stalled
+    senders could use up all places for requests. What has arrived counts as memory in use, however much the sender has
+    declared.
     """
-    total = 0
+    total, idle_s = 0, limits.request_deadline_s
+    begun, head = False, b""
+    opening = b"--" + boundary + b"\r\n"
     loop = asyncio.get_running_loop()
     started = loop.time()
     while True:
@@ -109,11 +124,28 @@ async def _limited(
         except TimeoutError as error:
             raise BodyTimeout("body_too_slow") from error
         if chunk is None:
+            if not begun and not opening.startswith(head):
+                raise no_first_part(head)
             return
         total += len(chunk)
-        if total > limit:
-            raise _too_large(max_body_bytes)
+        if total > limits.max_body_bytes + _FORM_OVERHEAD_BYTES:
+            raise _too_large(limits.max_body_bytes)
+        if total > ticket.body_bytes:
+            admission.grow(ticket, total)
+        if not begun:
+            head += chunk
+            chunk = head if head.startswith(opening) else from_first_part(head, boundary)
+            begun = chunk != b""
         yield chunk
+
+
+def _not_audio(audio: UploadFile, data: bytes) -> Exception | None:
+    """Return what is wrong with bytes in no known format, if it is known."""
+    coding = coding_of(data) or transfer_coding_of(audio.headers.get("content-transfer-encoding", ""))
+    if coding is not None:
+        return UnsupportedMedia("audio_encoded", coding=coding)
+    is_text = audio.filename is None and len(data) < _FORM_OVERHEAD_BYTES and b"\0" not in data
+    return MissingAudio("no_audio_field") if is_text else None  # such as the file's name in the place of the file
 
 
 def _too_large(max_body_bytes: int) -> BodyTooLarge:

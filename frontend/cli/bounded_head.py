@@ -1,4 +1,7 @@
-"""uvicorn's HTTP/1.1 over httptools, with a limit for the length of a request's head; httptools has no limit."""
+"""uvicorn's HTTP/1.1 over httptools, with a limit for the length of a request's head; httptools has no limit.
+
+Values of headers are passed on without blanks around them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ class BoundedHead(HttpToolsProtocol):
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise ValueError("The request's head is too long.")  # the parser stops, and uvicorn answers 400
-        super().on_header(name, value)
+        # llhttp leaves blanks behind a value, which are none of it (RFC 9110, section 5.5).
+        super().on_header(name, value.strip(b" \t"))
 
     def on_body(self, body: bytes) -> None:
         self._unseen_bytes = 0

@@ -18,7 +18,10 @@ _GATED = frozenset({"/v1/diagnoses"})
 
 
 class AdmissionGate:
-    """ASGI middleware in front of the upload routes: a refusal needs no routing, no key check and no form parsing."""
+    """ASGI middleware in front of the upload routes: a refusal needs no routing, no key check and no form parsing.
+
+    It gives the place back whatever becomes of the request, with all that `read_upload` let its body hold.
+    """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
@@ -32,9 +35,9 @@ class AdmissionGate:
         services: Services = scope["app"].state.services
         admission = services.admission
         declared = Headers(scope=scope).get("content-length", "")
-        # A length above the limit is refused later as too large; a body without a length counts with the limit.
+        # A length above the limit is refused later as too large.
         told = declared.isdecimal() and len(declared) < 16
-        claim = min(int(declared), self._max_body_bytes) if told else self._max_body_bytes
+        claim = min(int(declared), self._max_body_bytes) if told else None
         try:
             ticket = admission.admit(claim)
         except Overloaded as error:

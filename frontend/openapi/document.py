@@ -19,7 +19,9 @@ The reference weights are a demonstrator (`validated: false`): orientation at mo
 
 Errors are problems (RFC 9457) with a stable `code`. Besides those of each route: 404 `not_found` for a path that does
 not exist, 405 `method_not_allowed` with `Allow` for a method that the path lacks, 500 `internal_error` for a defect of
-ours."""
+ours.
+
+Each GET route answers HEAD, too: the same answer without its body."""
 
 _TAGS = [
     {"name": "calls", "description": "Recordings, their diagnoses, audio and figures"},
@@ -46,6 +48,9 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": _header("After how many seconds asking again may help", examples.RETRY_AFTER_S),
     "Content-Range": _header("Which bytes of how many; `*/size` where none", "bytes 0-4095/35844"),
     "Accept-Ranges": _header("The unit in which ranges may be asked for", "bytes"),
+    "Accept-Encoding": _header(
+        "Only where the body had a Content-Encoding: send it with none", "identity", required=False
+    ),
     "Content-Language": _header("What it is written in, `es` or `en`", "es"),
     "Vary": _header("What the answer depends on beside the address", "Accept-Language"),
     "Cache-Control": _header("Recordings are for nobody else's eyes or disks", "private, no-store"),

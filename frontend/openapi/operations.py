@@ -98,26 +98,30 @@ def _file(description: str, example: str, *media_types: str, headers: tuple[str,
     }
 
 
-def _problems(*kinds: type[Exception], located: bool = False) -> Responses:
-    """Return a route's problem answers; located: `Location` names the call if it was stored nevertheless."""
+def _problems(*kinds: type[Exception], uploaded: bool = False) -> Responses:
+    """Return a route's problem answers.
+
+    uploaded: the request has a body, and `Location` names the call if it was stored nevertheless
+    """
     answers = {HTTP_ERRORS[kind] for kind in kinds}
     if CallNotFound in kinds:
         answers.add(NOT_FOUND)  # a slash in the call_id, encoded or not, makes another path
     by_status = sorted(answers, key=lambda answer: (answer.status, answer.code))
     return {
-        status: _problem(list(group), located=located)
+        status: _problem(list(group), uploaded=uploaded)
         for status, group in groupby(by_status, lambda by_statu: by_statu.status)
     }
 
 
-def _problem(answers: list[HttpError], *, located: bool) -> dict[str, Any]:
+def _problem(answers: list[HttpError], *, uploaded: bool) -> dict[str, Any]:
     status = answers[0].status
     headers = {
         "Retry-After": status == 503,
         "Content-Range": status == 416,
+        "Accept-Encoding": status == 415 and uploaded,
     }
     named = _references("headers", *_SPOKEN, *(name for name, there in headers.items() if there))
-    if located and any(item in LOCATED for item in answers):
+    if uploaded and any(item in LOCATED for item in answers):
         named["Location"] = {"$ref": "#/components/headers/LocationOfStored"}
     return {
         "description": "; ".join(say("title", answer.code, Language.ENGLISH) for answer in answers),
@@ -152,7 +156,11 @@ _UPLOAD = {
                     "maxProperties": 1 + MAX_FORM_FIELDS,
                     "additionalProperties": {"type": "string"},
                     "properties": {
-                        "audio": {"type": "string", "format": "binary", "description": "The recording, as a file"},
+                        "audio": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The recording; `filename` may be left out",
+                        },
                         "call_id": {
                             "type": "string",
                             **CALL_ID_SCHEMA,
@@ -224,7 +232,7 @@ POST_DIAGNOSIS = _operation(
     "Diagnose a recording",
     {
         **_DIAGNOSED,
-        **_problems(*_TO_DIAGNOSE, BodyTimeout, CallConflict, MissingAudio, InvalidRequest, NotReady, located=True),
+        **_problems(*_TO_DIAGNOSE, BodyTimeout, CallConflict, MissingAudio, InvalidRequest, NotReady, uploaded=True),
     },
     _UPLOAD,
 )

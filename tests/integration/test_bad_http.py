@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from frontend.inference.admission import STEP_BYTES
 from laptop.service import CHECKOUT, Service
 from tests.integration.problems import assert_problem, assert_still_works, post
 
@@ -57,6 +58,13 @@ def count_500(service: Service) -> int:
     return len(re.findall(r'tosia_http_requests_total\{.*status="5(?!03)\d\d".*\}', text))
 
 
+def body_bytes(service: Service) -> float:
+    text = httpx.get(f"http://127.0.0.1:{service.metrics_port}/metrics", trust_env=False).text
+    found = re.search(r"^tosia_body_bytes_in_work (\S+)", text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
 KEYS = [None, "", "wrong", "Schlüssel".encode(), "\U0001f511".encode(), b"\xff\xfe", "a" * 10_000]
 V1 = [
     ("POST", "/v1/diagnoses"), ("POST", "/v1/calls/x/diagnosis"), ("GET", "/v1/calls"), ("GET", "/v1/calls?limit=0"),
@@ -80,6 +88,53 @@ def test_every_v1_route_wants_a_key(service: Service, api_key: str, method: str,
         for key in [*KEYS, api_key[:-1], api_key + "x", f"default:{api_key}"]:
             headers = [] if key is None else [("X-API-Key", key)]
             assert_problem(client.request(method, route, headers=headers), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("around", [" {}", "\t{}", "{} ", "{}\t", " \t{} \t "])
+def test_blanks_around_a_header_are_none_of_its_value(
+    service: Service, api_key: str, benchmark: bytes, around: str
+) -> None:
+    """RFC 9110, section 5.5."""
+    body = HEAD + benchmark + b"\r\n--b--\r\n"
+    fields = {
+        "Content-Length": str(len(body)),
+        "Content-Encoding": "identity",
+        "Accept-Language": "en",
+        "X-Request-ID": "a",
+    }
+    with connect(service) as connection:
+        lines = [f"{name}:{around.format(value)}" for name, value in fields.items()]
+        connection.sendall(request_head(around.format(api_key), *lines) + body)
+        answer = read_answer(connection)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (201, "a")
+    assert answer.headers["content-language"] == "en"
+    with connect(service) as connection:  # inside the key they are part of it
+        connection.sendall(request_head(f"{api_key[:5]} {api_key[5:]}", "Content-Length: 0"))
+        assert_problem(read_answer(connection), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("declared", ["Transfer-Encoding: chunked", f"Content-Length: {LIMIT}"])
+def test_senders_are_not_refused_for_memory_that_they_do_not_use(
+    api: httpx.Client, service: Service, api_key: str, benchmark: bytes, declared: str
+) -> None:
+    """Each might send 20 MiB, so that 13 of them could fill the 256 MiB; together they have sent a few KB."""
+    beginning = b"%x\r\n%s\r\n" % (len(HEAD), HEAD) if "chunked" in declared else HEAD
+    senders = [connect(service) for _ in range(30)]
+    try:
+        for sender in senders:
+            sender.sendall(request_head(api_key, declared) + beginning)
+        deadline = time.monotonic() + 5.0
+        while body_bytes(service) < 30 * STEP_BYTES and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert body_bytes(service) == 30 * STEP_BYTES
+        assert post(api, benchmark).status_code == 201
+    finally:
+        for sender in senders:
+            sender.close()
+    deadline = time.monotonic() + 5.0
+    while body_bytes(service) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert body_bytes(service) == 0
 
 
 def test_the_key_is_checked_before_the_body_is_read(service: Service) -> None:
@@ -221,7 +276,7 @@ def test_unknown_methods(api: httpx.Client, method: str) -> None:
 def test_a_path_of_two_routes_allows_the_methods_of_both(api: httpx.Client) -> None:
     for method in ("PUT", "OPTIONS"):
         assert_problem(answer := api.request(method, "/v1/calls/x"), 405, "method_not_allowed")
-        assert answer.headers["allow"] == "DELETE, GET"
+        assert answer.headers["allow"] == "DELETE, GET, HEAD"
 
 
 def test_invented_methods_do_not_grow_the_metrics(api: httpx.Client, service: Service) -> None:

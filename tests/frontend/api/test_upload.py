@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import hashlib
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,6 +16,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from frontend.api.upload import read_upload
+from frontend.inference.admission import Admission
+from frontend.observability.metrics import Metrics
 from frontend.openapi.schemas import MAX_FORM_FIELDS
 from runtime.config import load_limits
 from tests.conftest import SAMPLES
@@ -119,9 +124,14 @@ BODIES: dict[str, tuple[str, bytes, int, str]] = {
 }
 
 
-def post(content: Any, headers: dict[str, str] | None = None, idle_s: float = 60.0, most: int = MOST) -> httpx.Response:
+def post(
+    content: Any, headers: dict[str, str] | list[tuple[str, str]] | None = None, idle_s: float = 60.0, most: int = MOST
+) -> httpx.Response:
+    limits = replace(load_limits()[1], max_body_bytes=most, request_deadline_s=idle_s)
+    admission = Admission(limits, Metrics(), [], lambda n: 0.0, 1)
+
     async def endpoint(request: Request) -> JSONResponse:
-        upload = await read_upload(request, most, idle_s)
+        upload = await read_upload(request, limits, admission, admission.admit(None))
         return JSONResponse(
             {
                 "call_id": upload.call_id,
@@ -132,7 +142,18 @@ def post(content: Any, headers: dict[str, str] | None = None, idle_s: float = 60
         )
 
     app, _ = application(endpoint)
-    return ask(app, content=content, headers={"Accept-Language": "en", **(FORM if headers is None else headers)})
+    if not isinstance(headers, list):
+        headers = list({"Accept-Language": "en", **(FORM if headers is None else headers)}.items())
+    return ask(app, content=content, headers=headers)
+
+
+def counted(pieces: Iterable[bytes], taken: list[int]) -> AsyncIterator[bytes]:
+    async def generator() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            taken.append(len(piece))
+            yield piece
+
+    return generator()
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -168,6 +189,148 @@ def test_a_good_form_in_pieces_of_any_size() -> None:
             "sha256": hashlib.sha256(SAMPLE).hexdigest(),
             "content_type": "audio/ogg",
         }
+
+
+CALL_ID = field("call_id", b"a-call")
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        'form-data; name="audio"',
+        "form-data; name=audio",
+        'form-data; name="audio";',
+        "form-data; name=\"audio\"; filename*=UTF-8''n%C3%B3ta.ogg",
+        'form-data; name="audio"; filename=""',
+        "form-data; name=audio; filename=x.ogg",
+        'form-data; filename="x.ogg"; name="audio"',
+        'FORM-DATA; NAME="audio"; FILENAME="x.ogg"',
+        'form-data;\tname="audio" ; filename = "a;b.ogg"',
+    ],
+)
+@pytest.mark.parametrize("content_type", ["", "Content-Type: audio/ogg\r\n", "content-type:text/plain\r\n"])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_audio_is_audio_however_its_part_is_named(disposition: str, content_type: str, order: str) -> None:
+    """RFC 7578, section 4.2: `filename` may be left out, and `filename*` is none. The sample is above 16 KB."""
+    head = f"--b\r\nContent-Disposition: {disposition}\r\n{content_type}\r\n".encode()
+    audio, others = head + SAMPLE + b"\r\n", CALL_ID + field("comment")
+    answer = post((audio + others if order == "before" else others + audio) + END)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["sha256"] == hashlib.sha256(SAMPLE).hexdigest()
+    assert answer.json()["call_id"] == "a-call"
+    assert answer.json()["content_type"] == ("audio/ogg" if "ogg" in content_type else "application/octet-stream")
+
+
+UNNAMED = b'--b\r\nContent-Disposition: form-data; name="audio"\r\n\r\n'
+FILE = field("file", more='; filename="x"')
+
+# name: (body, status, code, words of the sentence)
+SENTENCES: dict[str, tuple[bytes, int, str, str]] = {
+    "two recordings": (2 * audio_field(SAMPLE) + END, 422, "invalid_request", "send one recording"),
+    "two without filename": (2 * (UNNAMED + SAMPLE + b"\r\n") + END, 422, "invalid_request", "send one recording"),
+    "one of each": (audio_field(SAMPLE) + UNNAMED + SAMPLE + b"\r\n" + END, 422, "invalid_request", "send one"),
+    "another file before": (FILE + UNNAMED + SAMPLE + b"\r\n" + END, 422, "invalid_request", "more than one file"),
+    "a file's name": (UNNAMED + b"note.ogg\r\n" + END, 422, "missing_audio", "as a file"),
+    "no bytes": (UNNAMED + b"\r\n" + END, 422, "empty_audio", "is empty"),
+    "other bytes": (UNNAMED + b"\0\1\2\r\n" + END, 415, "unsupported_media", "not an audio format"),
+    "a large text field": (field("note", b"a" * 17_000) + audio_field(SAMPLE) + END, 422, "invalid_request", "16KB"),
+    "a field of no name": (UNNAMED.replace(b"audio", b"") + SAMPLE + b"\r\n" + END, 422, "invalid_request", "16KB"),
+    "gzip": (audio_field(gzip.compress(SAMPLE)) + END, 415, "unsupported_media", "as gzip: send the bytes"),
+    "base64": (audio_field(base64.b64encode(SAMPLE)) + END, 415, "unsupported_media", "as base64: send the bytes"),
+    "base64 without filename": (
+        UNNAMED + base64.b64encode(SAMPLE) + b"\r\n" + END,
+        415,
+        "unsupported_media",
+        "as base64: send the bytes",
+    ),
+    "a short base64": (UNNAMED + base64.b64encode(SAMPLE[:60]) + b"\r\n" + END, 415, "unsupported_media", "as base64"),
+    "a transfer encoding": (
+        UNNAMED.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: Quoted-Printable\r\n\r\n")
+        + b"OggQ=00=02" * 2000
+        + b"\r\n"
+        + END,
+        415,
+        "unsupported_media",
+        "as quoted-printable: send the bytes",
+    ),
+    "a form in gzip": (gzip.compress(audio_field(SAMPLE) + END), 415, "unsupported_media", "without Content-Encoding"),
+    "bare audio": (SAMPLE, 422, "invalid_request", "no part that begins with the boundary"),
+    "a few bytes": (b"OggS", 422, "invalid_request", "no part that begins with the boundary"),
+    "a long preamble": (b"a" * 17_000 + b"\r\n" + audio_field(SAMPLE) + END, 422, "invalid_request", "no part"),
+    "LF": ((audio_field(SAMPLE) + END).replace(b"\r\n", b"\n"), 422, "invalid_request", "end them in CR LF"),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+@pytest.mark.parametrize("size", [997, 1 << 20])
+def test_what_is_wrong_with_a_form_is_said_in_one_sentence(name: str, size: int) -> None:
+    body, status, code, words = SENTENCES[name]
+    answer = post(counted([body[start : start + size] for start in range(0, len(body), size)], []))
+    assert_problem(answer, status, code)
+    assert words in answer.json()["detail"]
+    spanish = post(body, {**FORM, "Accept-Language": "es"}).json()["detail"]
+    assert spanish != answer.json()["detail"]
+    assert ("accept-encoding" in answer.headers) == (name == "a form in gzip")
+
+
+@pytest.mark.parametrize("transfer", [b"binary", b"8bit", b"base64"])
+def test_a_transfer_encoding_that_is_none_is_let_through(transfer: bytes) -> None:
+    """RFC 7578, section 4.7: deprecated. Bytes of a recording are what they are, whatever the label says."""
+    header = b"\r\nContent-Transfer-Encoding: " + transfer + b"\r\n\r\n"
+    answer = post((audio_field(SAMPLE) + END).replace(b"\r\n\r\n", header, 1))
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+@pytest.mark.parametrize(
+    ("before", "padding", "after"),
+    [
+        (b"", b"", b""),
+        (b"\r\n", b"", b""),
+        (b"This is a message in MIME format.\r\n", b"", b""),
+        (b"-- a -- b --bound\r\n--\r\n\r\n", b"", b""),
+        (b"--c\r\n\r\nx\r\n", b" \t", b""),
+        (b"", b" ", b" \t\r\nan epilogue\r\n--b\r\n"),
+        (b"a" * 5000 + b"\n", b"", b"epilogue"),
+    ],
+)
+def test_what_stands_around_the_parts_is_passed_over(before: bytes, padding: bytes, after: bytes, size: int) -> None:
+    """RFC 2046, section 5.1.1: a preamble, an epilogue, and blanks behind each boundary."""
+    sample = SAMPLE[:2000]
+    whole = (CALL_ID + audio_field(sample)).replace(b"--b\r\n", b"--b" + padding + b"\r\n") + b"--b--"
+    body = before + whole + after + (b"" if after else b"\r\n")
+    answer = post(counted([body[start : start + size] for start in range(0, len(body), size)], []))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["sha256"] == hashlib.sha256(sample).hexdigest()
+    assert answer.json()["call_id"] == "a-call"
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [["gzip"], ["x-gzip"], ["deflate"], ["br"], ["zstd"], ["rot13"], ["identity, gzip"], ["identity", "GZIP"]],
+)
+def test_a_content_coding_is_refused_unread_and_the_answer_says_which_is_taken(codings: list[str]) -> None:
+    """RFC 9110, sections 8.4 and 15.5.16."""
+    taken: list[int] = []
+    headers = [*FORM.items(), ("Accept-Language", "en"), *(("Content-Encoding", coding) for coding in codings)]
+    answer = post(counted([audio_field(SAMPLE) + END], taken), headers)
+    assert_problem(answer, 415, "unsupported_media")
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "without Content-Encoding" in answer.json()["detail"]
+    assert taken == []
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity, identity"])
+def test_no_content_coding_is_none(coding: str) -> None:
+    assert post(audio_field(SAMPLE) + END, {**FORM, "Content-Encoding": coding}).status_code == 200
+
+
+def test_another_415_does_not_speak_of_codings() -> None:
+    """RFC 7694, section 3: only so can a sender tell what was wrong."""
+    for content_type, body in (("audio/ogg", SAMPLE), (FORM["Content-Type"], audio_field(ANY) + END)):
+        answer = post(body, {"Content-Type": content_type})
+        assert_problem(answer, 415, "unsupported_media")
+        assert "accept-encoding" not in answer.headers
 
 
 def test_without_a_call_id_one_is_made() -> None:
@@ -209,15 +372,6 @@ def test_what_is_played_back_never_becomes_a_page(declared: str, stored: str) ->
 def test_the_limit_is_the_audio_s_and_its_edge_is_taken() -> None:
     assert post(audio_field(SAMPLE) + END, most=len(SAMPLE)).status_code == 200
     assert_problem(post(audio_field(SAMPLE) + END, most=len(SAMPLE) - 1), 413, "body_too_large")
-
-
-def counted(pieces: Iterable[bytes], taken: list[int]) -> AsyncIterator[bytes]:
-    async def generator() -> AsyncIterator[bytes]:
-        for piece in pieces:
-            taken.append(len(piece))
-            yield piece
-
-    return generator()
 
 
 def test_a_declared_length_is_refused_before_anything_is_read() -> None:

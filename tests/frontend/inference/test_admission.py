@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.domain.errors import Overloaded
-from frontend.inference.admission import Admission
+from frontend.api.upload import read_upload
+from frontend.domain.errors import BodyTimeout, Overloaded
+from frontend.inference.admission import STEP_BYTES, Admission
 from frontend.middleware.admission_gate import AdmissionGate
 from frontend.middleware.unread_body import UnreadBody
 from frontend.observability.metrics import Metrics
@@ -103,21 +105,145 @@ def test_what_has_begun_waits_where_the_workers_know_of_it() -> None:
     admission.admit(0)  # the three are the ones that run
 
 
+LARGE = replace(LIMITS, max_in_flight=64, max_body_bytes=8 * STEP_BYTES, max_in_flight_bytes=16 * STEP_BYTES)
+
+
 @pytest.mark.parametrize(
-    ("headers", "claim"),
-    [([(b"content-length", b"7")], 7), ([(b"content-length", b"9999")], 60), ([], 60),
-     ([(b"content-length", b"9" * 5000)], 60)],
+    ("headers", "held"),
+    [([(b"content-length", b"7")], 7), ([(b"content-length", str(LARGE.max_body_bytes).encode())], STEP_BYTES),
+     ([], STEP_BYTES), ([(b"content-length", b"9" * 5000)], STEP_BYTES)],
 )  # fmt: skip
-def test_what_a_body_may_hold_is_counted_as_its_length_or_else_as_the_most(headers: list[Any], claim: int) -> None:
-    admission, _ = make()
+def test_a_body_holds_its_length_or_one_step_before_it_is_read(headers: list[Any], held: int) -> None:
+    admission, _ = make(limits=LARGE)
     seen: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(admission.body_bytes)
 
     ask(app, admission, headers)
-    assert seen == [claim]
-    assert admission.in_work == 0
+    assert seen == [held]
+    assert (admission.in_work, admission.body_bytes) == (0, 0)
+
+
+def test_a_length_that_does_not_fit_is_refused_from_its_head_though_a_step_would_fit() -> None:
+    admission, metrics = make(limits=LARGE)
+    admission.grow(admission.admit(None), LARGE.max_body_bytes)
+    admission.grow(admission.admit(None), 5 * STEP_BYTES)  # three steps are left
+    with pytest.raises(Overloaded):
+        admission.admit(4 * STEP_BYTES)
+    admission.admit(3 * STEP_BYTES)
+    admission.admit(None)
+    assert refusals(metrics, "bytes") == 1.0
+
+
+def test_a_body_grows_by_steps_up_to_the_memory_and_the_largest_body() -> None:
+    admission, metrics = make(limits=LARGE)
+    first, second = admission.admit(LARGE.max_body_bytes), admission.admit(None)
+    admission.grow(first, STEP_BYTES + 1)
+    assert (first.body_bytes, admission.body_bytes) == (2 * STEP_BYTES, 3 * STEP_BYTES)
+    admission.grow(first, LARGE.max_body_bytes + 1)  # the form around the audio does not count
+    assert first.body_bytes == LARGE.max_body_bytes
+    admission.grow(second, 8 * STEP_BYTES)
+    with pytest.raises(Overloaded):
+        admission.admit(None)
+    third = admission.admit(0)
+    with pytest.raises(Overloaded):
+        admission.grow(third, 1)
+    assert (third.body_bytes, admission.body_bytes) == (0, LARGE.max_in_flight_bytes)
+    assert refusals(metrics, "bytes") == 2.0
+    for ticket in (first, second, third):
+        admission.release(ticket)
+    assert admission.body_bytes == 0
+
+
+FORM = (b"content-type", b"multipart/form-data; boundary=b")
+BEGINNING = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="x"\r\n\r\n'
+
+
+@pytest.mark.parametrize("length", [[], [(b"content-length", str(LARGE.max_body_bytes).encode())]], ids=str)
+@pytest.mark.parametrize("gone", [False, True])
+def test_forty_senders_that_trickle_hold_what_they_sent_and_give_it_back(
+    monkeypatch: pytest.MonkeyPatch, length: list[Any], gone: bool
+) -> None:
+    """With whole reservations three of them would have filled the memory. gone: they hang up; else they stall."""
+    monkeypatch.setattr("frontend.api.upload._SLOWEST_BYTES_PER_S", 1e9)  # a step buys no time
+    limits = replace(LARGE, request_deadline_s=0.05, max_in_flight_bytes=80 * STEP_BYTES)
+    admission, _ = make(limits=limits)
+    most = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_upload(Request(scope, receive), limits, admission, scope["state"]["ticket"])
+
+    def sender() -> Receive:
+        messages = [BEGINNING, bytes(STEP_BYTES)]
+
+        async def receive() -> Message:
+            nonlocal most
+            most = max(most, admission.body_bytes)
+            await asyncio.sleep(0)
+            if messages:
+                return {"type": "http.request", "body": messages.pop(0), "more_body": True}
+            if gone:
+                return {"type": "http.disconnect"}
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+        return receive
+
+    async def run() -> list[Any]:
+        senders = [gated(app, admission, [FORM, *length], receive=sender()) for _ in range(40)]
+        return await asyncio.gather(*senders, return_exceptions=True)
+
+    ended = asyncio.run(run())
+    assert {type(error) for error in ended} == {ClientDisconnect if gone else BodyTimeout}
+    assert most == 40 * 2 * STEP_BYTES
+    assert (admission.body_bytes, admission.in_work) == (0, 0)
+
+
+def test_a_sender_who_is_cancelled_gives_back_what_it_held() -> None:
+    admission, _ = make(limits=LARGE)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        admission.grow(scope["state"]["ticket"], 3 * STEP_BYTES)
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        task = asyncio.create_task(gated(app, admission, []))
+        await asyncio.sleep(0)
+        assert admission.body_bytes == 3 * STEP_BYTES
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert (admission.body_bytes, admission.in_work) == (0, 0)
+
+
+def test_bodies_beyond_the_memory_are_refused_while_they_are_read_and_the_others_are_read_to_their_end() -> None:
+    admission, metrics = make(limits=LARGE)
+    whole = BEGINNING + b"OggS" + bytes(7 * STEP_BYTES) + b"\r\n--b--\r\n"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_upload(Request(scope, receive), LARGE, admission, scope["state"]["ticket"])
+        await asyncio.sleep(0.2)  # the recording is in work, and its bytes in memory
+
+    def sender() -> Receive:
+        pieces = [whole[start : start + 65536] for start in range(0, len(whole), 65536)]
+
+        async def receive() -> Message:
+            await asyncio.sleep(0)
+            assert admission.body_bytes <= LARGE.max_in_flight_bytes
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+        return receive
+
+    async def run() -> list[Any]:
+        senders = [gated(app, admission, [FORM], receive=sender()) for _ in range(5)]
+        return await asyncio.gather(*senders, return_exceptions=True)
+
+    ended = asyncio.run(run())
+    assert [type(error) for error in ended if error].count(Overloaded) == 3  # 16 steps hold two of 8
+    assert ended.count(None) == 2
+    assert refusals(metrics, "bytes") == 3.0
+    assert admission.body_bytes == 0
 
 
 def test_the_place_is_free_with_the_answer_though_the_rest_of_the_body_is_still_awaited() -> None:
@@ -181,10 +307,26 @@ def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
+    asyncio.run(gated(app, admission, headers, path, outermost=outermost, receive=receive, send=send))
+    return sent
+
+
+async def not_answered(message: Message) -> None:
+    raise AssertionError("there was an answer")
+
+
+async def gated(
+    app: Any,
+    admission: Admission,
+    headers: list[Any],
+    path: str = "/v1/diagnoses",
+    *,
+    outermost: Callable[[ASGIApp], ASGIApp] = lambda gate: gate,
+    receive: Receive = not_asked,
+    send: Send = not_answered,
+) -> None:
     owner = Starlette()
     owner.state.services = SimpleNamespace(admission=admission)
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": owner}
     scope["state"] = {"request_id": "r"}
-    gated = outermost(AdmissionGate(app, max_body_bytes=LIMITS.max_body_bytes))
-    asyncio.run(gated(scope, receive, send))  # type: ignore[arg-type]
-    return sent
+    await outermost(AdmissionGate(app, max_body_bytes=LARGE.max_body_bytes))(scope, receive, send)
