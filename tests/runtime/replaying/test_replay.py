@@ -311,6 +311,38 @@ def test_a_record_made_before_the_rule_for_levels_changed_is_told_which_rule(
     assert out.endswith("The same answer, by a rule that has changed since.\n")
 
 
+def as_before_0_3_0(record: dict[str, Any]) -> dict[str, Any]:
+    """Version 0.2.0 said less of the audio."""
+    later = ("parts", "track", "tracks", "pauses_s", "lost_s")
+    return {
+        **record,
+        "audio": {name: value for name, value in record["audio"].items() if name not in later},
+        "software_version": "0.2.0",
+    }
+
+
+def test_a_record_made_before_0_3_0_is_readable_and_repeats(record: dict[str, Any]) -> None:
+    old = read_record(json.dumps(as_before_0_3_0(record)))
+    assert old["audio"]["parts"] is None
+    assert replay(old, WorkUnit(AUDIO, *load_config())).verdict is Verdict.IDENTICAL
+
+
+def test_another_name_of_the_codec_is_a_changed_rule(record: dict[str, Any]) -> None:
+    old = change(as_before_0_3_0(record), ("audio", "codec"), "pcm_16")
+    repeated = replay(read_record(json.dumps(old)), WorkUnit(AUDIO, *load_config()))
+    assert repeated.verdict is Verdict.RULE_CHANGED
+    assert any("a codec has one name" in why for why in repeated.why)
+    now = change(record, ("audio", "codec"), "pcm_16")
+    assert replay(read_record(json.dumps(now)), WorkUnit(AUDIO, *load_config())).verdict is Verdict.DIFFERENT
+
+
+def test_another_answer_by_other_decoding_is_different_and_names_the_rule(record: dict[str, Any]) -> None:
+    old = change(as_before_0_3_0(record), ("segments", 0, "start_s"), 0.5)
+    repeated = replay(read_record(json.dumps(old)), WorkUnit(AUDIO, *load_config()))
+    assert repeated.verdict is Verdict.DIFFERENT
+    assert any(why.startswith("Changed with version 0.3.0") for why in repeated.why)
+
+
 def test_where_the_digest_alone_can_not_tell_that_is_said() -> None:
     work = WorkUnit(AUDIO, *load_config())
     old = as_before_0_2_0(moved(work, [(n, 2) for n in range(6)]))
