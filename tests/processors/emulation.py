@@ -19,8 +19,10 @@ QEMU = shutil.which("qemu-x86_64-static")
 # SSE4.2 only; AVX2 and FMA. AVX-512 is beyond the emulator; the machine itself may have it. IvyBridge (AVX without FMA)
 # and EPYC-Milan were tried by hand: docs/decisions/0016-same-bits.md.
 PROCESSORS = {"Nehalem": "x86-64-v2", "Haswell": "x86-64-v3"}
-# Modified cosine transforms in floats of FFmpeg, and mpg123 (in libsndfile) with two channels.
-DEPEND_ON_THE_PROCESSOR = {"aac", "mp3", "wmav2"}
+# Modified cosine transforms in floats of FFmpeg.
+DEPEND_ON_THE_PROCESSOR = {"aac", "wmav2"}
+# Where libopus may have to conceal in CELT mode; from outside only the occasion can be seen, and it is rare.
+MAY_DEPEND = {"opus"}
 
 
 def emulated(processor: str, module: str, arguments: Sequence[str]) -> str:
@@ -48,9 +50,9 @@ def assert_same_bits(processor: str, folder: Path, here: dict[str, Any]) -> None
     differing = {name for name, file in files.items() if found["files"][name] != file}
     assert {name for name in differing if files[name]["exact"]} == set()
     # What is not called exact is not so for want of looking: on the oldest processor each such codec does differ.
-    assert {file["codec"] for file in files.values() if not file["exact"]} == DEPEND_ON_THE_PROCESSOR
+    assert {file["codec"] for file in files.values() if not file["exact"]} - MAY_DEPEND == DEPEND_ON_THE_PROCESSOR
     if processor == "Nehalem":
-        assert {files[name]["codec"] for name in differing} == DEPEND_ON_THE_PROCESSOR
+        assert {files[name]["codec"] for name in differing} - MAY_DEPEND == DEPEND_ON_THE_PROCESSOR
     # Where samples differ in their last bits, boundaries and the choice of channels do not.
     for name in differing:
         assert found["files"][name]["segments"] == files[name]["segments"]

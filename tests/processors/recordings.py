@@ -12,6 +12,7 @@ import soxr
 
 from laptop.service import CHECKOUT
 from preprocess.decode import Recording, decode
+from tests.preprocess.amr_wb import amr_wb
 from tests.preprocess.recordings import LIMITS, Samples, by_ffmpeg, by_libsndfile
 from tests.preprocess.test_decode import FFMPEG, LIBSNDFILE
 
@@ -41,6 +42,7 @@ def make_recordings(folder: Path, n_people: int) -> None:
         samples = at(sound, rate_hz, channels[-1], alike=n % 2 == 0)
         name = f"libsndfile-{container}-{subtype}-{rate_hz}"
         (folder / name).write_bytes(by_libsndfile(samples, rate_hz, container, subtype))
+    (folder / "vo-amrwbenc-awb").write_bytes(amr_wb(at(sound, 16_000, 1, alike=True)[0], 16_000, dtx=True))
     for n, (container, codec, bit_rate, rate_hz, _, _, _, channels, options) in enumerate(FFMPEG):
         samples = at(sound, rate_hz, channels[-1], alike=n % 2 == 0)
         data = by_ffmpeg(samples, rate_hz, container, codec, bit_rate and bit_rate * len(samples), **options)

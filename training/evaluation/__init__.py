@@ -1,6 +1,7 @@
 """What a network is worth.
 
 conditions          how a recording may reach us
+lines               disturbances of real lines, drawn by seed
 background_twins    recordings without their coughs
 candidates          what serving proposes in each recording
 scores              what a network says of one recording
