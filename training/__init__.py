@@ -7,5 +7,6 @@ reporting    the model card and plots
 train        `make train`
 crossval     `make crossval`
 evaluate     `make evaluate`
+stress       `make stress`
 progress     progress bars
 """

@@ -1,9 +1,10 @@
-"""`python -m tests.reliability.front_end`: the front end, ended or frozen at one point of a call's life.
+"""`python -m tests.reliability.front_end`: the front end, ended, frozen or held at one point of a call's life.
 
 The real stores and the real classifier, with a signal to the own process just before or after one of their operations:
 every step of a call is one of these. TOSIA_TEST_AT: `operation:before` or `operation:after`, with `:n` for the nth
 time;
-TOSIA_TEST_SIGNAL: KILL (default) or STOP.
+TOSIA_TEST_SIGNAL: KILL (default), STOP, or HOLD: from the point on no call is claimed until the file TOSIA_TEST_GATE is
+there. A process that is stopped may hold the lock of the embedded store; one that is held does not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ if __name__ == "__main__":
 
     start_preloading()
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -57,29 +60,36 @@ POINTS = (
 POINTS_OF_COSMOS = ("records._is_erased:before:2", "records._delete:before")  # fmt: skip
 
 
+_GATE = Path(os.environ.get("TOSIA_TEST_GATE", ""))
+
+
 class Point:
     """Where the signal falls: once."""
 
-    def __init__(self, where: str, number: signal.Signals) -> None:
+    def __init__(self, where: str, name: str) -> None:
         operation, moment, *count = where.split(":")
         self._where, self._left = f"{operation}:{moment}", int(count[0]) if count else 1
-        self._number = number
+        self._name = name
 
     async def around(self, operation: str, work: Callable[[], Awaitable[Any]]) -> Any:
         """The work, with the signal before or after it where this is the operation."""
-        self._at(f"{operation}:before")
+        await self._at(f"{operation}:before")
         answer = await work()
-        self._at(f"{operation}:after")
+        await self._at(f"{operation}:after")
         return answer
 
     def means(self, operation: str) -> bool:
         return self._where.startswith(operation)
 
-    def _at(self, place: str) -> None:
-        if place == self._where:
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), self._number)
+    async def _at(self, place: str) -> None:
+        if self._name == "HOLD" and place.startswith("claim") and self._left <= 0:
+            while not _GATE.exists():  # noqa: ASYNC110, ASYNC240 - another process opens it; a stat takes microseconds
+                await asyncio.sleep(0.05)
+        if place != self._where:
+            return
+        self._left -= 1
+        if self._left == 0 and self._name != "HOLD":
+            os.kill(os.getpid(), signal.Signals[f"SIG{self._name}"])
 
 
 class Watched:
@@ -133,7 +143,7 @@ def _kind(record: CallRecord) -> str:
 
 def create(settings: Settings, *, worker_count: int) -> FastAPI:
     """`create_app` around watched parts."""
-    point = Point(os.environ["TOSIA_TEST_AT"], signal.Signals[f"SIG{os.environ.get('TOSIA_TEST_SIGNAL', 'KILL')}"])
+    point = Point(os.environ["TOSIA_TEST_AT"], os.environ.get("TOSIA_TEST_SIGNAL", "KILL"))
     real = open_stores(settings, settings.tuning.limits.retention_days)
     if isinstance(real.records, CosmosRecordStore):
         for method in ("_is_erased", "_delete"):

@@ -67,12 +67,6 @@ def has_ended(one: FrontEnd) -> bool:
     return one.process is not None and one.process.poll() is not None
 
 
-def is_frozen(one: FrontEnd) -> bool:
-    """Whether a signal has stopped the process and it waits for SIGCONT."""
-    assert one.process is not None
-    return Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
 def in_parallel(count: int, work: Callable[[], object], senders: int = SENDERS) -> None:
     """The work so many times, by a few senders at once."""
     with ThreadPoolExecutor(senders) as pool:
@@ -216,12 +210,13 @@ def two_replicas_on_one_backlog(world: World, backend: Backend, calls: int) -> C
     them.
     """
     ledger = Ledger(world.recording)
-    # Whichever connects to Triton first could finish all of it alone: each freezes once it has finished a call.
-    freezing = {"TOSIA_TEST_AT": "result:after", "TOSIA_TEST_SIGNAL": "STOP"}
+    # Whichever connects to Triton first could finish all of it alone: each claims no more once it has finished one.
+    gate = world.folder / f"backlog-{backend.name}-gate"
+    held = {"TOSIA_TEST_AT": "result:after", "TOSIA_TEST_SIGNAL": "HOLD", "TOSIA_TEST_GATE": str(gate)}
     with (
         ready(world, backend, f"backlog-{backend.name}-0") as first,
-        ready(world, backend, f"backlog-{backend.name}-1", **freezing) as one,
-        ready(world, backend, f"backlog-{backend.name}-2", **freezing) as other,
+        ready(world, backend, f"backlog-{backend.name}-1", **held) as one,
+        ready(world, backend, f"backlog-{backend.name}-2", **held),
     ):
         world.triton.stop()
         try:
@@ -230,10 +225,8 @@ def two_replicas_on_one_backlog(world: World, backend: Backend, calls: int) -> C
             first.stop(signal.SIGKILL)
         finally:
             world.triton.start()
-        wait_for(lambda: is_frozen(one) and is_frozen(other), "each replica has finished a call")
-        for replica in (one, other):
-            assert replica.process is not None
-            replica.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: len(asyncio.run(_owners(backend, calls))) == 2, "each replica has finished a call")
+        gate.touch()
         counts = ledger.settle(Counts("two replicas on one backlog", backend.name, "1 kill"), one, backend)
         owners = asyncio.run(_owners(backend, calls))
         assert len(owners) == 2, owners
@@ -267,7 +260,8 @@ def frozen_replica(world: World, backend: Backend) -> Counts:
     ):
         sent = pool.submit(ledger.submit, one.api)
         assert one.process is not None
-        wait_for(lambda: is_frozen(one), "the first replica is frozen")
+        stat = Path(f"/proc/{one.process.pid}/stat")
+        wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the first replica is frozen")
         (call_id,) = ledger.sent
         wait_for(lambda: other.state(call_id) == "diagnosed", "the second replica finishes the call", 60.0)
         one.process.send_signal(signal.SIGCONT)
