@@ -81,6 +81,9 @@ crossval: $(TRAINING) ## the recipe on people it has not heard -> models/crossva
 evaluate: $(TRAINING) ## figures of the checkpoint -> models/METRICS.json, MODEL_CARD.md, report/ (DATA=)
 	@.venv-training/bin/python -m training.evaluate --data $(DATA)
 
+stress: $(TRAINING) ## recordings on disturbed lines, judged as served -> models/STRESS.json (ARGS="--checkout DIR")
+	@.venv-training/bin/python -m training.stress --data $(DATA) $(ARGS)
+
 export: $(TRAINING) $(SERVING) $(TRITON) ## checkpoint -> gate -> releases/<n>/ -> model_repository/ (FORMAT=)
 	@.venv-training/bin/python -m export --format $(FORMAT)
 

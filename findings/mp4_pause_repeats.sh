@@ -2,7 +2,8 @@
 # Guess: FFmpeg plays an MP4 whose edit list has a pause (an empty edit) between two parts as part, pause, part.
 # What happens: for sound without a picture the pause is not played, and the time that it would have taken is filled by
 # playing the beginning of the file again. The option ignore_editlist gives the whole track.
-# Seen with PyAV 18.1.0 (FFmpeg 8.1.2): bursts at 1, 4 and 7 s, list "3 s, 2 s pause, 7 s": right 1, 6, 9; found 1, 4, 6, 9.
+# Seen with PyAV 18.1.0 (FFmpeg 8.1.2): bursts at 1, 4 and 7 s, list "3 s, 2 s pause, 7 s": right 1, 6, 9; found 1, 4,
+# 6, 9.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"

@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "cough")
     parser.add_argument("--sounds", type=Path, default=ROOT.parent / "shared" / "data" / "hardneg")
     parser.add_argument("--checkout", type=Path, help="another checkout, judged on the same files")
+    parser.add_argument("--name", default="other", help="what the other checkout is called in the table")
     parser.add_argument("--denominator", type=Path, help="JSON of an earlier run: the recordings to take")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "STRESS.json")
     options = parser.parse_args(arguments)
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (DatasetError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
         return 2
-    checkouts = {"here": ROOT, **({"other": options.checkout.resolve()} if options.checkout else {})}
+    checkouts = {"here": ROOT, **({options.name: options.checkout.resolve()} if options.checkout else {})}
     wanted = set(json.loads(options.denominator.read_text())["recordings"]) if options.denominator else None
     results = run(entries, material, checkouts, wanted)
     options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -166,7 +167,8 @@ def figures(plain: Sequence[Judged], judged: Sequence[tuple[Judged, float]]) -> 
         )
     statuses = [one["status"] for one, _ in judged]
     shares = {status: statuses.count(status) / len(statuses) for status in ("ok", "no_cough", "poor_quality")}
-    return {**shares, "coughs_kept": kept / total if total else 1.0}
+    shares["coughs_kept"] = kept / total if total else 1.0
+    return {name: round(share, 4) for name, share in shares.items()}
 
 
 def _covered(start_s: float, end_s: float, spans: Sequence[Sequence[float]]) -> bool:
