@@ -8,8 +8,9 @@ What a file declares is compared with what it holds: only decoded samples count 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,14 @@ from preprocess.formats.completeness import (
 )
 from preprocess.formats.container import Container, sniff
 from preprocess.formats.flac import flac_files, with_true_length
+from preprocess.formats.frames import MOST_PARTS
 from preprocess.formats.ogg import OggLink, links
 
 __all__ = ["DecodeLimits", "Gap", "Recording", "decode"]
 
-_MOST_PARTS = 1_000  # joined files; 120 s of voice notes of a tenth of a second
 _MOST_TRACKS = 8
+_ROUNDING_S = 1e-6  # less than a sample; `join` checks the sum of the parts exactly
+_Part = TypeVar("_Part")
 _NO_SOUND = 16 / 32768  # a track that stays below is silence, or the noise of its encoder
 _MPEG_TAGS = (0x50, 0x55)  # of MPEG audio and MP3 in WAV (RFC 2361)
 _LONGEST_BLOCK = 4_096  # samples; of GSM 320, of ADPCM up to 2,041 at 44.1 kHz
@@ -106,7 +109,10 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
     container = container or sniff(data)
     if data.startswith(b"ID3") and container.name not in _FRAMES:
         data = data[frames.skip_id3(data) :]
-    heard = _DECODERS.get(container.name, _decode_file)(data, container, limits)
+    try:
+        heard = _DECODERS.get(container.name, _decode_file)(data, container, limits)
+    except AudioTooLong as error:  # of a part: it was given what the parts before had left
+        raise AudioTooLong("recording_too_long", most=limits.max_duration_s) from error
     piece = judged(heard.piece) if heard.piece.gaps else heard.piece
     if not piece.samples.shape[1]:
         raise UndecodableAudio("no_samples")
@@ -129,8 +135,38 @@ def _decode_frames(data: bytes, container: Container, limits: DecodeLimits) -> _
     runs = _FRAMES[container.name](data)
     if not runs:
         raise UndecodableAudio("no_samples")
-    pieces = [decode_run(data, run, _decoder_of(container, run), limits) for run in runs[:_MOST_PARTS]]
-    return _Heard(join(pieces, limits), parts=len(runs))
+    return _decode_runs(data, runs, container, limits)
+
+
+def _decode_runs(data: bytes, runs: list[frames.FrameRun], container: Container, limits: DecodeLimits) -> _Heard:
+    return _in_turn(runs, limits, lambda run, rest: _Heard(decode_run(data, run, _decoder_of(container, run), rest)))
+
+
+def _in_turn(
+    parts: Sequence[_Part], limits: DecodeLimits, decode_part: Callable[[_Part, DecodeLimits], _Heard]
+) -> _Heard:
+    """Decode the parts of a joined file one after the other, each within what those before left of the limit.
+
+    A part that can't be decoded is left out, and the recording is truncated. Raises: its error, if all are like that.
+    """
+    heard: list[_Heard] = []
+    errors: list[AudioError] = []
+    left_s = limits.max_duration_s
+    for part in parts[:MOST_PARTS]:
+        try:
+            one = decode_part(part, replace(limits, max_duration_s=left_s + _ROUNDING_S) if heard else limits)
+        except AudioTooLong:
+            raise
+        except AudioError as error:
+            errors.append(error)
+            continue
+        heard.append(one)
+        left_s -= one.piece.samples.shape[1] / one.piece.sample_rate_hz
+    if not heard:
+        raise errors[0]
+    truncated = bool(errors) or len(parts) > MOST_PARTS or any(one.truncated for one in heard)
+    piece = join([one.piece for one in heard], limits)
+    return _Heard(piece, len(parts), heard[0].track, heard[0].tracks, truncated)
 
 
 def _decoder_of(container: Container, run: frames.FrameRun) -> str:
@@ -142,13 +178,12 @@ def _decoder_of(container: Container, run: frames.FrameRun) -> str:
 
 
 def _decode_flac(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    pieces, truncated = [], False
-    for file in flac_files(data)[:_MOST_PARTS]:
+    def decode_one(file: bytes, rest: DecodeLimits) -> _Heard:
         whole, promised_more = with_true_length(file)
-        truncated = truncated or promised_more
-        piece = decode_with_libsndfile(whole, limits, declares_frames=True)
-        pieces.append(piece or decode_track(whole, container, 0, limits))
-    return _Heard(join(pieces, limits), parts=len(pieces), truncated=truncated)
+        piece = decode_with_libsndfile(whole, rest, declares_frames=True)
+        return _Heard(piece or decode_track(whole, container, 0, rest), truncated=promised_more)
+
+    return _in_turn(flac_files(data), limits, decode_one)
 
 
 def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -156,8 +191,7 @@ def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
         start, end = audio_chunk(data)
         runs = frames.mpeg_runs(data[start:end])
         if runs:
-            pieces = [decode_run(data[start:end], run, _decoder_of(container, run), limits) for run in runs]
-            return _Heard(join(pieces, limits))
+            return replace(_decode_runs(data[start:end], runs, container, limits), parts=1)
     if data[:4] == b"BW64":  # ITU-R BS.2088 renames RF64; libsndfile knows the older name only
         data = (b"RF64" if data[12:16] == b"ds64" else b"RIFF") + data[4:]
     heard = _decode_file(data, container, limits)
@@ -218,10 +252,7 @@ def _first_with_sound(tracks: int, decode_number: Callable[[int], Piece]) -> _He
 
 
 def _decode_webm(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    heard = [_decode_tracks(file, container, limits) for file in ebml_files(data)[:_MOST_PARTS]]
-    return _Heard(
-        join([part.piece for part in heard], limits), parts=len(heard), track=heard[0].track, tracks=heard[0].tracks
-    )
+    return _in_turn(ebml_files(data), limits, lambda file, rest: _decode_tracks(file, container, rest))
 
 
 def _decode_mp4(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -245,32 +276,19 @@ def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     if not streams:
         raise UndecodableAudio("file_broken")
     if len(streams) == 1:
-        return _Heard(_decode_link(streams[0], data, container, limits, 0.0))
+        return _Heard(_decode_link(streams[0], data, container, limits))
     groups = _side_by_side(streams)
-    heard: list[_Heard] = []
-    errors: list[AudioError] = []
-    for group in groups[:_MOST_PARTS]:
-        used_s = sum(part.piece.samples.shape[1] / part.piece.sample_rate_hz for part in heard)
-        try:
-            heard.append(
-                _first_with_sound(
-                    len(group),
-                    lambda number, group=group, used_s=used_s: _decode_link(  # type: ignore[misc]
-                        group[number], group[number].file(data), container, limits, used_s
-                    ),
-                )
-            )
-        except AudioTooLong:
-            raise
-        except AudioError as error:
-            errors.append(error)
-    if not heard:
-        raise errors[0]
+
+    def decode_group(group: list[OggLink], rest: DecodeLimits) -> _Heard:
+        return _first_with_sound(
+            len(group), lambda number: _decode_link(group[number], group[number].file(data), container, rest)
+        )
+
+    heard = _in_turn(groups, limits, decode_group)
     late = any(
         link.begin > group[0].pages[1].begin for group in groups for link in group[1:] if len(group[0].pages) > 1
     )
-    piece = join([part.piece for part in heard], limits)
-    return _Heard(piece, len(groups), heard[0].track, heard[0].tracks, truncated=bool(errors) or late)
+    return replace(heard, truncated=heard.truncated or late)
 
 
 def _side_by_side(streams: list[OggLink]) -> list[list[OggLink]]:
@@ -284,10 +302,10 @@ def _side_by_side(streams: list[OggLink]) -> list[list[OggLink]]:
     return [[link for link in group if link.codec != "unknown"] or group[:1] for group in groups]
 
 
-def _decode_link(link: OggLink, file: bytes, container: Container, limits: DecodeLimits, used_s: float) -> Piece:
-    """Decode one stream. file: its pages alone; used_s: of the recording so far."""
+def _decode_link(link: OggLink, file: bytes, container: Container, limits: DecodeLimits) -> Piece:
+    """Decode one stream. file: its pages alone."""
     if link.codec == "opus":
-        return decode_opus(link, limits, used_s)
+        return decode_opus(link, limits)
     piece = decode_with_libsndfile(file, limits, declares_frames=True)
     if piece is None or piece.missing:  # it passes over gaps in the time stamps
         with_gaps = decode_track(file, container, 0, limits)

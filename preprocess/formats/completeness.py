@@ -108,7 +108,9 @@ def _find_chunk(
     data: bytes, position: int, wanted: bytes, header: struct.Struct, alignment: int, size_has_header: bool = False
 ) -> tuple[int, int]:
     """Return start and size of the first chunk of that name; without one, the next chunk's expected start, and 0."""
-    while position + header.size <= len(data):
+    for _ in range(_MOST_ELEMENTS):
+        if position + header.size > len(data):
+            break
         name, size = header.unpack_from(data, position)
         if size_has_header:
             size = max(size - header.size, 0)
@@ -128,7 +130,10 @@ def _chunks_follow(data: bytes, start: int, size: int, header: struct.Struct, ma
     position = start + size + (start + size) % 2
     if size >= _PLACEHOLDER_FROM or size == 0:
         return False
-    while (position := skip_tags(data, position)) + header.size <= len(data):
+    for _ in range(_MOST_ELEMENTS):
+        position = skip_tags(data, position)
+        if position + header.size > len(data):
+            break
         name, size = header.unpack_from(data, position)
         if name in magics:
             return True
