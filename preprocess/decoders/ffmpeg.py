@@ -154,7 +154,9 @@ def _decode_frames(
         try:
             packet = av.Packet(data[whole[0][0] : whole[-1][1]])
             found, missing = _decode_packets([packet], _frame_decoder(decoder_name, run), limits, time_stamps=False)
-            if not missing and found is not None:
+            # Some end at a damaged frame without a word. One frame may be the decoder's delay.
+            least = (len(whole) - 2) * run.first.samples / run.first.rate_hz
+            if not missing and found is not None and found.count >= least * found.rate:
                 return found, False
         except (av.FFmpegError, ValueError):
             pass  # frame by frame, a damaged one costs only itself

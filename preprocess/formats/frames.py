@@ -25,6 +25,7 @@ _ADTS_RATES_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050
 # RFC 4867: bytes of speech that follow each frame's header byte, by frame type.
 _AMR_BYTES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0)
 _AMR_WB_BYTES = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 0, 0, 0, 0, 0, 0)
+_AMR_RESERVED, _AMR_WB_RESERVED = range(9, 15), range(10, 14)  # other systems' silence, or nothing yet
 _AMR_MAGIC, _AMR_WB_MAGIC = b"#!AMR\n", b"#!AMR-WB\n"
 
 LAYER_III_DELAY = 529  # samples by which every decoder of Layer III is late; LAME's tag does not count them
@@ -322,6 +323,7 @@ def amr_runs(data: bytes) -> list[FrameRun]:
             if end > len(data):
                 runs[-1].broken = True
                 break
-            runs[-1].spans.append((at, end))
+            reserved = _AMR_WB_RESERVED if runs[-1].first.format[0] else _AMR_RESERVED
+            runs[-1].spans.append(None if data[at] >> 3 & 15 in reserved else (at, end))
             at = end
-    return [run for run in runs if run.spans]
+    return [run for run in runs if any(run.spans)]
