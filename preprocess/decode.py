@@ -8,6 +8,7 @@ What a file declares is compared with what it holds: only decoded samples count 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -20,13 +21,14 @@ from preprocess.decoders.ffmpeg import decode_run, decode_track, track_count
 from preprocess.decoders.opus import decode_opus
 from preprocess.decoders.pieces import DecodeLimits, Gap, Piece, join, judged, trimmed
 from preprocess.decoders.sndfile import decode_with_libsndfile
-from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio
+from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio, UnsupportedMedia
 from preprocess.formats import frames, mp4
 from preprocess.formats.caf import caf_facts
 from preprocess.formats.completeness import (
     audio_chunk,
     ebml_files,
     is_complete,
+    w64_chunk,
     wav_codec_tag,
     wav_samples,
 )
@@ -42,7 +44,12 @@ _ROUNDING_S = 1e-6  # less than a sample; `join` checks the sum of the parts exa
 _Part = TypeVar("_Part")
 _NO_SOUND = 16 / 32768  # a track that stays below is silence, or the noise of its encoder
 _MPEG_TAGS = (0x50, 0x55)  # of MPEG audio and MP3 in WAV (RFC 2361)
+_ID3V1_BYTES = 128
 _LONGEST_BLOCK = 4_096  # samples; of GSM 320, of ADPCM up to 2,041 at 44.1 kHz
+_AMR_OF_CHANNELS = (b"#!AMR_MC", b"#!AMR-WB_MC")  # RFC 4867, section 5: several channels; no library reads it
+_W64_HEADER_BYTES = 24
+_MOST_PADDING_S = 0.6  # of CAF: two packets of HE-AAC at 8 kHz
+_AU_HEADER = struct.Struct(">4sII")
 _AU_SIZE_UNKNOWN = b"\xff\xff\xff\xff"
 
 
@@ -107,6 +114,8 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     container = container or sniff(data)
+    if data[-_ID3V1_BYTES:].startswith(b"TAG") and container.name not in ("mp3", "adts"):
+        data = data[:-_ID3V1_BYTES]
     if data.startswith(b"ID3") and container.name not in _FRAMES:
         data = data[frames.skip_id3(data) :]
     try:
@@ -133,6 +142,8 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
 
 def _decode_frames(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
     runs = _FRAMES[container.name](data)
+    if data.startswith(_AMR_OF_CHANNELS, frames.skip_id3(data)):
+        raise UnsupportedMedia("codec_unknown")
     if not runs:
         raise UndecodableAudio("no_samples")
     return _decode_runs(data, runs, container, limits)
@@ -203,12 +214,36 @@ def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     return heard
 
 
-def _decode_au(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    if len(data) >= 12:
-        start, size = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
-        if start + size < len(data):  # nothing but sound may follow in this format
-            data = data[:8] + _AU_SIZE_UNKNOWN + data[12:]
+def _decode_w64(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    start, size = w64_chunk(data)
+    if start < len(data) and (size == 0 or start + size > len(data)):  # from a pipe, or cut
+        data = data[: start - 8] + struct.pack("<Q", len(data) - start + _W64_HEADER_BYTES) + data[start:]
+    elif size:
+        data = data[: start + size]  # libsndfile would hear what follows
     return _decode_file(data, container, limits)
+
+
+def _decode_au(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    def decode_one(file: bytes, rest: DecodeLimits) -> _Heard:
+        return replace(_decode_file(file, container, rest), truncated=not is_complete(file, container))
+
+    return _in_turn(_au_files(data), limits, decode_one)
+
+
+def _au_files(data: bytes) -> list[bytes]:
+    """Split joined files where a header follows the sound; nothing but sound may follow it otherwise."""
+    files: list[bytes] = []
+    at = 0
+    while at + _AU_HEADER.size <= len(data) and len(files) <= MOST_PARTS:
+        _, start, size = _AU_HEADER.unpack_from(data, at)
+        end = at + start + size
+        if size == 0 or not data.startswith(b".snd\0\0", end):
+            file = data[at:]
+            files.append(file[:8] + _AU_SIZE_UNKNOWN + file[12:] if end < len(data) else file)
+            break
+        files.append(data[at:end])
+        at = end
+    return files or [data]
 
 
 def _decode_file(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -225,7 +260,10 @@ def _decode_caf(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     # FFmpeg counts the priming of Opus in samples of the file's clock, and leaves out as many of its own, at 48 kHz.
     piece = decode_track(data, container, 0, limits, untrimmed_channels=facts.channels)
     scale = piece.sample_rate_hz / facts.rate_hz
-    return _Heard(trimmed(piece, max(0, round(facts.priming * scale)), max(0, round(facts.frames * scale))))
+    first, count = max(0, round(facts.priming * scale)), round(facts.frames * scale)
+    # Encoders fill up their last packets; a number that leaves out more is wrong.
+    padded = 0 <= piece.samples.shape[1] - first - count <= _MOST_PADDING_S * piece.sample_rate_hz
+    return _Heard(trimmed(piece, first, count if padded else None))
 
 
 def _decode_tracks(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -334,6 +372,7 @@ _DECODERS: dict[str, Callable[[bytes, Container, DecodeLimits], _Heard]] = {
     "flac": _decode_flac,
     "wav": _decode_wav,
     "au": _decode_au,
+    "w64": _decode_w64,
     "caf": _decode_caf,
     "webm": _decode_webm,
     "mp4": _decode_mp4,

@@ -42,8 +42,9 @@ _AMR = Container("amr", "amr")
 _ADTS = Container("adts", "aac")
 _ASF = Container("asf", "asf", time_stamps=True)
 
-_W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-_ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+
+W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 _SIGNATURES = (
     (b"OggS", _OGG),
@@ -52,8 +53,8 @@ _SIGNATURES = (
     (b"#!AMR", _AMR),
     (b".snd", _AU),
     (b"caff", _CAF),
-    (_W64_GUID, _W64),
-    (_ASF_GUID, _ASF),
+    (W64_GUID, _W64),
+    (ASF_GUID, _ASF),
 )
 # What a QuickTime file without `ftyp` begins with (QuickTime File Format, "Movie files").
 _QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
