@@ -33,7 +33,7 @@ from preprocess.formats.completeness import (
     wav_samples,
 )
 from preprocess.formats.container import Container, sniff
-from preprocess.formats.flac import flac_files, with_true_length
+from preprocess.formats.flac import flac_files, late_samples, with_true_length
 from preprocess.formats.frames import MOST_PARTS
 from preprocess.formats.ogg import OggLink, links
 
@@ -42,13 +42,14 @@ __all__ = ["DecodeLimits", "Gap", "Recording", "decode"]
 _MOST_TRACKS = 8
 _ROUNDING_S = 1e-6  # less than a sample; `join` checks the sum of the parts exactly
 _Part = TypeVar("_Part")
-_NO_SOUND = 16 / 32768  # a track that stays below is silence, or the noise of its encoder
+_NO_SOUND = 64 / 32768  # a track that stays below is silence, or the noise of its encoder
 _MPEG_TAGS = (0x50, 0x55)  # of MPEG audio and MP3 in WAV (RFC 2361)
 _ID3V1_BYTES = 128
 _LONGEST_BLOCK = 4_096  # samples; of GSM 320, of ADPCM up to 2,041 at 44.1 kHz
 _AMR_OF_CHANNELS = (b"#!AMR_MC", b"#!AMR-WB_MC")  # RFC 4867, section 5: several channels; no library reads it
 _W64_HEADER_BYTES = 24
 _MOST_PADDING_S = 0.6  # of CAF: two packets of HE-AAC at 8 kHz
+_MOST_FRAMES = 1_000  # of FLAC on a page: a page has 255 segments
 _AU_HEADER = struct.Struct(">4sII")
 _AU_SIZE_UNKNOWN = b"\xff\xff\xff\xff"
 
@@ -314,12 +315,12 @@ def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     if not streams:
         raise UndecodableAudio("file_broken")
     if len(streams) == 1:
-        return _Heard(_decode_link(streams[0], data, container, limits))
+        return _Heard(_decode_link(streams[0], data, data, container, limits))
     groups = _side_by_side(streams)
 
     def decode_group(group: list[OggLink], rest: DecodeLimits) -> _Heard:
         return _first_with_sound(
-            len(group), lambda number: _decode_link(group[number], group[number].file(data), container, rest)
+            len(group), lambda number: _decode_link(group[number], data, group[number].file(data), container, rest)
         )
 
     heard = _in_turn(groups, limits, decode_group)
@@ -340,15 +341,29 @@ def _side_by_side(streams: list[OggLink]) -> list[list[OggLink]]:
     return [[link for link in group if link.codec != "unknown"] or group[:1] for group in groups]
 
 
-def _decode_link(link: OggLink, file: bytes, container: Container, limits: DecodeLimits) -> Piece:
-    """Decode one stream. file: its pages alone."""
+def _decode_link(link: OggLink, data: bytes, file: bytes, container: Container, limits: DecodeLimits) -> Piece:
+    """Decode one stream. data: the whole file; file: its pages alone."""
     if link.codec == "opus":
         return decode_opus(link, limits)
+    if link.codec == "flac" and (late := _late(link)):
+        file = link.file(data, late)  # FFmpeg takes the first page's frames for frames from 0 on, and then sees a gap
     piece = decode_with_libsndfile(file, limits, declares_frames=True)
     if piece is None or piece.missing:  # it passes over gaps in the time stamps
         with_gaps = decode_track(file, container, 0, limits)
         piece = piece if piece is not None and with_gaps.samples.shape[1] <= piece.samples.shape[1] else with_gaps
     return replace(piece, missing=piece.missing or link.missing or not link.ended)
+
+
+def _late(link: OggLink) -> int:
+    """Return the samples that passed before the first frame of FLAC, by the first page of sound; 0 if it is missing."""
+    for page in link.pages[1:]:
+        if page.jumped:
+            break
+        if page.granule > 0:
+            return late_samples(
+                [link.packet(number) for number in range(min(page.packets, _MOST_FRAMES))], page.granule
+            )
+    return 0
 
 
 def _checked(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 _HEAD = b"fLaC"
 _STREAMINFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")  # of 34 bytes; 0x80: the only metadata block
@@ -48,6 +49,12 @@ def with_true_length(data: bytes) -> tuple[bytes, bool]:
         return data, False
     word = int.from_bytes(data[18:26], "big") >> 36 << 36 | found
     return data[:18] + word.to_bytes(8, "big") + data[26:], declared > found
+
+
+def late_samples(packets: Sequence[bytes], granule: int) -> int:
+    """Return the samples before a stream in Ogg. packets: its first, up to the page with this granule position."""
+    frames = [_frame_number(packet, 0) for packet in packets if packet[:1] == b"\xff"]
+    return max(0, granule - sum(frame[1] for frame in frames if frame)) if frames and all(frames) else 0
 
 
 def _last_sample(data: bytes) -> int | None:
