@@ -35,6 +35,7 @@ _CHAIN = 3  # so many frames in a row show that bytes without a signature are fr
 MOST_PARTS = 1_000  # joined files; 120 s of voice notes of a tenth of a second
 _MOST_BREAKS = 10_000  # tags and damage between frames; 120 s of the shortest frames are 15,000
 _MOST_TRIES = 100_000  # bytes that look like a frame's header and begin none; of random bytes in 20 MiB 3,000 do
+_LEAST_REST_BYTES = 64  # less that is no frame is padding or a remark
 _MOST_TAGS = 100  # in a row
 _RECENT = 100  # frames whose bytes tell how many were lost
 _OTHER_FORMAT = 4  # so many frames of another format in a row are another recording; fewer are damage
@@ -71,6 +72,8 @@ class FrameRun:
 
 
 _ZEROS = re.compile(rb"\0+")
+_LYRICS = re.compile(rb"LYRICSBEGIN.*?LYRICS(?:END|200)", re.DOTALL)  # Lyrics3, behind the last frame
+_LONGEST_LYRICS = 100_000
 _XING = re.compile(rb"Xing|Info|VBRI")
 # The first three bytes of every header that `mpeg_frame` reads, and two of those that `adts_frame` reads.
 _MPEG_SYNC = re.compile(
@@ -199,15 +202,18 @@ class _Runs:
 
     def _between(self, at: int) -> int | None:
         """Return where frames go on behind tags or damage; None at the end. Lost frames are counted by their bytes."""
-        if at >= len(self._data):
+        data = self._data
+        if at >= len(data):
             return None
         if self._frames_left <= 0:
             self.found[-1].broken = True
             return None
-        after = skip_tags(self._data, at)
+        after = skip_tags(data, at)
         if after > at:
             return after
         following = self._resync(at + 1)
+        if following is None and len(data) - at < _LEAST_REST_BYTES and data[at : at + 1] != b"\xff":
+            return None  # a remark behind the last frame
         if self.found:
             run = self.found[-1]
             run.broken = True
@@ -259,7 +265,7 @@ def skip_id3(data: bytes, at: int = 0) -> int:
 
 
 def skip_tags(data: bytes, at: int) -> int:
-    """Return the position behind all ID3v2, ID3v1 and APEv2 tags and zeros that begin here."""
+    """Return the position behind all ID3v2, ID3v1, APEv2 and Lyrics3 tags and zeros that begin here."""
     for _ in range(_MOST_TAGS):
         if (after := skip_id3(data, at)) > at:
             at = after
@@ -269,6 +275,8 @@ def skip_tags(data: bytes, at: int) -> int:
             # The size holds the items and the footer; the header counts apart. A tag without a header is only a footer.
             size_of, flags = struct.unpack_from("<I4xI", data, at + 12)
             at += 32 + (size_of if flags & 0x20000000 else 0)
+        elif lyrics := _LYRICS.match(data, at, at + _LONGEST_LYRICS):
+            at = lyrics.end()
         elif zeros := _ZEROS.match(data, at):
             at = zeros.end()
         else:

@@ -9,6 +9,7 @@ import pytest
 
 from preprocess.decode import decode
 from preprocess.errors import UnsupportedMedia
+from preprocess.formats.ogg import links
 from tests.preprocess.amr_wb import amr_wb
 from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile
 from tests.preprocess.test_heard_whole import NO_XING, bursts, caf_chunk, check_onsets
@@ -171,3 +172,50 @@ def test_a_caf_whose_number_of_frames_is_wrong(valid):
     )
     recording = decode(data, LIMITS)
     assert recording.duration_s == pytest.approx(count * 0.072, abs=0.1)
+
+
+# --- others -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late_s", [0.7, 200.0])
+def test_ogg_flac_that_was_joined_late(late_s):
+    data = by_ffmpeg(bursts(44_100, 1.0, 7.0), 44_100, "ogg", "flac")
+    (link,) = links(data)
+    late = link.file(data, -round(late_s * 44_100))
+    assert late != data
+    assert link.file(data, 0) == data
+    recording = decode(late, LIMITS)
+    assert (recording.gaps, recording.truncated) == ((), False)
+    check_onsets(recording, 1.0, 7.0)
+
+
+LYRICS = b"LYRICSBEGININD00002102LYR00050" + b"l" * 50 + b"000080LYRICS200"
+
+
+@pytest.mark.parametrize("rest", [b"\n", b"3DI\4\0\x10" + bytes(4), LYRICS + ID3V1])
+def test_remarks_behind_an_mp3(rest):
+    data = by_ffmpeg(bursts(16_000, 1.0, 7.0), 16_000, "mp3", "libmp3lame", 32_000)
+    assert not decode(data + rest, LIMITS).truncated
+    assert decode(data[:-30], LIMITS).truncated
+
+
+def test_mp3_of_free_format_is_valid_and_not_decodable_here():
+    data = by_ffmpeg(bursts(16_000, 1.0), 16_000, "mp3", "libmp3lame", 32_000, **NO_XING)
+    frame = data[:2] + bytes([data[2] & 0x0F]) + data[3:200]
+    with pytest.raises(UnsupportedMedia, match="codec_unknown"):
+        decode(frame * 20, LIMITS)
+
+
+def test_an_object_type_that_ffmpeg_does_not_implement():
+    """AAC Scalable (ISO 14496-3, object type 6)."""
+    data = by_ffmpeg(bursts(16_000, 1.0), 16_000, "mp4", "aac", 32_000)
+    at = data.index(b"\x05\x80\x80\x80", data.index(b"esds"))
+    with pytest.raises(UnsupportedMedia, match="codec_unknown"):
+        decode(data[: at + 5] + bytes([6 << 3 | data[at + 5] & 7]) + data[at + 6 :], LIMITS)
+
+
+@pytest.mark.parametrize("kind", [b"udta", b"prfl", b"PICT", b"junk", b"styp"])
+def test_quicktime_that_begins_with_another_box(kind):
+    data = by_ffmpeg(bursts(16_000, 1.0, 7.0), 16_000, "mov", "aac", 32_000)
+    assert data[4:8] == b"ftyp"
+    check_onsets(decode(data[:4] + kind + data[8:], LIMITS), 1.0, 7.0, late_s=0.1)
