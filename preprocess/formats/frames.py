@@ -74,7 +74,7 @@ class FrameRun:
 _ZEROS = re.compile(rb"\0+")
 _LYRICS = re.compile(rb"LYRICSBEGIN.*?LYRICS(?:END|200)", re.DOTALL)  # Lyrics3, behind the last frame
 _LONGEST_LYRICS = 100_000
-_XING = re.compile(rb"Xing|Info|VBRI")
+_XING = (b"Xing", b"Info", b"VBRI")
 # The first three bytes of every header that `mpeg_frame` reads, and two of those that `adts_frame` reads.
 _MPEG_SYNC = re.compile(
     rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][" + b"".join(b"\\x%x0-\\x%xb" % (n, n) for n in range(1, 15)) + b"]"
@@ -147,7 +147,8 @@ class _Runs:
     ) -> None:
         self.found: list[FrameRun] = []
         self._data, self._read, self._sync = data, read, sync
-        self._tag = -1 if tagged else len(data)  # where the next Xing tag may be
+        self._tags = [-1 if tagged else len(data)] * len(_XING)  # where the next one of each may be
+        self._tag = min(self._tags)
         self._frames_left, self._tries_left = MOST_FRAMES, _MOST_TRIES
         self._declared = 0  # frames by the Xing tag of the last run
         at: int | None = self._start()
@@ -196,8 +197,12 @@ class _Runs:
 
     def _has_tag(self, at: int, size: int) -> bool:
         if self._tag < at:
-            found = _XING.search(self._data, at)
-            self._tag = found.start() if found else len(self._data)
+            # Three searches for a word take a tenth of the time of one for any of them.
+            for number, name in enumerate(_XING):
+                if self._tags[number] < at:
+                    found = self._data.find(name, at)
+                    self._tags[number] = found if found >= 0 else len(self._data)
+            self._tag = min(self._tags)
         return self._tag < at + size
 
     def _between(self, at: int) -> int | None:
