@@ -249,6 +249,8 @@ class Collector:
     def add_silence(self, duration_s: float, *, lost: bool) -> None:
         """Add silence. Raises: AudioTooLong, before memory is taken for it."""
         n = round(duration_s * self.rate)
+        if n <= 0:  # of a packet that does not say how long it is
+            return
         self._gaps.append(Gap(self.count, self.count + n, lost))
         self._count(n)
         self._empty_queue()

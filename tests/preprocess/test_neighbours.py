@@ -61,6 +61,12 @@ def test_amr_of_several_channels_is_valid_and_not_decodable_here(signature):
         decode(signature + b"\0\0\0\2" + amr_nb()[6:], LIMITS)
 
 
+def test_a_packet_without_a_duration_that_cannot_be_decoded_leaves_no_gap():
+    data = by_ffmpeg(bursts(16_000, 1.0, 7.0), 16_000, "asf", "wmav2", 64_000)
+    for size in range(33_000, 34_000, 50):
+        assert all(gap.start < gap.end for gap in decode(data[:size], LIMITS).gaps)
+
+
 # --- tags ---------------------------------------------------------------------------------------------------------
 
 FILES = {
