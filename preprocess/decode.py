@@ -8,8 +8,10 @@ What a file declares is compared with what it holds: only decoded samples count 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +21,36 @@ from preprocess.decoders.ffmpeg import decode_run, decode_track, track_count
 from preprocess.decoders.opus import decode_opus
 from preprocess.decoders.pieces import DecodeLimits, Gap, Piece, join, judged, trimmed
 from preprocess.decoders.sndfile import decode_with_libsndfile
-from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio
+from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio, UnsupportedMedia
 from preprocess.formats import frames, mp4
 from preprocess.formats.caf import caf_facts
 from preprocess.formats.completeness import (
     audio_chunk,
     ebml_files,
     is_complete,
+    w64_chunk,
     wav_codec_tag,
     wav_samples,
 )
 from preprocess.formats.container import Container, sniff
-from preprocess.formats.flac import flac_files, with_true_length
+from preprocess.formats.flac import flac_files, late_samples, with_true_length
+from preprocess.formats.frames import MOST_PARTS
 from preprocess.formats.ogg import OggLink, links
 
 __all__ = ["DecodeLimits", "Gap", "Recording", "decode"]
 
-_MOST_PARTS = 1_000  # joined files; 120 s of voice notes of a tenth of a second
 _MOST_TRACKS = 8
-_NO_SOUND = 16 / 32768  # a track that stays below is silence, or the noise of its encoder
+_ROUNDING_S = 1e-6  # less than a sample; `join` checks the sum of the parts exactly
+_Part = TypeVar("_Part")
+_NO_SOUND = 64 / 32768  # a track that stays below is silence, or the noise of its encoder
 _MPEG_TAGS = (0x50, 0x55)  # of MPEG audio and MP3 in WAV (RFC 2361)
+_ID3V1_BYTES = 128
 _LONGEST_BLOCK = 4_096  # samples; of GSM 320, of ADPCM up to 2,041 at 44.1 kHz
+_AMR_OF_CHANNELS = (b"#!AMR_MC", b"#!AMR-WB_MC")  # RFC 4867, section 5: several channels; no library reads it
+_W64_HEADER_BYTES = 24
+_MOST_PADDING_S = 0.6  # of CAF: two packets of HE-AAC at 8 kHz
+_MOST_FRAMES = 1_000  # of FLAC on a page: a page has 255 segments
+_AU_HEADER = struct.Struct(">4sII")
 _AU_SIZE_UNKNOWN = b"\xff\xff\xff\xff"
 
 
@@ -104,9 +115,14 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     container = container or sniff(data)
+    if data[-_ID3V1_BYTES:].startswith(b"TAG") and container.name not in ("mp3", "adts"):
+        data = data[:-_ID3V1_BYTES]
     if data.startswith(b"ID3") and container.name not in _FRAMES:
         data = data[frames.skip_id3(data) :]
-    heard = _DECODERS.get(container.name, _decode_file)(data, container, limits)
+    try:
+        heard = _DECODERS.get(container.name, _decode_file)(data, container, limits)
+    except AudioTooLong as error:  # of a part: it was given what the parts before had left
+        raise AudioTooLong("recording_too_long", most=limits.max_duration_s) from error
     piece = judged(heard.piece) if heard.piece.gaps else heard.piece
     if not piece.samples.shape[1]:
         raise UndecodableAudio("no_samples")
@@ -127,10 +143,42 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
 
 def _decode_frames(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
     runs = _FRAMES[container.name](data)
+    if data.startswith(_AMR_OF_CHANNELS, frames.skip_id3(data)):
+        raise UnsupportedMedia("codec_unknown")
     if not runs:
         raise UndecodableAudio("no_samples")
-    pieces = [decode_run(data, run, _decoder_of(container, run), limits) for run in runs[:_MOST_PARTS]]
-    return _Heard(join(pieces, limits), parts=len(runs))
+    return _decode_runs(data, runs, container, limits)
+
+
+def _decode_runs(data: bytes, runs: list[frames.FrameRun], container: Container, limits: DecodeLimits) -> _Heard:
+    return _in_turn(runs, limits, lambda run, rest: _Heard(decode_run(data, run, _decoder_of(container, run), rest)))
+
+
+def _in_turn(
+    parts: Sequence[_Part], limits: DecodeLimits, decode_part: Callable[[_Part, DecodeLimits], _Heard]
+) -> _Heard:
+    """Decode the parts of a joined file one after the other, each within what those before left of the limit.
+
+    A part that can't be decoded is left out, and the recording is truncated. Raises: its error, if all are like that.
+    """
+    heard: list[_Heard] = []
+    errors: list[AudioError] = []
+    left_s = limits.max_duration_s
+    for part in parts[:MOST_PARTS]:
+        try:
+            one = decode_part(part, replace(limits, max_duration_s=left_s + _ROUNDING_S) if heard else limits)
+        except AudioTooLong:
+            raise
+        except AudioError as error:
+            errors.append(error)
+            continue
+        heard.append(one)
+        left_s -= one.piece.samples.shape[1] / one.piece.sample_rate_hz
+    if not heard:
+        raise errors[0]
+    truncated = bool(errors) or len(parts) > MOST_PARTS or any(one.truncated for one in heard)
+    piece = join([one.piece for one in heard], limits)
+    return _Heard(piece, len(parts), heard[0].track, heard[0].tracks, truncated)
 
 
 def _decoder_of(container: Container, run: frames.FrameRun) -> str:
@@ -142,13 +190,12 @@ def _decoder_of(container: Container, run: frames.FrameRun) -> str:
 
 
 def _decode_flac(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    pieces, truncated = [], False
-    for file in flac_files(data)[:_MOST_PARTS]:
+    def decode_one(file: bytes, rest: DecodeLimits) -> _Heard:
         whole, promised_more = with_true_length(file)
-        truncated = truncated or promised_more
-        piece = decode_with_libsndfile(whole, limits, declares_frames=True)
-        pieces.append(piece or decode_track(whole, container, 0, limits))
-    return _Heard(join(pieces, limits), parts=len(pieces), truncated=truncated)
+        piece = decode_with_libsndfile(whole, rest, declares_frames=True)
+        return _Heard(piece or decode_track(whole, container, 0, rest), truncated=promised_more)
+
+    return _in_turn(flac_files(data), limits, decode_one)
 
 
 def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -156,8 +203,7 @@ def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
         start, end = audio_chunk(data)
         runs = frames.mpeg_runs(data[start:end])
         if runs:
-            pieces = [decode_run(data[start:end], run, _decoder_of(container, run), limits) for run in runs]
-            return _Heard(join(pieces, limits))
+            return replace(_decode_runs(data[start:end], runs, container, limits), parts=1)
     if data[:4] == b"BW64":  # ITU-R BS.2088 renames RF64; libsndfile knows the older name only
         data = (b"RF64" if data[12:16] == b"ds64" else b"RIFF") + data[4:]
     heard = _decode_file(data, container, limits)
@@ -169,12 +215,36 @@ def _decode_wav(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     return heard
 
 
-def _decode_au(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    if len(data) >= 12:
-        start, size = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
-        if start + size < len(data):  # nothing but sound may follow in this format
-            data = data[:8] + _AU_SIZE_UNKNOWN + data[12:]
+def _decode_w64(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    start, size = w64_chunk(data)
+    if start < len(data) and (size == 0 or start + size > len(data)):  # from a pipe, or cut
+        data = data[: start - 8] + struct.pack("<Q", len(data) - start + _W64_HEADER_BYTES) + data[start:]
+    elif size:
+        data = data[: start + size]  # libsndfile would hear what follows
     return _decode_file(data, container, limits)
+
+
+def _decode_au(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
+    def decode_one(file: bytes, rest: DecodeLimits) -> _Heard:
+        return replace(_decode_file(file, container, rest), truncated=not is_complete(file, container))
+
+    return _in_turn(_au_files(data), limits, decode_one)
+
+
+def _au_files(data: bytes) -> list[bytes]:
+    """Split joined files where a header follows the sound; nothing but sound may follow it otherwise."""
+    files: list[bytes] = []
+    at = 0
+    while at + _AU_HEADER.size <= len(data) and len(files) <= MOST_PARTS:
+        _, start, size = _AU_HEADER.unpack_from(data, at)
+        end = at + start + size
+        if size == 0 or not data.startswith(b".snd\0\0", end):
+            file = data[at:]
+            files.append(file[:8] + _AU_SIZE_UNKNOWN + file[12:] if end < len(data) else file)
+            break
+        files.append(data[at:end])
+        at = end
+    return files or [data]
 
 
 def _decode_file(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -191,7 +261,10 @@ def _decode_caf(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     # FFmpeg counts the priming of Opus in samples of the file's clock, and leaves out as many of its own, at 48 kHz.
     piece = decode_track(data, container, 0, limits, untrimmed_channels=facts.channels)
     scale = piece.sample_rate_hz / facts.rate_hz
-    return _Heard(trimmed(piece, max(0, round(facts.priming * scale)), max(0, round(facts.frames * scale))))
+    first, count = max(0, round(facts.priming * scale)), round(facts.frames * scale)
+    # Encoders fill up their last packets; a number that leaves out more is wrong.
+    padded = 0 <= piece.samples.shape[1] - first - count <= _MOST_PADDING_S * piece.sample_rate_hz
+    return _Heard(trimmed(piece, first, count if padded else None))
 
 
 def _decode_tracks(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -218,10 +291,7 @@ def _first_with_sound(tracks: int, decode_number: Callable[[int], Piece]) -> _He
 
 
 def _decode_webm(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    heard = [_decode_tracks(file, container, limits) for file in ebml_files(data)[:_MOST_PARTS]]
-    return _Heard(
-        join([part.piece for part in heard], limits), parts=len(heard), track=heard[0].track, tracks=heard[0].tracks
-    )
+    return _in_turn(ebml_files(data), limits, lambda file, rest: _decode_tracks(file, container, rest))
 
 
 def _decode_mp4(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -245,32 +315,19 @@ def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     if not streams:
         raise UndecodableAudio("file_broken")
     if len(streams) == 1:
-        return _Heard(_decode_link(streams[0], data, container, limits, 0.0))
+        return _Heard(_decode_link(streams[0], data, data, container, limits))
     groups = _side_by_side(streams)
-    heard: list[_Heard] = []
-    errors: list[AudioError] = []
-    for group in groups[:_MOST_PARTS]:
-        used_s = sum(part.piece.samples.shape[1] / part.piece.sample_rate_hz for part in heard)
-        try:
-            heard.append(
-                _first_with_sound(
-                    len(group),
-                    lambda number, group=group, used_s=used_s: _decode_link(  # type: ignore[misc]
-                        group[number], group[number].file(data), container, limits, used_s
-                    ),
-                )
-            )
-        except AudioTooLong:
-            raise
-        except AudioError as error:
-            errors.append(error)
-    if not heard:
-        raise errors[0]
+
+    def decode_group(group: list[OggLink], rest: DecodeLimits) -> _Heard:
+        return _first_with_sound(
+            len(group), lambda number: _decode_link(group[number], data, group[number].file(data), container, rest)
+        )
+
+    heard = _in_turn(groups, limits, decode_group)
     late = any(
         link.begin > group[0].pages[1].begin for group in groups for link in group[1:] if len(group[0].pages) > 1
     )
-    piece = join([part.piece for part in heard], limits)
-    return _Heard(piece, len(groups), heard[0].track, heard[0].tracks, truncated=bool(errors) or late)
+    return replace(heard, truncated=heard.truncated or late)
 
 
 def _side_by_side(streams: list[OggLink]) -> list[list[OggLink]]:
@@ -284,15 +341,29 @@ def _side_by_side(streams: list[OggLink]) -> list[list[OggLink]]:
     return [[link for link in group if link.codec != "unknown"] or group[:1] for group in groups]
 
 
-def _decode_link(link: OggLink, file: bytes, container: Container, limits: DecodeLimits, used_s: float) -> Piece:
-    """Decode one stream. file: its pages alone; used_s: of the recording so far."""
+def _decode_link(link: OggLink, data: bytes, file: bytes, container: Container, limits: DecodeLimits) -> Piece:
+    """Decode one stream. data: the whole file; file: its pages alone."""
     if link.codec == "opus":
-        return decode_opus(link, limits, used_s)
+        return decode_opus(link, limits)
+    if link.codec == "flac" and (late := _late(link)):
+        file = link.file(data, late)  # FFmpeg takes the first page's frames for frames from 0 on, and then sees a gap
     piece = decode_with_libsndfile(file, limits, declares_frames=True)
     if piece is None or piece.missing:  # it passes over gaps in the time stamps
         with_gaps = decode_track(file, container, 0, limits)
         piece = piece if piece is not None and with_gaps.samples.shape[1] <= piece.samples.shape[1] else with_gaps
     return replace(piece, missing=piece.missing or link.missing or not link.ended)
+
+
+def _late(link: OggLink) -> int:
+    """Return the samples that passed before the first frame of FLAC, by the first page of sound; 0 if it is missing."""
+    for page in link.pages[1:]:
+        if page.jumped:
+            break
+        if page.granule > 0:
+            return late_samples(
+                [link.packet(number) for number in range(min(page.packets, _MOST_FRAMES))], page.granule
+            )
+    return 0
 
 
 def _checked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -316,6 +387,7 @@ _DECODERS: dict[str, Callable[[bytes, Container, DecodeLimits], _Heard]] = {
     "flac": _decode_flac,
     "wav": _decode_wav,
     "au": _decode_au,
+    "w64": _decode_w64,
     "caf": _decode_caf,
     "webm": _decode_webm,
     "mp4": _decode_mp4,

@@ -74,7 +74,7 @@ def _refusing() -> Iterator[None]:
         yield
     except AudioError:
         raise
-    except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
+    except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError, av.error.NotImplementedError) as error:
         # Valid, and FFmpeg says itself that it lacks a part of the format.
         raise UnsupportedMedia("codec_unknown") from error
     except (av.FFmpegError, ValueError, OverflowError) as error:
@@ -154,7 +154,9 @@ def _decode_frames(
         try:
             packet = av.Packet(data[whole[0][0] : whole[-1][1]])
             found, missing = _decode_packets([packet], _frame_decoder(decoder_name, run), limits, time_stamps=False)
-            if not missing and found is not None:
+            # Some end at a damaged frame without a word. One frame may be the decoder's delay.
+            least = (len(whole) - 2) * run.first.samples / run.first.rate_hz
+            if not missing and found is not None and found.count >= least * found.rate:
                 return found, False
         except (av.FFmpegError, ValueError):
             pass  # frame by frame, a damaged one costs only itself
@@ -199,7 +201,9 @@ class Collector:
         self._layout, self._channels = first.layout, first.layout.nb_channels
         limits.check(self._channels, self.rate)
         self._limits = limits
-        self._begin_s, self._next_s = _time_s(first), _time_s(first)
+        # One for the whole stream: a frame makes a fraction each time it is asked, which costs more than the rest.
+        self._unit_s = float(first.time_base or 0)
+        self._begin_s = self._next_s = self._time_s(first)
         self._queue = av.AudioFifo()
         self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
         self._blocks: list[NDArray[np.float32]] = []
@@ -233,21 +237,28 @@ class Collector:
         There is a gap only where the stamps jump and the sound so far is too short, too: the clock of a recorder may
         run apart from that of its time stamps, slowly, and stamps jitter to both sides.
         """
-        start_s = _time_s(frame)
+        start_s = self._time_s(frame)
         if start_s is None or self._next_s is None or self._begin_s is None:
             return
         jump_s, ahead_s = start_s - self._next_s, start_s - self._begin_s - self.count / self.rate
-        if min(jump_s, ahead_s) >= max(_LEAST_GAP_S, 0.5 * frame.samples / self.rate):
+        length_s = frame.samples / self.rate
+        if min(jump_s, ahead_s) >= max(_LEAST_GAP_S, 0.5 * length_s):
             self.add_silence(ahead_s, lost=lost)
-        self._next_s = start_s + frame.samples / self.rate
+        self._next_s = start_s + length_s
 
     def add_silence(self, duration_s: float, *, lost: bool) -> None:
         """Add silence. Raises: AudioTooLong, before memory is taken for it."""
         n = round(duration_s * self.rate)
+        if n <= 0:  # of a packet that does not say how long it is
+            return
         self._gaps.append(Gap(self.count, self.count + n, lost))
         self._count(n)
         self._empty_queue()
         self._blocks.append(np.zeros((self._channels, n), dtype=np.float32))
+
+    def _time_s(self, frame: av.AudioFrame) -> float | None:
+        pts = frame.pts
+        return None if pts is None or not self._unit_s else pts * self._unit_s
 
     def _empty_queue(self) -> None:
         frame = self._queue.read()  # all of it
@@ -264,10 +275,6 @@ class Collector:
 
 def _duration_s(packet: _Packet) -> float:
     return float((packet.duration or 0) * (packet.time_base or 0))
-
-
-def _time_s(frame: av.AudioFrame) -> float | None:
-    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
 
 
 def _decode_packets(

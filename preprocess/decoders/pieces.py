@@ -119,9 +119,10 @@ def judged(piece: Piece) -> Piece:
     """
     if not any(gap.lost for gap in piece.gaps):
         return piece
+    piece = replace(piece, gaps=_merged(piece.gaps))
     beside = max(1, round(_BESIDE_S * piece.sample_rate_hz))
-    power = np.square(piece.samples.astype(np.float64)).mean(axis=0)
-    blocks = power[: len(power) // beside * beside].reshape(-1, beside).mean(axis=1)
+    power = np.einsum("cn,cn->n", piece.samples, piece.samples)  # in floats: a copy of 120 s in doubles is too large
+    blocks = power[: len(power) // beside * beside].reshape(-1, beside).mean(axis=1, dtype=np.float64)
     quiet = _QUIET_POWER * float(blocks.max(initial=0.0))
 
     def not_sent(gap: Gap) -> bool:
@@ -130,3 +131,14 @@ def judged(piece: Piece) -> Piece:
         return short and all(len(part) == 0 or float(part.mean()) < quiet for part in around)
 
     return replace(piece, gaps=tuple(replace(gap, lost=gap.lost and not not_sent(gap)) for gap in piece.gaps))
+
+
+def _merged(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+    """Return the gaps with those of one kind that touch as one: packets that are lost one after the other."""
+    merged: list[Gap] = []
+    for gap in gaps:
+        if merged and merged[-1].lost == gap.lost and merged[-1].end >= gap.start:
+            merged[-1] = replace(merged[-1], end=max(gap.end, merged[-1].end))
+        else:
+            merged.append(gap)
+    return tuple(merged)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from preprocess.formats.container import Container
+from preprocess.formats.container import ASF_GUID, W64_GUID, Container
 from preprocess.formats.frames import skip_tags
 
-# Sizes from here on mean "unknown": ffmpeg writes 0xFFFFFFFF, arecord 0x80000000, SoX 0x7FFFF000.
-_PLACEHOLDER_FROM = 0x7FFF0000
+# Sizes from here on mean "unknown": ffmpeg writes 0xFFFFFFFF, arecord 0x80000000, SoX 0x7FFFF000, in AIFF 0x7F000008.
+_PLACEHOLDER_FROM = 0x7F000000
 
 # 120 s of 20 ms blocks are 6,000 elements; a file with millions of empty elements must not keep a worker busy.
 _MOST_ELEMENTS = 100_000
+_CAF_HEADER = struct.Struct(">4sQ")
 _W64_DATA_GUID = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _EBML_ID = b"\x1aE\xdf\xa3"
+_GSM_TAG = 0x31
+_GSM_BLOCK_BYTES, _GSM_BLOCK_SAMPLES = 65, 320
+_BLOCK_TAGS = (0x02, 0x11, _GSM_TAG)  # Microsoft ADPCM, IMA ADPCM, GSM 6.10: RFC 2361
 _LEAST_REST_BYTES = 64  # less behind the last chunk is padding or a remark
 
 
@@ -29,8 +33,9 @@ def is_complete(data: bytes, container: Container) -> bool:
     are (2 GiB and more is what recorders leave there that can't go back, and tells nothing). WebM: an element is cut.
     MP4: the last top-level box is. Other containers are judged while they are decoded.
 
-    Nor is it if something follows the audio that may be more of it, and that no decoder reads: joined WAV, AIFF and MP4
-    files are like that, and files whose size was written too early. Known chunks, tags and zeros are not audio.
+    Nor is it if something follows the audio that may be more of it, and that no decoder reads: joined WAV, W64, AIFF,
+    CAF, ASF and MP4 files are like that, and files whose size was written too early. Known chunks, tags and zeros are
+    not audio.
     """
     checks = (table.get(container.name) for table in (_ENDS_EARLY, _HAS_MORE))
     return not any(check(data) for check in checks if check is not None)
@@ -44,7 +49,22 @@ def audio_chunk(data: bytes) -> tuple[int, int]:
 
 
 def wav_samples(data: bytes) -> int | None:
-    """Return the samples of a channel by the `fact` chunk of a WAV file; None without one."""
+    """Return the samples of a channel by the headers of a WAV file whose codec has blocks; None for other codecs.
+
+    The `fact` chunk says how much of the last block counts. Without one, GSM has 320 in each 65 bytes.
+    """
+    tag = wav_codec_tag(data)
+    if tag not in _BLOCK_TAGS:
+        return None
+    declared = _fact(data)
+    if tag != _GSM_TAG:
+        return declared
+    start, end = audio_chunk(data)
+    whole = (end - start) // _GSM_BLOCK_BYTES * _GSM_BLOCK_SAMPLES
+    return declared if declared is not None and 0 <= whole - declared < _GSM_BLOCK_SAMPLES else whole
+
+
+def _fact(data: bytes) -> int | None:
     start, size = _find_wav_chunk(data, b"fact")
     if size < 4 or start + 4 > len(data):
         return None
@@ -88,8 +108,7 @@ def _wav_ends_early(data: bytes) -> bool:
 
 
 def _w64_ends_early(data: bytes) -> bool:
-    start, size = _find_chunk(data, 40, _W64_DATA_GUID, struct.Struct("<16sQ"), alignment=8, size_has_header=True)
-    return _runs_over(data, start, size)
+    return _runs_over(data, *w64_chunk(data))
 
 
 def _aiff_ends_early(data: bytes) -> bool:
@@ -97,7 +116,7 @@ def _aiff_ends_early(data: bytes) -> bool:
 
 
 def _caf_ends_early(data: bytes) -> bool:
-    return _runs_over(data, *_find_chunk(data, 8, b"data", struct.Struct(">4sQ"), alignment=1))
+    return _runs_over(data, *_find_chunk(data, 8, b"data", _CAF_HEADER, alignment=1))
 
 
 def _au_ends_early(data: bytes) -> bool:
@@ -108,7 +127,9 @@ def _find_chunk(
     data: bytes, position: int, wanted: bytes, header: struct.Struct, alignment: int, size_has_header: bool = False
 ) -> tuple[int, int]:
     """Return start and size of the first chunk of that name; without one, the next chunk's expected start, and 0."""
-    while position + header.size <= len(data):
+    for _ in range(_MOST_ELEMENTS):
+        if position + header.size > len(data):
+            break
         name, size = header.unpack_from(data, position)
         if size_has_header:
             size = max(size - header.size, 0)
@@ -125,10 +146,15 @@ def _runs_over(data: bytes, start: int, size: int) -> bool:
 
 def _chunks_follow(data: bytes, start: int, size: int, header: struct.Struct, magics: tuple[bytes, ...]) -> bool:
     """Whether bytes lie behind the audio's chunk that are neither chunks of a known kind nor tags nor zeros."""
-    position = start + size + (start + size) % 2
+    position = start + size
     if size >= _PLACEHOLDER_FROM or size == 0:
         return False
-    while (position := skip_tags(data, position)) + header.size <= len(data):
+    if position % 2 and data[position : position + 1] == b"\0":  # not every program pads
+        position += 1
+    for _ in range(_MOST_ELEMENTS):
+        position = skip_tags(data, position)
+        if position + header.size > len(data):
+            break
         name, size = header.unpack_from(data, position)
         if name in magics:
             return True
@@ -140,12 +166,39 @@ def _chunks_follow(data: bytes, start: int, size: int, header: struct.Struct, ma
 
 def _wav_has_more(data: bytes) -> bool:
     header = struct.Struct(">4sI" if data[:4] == b"RIFX" else "<4sI")
-    return _chunks_follow(data, *_find_wav_chunk(data, b"data"), header, (b"RIFF", b"RIFX", b"RF64"))
+    return _chunks_follow(data, *_find_wav_chunk(data, b"data"), header, (b"data", b"RIFF", b"RIFX", b"RF64", b"BW64"))
 
 
 def _aiff_has_more(data: bytes) -> bool:
     header = struct.Struct(">4sI")
-    return _chunks_follow(data, *_find_chunk(data, 12, b"SSND", header, alignment=2), header, (b"FORM",))
+    return _chunks_follow(data, *_find_chunk(data, 12, b"SSND", header, alignment=2), header, (b"SSND", b"FORM"))
+
+
+def w64_chunk(data: bytes) -> tuple[int, int]:
+    """Return the start and the size of a W64 file's audio."""
+    return _find_chunk(data, 40, _W64_DATA_GUID, struct.Struct("<16sQ"), alignment=8, size_has_header=True)
+
+
+def _w64_has_more(data: bytes) -> bool:
+    start, size = w64_chunk(data)
+    return size > 0 and data.startswith(W64_GUID, start + size + -size % 8)
+
+
+def _caf_has_more(data: bytes) -> bool:
+    """A second file behind the chunks."""
+    start, size = _find_chunk(data, 8, b"data", _CAF_HEADER, alignment=1)
+    position = start + size
+    for _ in range(_MOST_ELEMENTS):
+        if data.startswith(b"caff\0\1", position):
+            return True
+        if position + _CAF_HEADER.size > len(data):
+            break
+        position += _CAF_HEADER.size + _CAF_HEADER.unpack_from(data, position)[1]
+    return False
+
+
+def _asf_has_more(data: bytes) -> bool:
+    return data.find(ASF_GUID, 1) > 0
 
 
 def _mp4_has_more(data: bytes) -> bool:
@@ -226,4 +279,11 @@ _ENDS_EARLY: dict[str, Callable[[bytes], bool]] = {
     "webm": _webm_ends_early,
     "mp4": _mp4_ends_early,
 }
-_HAS_MORE: dict[str, Callable[[bytes], bool]] = {"wav": _wav_has_more, "aiff": _aiff_has_more, "mp4": _mp4_has_more}
+_HAS_MORE: dict[str, Callable[[bytes], bool]] = {
+    "wav": _wav_has_more,
+    "w64": _w64_has_more,
+    "aiff": _aiff_has_more,
+    "caf": _caf_has_more,
+    "asf": _asf_has_more,
+    "mp4": _mp4_has_more,
+}

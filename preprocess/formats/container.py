@@ -6,6 +6,7 @@ ISO 14496-12 `ftyp`, EBML, ISO 13818-7 ADTS, ISO 11172-3 MPEG audio).
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -42,8 +43,9 @@ _AMR = Container("amr", "amr")
 _ADTS = Container("adts", "aac")
 _ASF = Container("asf", "asf", time_stamps=True)
 
-_W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-_ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+
+W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 _SIGNATURES = (
     (b"OggS", _OGG),
@@ -52,12 +54,20 @@ _SIGNATURES = (
     (b"#!AMR", _AMR),
     (b".snd", _AU),
     (b"caff", _CAF),
-    (_W64_GUID, _W64),
-    (_ASF_GUID, _ASF),
+    (W64_GUID, _W64),
+    (ASF_GUID, _ASF),
 )
 # What a QuickTime file without `ftyp` begins with (QuickTime File Format, "Movie files").
-_QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_QUICKTIME_BOXES = frozenset(
+    {
+        b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"udta", b"uuid", b"prfl", b"pict", b"PICT", b"junk",
+        b"pdin", b"styp",
+    }
+)  # fmt: skip
 
+
+_FREE_FORMAT = re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x00-\x0b]")
+_LONGEST_FREE_FRAME = 8_192  # two of 640 kbit/s
 
 _ADTS_SYNC = (b"\xf0", b"\xf1", b"\xf8", b"\xf9")
 
@@ -71,6 +81,8 @@ def sniff(data: bytes) -> Container:
         raise EmptyAudio("file_empty")
     start = skip_id3(data)
     found = _by_signature(data[start : start + 16]) or _sniff_frames(data, skip_tags(data, start))
+    if found is None and _is_free_format(data, skip_tags(data, start)):
+        raise UnsupportedMedia("codec_unknown")
     if found is None and data.startswith(b"ID3"):
         found = _MP3
     if found is None:
@@ -100,6 +112,12 @@ def _sniff_frames(data: bytes, start: int) -> Container | None:
     found = {first_frame(data, read, start): kind for read, kind in ((adts_frame, _ADTS), (mpeg_frame, _MP3))}
     found.pop(None, None)
     return found[min(found)] if found else None  # type: ignore[type-var]
+
+
+def _is_free_format(data: bytes, start: int) -> bool:
+    """Whether MPEG audio begins whose frames do not say how long they are (ISO 11172-3, bit rate index 0)."""
+    head = _FREE_FORMAT.match(data, start)
+    return head is not None and data.find(head[0], head.end(), head.end() + _LONGEST_FREE_FRAME) > 0
 
 
 def opus_input_rate_hz(opus_head: bytes) -> int | None:

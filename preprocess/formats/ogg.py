@@ -14,7 +14,7 @@ from typing import NamedTuple
 _HEADER = struct.Struct("<4sBBqIII")  # 26 of the 27 bytes, without the number of lacing values (RFC 3533, section 6)
 _HEADER_BYTES = 27
 _CONTINUED, _BEGINS, _ENDS = 1, 2, 4
-_CHECKSUM_AT, _COUNT_AT = 22, 26
+_GRANULE_AT, _CHECKSUM_AT, _COUNT_AT = 6, 22, 26
 
 # 120 s of packets of 2.5 ms, each on a page of its own, are 48,000 pages; what comes after these is not read.
 _MOST_PAGES = 100_000
@@ -81,9 +81,13 @@ class OggLink:
         start = self.starts[number]
         return self.body[start : start + self.sizes[number]]
 
-    def file(self, data: bytes) -> bytes:
-        """This stream's pages alone, as a file of its own. data: the file that it was found in."""
-        return b"".join(data[page.begin : page.end] for page in self.pages)
+    def file(self, data: bytes, earlier: int = 0) -> bytes:
+        """This stream's pages alone, as a file of its own.
+
+        data: the file that it was found in; earlier: subtracted from each granule position
+        """
+        pages = (data[page.begin : page.end] for page in self.pages)
+        return b"".join(_earlier(page, earlier) for page in pages) if earlier else b"".join(pages)
 
 
 def links(data: bytes) -> list[OggLink]:
@@ -139,6 +143,17 @@ def _is_whole(mirrored: memoryview, begin: int, end: int) -> bool:
     found = zlib.crc32(mirrored[begin + _COUNT_AT : end], zlib.crc32(_NO_CHECKSUM, found))
     # Little endian with each byte mirrored is big endian with all 32 bits mirrored.
     return found ^ _REGISTER_0 == int.from_bytes(mirrored[begin + _CHECKSUM_AT : begin + _COUNT_AT], "big")
+
+
+def _earlier(page: bytes, units: int) -> bytes:
+    """Return the page with an earlier granule position, and the checksum of that."""
+    (granule,) = struct.unpack_from("<q", page, _GRANULE_AT)
+    if granule <= 0:
+        return page
+    page = page[:_GRANULE_AT] + struct.pack("<q", max(granule - units, 0)) + page[_GRANULE_AT + 8 :]
+    head, body = page[:_CHECKSUM_AT], page[_COUNT_AT:]
+    found = zlib.crc32((head + _NO_CHECKSUM + body).translate(_MIRRORED), _REGISTER_0) ^ _REGISTER_0
+    return head + found.to_bytes(4, "big").translate(_MIRRORED) + body
 
 
 class _Assembly:
