@@ -268,23 +268,32 @@ def _decode_caf(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
 
 
 def _decode_tracks(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
-    return _first_with_sound(track_count(data, container), lambda number: decode_track(data, container, number, limits))
+    return _first_with_sound(
+        lambda number: decode_track(data, container, number, limits), lambda: track_count(data, container)
+    )
 
 
-def _first_with_sound(tracks: int, decode_number: Callable[[int], Piece]) -> _Heard:
-    """Return the first track that has sound; if none has, the first that can be decoded; else its error is raised."""
+def _first_with_sound(decode_number: Callable[[int], Piece], count: Callable[[], int]) -> _Heard:
+    """Return the first track that has sound; if none has, the first that can be decoded; else its error is raised.
+
+    count: finds the number of tracks where the first can't be decoded; pieces know it (to open a container again costs)
+    """
     silent: _Heard | None = None
     first_error: AudioError | None = None
-    for number in range(max(1, min(tracks, _MOST_TRACKS))):
+    number, tracks = 0, 1
+    while number < min(tracks, _MOST_TRACKS):
         try:
             piece = decode_number(number)
         except AudioError as error:
+            tracks = tracks if first_error else count()
             first_error = first_error or error
-            continue
-        heard = _Heard(piece, track=number, tracks=tracks)
-        if tracks <= 1 or float(np.ptp(piece.samples, axis=1).max()) > 2 * _NO_SOUND:
-            return heard
-        silent = silent or heard
+        else:
+            tracks = piece.tracks
+            heard = _Heard(piece, track=number, tracks=tracks)
+            if tracks <= 1 or float(np.ptp(piece.samples, axis=1).max()) > 2 * _NO_SOUND:
+                return heard
+            silent = silent or heard
+        number += 1
     if silent is None:
         raise first_error or UndecodableAudio("no_audio_track")
     return silent
@@ -303,7 +312,7 @@ def _decode_mp4(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
             return decode_track(data, container, number, limits)
         return edited(decode_track(data, container, number, limits, edits=False), edits, limits)
 
-    return _first_with_sound(track_count(data, container), by_edits)
+    return _first_with_sound(by_edits, lambda: track_count(data, container))
 
 
 def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:
@@ -319,9 +328,11 @@ def _decode_ogg(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
     groups = _side_by_side(streams)
 
     def decode_group(group: list[OggLink], rest: DecodeLimits) -> _Heard:
-        return _first_with_sound(
-            len(group), lambda number: _decode_link(group[number], data, group[number].file(data), container, rest)
-        )
+        def decode_number(number: int) -> Piece:
+            file = group[number].file(data)
+            return replace(_decode_link(group[number], data, file, container, rest), tracks=len(group))
+
+        return _first_with_sound(decode_number, lambda: len(group))
 
     heard = _in_turn(groups, limits, decode_group)
     late = any(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import av
@@ -20,7 +21,12 @@ from preprocess.errors import AudioError, UndecodableAudio, UnsupportedMedia
 from preprocess.formats.container import Container, opus_input_rate_hz
 from preprocess.formats.frames import LAYER_III_DELAY, FrameRun
 
-_BLOCK_FRAMES = 1 << 18  # a 10 s note at 16 kHz in one array
+_BLOCK_SAMPLES = 1 << 15
+# FFmpeg's sample formats, planar (with a "p" behind) or not: type, middle and full scale.
+_SAMPLE_TYPES: dict[str, tuple[type[np.generic], int, int]] = {
+    "u8": (np.uint8, 128, 1 << 7), "s16": (np.int16, 0, 1 << 15), "s32": (np.int32, 0, 1 << 31),
+    "s64": (np.int64, 0, 1 << 63), "flt": (np.float32, 0, 1), "dbl": (np.float64, 0, 1),
+}  # fmt: skip
 _MOST_PACKETS = (
     100_000  # 120 s of the shortest, 2.5 ms, are 48,000; millions of empty ones shall not keep a worker busy
 )
@@ -122,7 +128,8 @@ def decode_track(
         if found is None or not found.count:
             raise UndecodableAudio("no_samples")
         missing = missing or (declared is not None and found.count < declared)
-        return found.piece(decoder.name, encoder_rate, missing=missing)
+        piece = found.piece(decoder.name, encoder_rate, missing=missing)
+        return replace(piece, tracks=len(file.streams.audio))
 
 
 def decode_run(data: bytes, run: FrameRun, decoder_name: str, limits: DecodeLimits) -> Piece:
@@ -189,32 +196,36 @@ def _created(name: str) -> av.AudioCodecContext:
 
 
 class Collector:
-    """Samples from FFmpeg's decoder, of one layout and one rate, with silence where time stamps leave a gap.
+    """Samples from FFmpeg's decoder, of one format, with silence where time stamps leave a gap.
 
-    FFmpeg's own queue collects the frames, and each block becomes one array: there are fifty frames a second, and
-    reading each frame from Python took a sixth of the decoding time.
+    FFmpeg's own queue collects some frames, since to look into each from Python costs a tenth of the decoding. Each
+    such block is written into one array, which is as long as the limit: pages that nothing is written to need no
+    memory, and a further copy of a recording would cost as much in fresh pages as decoding PCM does.
     """
 
     def __init__(self, first: av.AudioFrame, limits: DecodeLimits) -> None:
         # The decoder, not the header, knows the rate (HE-AAC doubles it) and the layout.
         self.rate, self.count = first.sample_rate, 0
-        self._layout, self._channels = first.layout, first.layout.nb_channels
-        limits.check(self._channels, self.rate)
-        self._limits = limits
+        self._layout, self._format = first.layout, first.format.name
+        channels = first.layout.nb_channels
+        limits.check(channels, self.rate)
+        self._limits, self._most = limits, int(limits.max_duration_s * self.rate)
         # One for the whole stream: a frame makes a fraction each time it is asked, which costs more than the rest.
         self._unit_s = float(first.time_base or 0)
         self._begin_s = self._next_s = self._time_s(first)
+        self._type, self._middle, self._full = _SAMPLE_TYPES[self._format.removesuffix("p")]
+        self._planar = self._format.endswith("p") or channels == 1
         self._queue = av.AudioFifo()
-        self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
-        self._blocks: list[NDArray[np.float32]] = []
+        self._samples = np.empty((channels, self._most), dtype=np.float32)
+        self._written = 0
         self._gaps: list[Gap] = []
 
     def piece(self, decoder: str, source_rate_hz: int | None, *, missing: bool) -> Piece:
         """Return what was collected."""
         self._empty_queue()
-        samples = np.concatenate(self._blocks, axis=1) if len(self._blocks) != 1 else self._blocks[0]
         exact = decoder.startswith(_EXACT_PREFIXES) or decoder in _EXACT_DECODERS
         rate = source_rate_hz or self.rate
+        samples = self._samples[:, : self.count]
         return Piece(samples, self.rate, rate, codec_name(decoder), exact, missing, tuple(self._gaps))
 
     def add(self, frame: av.AudioFrame) -> bool:
@@ -227,9 +238,31 @@ class Collector:
         except ValueError:
             return False
         self._count(frame.samples)
-        if self._queue.samples >= _BLOCK_FRAMES:
+        if self._queue.samples >= _BLOCK_SAMPLES:
             self._empty_queue()
         return True
+
+    def _empty_queue(self) -> None:
+        frame = self._queue.read()  # all of it
+        if frame is None:
+            return
+        n = frame.samples
+        rows = self._samples[:, self._written : self._written + n]
+        self._written += n
+        if self._planar:
+            for row, plane in zip(rows, frame.planes, strict=True):
+                row[:] = self._scaled(np.frombuffer(plane, self._type, n))  # type: ignore[call-overload]
+        else:
+            both = np.frombuffer(frame.planes[0], self._type, n * len(rows))  # type: ignore[call-overload]
+            rows[:] = self._scaled(both.reshape(n, len(rows)).T)
+
+    def _scaled(self, values: NDArray[Any]) -> NDArray[Any]:
+        """As FFmpeg's swresample does: integers times a power of two, so only the conversion itself rounds."""
+        if self._full == 1:
+            return values
+        if values.itemsize > 2:
+            return values.astype(np.float64) * (1.0 / self._full)
+        return (values.astype(np.float32) - np.float32(self._middle)) * np.float32(1.0 / self._full)
 
     def keep_time(self, frame: av.AudioFrame, *, lost: bool) -> None:
         """Fill the gap before a frame, if its time stamp leaves one. Raises: AudioTooLong.
@@ -251,26 +284,20 @@ class Collector:
         n = round(duration_s * self.rate)
         if n <= 0:  # of a packet that does not say how long it is
             return
-        self._gaps.append(Gap(self.count, self.count + n, lost))
         self._count(n)
         self._empty_queue()
-        self._blocks.append(np.zeros((self._channels, n), dtype=np.float32))
+        self._samples[:, self._written : self.count] = 0.0
+        self._gaps.append(Gap(self._written, self.count, lost))
+        self._written = self.count
 
     def _time_s(self, frame: av.AudioFrame) -> float | None:
         pts = frame.pts
         return None if pts is None or not self._unit_s else pts * self._unit_s
 
-    def _empty_queue(self) -> None:
-        frame = self._queue.read()  # all of it
-        if frame is None:
-            return
-        plain = self._channels == 1 and frame.format.name in ("flt", "fltp")  # already the target format
-        for item in [frame] if plain else self._resampler.resample(frame):
-            self._blocks.append(np.asarray(item.to_ndarray(), dtype=np.float32))
-
     def _count(self, samples: int) -> None:
         self.count += samples
-        self._limits.check_count(self.count, self.rate)
+        if self.count > self._most:
+            self._limits.check_count(self.count, self.rate)
 
 
 def _duration_s(packet: _Packet) -> float:

@@ -63,6 +63,7 @@ class Piece:
     source_rate_hz, codec, exact: as in `preprocess.decode.Recording`
     missing: samples are missing at the end, or a part could not be decoded
     gaps: in their order, within the samples
+    tracks: sound tracks of the container that it comes from
     """
 
     samples: NDArray[np.float32]
@@ -72,6 +73,7 @@ class Piece:
     exact: bool
     missing: bool
     gaps: tuple[Gap, ...] = ()
+    tracks: int = 1
 
 
 def join(pieces: Sequence[Piece], limits: DecodeLimits) -> Piece:
