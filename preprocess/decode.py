@@ -308,7 +308,7 @@ def _decode_mp4(data: bytes, container: Container, limits: DecodeLimits) -> _Hea
 
     def by_edits(number: int) -> Piece:
         edits = lists[number] if number < len(lists) else []
-        if mp4.is_simple(edits):
+        if mp4.is_simple(edits, fragmented=mp4.is_fragmented(data)):
             return decode_track(data, container, number, limits)
         return edited(decode_track(data, container, number, limits, edits=False), edits, limits)
 

@@ -35,7 +35,10 @@ def edited(piece: Piece, edits: list[Edit], limits: DecodeLimits) -> Piece:
         else:
             start, end = span
             samples[:, at : at + end - start] = piece.samples[:, start:end]
-            inside = [(max(gap.start, start), min(gap.end, end), gap.lost) for gap in piece.gaps]
-            gaps += [Gap(a - start + at, b - start + at, lost) for a, b, lost in inside if b > a]
+            inside = (replace(gap, start=max(gap.start, start), end=min(gap.end, end)) for gap in piece.gaps)
+            shift = at - start
+            gaps += [
+                replace(one, start=one.start + shift, end=one.end + shift) for one in inside if one.end > one.start
+            ]
             at += end - start
     return replace(piece, samples=samples, gaps=tuple(gaps))

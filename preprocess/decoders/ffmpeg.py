@@ -279,7 +279,7 @@ class Collector:
             self.add_silence(ahead_s, lost=lost)
         self._next_s = start_s + length_s
 
-    def add_silence(self, duration_s: float, *, lost: bool) -> None:
+    def add_silence(self, duration_s: float, *, lost: bool, proven: bool = False) -> None:
         """Add silence. Raises: AudioTooLong, before memory is taken for it."""
         n = round(duration_s * self.rate)
         if n <= 0:  # of a packet that does not say how long it is
@@ -287,7 +287,7 @@ class Collector:
         self._count(n)
         self._empty_queue()
         self._samples[:, self._written : self.count] = 0.0
-        self._gaps.append(Gap(self._written, self.count, lost))
+        self._gaps.append(Gap(self._written, self.count, lost, proven))
         self._written = self.count
 
     def _time_s(self, frame: av.AudioFrame) -> float | None:
@@ -340,7 +340,7 @@ def _decode_packets(
             missing = True
             if found is not None:
                 duration_s = packet_s or (0.0 if packet is None else _duration_s(packet))
-                found.add_silence(min(max(duration_s, 0.0), _LONGEST_PACKET_S), lost=True)
+                found.add_silence(min(max(duration_s, 0.0), _LONGEST_PACKET_S), lost=True, proven=True)
             continue
         for frame in frames:
             if found is None:

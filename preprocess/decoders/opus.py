@@ -182,7 +182,7 @@ def _plan(link: OggLink, first: int, most: int, limits: DecodeLimits) -> _Plan:
                 lost = silent is None or page.jumped
                 resumes = done if lost or silent is None else silent
                 start = position + sum(durations[done:resumes])
-                gaps.append(Gap(start, start + gap, lost))
+                gaps.append(Gap(start, start + gap, lost, proven=page.jumped))
             elif ahead < 0 and ends:
                 # Of the last packets only: a wrong position may not discard the recording.
                 cut = min(-ahead // _CLOCK_PER_SAMPLE, on_page)
@@ -270,7 +270,7 @@ def _decode_packets(link: OggLink, first: int, head: OpusHead, plan: _Plan, deco
                 duration
             ):
                 decoded[position : position + duration] = 0.0
-                undecodable.append(Gap(position, position + duration, lost=True))
+                undecodable.append(Gap(position, position + duration, lost=True, proven=True))
     finally:
         _LIBOPUS.opus_multistream_decoder_destroy(decoder)
     return undecodable

@@ -47,12 +47,14 @@ class DecodeLimits:
 class Gap:
     """Samples that the file does not hold, filled with silence: half-open range of a piece's samples.
 
+    proven: the file's own numbers or a broken packet show the loss; else only time stamps do
     lost: something was sent and is missing; otherwise the sender had nothing to send (DTX, a pause)
     """
 
     start: int
     end: int
     lost: bool
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,10 @@ def join(pieces: Sequence[Piece], limits: DecodeLimits) -> Piece:
         part = resample(piece.samples, piece.sample_rate_hz, rate)
         parts.append(np.broadcast_to(part, (channels, part.shape[1])) if len(part) == 1 else part)
         scale = rate / piece.sample_rate_hz
-        gaps += [Gap(start + round(gap.start * scale), start + round(gap.end * scale), gap.lost) for gap in piece.gaps]
+        gaps += [
+            replace(gap, start=start + round(gap.start * scale), end=start + round(gap.end * scale))
+            for gap in piece.gaps
+        ]
         start += part.shape[1]
     return Piece(
         np.concatenate(parts, axis=1),
@@ -109,7 +114,7 @@ def trimmed(piece: Piece, first: int, count: int | None = None) -> Piece:
     last = piece.samples.shape[1] if count is None else min(first + count, piece.samples.shape[1])
     if first == 0 and last == piece.samples.shape[1]:
         return piece
-    gaps = [Gap(max(gap.start, first) - first, min(gap.end, last) - first, gap.lost) for gap in piece.gaps]
+    gaps = [replace(gap, start=max(gap.start, first) - first, end=min(gap.end, last) - first) for gap in piece.gaps]
     return replace(piece, samples=piece.samples[:, first:last], gaps=tuple(gap for gap in gaps if gap.end > gap.start))
 
 
@@ -117,7 +122,7 @@ def judged(piece: Piece) -> Piece:
     """Return the piece with short gaps between quiet stretches counted as silence that was not sent.
 
     Senders with DTX leave packets out while nobody speaks, at most 0.4 s at a time (libopus: 20 packets of 20 ms; AMR:
-    8 frames), and not every container keeps the small packets that would say so.
+    8 frames), and not every container keeps the small packets that would say so. What is proven to be lost stays lost.
     """
     if not any(gap.lost for gap in piece.gaps):
         return piece
@@ -130,7 +135,7 @@ def judged(piece: Piece) -> Piece:
     def not_sent(gap: Gap) -> bool:
         around = (power[max(0, gap.start - beside) : gap.start], power[gap.end : gap.end + beside])
         short = gap.end - gap.start <= _LONGEST_DTX_S * piece.sample_rate_hz
-        return short and all(len(part) == 0 or float(part.mean()) < quiet for part in around)
+        return short and not gap.proven and all(len(part) == 0 or float(part.mean()) < quiet for part in around)
 
     return replace(piece, gaps=tuple(replace(gap, lost=gap.lost and not not_sent(gap)) for gap in piece.gaps))
 
@@ -139,7 +144,7 @@ def _merged(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
     """Return the gaps with those of one kind that touch as one: packets that are lost one after the other."""
     merged: list[Gap] = []
     for gap in gaps:
-        if merged and merged[-1].lost == gap.lost and merged[-1].end >= gap.start:
+        if merged and (merged[-1].lost, merged[-1].proven) == (gap.lost, gap.proven) and merged[-1].end >= gap.start:
             merged[-1] = replace(merged[-1], end=max(gap.end, merged[-1].end))
         else:
             merged.append(gap)

@@ -33,13 +33,19 @@ def edit_lists(data: bytes) -> list[list[Edit]]:
     return found
 
 
-def is_simple(edits: list[Edit]) -> bool:
+def is_simple(edits: list[Edit], *, fragmented: bool) -> bool:
     """Whether the list only says where the sound begins and ends: FFmpeg reads that right.
 
     It may begin with one pause, which delays the track against a picture.
     """
     sound = [edit for edit in edits if edit.start_s is not None]
-    return len(sound) <= 1 and len(edits) <= 2 and all(edit.start_s is None for edit in edits[:-1])
+    endless = not fragmented and any(edit.duration_s == 0.0 for edit in sound)  # FFmpeg plays nothing of it
+    return len(sound) <= 1 and len(edits) <= 2 and not endless and all(edit.start_s is None for edit in edits[:-1])
+
+
+def is_fragmented(data: bytes) -> bool:
+    """Whether fragments may follow the movie's header (section 8.8.1)."""
+    return bool(_boxes(data, _inside(data, 0, len(data), b"moov"), b"mvex"))
 
 
 def _edits(data: bytes, box: tuple[int, int], movie_scale: int, media_scale: int) -> list[Edit]:

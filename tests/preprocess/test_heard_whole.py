@@ -14,6 +14,7 @@ from preprocess.decode import Recording, decode
 from preprocess.decoders.ffmpeg import codec_name
 from preprocess.errors import AudioTooLong, UndecodableAudio, UnsupportedMedia
 from preprocess.formats import frames
+from preprocess.formats.ogg import links
 from preprocess.quality import measure_quality
 from preprocess.segment import rms_envelope, segment
 from tests.preprocess.amr_wb import amr_wb
@@ -360,6 +361,25 @@ def test_an_edit_list_that_leaves_out_the_middle():
     recording = decode(with_edits(data, [(3000, 1024), (4000, 1024 + 6 * 44_100)]), LIMITS)
     assert recording.duration_s == pytest.approx(7.0, abs=0.05)
     check_onsets(recording, 1.0, 4.0)
+
+
+def test_an_edit_without_a_length_plays_the_rest():
+    data = by_ffmpeg(bursts(44_100, 1.0, 4.0, 7.0), 44_100, "mp4", "aac", 64_000)
+    recording = decode(with_edits(data, [(0, 1024)]), LIMITS)
+    assert recording.duration_s == pytest.approx(10.0, abs=0.05)
+    check_onsets(recording, 1.0, 4.0, 7.0)
+
+
+def test_a_page_that_is_missing_by_its_number_is_lost_though_all_is_quiet_there():
+    """Else it could be the silence that a sender with DTX leaves out."""
+    data = by_ffmpeg(bursts(48_000, 1.0, 7.0), 48_000, "ogg", "libopus", 16_000, page_duration="200000")
+    (link,) = links(data)
+    at = next(n for n, one in enumerate(link.pages) if one.granule > 4 * 48_000)
+    lost = link.pages[at]
+    recording = decode(data[: lost.begin] + data[lost.end :], LIMITS)
+    assert recording.lost_s == pytest.approx(0.2, abs=0.05)
+    assert recording.pauses_s == 0.0
+    check_onsets(recording, 1.0, 7.0)
 
 
 def test_an_edit_list_that_repeats_is_refused_before_memory_is_taken():
