@@ -23,6 +23,7 @@ from preprocess.decoders.pieces import DecodeLimits, Gap, Piece, join, judged, t
 from preprocess.decoders.sndfile import decode_with_libsndfile
 from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio, UnsupportedMedia
 from preprocess.formats import frames, mp4
+from preprocess.formats.au import au_files
 from preprocess.formats.caf import caf_facts
 from preprocess.formats.completeness import (
     audio_chunk,
@@ -50,8 +51,6 @@ _AMR_OF_CHANNELS = (b"#!AMR_MC", b"#!AMR-WB_MC")  # RFC 4867, section 5: several
 _W64_HEADER_BYTES = 24
 _MOST_PADDING_S = 0.6  # of CAF: two packets of HE-AAC at 8 kHz
 _MOST_FRAMES = 1_000  # of FLAC on a page: a page has 255 segments
-_AU_HEADER = struct.Struct(">4sII")
-_AU_SIZE_UNKNOWN = b"\xff\xff\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,23 +227,7 @@ def _decode_au(data: bytes, container: Container, limits: DecodeLimits) -> _Hear
     def decode_one(file: bytes, rest: DecodeLimits) -> _Heard:
         return replace(_decode_file(file, container, rest), truncated=not is_complete(file, container))
 
-    return _in_turn(_au_files(data), limits, decode_one)
-
-
-def _au_files(data: bytes) -> list[bytes]:
-    """Split joined files where a header follows the sound; nothing but sound may follow it otherwise."""
-    files: list[bytes] = []
-    at = 0
-    while at + _AU_HEADER.size <= len(data) and len(files) <= MOST_PARTS:
-        _, start, size = _AU_HEADER.unpack_from(data, at)
-        end = at + start + size
-        if size == 0 or not data.startswith(b".snd\0\0", end):
-            file = data[at:]
-            files.append(file[:8] + _AU_SIZE_UNKNOWN + file[12:] if end < len(data) else file)
-            break
-        files.append(data[at:end])
-        at = end
-    return files or [data]
+    return _in_turn(au_files(data), limits, decode_one)
 
 
 def _decode_file(data: bytes, container: Container, limits: DecodeLimits) -> _Heard:

@@ -5,6 +5,7 @@ completeness  less or more than declared: WAV, AIFF, AU, CAF, W64, WebM, MP4
 frames        frames of MP3, Layer II, ADTS and AMR
 ogg           pages -> packets of each stream
 flac          joined files, and the length by the last frame
+au            joined files, and sizes that are too small
 mp4           edit lists
 caf           packet table
 """
