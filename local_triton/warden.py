@@ -49,6 +49,10 @@ def main(command: list[str], *, parent: int, grace_s: float, shm_prefix: str, sc
             time.sleep(POLL_S)
         _end(server, grace_s)
         return server.returncode if server.returncode >= 0 else 128 - server.returncode
+    except FileNotFoundError:
+        if scratch.is_dir():
+            raise
+        return 0  # whoever started this process has given up meanwhile, and cleared away
     finally:
         for region in Path("/dev/shm").glob(f"{shm_prefix}*"):  # noqa: S108 - where POSIX shared memory lies
             region.unlink(missing_ok=True)
