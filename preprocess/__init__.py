@@ -7,7 +7,9 @@ formats       what files declare and hold
 decoders      libopus, libsndfile, FFmpeg
 decode        bytes -> samples
 resample      samples -> 8 kHz
-segment       samples -> candidates
+level         samples -> how loud each moment is, in the bands that are heard
+segment       level -> candidates
+tones         beeps and mains hum
 quality       how well the recording can be heard
 mel           candidates -> relative power in mel bands
 color_table   the colour table of the spectrograms

@@ -1,6 +1,8 @@
 """Stage 3, quality: measures of defects in a recording that make its scores unreliable.
 
-Everything is relative to the recording's own level except silence, which is a statement about 16-bit full scale.
+Everything is relative to the recording's own level except silence, which is a statement about 16-bit full scale. What
+concerns the coughs (SNR, bandwidth, dropouts) is measured where they are and in the band that the network hears, so
+that a loud sound elsewhere changes nothing.
 This module only measures; `runtime/conclude.py` judges the values by the cut-offs in config.yml.
 """
 
@@ -8,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import scipy  # its parts load at first use
 from numpy.typing import NDArray
 
 from preprocess.decoders.pieces import Gap
-from preprocess.exact import decibels, on_grid
-from preprocess.segment import Segment, SegmentationParams, noise_floor
+from preprocess.exact import decibels
+from preprocess.level import Levels, background
+from preprocess.segment import Segment, SegmentationParams
+
+# The strongest bin that a bandwidth is relative to: mains hum and its loud harmonics lie below.
+_ABOVE_HUM_HZ = 250.0
+_BLOCK = 1024  # samples
+_FRAMES_OVER_AN_END = 2  # of 32 ms, every 10 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,8 @@ class Quality:
 
     peak: of the samples without their mean, full scale is 1
     clipped_fraction: share of samples in flat tops, see `clipped_fraction`
-    noise_rms: see `noise_rms`; None where too little lies between the segments
+    noise_level: see `noise_level`; None where too little lies between the segments
+    loud_level: the level that one frame in twenty exceeds, in the unit of `preprocess.level`
     bandwidth_hz: see `bandwidth_hz`
     dropout_fraction: share of the segments' time in stretches of constant samples of at least 5 ms, or share of the
         recording that was sent and is lost, whichever is more
@@ -33,7 +40,8 @@ class Quality:
 
     peak: float
     clipped_fraction: float
-    noise_rms: float | None
+    noise_level: float | None
+    loud_level: float
     bandwidth_hz: float
     dropout_fraction: float
 
@@ -41,7 +49,7 @@ class Quality:
 def measure_quality(
     source: NDArray[np.float32],
     source_rate_hz: int,
-    envelope: NDArray[np.float32],
+    levels: Levels,
     segment_rate_hz: int,
     segments: Sequence[Segment],
     params: SegmentationParams,
@@ -49,18 +57,19 @@ def measure_quality(
 ) -> Quality:
     """Measure one channel.
 
-    source: float32 [shape=(n,)] as decoded, where clipping, dropouts and bandwidth still show
+    source: float32 [shape=(n,)] as decoded, where clipping and dropouts still show
     gaps: in samples of `source`, what the file did not hold
-    envelope: float32 [shape=(frames,)], `rms_envelope` of the resampled channel, which `segments` index
+    levels: of the resampled channel, which `segments` index
     """
     scale = source_rate_hz / segment_rate_hz
     spans = [(round(segment.start * scale), min(round(segment.end * scale), len(source))) for segment in segments]
-    centred = source - source.mean()
+    mean, lows, highs = float(source.mean()), block_extremes(source, np.minimum), block_extremes(source, np.maximum)
     return Quality(
-        peak=max(-float(centred.min()), float(centred.max())),
-        clipped_fraction=clipped_fraction(centred),
-        noise_rms=noise_rms(envelope, segment_rate_hz, segments, params),
-        bandwidth_hz=bandwidth_hz(centred, source_rate_hz),
+        peak=max(mean - float(lows.min()), float(highs.max()) - mean),
+        clipped_fraction=clipped_fraction(source, mean, lows, highs),
+        noise_level=noise_level(levels.level, segment_rate_hz, segments, params),
+        loud_level=float(np.percentile(levels.level, 95)),
+        bandwidth_hz=bandwidth_hz(levels),
         dropout_fraction=max(
             dropout_fraction(source, source_rate_hz, spans, [gap for gap in gaps if not gap.lost]),
             sum(gap.end - gap.start for gap in gaps if gap.lost) / len(source),
@@ -68,50 +77,65 @@ def measure_quality(
     )
 
 
-def clipped_fraction(samples: NDArray[np.float32]) -> float:
+def block_extremes(samples: NDArray[np.float32], extreme: np.ufunc) -> NDArray[np.float32]:
+    """The least or greatest sample (`np.minimum`, `np.maximum`) of every block, [shape=(ceil(n / block),)]."""
+    return np.asarray(extreme.reduceat(samples, np.arange(0, len(samples), _BLOCK)))
+
+
+def clipped_fraction(
+    samples: NDArray[np.float32], mean: float, lows: NDArray[np.float32], highs: NDArray[np.float32]
+) -> float:
     """Share of samples in flat tops: at least 3 neighbours within 0.1 % of each other and of the recording's extremes.
 
     Relative to the extremes of either sign, because a limiter may stand anywhere before the last gain. A top counts
     only with a corner, a step of more than 0.5 % beside it: the round top of a sine leaves the 0.1 % in steps of at
     most 0.4 %.
-    samples: float32 [shape=(n,)] without their mean
+    samples: float32 [shape=(n,)]; mean: of them; lows, highs: their `block_extremes`
     """
     flat = 0
-    high, low = float(samples.max()), float(samples.min())
-    for extreme, near in ((high, samples >= high - 1e-3 * abs(high)), (low, samples <= low + 1e-3 * abs(low))):
-        if extreme == 0.0:
+    for sign, extremes in ((1.0, highs), (-1.0, lows)):
+        top = float(extremes.max() if sign > 0.0 else extremes.min())
+        extreme = sign * (top - mean)
+        if extreme <= 0.0:
             continue
-        starts, ends = _runs(near, 3)
+        limit = np.float32(top - sign * 1e-3 * extreme)
+        beyond = np.greater_equal if sign > 0.0 else np.less_equal
+        # Most blocks stay below; the others are looked at one by one.
+        places = [
+            block * _BLOCK + np.flatnonzero(beyond(samples[block * _BLOCK : (block + 1) * _BLOCK], limit))
+            for block in np.flatnonzero(beyond(extremes, limit)).tolist()
+        ]
+        starts, ends = _runs(np.concatenate(places), 3)
         before = np.abs(samples[starts] - samples[np.maximum(starts - 1, 0)])
         after = np.abs(samples[ends - 1] - samples[np.minimum(ends, len(samples) - 1)])
-        cornered = np.maximum(before, after) > 5e-3 * abs(extreme)
+        cornered = np.maximum(before, after) > 5e-3 * extreme
         flat += int((ends - starts)[cornered].sum())
     return flat / len(samples)
 
 
-def noise_rms(
-    envelope: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
+def noise_level(
+    level: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
 ) -> float | None:
-    """The noise floor between the segments: the level that nine tenths of their surroundings exceed, full scale is 1.
+    """The background between the segments: the level that nine tenths of their surroundings exceed.
 
     None where less than 100 ms lie outside the segments: what is cut that tightly has no noise to measure.
-    envelope: float32 [shape=(frames,)], RMS per hop of `params.hop_ms`
+    level: float32 [shape=(frames,)], that of `preprocess.level`
     """
-    outside = np.ones(len(envelope), dtype=bool)
+    outside = np.ones(len(level), dtype=bool)
     hop = round(params.hop_ms * sample_rate_hz / 1000)
     for segment in segments:
         outside[segment.start // hop : -(-segment.end // hop) + 1] = False
     if np.count_nonzero(outside) * params.hop_ms < 100.0:
         return None
-    return noise_floor(envelope[outside])
+    return background(level[outside])
 
 
-def segment_rms(
-    envelope: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
+def segment_means(
+    course: NDArray[np.float32], sample_rate_hz: int, segments: Sequence[Segment], params: SegmentationParams
 ) -> tuple[float, ...]:
-    """RMS of each segment without its padding, full scale is 1.
+    """Root mean square over each segment without its padding, of a level or an RMS by frame.
 
-    envelope: float32 [shape=(frames,)], RMS per hop of `params.hop_ms`
+    course: float32 [shape=(frames,)], a value per hop of `params.hop_ms`
     """
     hop = round(params.hop_ms * sample_rate_hz / 1000)
     padding = round(params.padding_ms / params.hop_ms)
@@ -120,48 +144,42 @@ def segment_rms(
         (segment.start // hop + padding, max(segment.end // hop - padding, segment.start // hop + padding + 1))
         for segment in segments
     ]
-    return tuple(float(np.sqrt(np.mean(np.square(envelope[a:b], dtype=np.float64)))) for a, b in spans)
+    return tuple(float(np.sqrt(np.mean(np.square(course[a:b], dtype=np.float64)))) for a, b in spans)
 
 
-def snr_db(segment_rms: Sequence[float], is_cough: Sequence[bool], noise_rms: float | None) -> float | None:
-    """Level of the accepted coughs, without their padding, over the noise floor between the segments, in dB.
+def snr_db(segment_levels: Sequence[float], is_cough: Sequence[bool], quality: Quality) -> float | None:
+    """Level of the accepted coughs, without their padding, over the background between the segments, in dB.
 
-    Where no cough was accepted, that of all candidates. None without a candidate, without anything around them, or over
-    digital silence. segment_rms, is_cough: of each candidate; full scale is 1.
+    Where no cough was accepted, that of all candidates; where there is none, that of the loud moments of the recording.
+    None without anything around the candidates, or over digital silence. The level is that of `preprocess.level`, so
+    this is the ratio in the middle ones of the bands: noise of the same spectrum as the cough gives the usual ratio,
+    and what fills a few bands only, as hum and tones do, hides no cough and counts little.
+    segment_levels, is_cough: of each candidate
     """
-    accepted = [rms for rms, cough in zip(segment_rms, is_cough, strict=True) if cough]
-    levels = accepted or segment_rms
-    if not levels or not noise_rms:
+    accepted = [level for level, cough in zip(segment_levels, is_cough, strict=True) if cough]
+    levels = accepted or list(segment_levels) or [quality.loud_level]
+    if not quality.noise_level:
         return None
     power = float(np.mean(np.square(levels)))
-    return decibels(power / noise_rms**2) if power > 0.0 else None
+    return decibels(power / quality.noise_level**2) if power > 0.0 else None
 
 
-def bandwidth_hz(samples: NDArray[np.float32], sample_rate_hz: int) -> float:
+def bandwidth_hz(levels: Levels) -> float:
     """The highest frequency that the recording reaches within 50 dB of its strongest, in its loudest frames.
 
-    The power spectrum is averaged over the tenth of the 32 ms frames with most energy (Hann window), so that neither
-    codec noise between coughs nor a single click decides. 0 for a recording of zeros.
-    samples: float32 [shape=(n,)] without their mean
+    At most half of the rate that the network hears. The power spectrum is averaged over the tenth of the frames with
+    the highest level, which a tone, hum or a click does not raise. Frames over either end, where the recording breaks
+    off, don't count where there are others. 0 for a recording of zeros.
     """
-    length = min(max(16, round(0.032 * sample_rate_hz)), len(samples))
-    count = len(samples) // length
-    frames = samples[: count * length].reshape(count, length)
-    energy = np.einsum("ij,ij->i", frames, frames)
-    # Stable: which of two equally loud frames NumPy's default sort puts first depends on the processor.
-    loudest = frames[np.argsort(energy, kind="stable")[-max(1, count // 10) :]]
-    spectra = scipy.fft.rfft(loudest * _window(length), axis=1)
-    spectrum = (spectra.real**2 + spectra.imag**2).mean(axis=0)
-    strongest = float(spectrum.max())
+    over = _FRAMES_OVER_AN_END if len(levels.level) > 2 * _FRAMES_OVER_AN_END else 0
+    inside = slice(over, len(levels.level) - over)
+    # Stable: which of two equal frames NumPy's default sort puts first depends on the processor.
+    loudest = np.argsort(levels.level[inside], kind="stable")[-max(1, len(levels.level) // 10) :]
+    spectrum = levels.spectrum[inside][loudest].sum(axis=0)
+    strongest = float(spectrum[round(_ABOVE_HUM_HZ / levels.bin_hz) :].max())
     if strongest == 0.0:
         return 0.0
-    highest = int(np.flatnonzero(spectrum >= strongest * 1e-5)[-1])
-    return highest * sample_rate_hz / length
-
-
-@lru_cache(maxsize=8)
-def _window(length: int) -> NDArray[np.float32]:
-    return on_grid(np.hanning(length))
+    return int(np.flatnonzero(spectrum >= strongest * 1e-5)[-1]) * levels.bin_hz
 
 
 def dropout_fraction(
@@ -179,6 +197,10 @@ def dropout_fraction(
     shortest = max(3, round(0.005 * sample_rate_hz))
     still = 0
     for start, end in spans:
+        # Whatever stands still for so long does so at one of these places. Most spans have none.
+        here = samples[start : end - 1 : shortest // 2]
+        if not np.any(here == samples[start + 1 : end : shortest // 2][: len(here)]):
+            continue
         steps = np.abs(np.diff(samples[start:end]))
         sounding = np.flatnonzero(steps > 1e-3 * np.ptp(samples[start:end])) if len(steps) else steps
         if len(sounding):
@@ -186,14 +208,16 @@ def dropout_fraction(
             constant = steps[sounding[0] : sounding[-1]] == 0.0
             for pause in pauses:
                 constant[max(pause.start - 1, first) - first : max(min(pause.end, last), first) - first] = False
-            starts, ends = _runs(constant, shortest)
+            starts, ends = _runs(np.flatnonzero(constant), shortest)
             still += int((ends - starts).sum())
     return still / total
 
 
-def _runs(mask: NDArray[np.bool_], shortest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the starts and ends (half open) of the mask's runs of at least `shortest` True."""
-    edges = np.concatenate(([False], mask, [False]))
-    starts, ends = np.flatnonzero(edges[1:] != edges[:-1]).reshape(-1, 2).T
+def _runs(places: NDArray[np.int64], shortest: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the starts and ends (half open) of runs of at least `shortest` consecutive places, which ascend."""
+    last = np.flatnonzero(np.diff(places) > 1)
+    if not len(places):
+        return places, places
+    starts, ends = places[np.append(0, last + 1)], places[np.append(last, len(places) - 1)] + 1
     long = ends - starts >= shortest
     return starts[long], ends[long]

@@ -1,9 +1,9 @@
 """Stage 4, segment: find the parts of a recording that may be a cough.
 
-Hysteresis on the short-time RMS relative to the recording's own levels, so that gain changes nothing: a segment needs
-`on_ratio` times the recording's RMS somewhere and lasts while the level stays above `off_ratio` times it, and above
-`floor_ratio` times the noise floor. It proposes; the network decides. A segment that runs to the end of the recording
-counts.
+Hysteresis on the level of `preprocess.level`, relative to the recording's own, so that gain changes nothing: a segment
+needs `on_ratio` times the recording's root mean square somewhere and lasts while the level stays above `off_ratio`
+times it, and above `floor_ratio` times its background. It proposes; the network decides. A segment that runs to the end
+of the recording counts.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.level import LevelParams, background
+
 
 @dataclass(frozen=True, slots=True)
-class SegmentationParams:
-    """Parameters of the segmenter; units are in the names.
+class SegmentationParams(LevelParams):
+    """Parameters of the level and of the segmenter; units are in the names.
 
-    on_ratio, off_ratio: to the recording's own RMS; floor_ratio: to its noise floor (the 10th percentile of the
-    short-time RMS); valley_ratio: to the lower of the two peaks beside a valley.
+    on_ratio, off_ratio: to the root mean square of the recording's level; floor_ratio: to its background (the 10th
+    percentile); valley_ratio: to the lower of the two peaks beside a valley.
     """
 
-    frame_ms: float
-    hop_ms: float
     on_ratio: float
     off_ratio: float
     floor_ratio: float
@@ -43,53 +43,29 @@ class Segment:
 
 
 def segment(
-    samples: NDArray[np.float32],
-    sample_rate_hz: int,
-    params: SegmentationParams,
-    envelope: NDArray[np.float32] | None = None,
+    level: NDArray[np.float32], n_samples: int, sample_rate_hz: int, params: SegmentationParams
 ) -> list[Segment]:
     """Propose segments in one channel, in order of time and without overlap.
 
-    samples: float32 [shape=(n,)], n >= 0; too few for the shortest segment give none
-    envelope: `rms_envelope` of the samples, if the caller has computed it already
+    level: float32 [shape=(frames,)], that of `preprocess.level.levels` of the channel's `n_samples` samples; too few
+        for the shortest segment give none
     """
-    if len(samples) * 1000 < params.min_duration_ms * sample_rate_hz:
+    if n_samples * 1000 < params.min_duration_ms * sample_rate_hz:
         return []
     hop = round(params.hop_ms * sample_rate_hz / 1000)
-    envelope = rms_envelope(samples, sample_rate_hz, params) if envelope is None else envelope
-    overall = float(np.sqrt(np.mean(np.square(envelope, dtype=np.float64))))
+    overall = float(np.sqrt(np.mean(np.square(level, dtype=np.float64))))
     if overall == 0.0:
         return []
-    floor = params.floor_ratio * noise_floor(envelope)
-    off = max(params.off_ratio * overall, floor)
-    runs = _hysteresis(envelope, on=max(params.on_ratio * overall, off), off=off)
+    off = max(params.off_ratio * overall, params.floor_ratio * background(level))
+    runs = _hysteresis(level, on=max(params.on_ratio * overall, off), off=off)
     runs = _merge(runs, round(params.merge_gap_ms / params.hop_ms))
-    runs = [_trim(part, envelope, off) for run in runs for part in _split(run, envelope, params)]
+    runs = [_trim(part, level, off) for run in runs for part in _split(run, level, params)]
     padding = round(params.padding_ms / params.hop_ms)
-    padded = _pad(runs, padding, len(envelope))
+    padded = _pad(runs, padding, len(level))
     shortest = params.min_duration_ms * sample_rate_hz / 1000
     # Frame i is centred on sample i * hop, so a run of frames spans from its first to its last centre.
-    segments = [Segment(start * hop, min(end * hop, len(samples))) for start, end in padded]
+    segments = [Segment(start * hop, min(end * hop, n_samples)) for start, end in padded]
     return [candidate for candidate in segments if candidate.end - candidate.start >= shortest]
-
-
-def rms_envelope(samples: NDArray[np.float32], sample_rate_hz: int, params: SegmentationParams) -> NDArray[np.float32]:
-    """Compute `librosa.feature.rms` of the samples without their mean, float32 [shape=(1 + n // hop,)], centred
-    frames.
-
-    The same operations on the same layout, so equal to the last bit, without the second of imports and 60 MB that
-    librosa.feature brings (docs/decisions/0013-speed.md).
-    """
-    frame = round(params.frame_ms * sample_rate_hz / 1000)
-    hop = round(params.hop_ms * sample_rate_hz / 1000)
-    centred = np.pad(samples - samples.mean(), frame // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(centred, frame)[::hop].T
-    return np.asarray(np.sqrt(np.mean(np.square(frames), axis=-2)), dtype=np.float32)
-
-
-def noise_floor(envelope: NDArray[np.float32]) -> float:
-    """Return the level that nine tenths of the recording exceed, in the envelope's unit."""
-    return float(np.percentile(envelope, 10))
 
 
 def _hysteresis(level: NDArray[np.float32], on: float, off: float) -> list[tuple[int, int]]:
@@ -110,7 +86,7 @@ def _merge(runs: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
     return merged
 
 
-def _split(run: tuple[int, int], envelope: NDArray[np.float32], params: SegmentationParams) -> list[tuple[int, int]]:
+def _split(run: tuple[int, int], level: NDArray[np.float32], params: SegmentationParams) -> list[tuple[int, int]]:
     """Split a run at its deepest valley, again and again, while one is deep enough or the run is too long.
 
     A valley is deep when the level falls below `valley_ratio` times the lower of the two peaks beside it: that parts
@@ -121,20 +97,20 @@ def _split(run: tuple[int, int], envelope: NDArray[np.float32], params: Segmenta
     shortest = max(1, round(params.min_duration_ms / params.hop_ms))
     if end - start < 2 * shortest:
         return [run]
-    level = envelope[start:end]
-    before = np.maximum.accumulate(level)
-    after = np.maximum.accumulate(level[::-1])[::-1]
-    depth = level / np.minimum(before, after)
-    inner = slice(shortest, len(level) - shortest + 1)
+    part = level[start:end]
+    before = np.maximum.accumulate(part)
+    after = np.maximum.accumulate(part[::-1])[::-1]
+    depth = part / np.minimum(before, after)
+    inner = slice(shortest, len(part) - shortest + 1)
     cut = shortest + int(np.argmin(depth[inner]))
     too_long = (end - start) * params.hop_ms > params.max_duration_ms
     if depth[cut] >= params.valley_ratio and not too_long:
         return [run]
     left, right = (start, start + cut), (start + cut, end)
-    return [*_split(left, envelope, params), *_split(right, envelope, params)]
+    return [*_split(left, level, params), *_split(right, level, params)]
 
 
-def _trim(run: tuple[int, int], envelope: NDArray[np.float32], off: float) -> tuple[int, int]:
+def _trim(run: tuple[int, int], level: NDArray[np.float32], off: float) -> tuple[int, int]:
     """Take the frames below `off` from either end.
 
     After a split they lie beside the cut: two coughs whose pause is just long enough to part them, or just not, then
@@ -142,7 +118,7 @@ def _trim(run: tuple[int, int], envelope: NDArray[np.float32], off: float) -> tu
     of it, unless it was cut out of a merged pause: such a part becomes one frame, which is too short to stay.
     """
     start, end = run
-    loud = np.flatnonzero(envelope[start:end] >= off)
+    loud = np.flatnonzero(level[start:end] >= off)
     return (start + int(loud[0]), start + int(loud[-1]) + 1) if len(loud) else (start, start + 1)
 
 

@@ -18,8 +18,9 @@ from preprocess.decoders.ffmpeg import codec_name
 from preprocess.errors import AudioTooLong, UndecodableAudio, UnsupportedMedia
 from preprocess.formats import frames
 from preprocess.formats.ogg import links
+from preprocess.level import levels
 from preprocess.quality import measure_quality
-from preprocess.segment import rms_envelope, segment
+from preprocess.segment import segment
 from tests.preprocess.amr_wb import amr_wb
 from tests.preprocess.ogg_pages import BEGINS, TAGS, head, page
 from tests.preprocess.recordings import (
@@ -280,9 +281,10 @@ def test_a_gap_in_the_time_stamps_is_silence_and_a_loss(kind):
 
 def measured(recording: Recording):
     rate = recording.sample_rate_hz
-    envelope = rms_envelope(recording.samples[0], rate, SEGMENTATION)
-    found = segment(recording.samples[0], rate, SEGMENTATION, envelope)
-    return measure_quality(recording.samples[0], rate, envelope, rate, found, SEGMENTATION, recording.gaps)
+    samples = recording.samples[0]
+    course = levels(samples, rate, SEGMENTATION)
+    found = segment(course.level, len(samples), rate, SEGMENTATION)
+    return measure_quality(samples, rate, course, rate, found, SEGMENTATION, recording.gaps)
 
 
 @pytest.mark.parametrize("container", ["webm", "matroska", "mp4"])

@@ -37,8 +37,8 @@ def stages(data: bytes) -> dict[str, Any]:
         "resampled": digest(resample(recording.samples, recording.sample_rate_hz, params[1].sample_rate_hz)),
         "channels": [channel.channel for channel in prepared.channels],
         "segments": [channel.segments_s for channel in prepared.channels],
-        "levels": [channel.segment_rms for channel in prepared.channels],
-        "quality": [repr(channel.quality) for channel in prepared.channels],
+        "levels": [(channel.segment_levels, channel.segment_rms) for channel in prepared.channels],
+        "quality": [repr((channel.quality, channel.tones, channel.hum)) for channel in prepared.channels],
         "spectrograms": digest(prepared.spectrograms),
     }
 
