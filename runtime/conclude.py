@@ -2,8 +2,10 @@
 
 The rules, in order:
 1. shorter than 0.2 s, or silent: `poor_quality`;
-2. no accepted cough: `poor_quality` if clipping, noise or dropouts may have hidden one, else `no_cough`;
-3. coughs, but too bad a recording to trust their scores: `poor_quality`;
+2. no accepted cough: `poor_quality` if clipping, noise, dropouts, hum or a tone may have hidden one, else
+   `inconclusive` if a candidate may be one, else `no_cough`;
+3. coughs, but too bad a recording to trust their scores: `poor_quality`. Hum and tones only hide: a cough that was
+   heard beside them was heard;
 4. fewer coughs than required, or a probability between the two thresholds: `inconclusive`;
 5. `ok`. The result is the median over the coughs, which one odd segment can't move.
 """
@@ -11,6 +13,7 @@ The rules, in order:
 from __future__ import annotations
 
 import hashlib
+import math
 import zlib
 
 import numpy as np
@@ -18,16 +21,21 @@ from numpy.typing import NDArray
 
 from preprocess.exact import decibels
 from preprocess.quality import snr_db
+from preprocess.tones import tone_fraction
 from runtime.classify import Scores
 from runtime.config import QualityLimits
 from runtime.contract import ModelContract
-from runtime.diagnosis import Audio, DiagnosedSegment, Diagnosis, NearThreshold, Reason, Result, Status
+from runtime.diagnosis import Audio, DiagnosedSegment, Diagnosis, HeardTone, NearThreshold, Reason, Result, Status
 from runtime.prepare import Prepared, PreparedChannel
 from runtime.version import SOFTWARE_VERSION
 
 _NOTHING_TO_HEAR = frozenset({Reason.TOO_SHORT, Reason.SILENT})
-_HIDES_COUGHS = frozenset({Reason.CLIPPED, Reason.LOW_SNR, Reason.DROPOUTS})
-_SPOILS_COUGHS = _HIDES_COUGHS | {Reason.NARROWBAND}
+_SPOILS_AND_HIDES = frozenset({Reason.CLIPPED, Reason.LOW_SNR, Reason.DROPOUTS})
+_HIDES_COUGHS = _SPOILS_AND_HIDES | {Reason.HUM, Reason.TONE}
+_SPOILS_COUGHS = _SPOILS_AND_HIDES | {Reason.NARROWBAND}
+# Hum of at least this level is named beside `low_snr`, and so is a tone of this share of the time: they, too, are what
+# the caller can change.
+_HUM_BESIDE_NOISE_DB, _TONE_BESIDE_NOISE = -20.0, 0.3
 
 
 def conclude(
@@ -45,7 +53,7 @@ def conclude(
     spectrograms = prepared.spectrograms[rows]
     segments = _segments(chosen, spectrograms, scores.cough[rows], scores.classes[rows], contract)
     coughs = [segment.is_cough for segment in segments]
-    snr = snr_db(chosen.segment_rms, coughs, chosen.quality.noise_rms)
+    snr = snr_db(chosen.segment_levels, coughs, chosen.quality)
     reasons = _quality_reasons(prepared, chosen, snr, quality_limits)
     positive = contract.labels[-1]
     of_coughs = [segment.class_probabilities[positive] for segment in segments if segment.class_probabilities]
@@ -71,6 +79,9 @@ def conclude(
             tracks=prepared.tracks,
             pauses_s=prepared.pauses_s,
             lost_s=prepared.lost_s,
+            tones=tuple(HeardTone(tone.start_s, tone.end_s, tone.frequencies_hz) for tone in chosen.tones),
+            hum_hz=chosen.hum.hz if chosen.hum else None,
+            hum_db=chosen.hum.db if chosen.hum else None,
         ),
         model=contract.model,
         preprocess_sha256=prepared.preprocess_sha256,
@@ -93,13 +104,27 @@ def _choose_channel(channels: tuple[PreparedChannel, ...], scores: Scores, contr
     first = 0
     for index, channel in enumerate(channels):
         probabilities = scores.cough[first : first + len(channel.segments_s)]
-        accepted = probabilities >= contract.cough_threshold
+        accepted = accepted_candidates(probabilities, contract.cough_threshold, contract.uncertain_threshold)
         evidence = float(np.sum(probabilities[accepted] * np.asarray(channel.segment_rms)[accepted]))
         likeliest = float(probabilities.max(initial=0.0))
         ranked.append(((evidence, likeliest, channel.quality.peak), -index, first))
         first += len(channel.segments_s)
     _, negative_index, first = max(ranked)
     return -negative_index, first
+
+
+def accepted_candidates(
+    cough: NDArray[np.float32], cough_threshold: float, uncertain_threshold: float
+) -> NDArray[np.bool_]:
+    """Which candidates of a channel are coughs, bool [shape=(n,)]: none, unless one reaches `cough_threshold`; then all
+    that reach `uncertain_threshold`. One sure cough makes its neighbours likelier, and a doubtful one alone accepts no
+    recording.
+
+    cough: probability of each candidate, [shape=(n,)]
+    """
+    if float(cough.max(initial=0.0)) < cough_threshold:
+        return np.zeros(len(cough), dtype=np.bool_)
+    return np.asarray(cough >= uncertain_threshold)
 
 
 def _segments(
@@ -109,19 +134,18 @@ def _segments(
     classes: NDArray[np.float32],
     contract: ModelContract,
 ) -> tuple[DiagnosedSegment, ...]:
+    accepted = accepted_candidates(cough, contract.cough_threshold, contract.uncertain_threshold)
     return tuple(
         DiagnosedSegment(
             start_s=start_s,
             end_s=end_s,
             cough_probability=float(probability),
-            is_cough=bool(probability >= contract.cough_threshold),
-            class_probabilities=dict(zip(contract.labels, map(float, row), strict=True))
-            if probability >= contract.cough_threshold
-            else None,
+            is_cough=bool(is_cough),
+            class_probabilities=dict(zip(contract.labels, map(float, row), strict=True)) if is_cough else None,
             spectrogram_crc32=spectrogram_crc32(spectrogram),
         )
-        for (start_s, end_s), spectrogram, probability, row in zip(
-            channel.segments_s, spectrograms, cough, classes, strict=True
+        for (start_s, end_s), spectrogram, probability, is_cough, row in zip(
+            channel.segments_s, spectrograms, cough, accepted, classes, strict=True
         )
     )
 
@@ -134,11 +158,17 @@ def _quality_reasons(
         return (Reason.TOO_SHORT,)
     if decibels(quality.peak**2) < limits.silent_peak_dbfs:
         return (Reason.SILENT,)
+    least_db = limits.min_snr_db if channel.segments_s else limits.min_snr_without_candidates_db
+    noisy = snr is not None and snr < least_db
+    hum_db = channel.hum.db if channel.hum else -math.inf
     found = {
         Reason.CLIPPED: quality.clipped_fraction > limits.max_clipped_fraction,
-        Reason.LOW_SNR: snr is not None and snr < limits.min_snr_db,
+        Reason.LOW_SNR: noisy,
         Reason.NARROWBAND: quality.bandwidth_hz < limits.min_bandwidth_hz,
         Reason.DROPOUTS: quality.dropout_fraction > limits.max_dropout_fraction,
+        Reason.HUM: hum_db > (min(limits.max_hum_db, _HUM_BESIDE_NOISE_DB) if noisy else limits.max_hum_db),
+        Reason.TONE: tone_fraction(channel.tones, prepared.duration_s)
+        > (min(limits.max_tone_fraction, _TONE_BESIDE_NOISE) if noisy else limits.max_tone_fraction),
         Reason.TRUNCATED: prepared.truncated,
     }
     return tuple(reason for reason, applies in found.items() if applies)
@@ -148,12 +178,15 @@ def _near_threshold(
     segments: tuple[DiagnosedSegment, ...], probability: float | None, contract: ModelContract
 ) -> NearThreshold:
     margin, thresholds = contract.score_margin, (contract.thresholds.low, contract.thresholds.high)
+    of_cough = [contract.cough_threshold]
+    if not any(segment.is_cough for segment in segments):
+        of_cough.append(contract.uncertain_threshold)
     return NearThreshold(
         margin=margin,
         segments=tuple(
             n
             for n, segment in enumerate(segments)
-            if abs(segment.cough_probability - contract.cough_threshold) < margin
+            if any(abs(segment.cough_probability - at) < margin for at in of_cough)
         ),
         class_probability=probability is not None and any(abs(probability - at) < margin for at in thresholds),
     )
@@ -171,8 +204,8 @@ def _judge(
     if _NOTHING_TO_HEAR.intersection(reasons):
         return Status.POOR_QUALITY, None, unvalidated
     if probability is None:
-        hidden = _HIDES_COUGHS.intersection(reasons)
-        return (Status.POOR_QUALITY if hidden else Status.NO_COUGH), None, unvalidated
+        status, uncertain = _judge_without_cough(segments, reasons, contract)
+        return status, None, (*uncertain, *unvalidated)
     if _SPOILS_COUGHS.intersection(reasons):
         return Status.POOR_QUALITY, None, unvalidated
     if len(coughs) < min_coughs:
@@ -182,6 +215,16 @@ def _judge(
         return Status.INCONCLUSIVE, None, (Reason.BETWEEN_THRESHOLDS, *unvalidated)
     label = contract.labels[-1] if probability >= high else contract.labels[0]
     return Status.OK, Result(label, probability, contract.thresholds, contract.model.validated), unvalidated
+
+
+def _judge_without_cough(
+    segments: tuple[DiagnosedSegment, ...], reasons: tuple[Reason, ...], contract: ModelContract
+) -> tuple[Status, tuple[Reason, ...]]:
+    if _HIDES_COUGHS.intersection(reasons):
+        return Status.POOR_QUALITY, ()
+    if any(segment.cough_probability >= contract.uncertain_threshold for segment in segments):
+        return Status.INCONCLUSIVE, (Reason.UNCERTAIN_COUGH,)
+    return Status.NO_COUGH, ()
 
 
 def spectrogram_sha256(spectrograms: NDArray[np.uint8]) -> str:

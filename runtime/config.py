@@ -39,8 +39,11 @@ class QualityLimits:
     silent_peak_dbfs: float
     max_clipped_fraction: float
     min_snr_db: float
+    min_snr_without_candidates_db: float
     min_bandwidth_hz: float
     max_dropout_fraction: float
+    max_hum_db: float
+    max_tone_fraction: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def preprocess_parameters(
 ) -> dict[str, dict[str, Any]]:
     """Return the parameters in the form of the checkpoint and the Triton model."""
     return {
-        "segmentation": dataclasses.asdict(segmentation),
+        "segmentation": {**dataclasses.asdict(segmentation), "band_edges_hz": list(segmentation.band_edges_hz)},
         "mel_spec": dataclasses.asdict(mel_spec),
         "color_spec": dataclasses.asdict(color_spec),
     }
@@ -158,7 +161,8 @@ def read_section(document: Mapping[str, Any], name: str, kind: type[Params], pat
     if not isinstance(values, dict):
         raise ConfigError(f"{path.name} has no section {name!r}: add it.")
     try:
-        model = strict_model(kind)(**{str(key): value for key, value in values.items()})  # type: ignore[arg-type]
+        given = {str(key): tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        model = strict_model(kind)(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(f"{path.name}: {'; '.join(problems(error, name))}.") from error
     return kind(**{key: getattr(model, key) for key in type(model).model_fields})
@@ -197,6 +201,14 @@ def _check_values(
     for name, value in positive:
         if value <= 0:
             raise ConfigError(f"{path.name}: {name} is {value}, which is not positive: correct it.")
+    edges = segmentation.band_edges_hz
+    if list(edges) != sorted(set(edges)) or not 0 <= min(edges, default=-1) < max(edges) <= mel_spec.sample_rate_hz / 2:
+        raise ConfigError(
+            f"{path.name}: segmentation.band_edges_hz do not rise from 0 or more to at most half of "
+            "mel_spec.sample_rate_hz: correct them."
+        )
+    if not 0 <= 2 * segmentation.outer_bands < len(edges) - 1:
+        raise ConfigError(f"{path.name}: segmentation.outer_bands leaves no band: correct it.")
     if segmentation.hop_ms * mel_spec.sample_rate_hz < 1000:
         raise ConfigError(f"{path.name}: segmentation.hop_ms is shorter than one sample: correct it.")
     if not 0 <= mel_spec.fmin_hz < mel_spec.fmax_hz <= mel_spec.sample_rate_hz / 2:

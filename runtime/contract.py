@@ -23,7 +23,7 @@ from preprocess.segment import SegmentationParams
 from runtime.config import digest, preprocess_parameters
 from runtime.diagnosis import Model, Thresholds
 from runtime.errors import ModelContractError, ParametersDiffer
-from runtime.model_facts import LABELS, ModelFacts
+from runtime.model_facts import LABELS, ModelFacts, is_operating_point
 
 MODEL_NAME = "cough_cnn"
 INPUT = "spectrogram"
@@ -75,8 +75,10 @@ class ModelContract(ModelFacts):
             "validated": self.validated,
             "labels": list(self.labels),
             "cough_threshold": self.cough_threshold,
+            "uncertain_threshold": self.uncertain_threshold,
             "thresholds": {"low": self.threshold_low, "high": self.threshold_high},
             "score_margin": self.score_margin,
+            "operating_point": self.operating_point or None,
             "preprocess": self.preprocess,
             "preprocess_sha256": self.preprocess_sha256,
             "checkpoint_sha256": self.checkpoint_sha256,
@@ -165,11 +167,14 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
             labels=labels,
             preprocess=preprocess,
             cough_threshold=float(parameters["cough_threshold"]),
+            # Releases before 0.4.0 have none: for them nothing is uncertain.
+            uncertain_threshold=float(parameters.get("uncertain_threshold", parameters["cough_threshold"])),
             threshold_low=float(parameters["threshold_low"]),
             threshold_high=float(parameters["threshold_high"]),
             validated=json.loads(parameters["validated"]) is True,
             checkpoint_sha256=parameters["checkpoint_sha256"],
             data_sha256=parameters["data_sha256"],
+            operating_point=json.loads(parameters.get("operating_point", "{}")),
             name=config.name,
             version=version,
             model_sha256=parameters["model_sha256"],
@@ -206,12 +211,14 @@ def _check_values(labels_json: str, contract: ModelContract) -> None:
             expected=list(LABELS),
         )
     low, high = contract.threshold_low, contract.threshold_high
-    if not 0.0 <= low <= high <= 1.0 or not 0.0 <= contract.cough_threshold <= 1.0:
+    if not 0.0 <= low <= high <= 1.0 or not 0.0 <= contract.uncertain_threshold <= contract.cough_threshold <= 1.0:
         raise ModelContractError("model_thresholds_wrong")
     if not 0.0 <= contract.score_margin < 0.5:
         raise ModelContractError("model_margin_wrong")
     if not contract.validated and low != high:
         raise ModelContractError("model_thresholds_unequal")
+    if not is_operating_point(contract.operating_point):
+        raise ModelContractError("model_parameter_unreadable")
 
 
 def _check_tensors(config: model_config_pb2.ModelConfig, contract: ModelContract) -> None:

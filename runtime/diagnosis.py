@@ -27,9 +27,12 @@ class Reason(StrEnum):
     LOW_SNR = "low_snr"
     NARROWBAND = "narrowband"
     DROPOUTS = "dropouts"
+    HUM = "hum"
+    TONE = "tone"
     TRUNCATED = "truncated"
     TOO_FEW_COUGHS = "too_few_coughs"
     BETWEEN_THRESHOLDS = "between_thresholds"
+    UNCERTAIN_COUGH = "uncertain_cough"
     UNVALIDATED_MODEL = "unvalidated_model"
 
 
@@ -68,15 +71,28 @@ class DiagnosedSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardTone:
+    """A beep or the like: one or two steady lines hold most of the power. frequencies_hz ascend."""
+
+    start_s: float
+    end_s: float
+    frequencies_hz: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Audio:
     """The recording.
 
     duration_s: of what was heard, with the silence that stands for gaps
     channel: the one that was used (0 or 1) or `mix`; snr_db: None when undefined
+    bandwidth_hz: at most 4000, half of the rate that the model hears; records before 0.4.0 may have more
     parts: files that were joined to this one, 1 for a plain file
     track: which of the file's `tracks` sound tracks was heard, from 0
     pauses_s: silence for time in which nothing was sent (DTX, a pause); lost_s: silence for what was sent and is lost
     parts, track, tracks, pauses_s, lost_s: None in records before 0.3.0
+    tones: in order of their starts; None in records before 0.4.0
+    hum_hz: 50 or 60 where mains hum runs through the recording; hum_db: its level over that of the loud moments; both
+        None without hum and in records before 0.4.0
     """
 
     sha256: str
@@ -93,6 +109,9 @@ class Audio:
     tracks: int | None = None
     pauses_s: float | None = None
     lost_s: float | None = None
+    tones: tuple[HeardTone, ...] | None = None
+    hum_hz: int | None = None
+    hum_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +166,7 @@ class Diagnosis:
             "reasons": [reason.value for reason in self.reasons],
             "result": {**_fields(self.result), "thresholds": _fields(self.result.thresholds)} if self.result else None,
             "segments": [_fields(segment) for segment in self.segments],
-            "audio": _fields(self.audio),
+            "audio": {**_fields(self.audio), "tones": _tones(self.audio)},
             "model": _fields(self.model),
             "near_threshold": {**_fields(self.near_threshold), "segments": list(self.near_threshold.segments)}
             if self.near_threshold
@@ -162,6 +181,12 @@ class Diagnosis:
         return tuple(segment for segment in self.segments if segment.is_cough)
 
 
+def _tones(audio: Audio) -> list[dict[str, Any]] | None:
+    if audio.tones is None:
+        return None
+    return [{**_fields(tone), "frequencies_hz": list(tone.frequencies_hz)} for tone in audio.tones]
+
+
 def _fields(one: Any) -> dict[str, Any]:
     """Return a dataclass' fields without copies; `dataclasses.asdict` also copies their contents and takes twenty times
     as long.
@@ -172,6 +197,7 @@ def _fields(one: Any) -> dict[str, Any]:
 def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
     """Invert `Diagnosis.to_dict`."""
     result, near = document["result"], document.get("near_threshold")
+    tones = document["audio"].get("tones")
     return Diagnosis(
         **{
             **document,
@@ -179,7 +205,16 @@ def diagnosis_from_dict(document: dict[str, Any]) -> Diagnosis:
             "reasons": tuple(Reason(reason) for reason in document["reasons"]),
             "result": Result(**{**result, "thresholds": Thresholds(**result["thresholds"])}) if result else None,
             "segments": tuple(DiagnosedSegment(**segment) for segment in document["segments"]),
-            "audio": Audio(**document["audio"]),
+            "audio": Audio(
+                **{
+                    **document["audio"],
+                    "tones": None
+                    if tones is None
+                    else tuple(
+                        HeardTone(**{**tone, "frequencies_hz": tuple(tone["frequencies_hz"])}) for tone in tones
+                    ),
+                }
+            ),
             "model": Model(**document["model"]),
             "near_threshold": NearThreshold(**{**near, "segments": tuple(near["segments"])}) if near else None,
         }

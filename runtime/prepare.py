@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from preprocess.color import ColorSpecParams, quantise
 from preprocess.decode import DecodeLimits, Recording, decode
 from preprocess.formats.container import Container, sniff
+from preprocess.level import levels as measure_levels
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
-from preprocess.quality import Quality, measure_quality, segment_rms
+from preprocess.quality import Quality, measure_quality, segment_means
 from preprocess.resample import resample
-from preprocess.segment import SegmentationParams, rms_envelope, segment
+from preprocess.segment import SegmentationParams, segment
+from preprocess.tones import Hum, Tone, find_hum, find_tones
 from runtime.config import Parameters, parameters_sha256
 from runtime.processor import processor_class
 
@@ -52,13 +54,19 @@ class AudioFile:
 class PreparedChannel:
     """One channel's candidates.
 
-    channel: its number or MIX; segment_rms: level of each candidate without its padding, full scale is 1
+    channel: its number or MIX
+    segment_levels, segment_rms: of each candidate without its padding; the level of `preprocess.level`, and the RMS in
+        the band that the network hears, full scale is 1
+    tones, hum: what else is heard, see `preprocess.tones`
     """
 
     channel: int | str
     segments_s: tuple[tuple[float, float], ...]
+    segment_levels: tuple[float, ...]
     segment_rms: tuple[float, ...]
     quality: Quality
+    tones: tuple[Tone, ...] = ()
+    hum: Hum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +123,16 @@ def prepare_file(file: AudioFile, parameters: Parameters, limits: DecodeLimits) 
     channels, spectrograms = [], []
     for name, raw, low in zip(names, source, samples, strict=True):
         with _timed(timings, "segment"):
-            envelope = rms_envelope(low, rate, segmentation)
-            segments = segment(low, rate, segmentation, envelope)
+            levels = measure_levels(low, rate, segmentation)
+            segments = segment(levels.level, len(low), rate, segmentation)
         with _timed(timings, "quality"):
             quality = measure_quality(
-                raw, recording.sample_rate_hz, envelope, rate, segments, segmentation, recording.gaps
+                raw, recording.sample_rate_hz, levels, rate, segments, segmentation, recording.gaps
             )
-            levels = segment_rms(envelope, rate, segments, segmentation)
+            segment_levels = segment_means(levels.level, rate, segments, segmentation)
+            segment_rms = segment_means(levels.rms, rate, segments, segmentation)
+            hum = find_hum(low, rate, levels)
+            tones = find_tones(levels, segmentation, hum)
         with _timed(timings, "mel"):
             powers = mel_spectrograms(cut(low, segments, mel_spec), mel_spec)
         with _timed(timings, "color"):
@@ -130,8 +141,11 @@ def prepare_file(file: AudioFile, parameters: Parameters, limits: DecodeLimits) 
             PreparedChannel(
                 channel=name,
                 segments_s=tuple((item.start / rate, item.end / rate) for item in segments),
-                segment_rms=levels,
+                segment_levels=segment_levels,
+                segment_rms=segment_rms,
                 quality=quality,
+                tones=tones,
+                hum=hum,
             )
         )
     return Prepared(

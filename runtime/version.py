@@ -1,3 +1,3 @@
 """The software's version; every diagnosis and every release contains it."""
 
-SOFTWARE_VERSION = "0.3.0"
+SOFTWARE_VERSION = "0.4.0"

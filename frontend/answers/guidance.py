@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from frontend.domain.records import CallRecord
-from runtime.diagnosis import Status
+from runtime.diagnosis import Reason, Status
 from runtime.messages.catalogue import Sections, sections
 from runtime.messages.languages import Language
+
+# Noise that has such a name is no reason to come closer, which the advice against noise says.
+_NAMED_NOISE = {Reason.HUM.value, Reason.TONE.value}
 
 
 def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
@@ -26,7 +29,10 @@ def guidance(record: CallRecord, language: Language) -> dict[str, Any]:
         message = texts["message"][key].format(count=coughs)
         # A newer release may have written a reason that is unknown to this one; the record is answered nevertheless.
         codes = [Status.NO_COUGH, *diagnosis["reasons"]] if status == Status.NO_COUGH else diagnosis["reasons"]
-        hints = [texts["hint"][code] for code in codes if code in texts["hint"]]
+        named = _NAMED_NOISE.intersection(codes)
+        hints = [
+            texts["hint"][code] for code in codes if code in texts["hint"] and not (named and code == Reason.LOW_SNR)
+        ]
     return {
         "language": language.value,
         "message": message,

@@ -32,8 +32,11 @@ SETTINGS = {
     "quality.silent_peak_dbfs": Setting("a recording whose peak stays below is poor: silent", "dBFS", most=0.0),
     "quality.max_clipped_fraction": Setting("more samples at full scale are poor: clipped", "", 0.0, 1.0),
     "quality.min_snr_db": Setting("a lower signal-to-noise ratio is poor: low_snr", "dB"),
+    "quality.min_snr_without_candidates_db": Setting("the same where nothing was taken for a cough: low_snr", "dB"),
     "quality.min_bandwidth_hz": Setting("a narrower band is poor: narrowband", "Hz", 0.0),
     "quality.max_dropout_fraction": Setting("more of it lost on the way is poor: dropouts", "", 0.0, 1.0),
+    "quality.max_hum_db": Setting("louder hum, relative to the loud moments, may hide a cough: hum", "dB"),
+    "quality.max_tone_fraction": Setting("tones for more of the time may hide a cough: tone", "", 0.0, 1.0),
     "limits.max_body_bytes": Setting(
         "the largest recording", "bytes", 1024, also="the body size of the ingress (k8s/manifests/ingress)"
     ),

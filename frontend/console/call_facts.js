@@ -2,6 +2,7 @@
 
 import { element } from "./elements.js";
 import { moment, number, text, word } from "./message_lookup.js";
+import { toneName } from "./waveform.js";
 
 export function factsOf(record) {
   const { diagnosis } = record;
@@ -22,6 +23,8 @@ export function factsOf(record) {
       ["snr", audio.snr_db === null ? text("unknown") : `${number(audio.snr_db, 1)} dB`],
       ["bandwidth", `${number(audio.bandwidth_hz / 1000, 1)} kHz`],
       ["clipped", `${number(audio.clipped_fraction * 100, 1)} %`],
+      ["hum", humOf(audio)],
+      ["tones", tonesOf(audio)],
       ["model", `${model.name} ${model.version}, ${text(model.validated ? "validated" : "notValidated")}`],
       ["reasons", diagnosis.reasons.map((reason) => word("reason", reason)).join(", ") || "–"],
       ["software", diagnosis.software_version],
@@ -41,6 +44,20 @@ export function factsOf(record) {
       ...rows.flatMap(([name, value]) => [element("dt", {}, text(name)), element("dd", {}, value)]),
     ),
   ];
+}
+
+/** A record before 0.4.0 says nothing of hum and tones. */
+function humOf(audio) {
+  if (!audio.tones) return text("unknown");
+  return audio.hum_hz ? text("humOf", { hz: audio.hum_hz, db: number(audio.hum_db, 0) }) : text("noHum");
+}
+
+function tonesOf(audio) {
+  if (!audio.tones) return text("unknown");
+  const named = audio.tones.map((tone) =>
+    text("toneFrom", { name: toneName(tone), start: number(tone.start_s), end: number(tone.end_s) }),
+  );
+  return named.join("; ") || text("noTones");
 }
 
 function code(digest) {

@@ -132,7 +132,7 @@ function drawSound(place, record) {
       const wav = await patiently(callPath(record.call_id, "/audio.wav"), "arrayBuffer", place.signal);
       const { samples, rateHz } = readWav(wav);
       const durationS = samples.length / rateHz || audio.duration_s;
-      const waveform = waveformOf(samples, durationS, segments, (n) => play(n), place.signal);
+      const waveform = waveformOf(samples, durationS, record.diagnosis, (n) => play(n), place.signal);
       const player = playerOf(record.call_id, wav, waveform.follow, place.signal);
       play = (n) => player.play(segments[n].start_s, segments[n].end_s, n);
       sound.replaceChildren(

@@ -11,12 +11,17 @@ export function nameOf(segment, n) {
   return text(segment.is_cough ? "cough" : "other", { n: n + 1 });
 }
 
+/** A tone by its frequencies in whole Hz. */
+export function toneName(tone) {
+  return text("toneOf", { frequencies: tone.frequencies_hz.map((hz) => Math.round(hz)).join(" + ") });
+}
+
 /**
  * {box, follow}: the element, and a function that moves the cursor to a time and marks the part that is played (-1:
  * none).
- * samples: Int16Array; segments: of the diagnosis; play: called with a segment's number.
+ * samples: Int16Array; segments, audio: of the diagnosis; play: called with a segment's number.
  */
-export function waveformOf(samples, durationS, segments, play, signal) {
+export function waveformOf(samples, durationS, { segments, audio }, play, signal) {
   const canvas = element("canvas", {
     role: "img",
     "aria-label": text("waveformOf", {
@@ -44,7 +49,17 @@ export function waveformOf(samples, durationS, segments, play, signal) {
     mark.style.width = `${((segment.end_s - segment.start_s) / durationS) * 100}%`;
     return mark;
   });
-  const box = element("div", { className: "waveform" }, canvas, ...marks, cursor);
+  const tones = (audio.tones ?? []).map((tone) => {
+    const name = toneName(tone);
+    const shade = element("div", { className: "tone", title: name }, element("span", {}, name));
+    shade.style.left = `${(tone.start_s / durationS) * 100}%`;
+    shade.style.width = `${((tone.end_s - tone.start_s) / durationS) * 100}%`;
+    return shade;
+  });
+  const hum = audio.hum_hz
+    ? [element("div", { className: "hum" }, element("span", {}, text("humName", { hz: audio.hum_hz })))]
+    : [];
+  const box = element("div", { className: "waveform" }, canvas, ...hum, ...tones, ...marks, cursor);
   const draw = () => {
     drawPeaks(canvas, samples);
     marks.forEach((mark) => mark.classList.toggle("narrow", mark.clientWidth < NARROW_PX));

@@ -70,6 +70,26 @@ class PageAnswer(BaseModel):
     next: str | None
 
 
+class Share(BaseModel):
+    """A share of recordings with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    source: str = Field(description="What it was measured on")
+
+
+class OperatingPoint(BaseModel):
+    """What the cough threshold gives by recording."""
+
+    recording_sensitivity: Share | None = Field(
+        default=None, description="Of the recordings with coughs, those in which one is accepted"
+    )
+    recording_false_alarms: Share | None = Field(
+        default=None, description="Of the recordings without coughs, those in which one is accepted"
+    )
+
+
 class ModelAnswer(BaseModel):
     """The model that is serving."""
 
@@ -79,9 +99,15 @@ class ModelAnswer(BaseModel):
     validated: bool
     labels: list[str] = Field(description="In the order of `class_probabilities`")
     cough_threshold: float = Field(description="A segment is a cough from this `cough_probability` on")
+    uncertain_threshold: float = Field(
+        description="Without a cough, a recording with a segment from this `cough_probability` on is `inconclusive`"
+    )
     thresholds: Thresholds
     score_margin: float = Field(description="A score nearer than this to its threshold is named in `near_threshold`")
-    preprocess: dict[str, dict[str, float | int | str]] = Field(description="The parameters it was trained with")
+    operating_point: OperatingPoint | None = Field(description="By recording, or null where the release has none")
+    preprocess: dict[str, dict[str, float | int | str | list[float]]] = Field(
+        description="The parameters it was trained with"
+    )
     preprocess_sha256: Sha256
     checkpoint_sha256: Sha256
     data_sha256: Sha256

@@ -60,8 +60,8 @@ def draw_figure(
     limits: DecodeLimits,
     words: FigureWords = ENGLISH,
 ) -> bytes:
-    """Draw a PNG, 1100 dots wide: the result, the waveform with every candidate, its number and its score, and below it
-    the colour spectrograms of the first coughs (without coughs, of the first candidates).
+    """Draw a PNG, 1100 dots wide: the result, the waveform with every candidate, its number and its score, with tones
+    and hum, and below it the colour spectrograms of the first coughs (without coughs, of the first candidates).
 
     Numbers count from 1: number 1 is `segments[0]`. Where candidates are too close for their numbers, the figure says
     how many candidates have no number.
@@ -85,16 +85,17 @@ def draw_figure(
     sheet.text(_LEFT, 0.12, _headline(diagnosis, words), fontsize=11.5, weight="bold")
     for row, line in enumerate(lines):
         sheet.text(_LEFT, _HEAD - 0.05 + _LINE * row, line, fontsize=9)
+    if segments or diagnosis.audio.tones:
+        entries = legend_entries(words, bool(diagnosis.audio.tones))
+        figure.legend(
+            handles=entries, loc="upper right", bbox_to_anchor=(1.0 - _RIGHT / _WIDTH, 1.0 - 0.08 / height),
+            ncols=3, fontsize=9, frameon=False, borderaxespad=0.0, handlelength=1.6, handleheight=1.1,
+        )  # fmt: skip
     if segments:
         above = sheet.axes(_LEFT, top - labels.height_in, width, labels.height_in)
         draw_labels(above, segments, labels, duration_s, words)
-        entries = legend_entries(words)
-        figure.legend(
-            handles=entries, loc="upper right", bbox_to_anchor=(1.0 - _RIGHT / _WIDTH, 1.0 - 0.08 / height),
-            ncols=2, fontsize=9, frameon=False, borderaxespad=0.0, handlelength=1.6, handleheight=1.1,
-        )  # fmt: skip
     middle = sheet.axes(_LEFT, top, width, _WAVEFORM)
-    draw_waveform(middle, samples, mel_spec.sample_rate_hz, segments, duration_s, words)
+    draw_waveform(middle, samples, mel_spec.sample_rate_hz, segments, duration_s, words, diagnosis.audio)
     if labels.without:
         text = words.too_close.format(count=labels.without)
         sheet.text(_WIDTH - _RIGHT, below - 0.2, text, fontsize=8, ha="right", style="italic")

@@ -35,6 +35,9 @@ class FigureWords:
     at: str
     cough: str
     other: str
+    tone: str
+    tone_of: str
+    hum_of: str
 
     def name_of(self, section: str, code: str) -> str:
         """Return the name of one of the API's codes, of `status`, `reason` or `label`."""

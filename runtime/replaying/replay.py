@@ -38,7 +38,9 @@ _MADE_BY = (*_ALWAYS, "processor")
 # between coughs may consist of their rounding only, hence the first value.
 _MEASURES = {"audio.snr_db": 0.1, "audio.clipped_fraction": 1e-3, "audio.bandwidth_hz": 32.0}
 
-_SINCE_0_3_0 = ("parts", "track", "tracks", "pauses_s", "lost_s")  # of the audio; None in older records
+# Of the audio; None in older records.
+_SINCE_0_3_0 = ("parts", "track", "tracks", "pauses_s", "lost_s")
+_SINCE_0_4_0 = ("tones", "hum_hz", "hum_db")
 _ABSENT: dict[str, Any] = {"timings_ms": {}}  # other absent fields are None
 
 
@@ -248,6 +250,8 @@ def _compare(recorded: dict[str, Any], found: dict[str, Any]) -> Iterator[Compar
     for name in sorted(recorded["audio"].keys() | found["audio"].keys()):
         before, now = recorded["audio"].get(name), found["audio"].get(name)
         known = before is not None or name not in _SINCE_0_3_0
+        if name in _SINCE_0_4_0:  # where `tones` is None, the record says nothing of hum either
+            known = recorded["audio"].get("tones") is not None
         yield replace(_scores(f"audio.{name}", before, now), binding=known)
     name = "spectrogram_sha256"
     yield Comparison(name, recorded[name], found[name], recorded[name] == found[name])

@@ -49,6 +49,25 @@ RULE_CHANGES = (
         what="decoding hears the whole file (joined files, gaps in time stamps, wrong lengths in headers); Ogg Opus is "
         "decoded at 16 kHz by libopus, MP3 by FFmpeg, AMR-WB by OpenCORE; a codec has one name",
     ),
+    RuleChange(
+        since="0.4.0",
+        fields=frozenset(
+            {
+                "status",
+                "reasons",
+                "result",
+                "segments",
+                "spectrogram_sha256",
+                "audio.channel",
+                "audio.snr_db",
+                "audio.bandwidth_hz",
+            }
+        ),
+        what="candidates are found by the level of the middle ones of ten bands instead of the RMS, so that a beep or "
+        "hum hides no cough; SNR is the ratio of these levels and known without candidates; bandwidth is measured up "
+        "to 4 kHz; what can't be heard is `poor_quality` with `hum`, `tone` or `low_snr`; a likely candidate below the "
+        "threshold makes `uncertain_cough`",
+    ),
 )
 
 

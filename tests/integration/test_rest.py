@@ -26,7 +26,8 @@ DIAGNOSIS = {
 }  # fmt: skip
 AUDIO = {
     "sha256", "duration_s", "sample_rate_hz", "codec", "channels", "channel", "snr_db", "clipped_fraction",
-    "bandwidth_hz", "parts", "track", "tracks", "pauses_s", "lost_s",
+    "bandwidth_hz", "parts", "track", "tracks", "pauses_s", "lost_s", "tones",
+    "hum_hz", "hum_db",
 }  # fmt: skip
 SEGMENT = {"start_s", "end_s", "cough_probability", "is_cough", "class_probabilities", "spectrogram_crc32"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

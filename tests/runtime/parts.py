@@ -8,6 +8,7 @@ import numpy as np
 from tritonclient.grpc import model_config_pb2
 
 from preprocess.quality import Quality
+from preprocess.tones import Hum, Tone
 from runtime.classify import Scores
 from runtime.config import digest, load_config, load_limits, preprocess_parameters
 from runtime.contract import ModelContract, contract_of
@@ -16,7 +17,9 @@ from runtime.prepare import Prepared, PreparedChannel
 PARAMS = load_config()
 SEGMENTATION, MEL_SPEC, COLOR_SPEC = PARAMS
 QUALITY_LIMITS, LIMITS = load_limits()
-GOOD = Quality(peak=0.5, clipped_fraction=0.0, noise_rms=0.003, bandwidth_hz=4000.0, dropout_fraction=0.0)
+GOOD = Quality(
+    peak=0.5, clipped_fraction=0.0, noise_level=0.003, loud_level=0.1, bandwidth_hz=4000.0, dropout_fraction=0.0
+)
 
 
 def model_config(**changes: str | None) -> model_config_pb2.ModelConfig:
@@ -52,15 +55,26 @@ def contract(validated: bool = False, low: float = 0.4, high: float = 0.6) -> Mo
 
 
 def channel(
-    n: int, name: int | str = 0, rms: float = 0.1, snr_db: float | None = 30.0, **quality: Any
+    n: int,
+    name: int | str = 0,
+    rms: float = 0.1,
+    snr_db: float | None = 30.0,
+    tones: tuple[Tone, ...] = (),
+    hum: Hum | None = None,
+    **quality: Any,
 ) -> PreparedChannel:
-    """n candidates of 0.4 s, one each second, all of that level and SNR; `quality` changes GOOD."""
-    noise_rms = None if snr_db is None else rms * 10.0 ** (-snr_db / 20.0)
+    """n candidates of 0.4 s, one each second, all of that level and SNR, as are the loud moments; `quality` changes
+    GOOD.
+    """
+    noise_level = None if snr_db is None else rms * 10.0 ** (-snr_db / 20.0)
     return PreparedChannel(
         channel=name,
         segments_s=tuple((float(i), i + 0.4) for i in range(n)),
+        segment_levels=(rms,) * n,
         segment_rms=(rms,) * n,
-        quality=replace(GOOD, noise_rms=noise_rms, **quality),
+        quality=replace(GOOD, **{"noise_level": noise_level, "loud_level": rms, **quality}),
+        tones=tones,
+        hum=hum,
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import FrozenInstanceError, asdict, replace
 import numpy as np
 import pytest
 
-from runtime.conclude import conclude
-from runtime.diagnosis import Diagnosis, NearThreshold, Reason, Status
+from preprocess.tones import Hum, Tone
+from runtime.conclude import accepted_candidates, conclude
+from runtime.diagnosis import Diagnosis, NearThreshold, Reason, Status, diagnosis_from_dict
 from tests.runtime.parts import QUALITY_LIMITS, channel, contract, prepared, scores
 
 
@@ -90,6 +91,49 @@ def test_candidates_but_no_cough():
     assert all(segment.class_probabilities is None for segment in diagnosis.segments)
 
 
+def uncertain_from(threshold):
+    return replace(contract(validated=True), uncertain_threshold=threshold)
+
+
+@pytest.mark.parametrize(("likeliest", "status"), [(0.24, "no_cough"), (0.25, "inconclusive"), (0.49, "inconclusive")])
+def test_without_a_cough_the_likeliest_candidate_may_be_one(likeliest, status):
+    diagnosis = judged(prepared(channel(2)), scores([likeliest, 0.1], [0.9, 0.9]), uncertain_from(0.25))
+    assert (diagnosis.status, diagnosis.result) == (status, None)
+    assert diagnosis.reasons == ((Reason.UNCERTAIN_COUGH,) if status == "inconclusive" else ())
+    assert not diagnosis.coughs
+
+
+def test_beside_a_sure_cough_what_may_be_one_counts():
+    diagnosis = judged(prepared(channel(3)), scores([0.4, 0.5, 0.2], [0.9, 0.9, 0.9]), uncertain_from(0.25))
+    assert (diagnosis.status, diagnosis.reasons) == (Status.OK, ())
+    assert [segment.is_cough for segment in diagnosis.segments] == [True, True, False]
+    assert [segment.class_probabilities is not None for segment in diagnosis.segments] == [True, True, False]
+    few = judged(prepared(channel(3)), scores([0.4, 0.5, 0.2], [0.9] * 3), uncertain_from(0.25), min_coughs=3)
+    assert few.reasons == (Reason.TOO_FEW_COUGHS,)
+
+
+def test_what_may_be_coughs_without_a_sure_one_are_none():
+    diagnosis = judged(prepared(channel(2)), scores([0.4, 0.49], [0.9, 0.9]), uncertain_from(0.25))
+    assert (diagnosis.status, diagnosis.reasons) == (Status.INCONCLUSIVE, (Reason.UNCERTAIN_COUGH,))
+    assert not diagnosis.coughs
+
+
+@pytest.mark.parametrize(
+    ("cough", "expected"),
+    [([], []), ([0.4], [False]), ([0.6], [True]), ([0.3, 0.6, 0.29], [True, True, False]), ([0.5, 0.3], [True, True])],
+)
+def test_which_candidates_are_accepted(cough, expected):
+    assert accepted_candidates(np.array(cough, np.float32), 0.5, 0.3).tolist() == expected
+
+
+def test_without_candidates_nothing_is_uncertain():
+    assert judged(prepared(channel(0, snr_db=None)), scores([], []), uncertain_from(0.0)).status == Status.NO_COUGH
+
+
+def test_equal_cough_thresholds_leave_nothing_uncertain():
+    assert judged(prepared(channel(1)), scores([0.4999], [0.9]), uncertain_from(0.5)).status == Status.NO_COUGH
+
+
 def test_the_cough_threshold_itself_is_a_cough():
     assert judged(prepared(channel(1)), scores([0.5], [0.9])).segments[0].is_cough
 
@@ -118,10 +162,85 @@ def test_bad_sound_may_hide_coughs(quality, reason):
     assert diagnosis.reasons == (reason,)
 
 
+@pytest.mark.parametrize(("quality", "reason"), BAD)
+def test_what_hides_coughs_comes_before_what_may_be_one(quality, reason):
+    diagnosis = judged(prepared(channel(1, **quality)), scores([0.4], [0.9]), uncertain_from(0.25))
+    assert (diagnosis.status, diagnosis.reasons) == (Status.POOR_QUALITY, (reason,))
+
+
+def test_a_narrow_band_hides_no_uncertain_cough():
+    diagnosis = judged(prepared(channel(1, **NARROW)), scores([0.4], [0.9]), uncertain_from(0.25))
+    assert diagnosis.status == Status.INCONCLUSIVE
+    assert diagnosis.reasons == (Reason.NARROWBAND, Reason.UNCERTAIN_COUGH)
+
+
 def test_a_narrow_band_hides_no_cough():
     diagnosis = judged(prepared(channel(1, **NARROW)), scores([0.1], [0.9]))
     assert diagnosis.status == Status.NO_COUGH
     assert diagnosis.reasons == (Reason.NARROWBAND,)
+
+
+LOUD_HUM = Hum(60, QUALITY_LIMITS.max_hum_db + 0.1)
+LONG_TONE = (Tone(0.0, 10.0 * QUALITY_LIMITS.max_tone_fraction + 0.1, (425.0,)),)
+COVERS = [({"hum": LOUD_HUM}, Reason.HUM), ({"tones": LONG_TONE}, Reason.TONE)]
+
+
+@pytest.mark.parametrize(("sounds", "reason"), COVERS)
+@pytest.mark.parametrize("n", [0, 2])
+def test_hum_and_tones_may_hide_coughs(sounds, reason, n):
+    diagnosis = judged(prepared(channel(n, **sounds)), scores([0.1] * n, [0.9] * n))
+    assert (diagnosis.status, diagnosis.reasons) == (Status.POOR_QUALITY, (reason,))
+
+
+@pytest.mark.parametrize(("sounds", "reason"), COVERS)
+def test_a_cough_that_is_heard_beside_them_is_heard(sounds, reason):
+    diagnosis = judged(prepared(channel(2, **sounds)), scores([0.9, 0.9], [0.9, 0.9]))
+    assert (diagnosis.status, diagnosis.reasons) == (Status.OK, (reason,))
+
+
+def test_hum_and_tones_at_their_cut_offs_hide_nothing():
+    edge = 10.0 * QUALITY_LIMITS.max_tone_fraction
+    work = prepared(channel(0, hum=Hum(50, QUALITY_LIMITS.max_hum_db), tones=(Tone(0.0, edge, (425.0,)),)))
+    assert (judged(work, scores([], [])).status, judged(work, scores([], [])).reasons) == (Status.NO_COUGH, ())
+
+
+@pytest.mark.parametrize(
+    ("sounds", "named"),
+    [
+        ({"hum": Hum(60, -19.0)}, (Reason.HUM,)),
+        ({"hum": Hum(60, -21.0)}, ()),
+        ({"tones": (Tone(1.0, 4.5, (425.0,)),)}, (Reason.TONE,)),
+        ({"tones": (Tone(1.0, 1.6, (425.0,)),)}, ()),
+    ],
+)
+def test_beside_too_much_noise_what_hums_is_named(sounds, named):
+    noisy = channel(1, snr_db=QUALITY_LIMITS.min_snr_db - 1.0, **sounds)
+    assert judged(prepared(noisy), scores([0.1], [0.9])).reasons == (Reason.LOW_SNR, *named)
+
+
+@pytest.mark.parametrize(("over_db", "low"), [(-0.1, True), (0.1, False)])
+def test_without_candidates_the_loud_moments_tell_noise(over_db, low):
+    work = prepared(channel(0, snr_db=QUALITY_LIMITS.min_snr_without_candidates_db + over_db))
+    diagnosis = judged(work, scores([], []))
+    assert (diagnosis.status is Status.POOR_QUALITY) is low
+    assert (Reason.LOW_SNR in diagnosis.reasons) is low
+    assert diagnosis.audio.snr_db == pytest.approx(QUALITY_LIMITS.min_snr_without_candidates_db + over_db)
+
+
+def test_the_record_has_tones_and_hum():
+    tones = (Tone(0.0, 0.6, (425.0,)), Tone(2.0, 2.1, (697.0, 1209.0)))
+    diagnosis = judged(prepared(channel(1, tones=tones, hum=Hum(50, -12.5))), scores([0.9], [0.9]))
+    document = json.loads(diagnosis.to_json())
+    assert document["audio"]["tones"] == [
+        {"start_s": 0.0, "end_s": 0.6, "frequencies_hz": [425.0]},
+        {"start_s": 2.0, "end_s": 2.1, "frequencies_hz": [697.0, 1209.0]},
+    ]
+    assert (document["audio"]["hum_hz"], document["audio"]["hum_db"]) == (50, -12.5)
+    assert diagnosis_from_dict(document) == diagnosis
+    quiet = json.loads(judged(prepared(channel(1)), scores([0.9], [0.9])).to_json())["audio"]
+    assert (quiet["tones"], quiet["hum_hz"], quiet["hum_db"]) == ([], None, None)
+    older = {key: value for key, value in document["audio"].items() if key not in ("tones", "hum_hz", "hum_db")}
+    assert diagnosis_from_dict({**document, "audio": older}).to_dict()["audio"]["tones"] is None
 
 
 @pytest.mark.parametrize(
@@ -264,6 +383,14 @@ def test_scores_next_to_their_threshold_are_known_as_such(cough, positive, segme
     assert found.near_threshold == NearThreshold(1e-4, segments, class_probability)
 
 
+@pytest.mark.parametrize(
+    ("cough", "segments"), [([0.24995, 0.1], (0,)), ([0.25005, 0.49995], (0, 1)), ([0.25005, 0.9], ()), ([0.2502], ())]
+)
+def test_without_a_cough_the_uncertain_threshold_counts_too(cough, segments):
+    found = judged(prepared(channel(len(cough))), scores(cough, [0.9] * len(cough)), uncertain_from(0.25))
+    assert found.near_threshold == NearThreshold(1e-4, segments, False)
+
+
 def test_a_model_in_half_precision_has_a_wider_margin():
     wide = replace(contract(), score_margin=0.02)
     found = judged(prepared(channel(2)), scores([0.519, 0.521], [0.9, 0.9]), wide)
@@ -285,8 +412,9 @@ def test_a_diagnosis_cannot_be_changed():
 def test_the_lists_are_closed():
     assert {statu.value for statu in Status} == {"ok", "no_cough", "poor_quality", "inconclusive"}
     assert {item.value for item in Reason} == {
-        *("too_short", "silent", "clipped", "low_snr", "narrowband", "dropouts", "truncated", "too_few_coughs"),
-        *("between_thresholds", "unvalidated_model"),
+        *("too_short", "silent", "clipped", "low_snr", "narrowband", "dropouts", "hum", "tone", "truncated"),
+        "too_few_coughs",
+        *("between_thresholds", "uncertain_cough", "unvalidated_model"),
     }
 
 

@@ -85,11 +85,50 @@ def test_labels_are_those_of_a_diagnosis(labels):
         {"threshold_high": "1.1"},
         {"threshold_high": "nan"},
         {"cough_threshold": "inf"},
+        {"uncertain_threshold": "0.51"},
+        {"uncertain_threshold": "-0.1"},
+        {"uncertain_threshold": "nan"},
     ],
 )
 def test_thresholds_are_probabilities_in_order(changes):
     with pytest.raises(ModelContractError, match="thresholds"):
         contract_of(model_config(**changes), "1")
+
+
+@pytest.mark.parametrize(("value", "threshold"), [(None, 0.5), ("0.5", 0.5), ("0.2", 0.2), ("0", 0.0)])
+def test_a_release_without_an_uncertain_threshold_has_that_of_a_cough(value, threshold):
+    made = contract_of(model_config(uncertain_threshold=value), "8")
+    assert made.uncertain_threshold == made.to_dict()["uncertain_threshold"] == threshold
+
+
+SHARE = {"value": 0.97, "low": 0.9, "high": 1, "source": "by hand"}
+
+
+@pytest.mark.parametrize(
+    "measured", [{}, {"recording_sensitivity": SHARE}, {"recording_sensitivity": None, "recording_false_alarms": SHARE}]
+)
+def test_the_operating_point_is_part_of_the_description(measured):
+    made = contract_of(model_config(operating_point=json.dumps(measured)), "9")
+    assert made.operating_point == measured
+    assert made.to_dict()["operating_point"] == (measured or None)
+    assert contract_of(model_config(), "8").to_dict()["operating_point"] is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(None, [], "0.97", {"sensitivity": SHARE}, {"recording_sensitivity": 0.97}),
+        *(
+            {"recording_sensitivity": {**SHARE, **change}}
+            for change in ({"low": 0.98}, {"high": 1.1}, {"source": None})
+        ),
+        *({"recording_sensitivity": {**SHARE, **change}} for change in ({"value": True}, {"value": "1"}, {"n": 3})),
+        *({"recording_sensitivity": {**SHARE, "low": -0.1}}, {"recording_sensitivity": {"value": 0.97}}),
+    ],
+)
+def test_an_operating_point_that_is_none_is_refused(wrong):
+    with pytest.raises(ModelContractError, match="export"):
+        contract_of(model_config(operating_point=json.dumps(wrong)), "1")
 
 
 def test_without_validation_there_is_one_threshold():

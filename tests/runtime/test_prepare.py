@@ -38,7 +38,7 @@ def test_the_benchmark():
     assert channel.channel == 0
     assert work.spectrograms.shape == (len(channel.segments_s), 64, 96)
     assert work.spectrograms.dtype == np.uint8
-    assert len(channel.segment_rms) == len(channel.segments_s)
+    assert len(channel.segment_rms) == len(channel.segment_levels) == len(channel.segments_s)
     # Every spectrogram is relative to its own maximum, so each has a cell at the top.
     assert (work.spectrograms.max(axis=(1, 2)) == 255).all()
     assert set(work.timings_ms) == {"decode", "resample", "segment", "quality", "mel", "color"}
@@ -123,7 +123,8 @@ def test_almost_nothing(count, channels):
     assert work.spectrograms.shape == (0, 64, 96)
     assert all(channel.segments_s == () for channel in work.channels)
     assert all(
-        np.isfinite((channel.quality.bandwidth_hz, channel.quality.noise_rms or 0.0)).all() for channel in work.channels
+        np.isfinite((channel.quality.bandwidth_hz, channel.quality.noise_level or 0.0)).all()
+        for channel in work.channels
     )
 
 

@@ -226,6 +226,24 @@ def test_a_reason_of_a_newer_release_is_ignored() -> None:
     assert said["hints"] == [sections(Language.ENGLISH)["hint"][Reason.CLIPPED]]
 
 
+@pytest.mark.parametrize("cause", [Reason.HUM, Reason.TONE])
+def test_who_hears_a_hum_or_a_tone_is_not_told_to_come_closer(cause: Reason) -> None:
+    hints = sections(Language.SPANISH)["hint"]
+    said = guidance.guidance(call(status="poor_quality", reasons=["low_snr", cause.value]), Language.SPANISH)
+    assert said["hints"] == [hints[cause]]
+    assert not any("acerque" in hint for hint in said["hints"])
+    assert "aléjese del cargador" in hints[Reason.HUM]
+    noisy = guidance.guidance(call(status="poor_quality", reasons=["low_snr"]), Language.SPANISH)
+    assert noisy["hints"] == [hints[Reason.LOW_SNR]]
+
+
+def test_who_may_have_coughed_is_asked_to_cough_twice() -> None:
+    said = guidance.guidance(call(status="inconclusive", reasons=["uncertain_cough"]), Language.SPANISH)
+    assert said["hints"] == [
+        "Puede haber una tos, pero no se oye con claridad: acerque el teléfono y tosa otra vez, dos veces."
+    ]
+
+
 def test_every_state_has_a_name() -> None:
     for language in Language:
         assert sections(language)["state"].keys() == {*State}

@@ -1,6 +1,7 @@
 """The pictures show what the model saw, in the colours of the table, to the pixel."""
 
 import io
+import itertools
 import re
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from preprocess.color import color_table, colorize
 from preprocess.errors import UnsupportedMedia
 from runtime.conclude import conclude
 from runtime.config import ROOT
-from runtime.diagnosis import DiagnosedSegment, Reason, Status
+from runtime.diagnosis import DiagnosedSegment, HeardTone, Reason, Status
 from runtime.figures import drawing
 from runtime.figures.drawing import _mel_row, draw_figure, draw_segment
 from runtime.figures.labels import WORDS
@@ -134,6 +135,67 @@ def candidates(n, duration_s, length_s):
     """As many as fit, evenly, two coughs after each other candidate."""
     starts = np.linspace(0.0, duration_s - length_s, n).tolist()
     return tuple(DiagnosedSegment(start, start + length_s, 0.88, i % 3 > 0, None) for i, start in enumerate(starts))
+
+
+def with_sounds(diagnosis, tones=(), hum_hz=None):
+    return replace(diagnosis, audio=replace(diagnosis.audio, tones=tones, hum_hz=hum_hz, hum_db=hum_hz and -9.0))
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (WORDS["es"], ["tono 425 Hz", "tono 697 + 1209 Hz", "zumbido de 60 Hz"]),
+        (WORDS["en"], ["tone 425 Hz", "tone 697 + 1209 Hz", "hum of 60 Hz"]),
+    ],
+)
+def test_tones_and_hum_are_shaded_and_named(words, names, monkeypatch):
+    data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+    _, diagnosis = diagnosed(data)
+    said = []
+    monkeypatch.setattr(Text, "draw", lambda self, *_args, **_more: said.append(self.get_text()))
+    tones = (HeardTone(0.2, 0.8, (425.0,)), HeardTone(5.0, 5.2, (697.0, 1209.0)))
+    draw_figure(data, with_sounds(diagnosis, tones, 60), MEL_SPEC, COLOR_SPEC, LIMITS.decode, words)
+    assert [text for text in said if text in names] == names
+    assert words.tone in said
+
+
+def test_tones_and_hum_show_without_colour_and_older_records_are_as_they_were():
+    data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+    _, found = diagnosed(data)
+    plain = gray_figure(data, with_sounds(found))
+    assert (gray_figure(data, with_sounds(found, None)) == plain).all()
+    for sounds in ({"tones": (HeardTone(0.2, 0.8, (425.0,)),)}, {"hum_hz": 50}):
+        image = gray_figure(data, with_sounds(found, **sounds))
+        assert image.shape == plain.shape
+        assert (np.abs(image - plain) > 20).sum() > 200
+        assert_nothing_is_cut_off(image)
+
+
+def test_names_of_tones_do_not_cover_each_other(monkeypatch):
+    data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+    _, found = diagnosed(data)
+    tones = tuple(HeardTone(n * 0.3, n * 0.3 + 0.2, (400.0 + n,)) for n in range(32))
+    boxes = []
+    drawn = Text.draw
+
+    def draw(text, renderer):
+        if text.get_text().startswith("tono 4"):
+            boxes.append(text.get_window_extent(renderer))
+        drawn(text, renderer)
+
+    monkeypatch.setattr(Text, "draw", draw)
+    draw_figure(data, with_sounds(found, tones), MEL_SPEC, COLOR_SPEC, LIMITS.decode, WORDS["es"])
+    assert len(boxes) >= 6
+    assert all(one.x1 <= other.x0 for one, other in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("words", [WORDS["es"], WORDS["en"]])
+def test_what_is_taken_for_what_is_in_the_longest_tone_name_too(words):
+    """A tone at the very end: its name stays inside the figure."""
+    data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
+    _, found = diagnosed(data)
+    tone = HeardTone(found.audio.duration_s - 0.1, found.audio.duration_s, (1209.0, 3477.0))
+    assert_nothing_is_cut_off(gray_figure(data, with_sounds(found, (tone,)), words))
 
 
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)

@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from preprocess.color import neighbouring_level, quantise
 from preprocess.decode import decode
 from runtime import WorkUnit, execute, load_config
 from runtime.__main__ import main
+from runtime.classify import Scores
 from runtime.conclude import conclude
 from runtime.config import ROOT
+from runtime.contract import ModelContract
+from runtime.diagnosis import Status
 from runtime.errors import RecordUnreadable
 from runtime.figures.playback import at_model_rate, candidate_powers
 from runtime.onnx_classifier import default_classifier
@@ -34,7 +38,7 @@ from runtime.replaying.replay import (
 )
 from runtime.replaying.rule_changes import changed_since
 from tests.preprocess.recordings import by_ffmpeg
-from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, QUALITY_LIMITS
+from tests.runtime.parts import COLOR_SPEC, LIMITS, MEL_SPEC, QUALITY_LIMITS, contract, scores
 
 SAMPLES = ROOT / "samples" / "preprocessing"
 AUDIO = SAMPLES / "benchmark_1" / "raw.ogg"
@@ -327,6 +331,18 @@ def test_a_record_made_before_0_3_0_is_readable_and_repeats(record: dict[str, An
     assert replay(old, WorkUnit(AUDIO, *load_config())).verdict is Verdict.IDENTICAL
 
 
+def as_before_0_4_0(record: dict[str, Any]) -> dict[str, Any]:
+    """Version 0.3.0 said nothing of tones and hum."""
+    later = ("tones", "hum_hz", "hum_db")
+    return {**record, "audio": {name: value for name, value in record["audio"].items() if name not in later}}
+
+
+def test_a_record_that_says_nothing_of_tones_and_hum_is_readable_and_repeats(record: dict[str, Any]) -> None:
+    old = read_record(json.dumps(as_before_0_4_0(record)))
+    assert (old["audio"]["tones"], old["audio"]["hum_hz"], old["audio"]["hum_db"]) == (None, None, None)
+    assert replay(old, WorkUnit(AUDIO, *load_config())).verdict is Verdict.IDENTICAL
+
+
 def test_another_name_of_the_codec_is_a_changed_rule(record: dict[str, Any]) -> None:
     old = change(as_before_0_3_0(record), ("audio", "codec"), "pcm_16")
     repeated = replay(read_record(json.dumps(old)), WorkUnit(AUDIO, *load_config()))
@@ -355,22 +371,61 @@ def test_a_changed_rule_excuses_the_levels_only() -> None:
     work = WorkUnit(AUDIO, *load_config())
     old = as_before_0_2_0(moved(work, [(0, 1)]))
     changes: list[tuple[tuple[Any, ...], object]] = [(("status",), "no_cough"), (("segments", 0, "start_s"), 0.5)]
-    changes += [(("segments", 0, "is_cough"), False), (("segments", 0, "cough_probability"), 0.5)]
+    changes += [(("segments", 2, "is_cough"), False), (("segments", 0, "cough_probability"), 0.5)]
     for path, value in changes:
         assert replay(read_record(json.dumps(change(old, path, value))), work).verdict is Verdict.DIFFERENT
 
 
-@pytest.mark.parametrize("version", ["0.3.0", "0.10.0", "1.0.0", "next", "", "0." + "1" * 5000])
+@pytest.mark.parametrize("version", ["0.4.0", "0.10.0", "1.0.0", "next", "", "0." + "1" * 5000])
 def test_a_record_of_this_version_or_an_unknown_one_has_no_changed_rule(version: str) -> None:
     assert changed_since(version) == ()
-    assert [item.since for item in changed_since("0.1.0")] == ["0.2.0", "0.3.0"]
-    assert [item.since for item in changed_since("0.2.0")] == ["0.3.0"]
+    assert [item.since for item in changed_since("0.1.0")] == ["0.2.0", "0.3.0", "0.4.0"]
+    assert [item.since for item in changed_since("0.2.0")] == ["0.3.0", "0.4.0"]
     assert changed_since("0.1") == changed_since("0.1.9")
 
 
 def test_a_score_at_its_threshold_is_named_where_decisions_differ(record: dict[str, Any]) -> None:
-    changed = change(record, ("near_threshold", "segments"), [1])
-    changed = change(changed, ("segments", 1, "is_cough"), False)
+    changed = change(record, ("near_threshold", "segments"), [2])
+    changed = change(changed, ("segments", 2, "is_cough"), False)
     repeated = replay(changed, WorkUnit(AUDIO, *load_config()))
     assert repeated.verdict is Verdict.DIFFERENT
-    assert "within 0.0001 of their threshold (candidate 1)" in repeated.why[0]
+    assert "within 0.0001 of their threshold (candidate 2)" in repeated.why[0]
+
+
+class StandIn:
+    """A classifier that gives every candidate a cough probability of 0.3, under thresholds of choice."""
+
+    def __init__(self, **thresholds: float) -> None:
+        self._contract = replace(contract(), **thresholds)  # type: ignore[arg-type]
+
+    def contract(self) -> ModelContract:
+        return self._contract
+
+    def classify(self, spectrograms: NDArray[np.uint8]) -> Scores:
+        return scores([0.3] * len(spectrograms), [0.5] * len(spectrograms))
+
+
+@pytest.mark.parametrize(
+    ("later", "fields"),
+    [
+        ({"uncertain_threshold": 0.2}, {"status", "reasons"}),
+        ({"cough_threshold": 0.2, "uncertain_threshold": 0.2}, {"status", "reasons", "segments[0].is_cough"}),
+        ({"uncertain_threshold": 0.4}, set()),
+    ],
+)
+def test_another_threshold_is_another_answer(later: dict[str, float], fields: set[str]) -> None:
+    """Of the cough head, with the same network: as between two releases of one checkpoint."""
+    work = WorkUnit(AUDIO, *load_config())
+    recorded = read_record(execute(work, StandIn()).to_json())
+    repeated = replay(recorded, work, StandIn(**later))
+    assert repeated.verdict is (Verdict.DIFFERENT if fields else Verdict.IDENTICAL)
+    assert fields <= {item.field for item in repeated.comparisons if item.binding and not item.same}
+    assert recorded["status"] == Status.NO_COUGH
+
+
+def test_a_score_at_the_uncertain_threshold_is_named() -> None:
+    work = WorkUnit(AUDIO, *load_config())
+    recorded = read_record(execute(work, StandIn(uncertain_threshold=0.29995)).to_json())
+    repeated = replay(recorded, work, StandIn(uncertain_threshold=0.30005))
+    assert repeated.verdict is Verdict.DIFFERENT
+    assert "within 0.0001 of their threshold (candidate 0" in repeated.why[0]
