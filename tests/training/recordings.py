@@ -22,11 +22,12 @@ def recording(rng: np.random.Generator, *, is_cough: bool) -> np.ndarray:
     return samples
 
 
-def write_data(root: Path, n: int = 32) -> Path:
+def write_data(root: Path, n: int = 72) -> Path:
     """Three quarters of the subjects in train, the rest in val; marked coughs and others in turn; half the coughs of
     each class.
 
-    Every fourth cough stands for a call of covid19-cough's and has no marks.
+    Every fourth cough stands for a call of covid19-cough's and has no marks. In four folds of five, and in the train
+    split, the other source has 20 recordings of each kind, so that it can be judged.
     """
     rng = np.random.default_rng(0)
     manifest, segments = ["path,label_task,label,subject_id,source,split"], ["path,start_s,end_s"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.augment import augment, band_limited, faster, quantised_gain, with_noise
+from training.data.augment import LINES, augment, band_limited, faster, quantised_gain, with_noise
 from training.data.codecs import through_codec
+from training.data.lines import DEVELOPED_ON, JUDGED_BY
 
 pytestmark = pytest.mark.training
 
@@ -44,7 +45,7 @@ def test_gain_rounds_to_16_bits() -> None:
     assert np.abs(quiet * 32767 - np.rint(quiet * 32767)).max() < 1e-3
 
 
-@pytest.mark.parametrize("codec", ["none", "opus", "mp3", "ulaw", "gsm"])
+@pytest.mark.parametrize("codec", ["none", "opus", "mp3", "ulaw", "gsm", "amr"])
 def test_codecs_keep_the_time_of_a_burst(codec: str) -> None:
     decoded, rate = through_codec(click_train(), RATE, codec)
     energy = np.convolve(decoded**2, np.ones(rate // 100), "same")
@@ -55,15 +56,28 @@ def test_codecs_keep_the_time_of_a_burst(codec: str) -> None:
 
 def test_augment_is_seeded_and_bounded() -> None:
     samples = click_train()
-    for seed in range(12):
-        first, rate, speed = augment(samples, RATE, np.random.default_rng(seed))
-        again, _, _ = augment(samples, RATE, np.random.default_rng(seed))
-        assert np.array_equal(first, again)
-        assert 0.83 < speed < 1.2
-        # Whatever the codec adds: marks are moved by the speed, so the length must follow it.
-        assert len(first) / rate == pytest.approx(1.0 / speed, abs=0.15)
-        assert rate in (8000, RATE)
-        assert np.isfinite(first).all()
+    added = 0
+    for seed in range(40):
+        first = augment(samples, RATE, np.random.default_rng(seed))
+        again = augment(samples, RATE, np.random.default_rng(seed))
+        assert np.array_equal(first.samples, again.samples)
+        assert 0.83 < first.speed < 1.2
+        assert first.sample_rate_hz in (8000, RATE)
+        assert np.isfinite(first.samples).all()
+        duration_s, played_s = len(first.samples) / first.sample_rate_hz, 1.0 / first.speed
+        if first.added_s is None:
+            # Whatever the codec adds: marks are moved by the speed, so the length must follow it.
+            assert duration_s == pytest.approx(played_s, abs=0.15)
+        else:
+            added += 1
+            assert 0.0 <= first.added_s[0] < first.added_s[1] <= duration_s + 0.15
+            assert duration_s >= played_s + first.later_s - 0.15
+    assert added >= 3
+
+
+def test_only_lines_that_a_segmenter_may_be_developed_on_are_heard_in_training() -> None:
+    assert set(LINES) < set(DEVELOPED_ON)
+    assert not set(LINES) & set(JUDGED_BY)
 
 
 def test_faster_moves_a_burst_to_an_earlier_time() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from preprocess.level import levels
 from preprocess.segment import segment
 from runtime.config import load_config
 from tests.training.recordings import RATE, recording
@@ -32,7 +33,7 @@ def test_hand_marks_and_a_margin_are_cut_out() -> None:
 def test_without_marks_everything_that_the_segmenter_proposes_is_cut_out() -> None:
     samples = recording(np.random.default_rng(0), is_cough=True).astype(np.float32)
     rest = without_coughs(entry(None), samples, RATE, PARAMS)
-    found = segment(samples, RATE, PARAMS[0])
+    found = segment(levels(samples, RATE, PARAMS[0]).level, len(samples), RATE, PARAMS[0])
     assert len(found) == 2
     assert len(rest) == len(samples) - sum(item.end - item.start for item in found)
     assert np.abs(rest).max() < 0.1 * np.abs(samples).max()

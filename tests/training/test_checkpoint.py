@@ -22,6 +22,7 @@ def description() -> dict[str, Any]:
         "labels": ("negative", "positive"),
         "preprocess": preprocess_parameters(*load_config()),
         "cough_threshold": 0.5,
+        "uncertain_threshold": 0.25,
         "threshold_low": 0.5,
         "threshold_high": 0.5,
         "validated": False,
@@ -67,5 +68,23 @@ def test_refuses_missing_and_foreign_descriptions(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "net.pt")
     save_checkpoint(tmp_path / "net.pt", a_network(), description())
     (tmp_path / "net.json").write_text(json.dumps({"labels": ["a"]}))
+    with pytest.raises(CheckpointError, match="not a checkpoint's description"):
+        load_checkpoint(tmp_path / "net.pt")
+
+
+def test_before_0_4_0_nothing_was_uncertain(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "net.pt", a_network(), description())
+    document = json.loads((tmp_path / "net.json").read_text())
+    del document["uncertain_threshold"], document["operating_point"]
+    (tmp_path / "net.json").write_text(json.dumps(document))
+    _, info = load_checkpoint(tmp_path / "net.pt")
+    assert (info.uncertain_threshold, info.cough_threshold, info.operating_point) == (0.5, 0.5, {})
+
+
+def test_the_operating_point_is_kept_and_checked(tmp_path: Path) -> None:
+    measured = {"recording_sensitivity": {"value": 0.97, "low": 0.9, "high": 1.0, "source": "x"}}
+    save_checkpoint(tmp_path / "net.pt", a_network(), {**description(), "operating_point": measured})
+    assert load_checkpoint(tmp_path / "net.pt")[1].operating_point == measured
+    save_checkpoint(tmp_path / "net.pt", a_network(), {**description(), "operating_point": {"sensitivity": 0.97}})
     with pytest.raises(CheckpointError, match="not a checkpoint's description"):
         load_checkpoint(tmp_path / "net.pt")

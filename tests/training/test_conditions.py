@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from preprocess.decode import decode
-from preprocess.quality import clipped_fraction, dropout_fraction
+from preprocess.quality import block_extremes, clipped_fraction, dropout_fraction
 from runtime.config import load_config, load_limits
 from tests.training.recordings import RATE, recording
 from training.data.dataset import read_dataset
@@ -39,7 +39,17 @@ def test_a_file_that_keeps_the_time(name: str) -> None:
 
 
 def test_channels_are_those_that_are_certified() -> None:
-    assert set(CHANNELS) == {"opus_12", "opus_16", "opus_24", "mp3_32", "ulaw_8k", "gsm_8k", "rate_44k1"}
+    assert set(CHANNELS) == {
+        "opus_12",
+        "opus_16",
+        "opus_24",
+        "mp3_32",
+        "ulaw_8k",
+        "gsm_8k",
+        "amr_4750",
+        "amr_12200",
+        "rate_44k1",
+    }
     assert set(GAINS) == {"gain_0.3", "gain_0.1", "gain_0.03"}
     codecs = {name: decode(make(SAMPLES, RATE), LIMITS).codec for name, make in CHANNELS.items()}
     assert [codecs[name] for name in ("opus_12", "mp3_32", "ulaw_8k", "gsm_8k")] == ["opus", "mp3", "ulaw", "gsm610"]
@@ -60,9 +70,14 @@ def test_gains_are_rounded_to_16_bits() -> None:
     assert np.abs(samples * 32768 - np.rint(samples * 32768)).max() < 1e-3
 
 
+def clipped_share(samples: np.ndarray) -> float:
+    lows, highs = block_extremes(samples, np.minimum), block_extremes(samples, np.maximum)
+    return clipped_fraction(samples, float(samples.mean()), lows, highs)
+
+
 def test_damages_are_measured_as_such() -> None:
     clipped, _ = decoded("clipped_20")
-    assert clipped_fraction(clipped - clipped.mean()) > 0.01 > clipped_fraction(SAMPLES)
+    assert clipped_share(clipped) > 0.01 > clipped_share(SAMPLES)
     steady = (0.1 * np.random.default_rng(2).standard_normal(2 * RATE)).astype(np.float32)
     lost = decode(DAMAGES["dropouts_40"](steady, RATE), LIMITS).samples[0]
     # 100 packets of 20 ms at 0.4: standard deviation 5 %, and the edges of a run don't count.
@@ -71,7 +86,7 @@ def test_damages_are_measured_as_such() -> None:
 
 
 def test_candidates_come_in_the_order_asked_for(data: Path) -> None:
-    entries = read_dataset(data)
+    entries = read_dataset([data])
     other = next(i for i, entry in enumerate(entries) if not entry.is_cough)
     found = build_candidates(
         entries, [(0, (PLAIN, "gain_0.3")), (other, (PLAIN, TWIN))], load_config(), lambda items, total: items
@@ -83,13 +98,14 @@ def test_candidates_come_in_the_order_asked_for(data: Path) -> None:
         (other, TWIN),
     ]
     assert list(found[0].labels) == [1.0, 1.0]
-    assert list(found[2].labels) == [0.0, 0.0]
+    assert len(found[2].labels) >= 1
+    assert not found[2].labels.any()
     assert found[0].levels.shape == (2, 64, 96)
 
 
 def test_twins_hold_no_marked_cough(data: Path) -> None:
     params = load_config()
-    entry = read_dataset(data)[0]
+    entry = read_dataset([data])[0]
     left = without_coughs(entry, SAMPLES, RATE, params)
     marked_s = sum(end - start + 2 * MARGIN_S for start, end in entry.marks or ())
     assert len(left) / RATE == pytest.approx(2.0 - marked_s, abs=0.01)
@@ -100,7 +116,7 @@ def test_twins_hold_no_marked_cough(data: Path) -> None:
 
 
 def test_twins_of_weak_labels_lose_every_candidate(data: Path) -> None:
-    entry = next(item for item in read_dataset(data) if item.is_cough and item.marks is None)
+    entry = next(item for item in read_dataset([data]) if item.is_cough and item.marks is None)
     left = without_coughs(entry, SAMPLES, RATE, load_config())
     assert np.abs(left).max() < 0.05 * np.abs(SAMPLES).max()
     loud = np.tile(SAMPLES[int(0.4 * RATE) : int(0.7 * RATE)], 3)

@@ -32,14 +32,14 @@ def test_a_folds_threshold_comes_from_networks_that_lack_it_and_what_they_score(
     def predict(lacks: tuple[int, int], levels: np.ndarray) -> tuple[np.ndarray, None]:
         return np.full(len(levels), 10 * lacks[0] + lacks[1], dtype=np.float32), None
 
-    def decide(_: Examples, __: list[Entry], chosen: np.ndarray, logits: np.ndarray) -> None:
+    def decide(_: Examples, __: list[Entry], chosen: np.ndarray, logits: np.ndarray, ___: float) -> None:
         asked.update(chosen=chosen, logits=logits)
 
     monkeypatch.setattr(crossval, "predict_logits", predict)
     monkeypatch.setattr(crossval, "decide_cough", decide)
     inner = {pair: pair for pair in combinations(range(5), 2)}
     for fold in range(5):
-        crossval._decide_fold(examples, entries, folds, fold, inner)  # type: ignore[arg-type]
+        crossval._decide_fold(examples, entries, folds, fold, inner, 0.05)  # type: ignore[arg-type]
         assert np.array_equal(asked["chosen"], folds != fold)
         for i in range(n):
             if folds[i] == fold:

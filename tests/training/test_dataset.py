@@ -27,14 +27,14 @@ def test_reads_labels_marks_and_classes(tmp_path: Path) -> None:
         "a.flac,cough_detection,cough,s1,roneelsharan/CoughSegmentation,train\n"
         "a.flac,covid,positive,s1,roneelsharan/CoughSegmentation,train\n"
     )
-    (entry,) = read_dataset(write_dataset(tmp_path, rows, "a.flac,0.01,0.05\n"))
+    (entry,) = read_dataset([write_dataset(tmp_path, rows, "a.flac,0.01,0.05\n")])
     assert (entry.source, entry.split, entry.is_cough, entry.class_label) == ("coughseg", "train", True, 1)
     assert entry.marks == ((0.01, 0.05),)
 
 
 def test_weak_labels_have_no_marks(tmp_path: Path) -> None:
     rows = "a.flac,cough_detection,cough,s1,covid19-cough/dataset (call-center),train\n"
-    (entry,) = read_dataset(write_dataset(tmp_path, rows))
+    (entry,) = read_dataset([write_dataset(tmp_path, rows)])
     assert entry.marks is None
 
 
@@ -65,7 +65,7 @@ def test_weak_labels_have_no_marks(tmp_path: Path) -> None:
 )
 def test_refuses_with_the_row(tmp_path: Path, rows: str, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
-        read_dataset(write_dataset(tmp_path, rows))
+        read_dataset([write_dataset(tmp_path, rows)])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_refuses_with_the_row(tmp_path: Path, rows: str, words: str) -> None:
 )
 def test_refuses_marks_with_their_recording(tmp_path: Path, segments: str, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
-        read_dataset(write_dataset(tmp_path, "a.flac,cough_detection,cough,s1,x,train\n", segments))
+        read_dataset([write_dataset(tmp_path, "a.flac,cough_detection,cough,s1,x,train\n", segments)])
 
 
 GOOD_ROW = "a.flac,cough_detection,cough,s1,x,train\n"
@@ -91,7 +91,7 @@ def test_a_spreadsheets_byte_order_mark_and_line_ends_are_read(tmp_path: Path) -
     write_dataset(tmp_path, GOOD_ROW)
     text = (MANIFEST_HEADER + GOOD_ROW).replace("\n", "\r\n")
     (tmp_path / "manifest.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert len(read_dataset(tmp_path)) == 1
+    assert len(read_dataset([tmp_path])) == 1
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
@@ -99,7 +99,7 @@ def test_another_encoding_is_said(tmp_path: Path, encoding: str) -> None:
     write_dataset(tmp_path, GOOD_ROW)
     (tmp_path / "manifest.csv").write_bytes((MANIFEST_HEADER + GOOD_ROW.replace("s1", "señora")).encode(encoding))
     with pytest.raises(DatasetError, match=r"manifest\.csv is not UTF-8"):
-        read_dataset(tmp_path)
+        read_dataset([tmp_path])
 
 
 @pytest.mark.parametrize("written", ["", "0" * 64])
@@ -107,7 +107,7 @@ def test_a_digest_that_is_not_the_files_is_said(tmp_path: Path, written: str) ->
     write_dataset(tmp_path, GOOD_ROW)
     (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER.strip() + ",sha256\n" + GOOD_ROW.strip() + f",{written}\n")
     with pytest.raises(DatasetError, match=r"a\.flac is not the file that the manifest's sha256 names"):
-        read_dataset(tmp_path)
+        read_dataset([tmp_path])
 
 
 @pytest.mark.parametrize(
@@ -118,23 +118,23 @@ def test_audio_that_is_not_served_is_not_trained_on(tmp_path: Path, samples: int
     write_dataset(tmp_path, GOOD_ROW)
     soundfile.write(tmp_path / "a.flac", np.zeros(samples), rate)
     with pytest.raises(DatasetError, match=words):
-        load_audio(read_dataset(tmp_path)[0])
+        load_audio(read_dataset([tmp_path])[0])
 
 
 def test_samples_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     write_dataset(tmp_path, GOOD_ROW.replace("a.flac", "a.wav"))
     soundfile.write(tmp_path / "a.wav", np.full(800, np.nan), 8000, subtype="FLOAT")
     with pytest.raises(DatasetError, match=r"a\.wav holds samples that are no numbers"):
-        load_audio(read_dataset(tmp_path)[0])
+        load_audio(read_dataset([tmp_path])[0])
 
 
 def test_refuses_a_missing_table_and_a_missing_column(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"manifest\.csv is not in"):
-        read_dataset(tmp_path)
+        read_dataset([tmp_path])
     write_dataset(tmp_path, "")
     (tmp_path / "manifest.csv").write_text("path,label\n")
     with pytest.raises(DatasetError, match="lacks the column"):
-        read_dataset(tmp_path)
+        read_dataset([tmp_path])
 
 
 def made(n: int) -> list[Entry]:
@@ -174,7 +174,7 @@ def test_short_recordings_without_coughs_are_joined(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"d{i}.flac", np.full(7200, i / 100), 8000)
     soundfile.write(tmp_path / "c.flac", np.full(2400, 0.5), 8000)
     (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER + "\n".join(rows) + "\n")
-    entries = read_dataset(tmp_path)
+    entries = read_dataset([tmp_path])
     assert [(entry.source, len(entry.files)) for entry in entries] == [("c19_call", 1), ("fsdd", 4), ("fsdd", 4)]
     samples, rate = load_audio(entries[1])
     assert (rate, len(samples)) == (8000, 4 * 7200)
@@ -186,7 +186,7 @@ def test_what_is_left_over_joins_the_last_whole_clip(tmp_path: Path) -> None:
     for i in range(5):
         soundfile.write(tmp_path / f"d{i}.flac", np.zeros(7200), 8000)
     (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER + "\n".join(rows) + "\n")
-    assert [len(item.files) for item in read_dataset(tmp_path)] == [5]
+    assert [len(item.files) for item in read_dataset([tmp_path])] == [5]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_what_is_left_over_joins_the_last_whole_clip(tmp_path: Path) -> None:
 def test_refuses_marks_that_cannot_be(tmp_path: Path, segments: str, words: str) -> None:
     rows = "a.flac,cough_detection,cough,s1,x,train\n"
     with pytest.raises(DatasetError, match=words):
-        read_dataset(write_dataset(tmp_path, rows, segments))
+        read_dataset([write_dataset(tmp_path, rows, segments)])
 
 
 def test_refuses_audio_that_cannot_be_used(tmp_path: Path) -> None:
@@ -208,32 +208,32 @@ def test_refuses_audio_that_cannot_be_used(tmp_path: Path) -> None:
     write_dataset(tmp_path, rows)
     soundfile.write(tmp_path / "a.flac", np.zeros((800, 2)), 8000)
     with pytest.raises(DatasetError, match="not mono"):
-        load_audio(read_dataset(tmp_path)[0])
+        load_audio(read_dataset([tmp_path])[0])
     (tmp_path / "a.flac").write_bytes(b"no audio")
     with pytest.raises(DatasetError, match="can't be read as audio"):
-        load_audio(read_dataset(tmp_path)[0])
+        load_audio(read_dataset([tmp_path])[0])
     (tmp_path / "manifest.csv").write_text(MANIFEST_HEADER + rows.replace(",cough,", ",non_cough,"))
     with pytest.raises(DatasetError, match="can't be read as audio"):
-        read_dataset(tmp_path)
+        read_dataset([tmp_path])
 
 
 def test_a_table_of_marks_is_not_needed(tmp_path: Path) -> None:
     write_dataset(tmp_path, "a.flac,cough_detection,cough,s1,roneelsharan/CoughSegmentation,train\n")
     (tmp_path / "segments.csv").unlink()
-    (entry,) = read_dataset(tmp_path)
+    (entry,) = read_dataset([tmp_path])
     assert entry.marks is None
-    assert len(manifest_sha256(tmp_path)) == 64
+    assert len(manifest_sha256([tmp_path])) == 64
 
 
 def test_the_digest_covers_audio_that_the_manifest_does_not(tmp_path: Path) -> None:
     write_dataset(tmp_path, "a.flac,cough_detection,cough,s1,x,train\n")
-    before = manifest_sha256(tmp_path)
+    before = manifest_sha256([tmp_path])
     soundfile.write(tmp_path / "a.flac", [0.1] * 800, 8000)
-    assert manifest_sha256(tmp_path) != before
+    assert manifest_sha256([tmp_path]) != before
 
 
 def test_the_manifest_digest_follows_the_tables(tmp_path: Path) -> None:
     write_dataset(tmp_path, "")
-    before = manifest_sha256(tmp_path)
+    before = manifest_sha256([tmp_path])
     (tmp_path / "segments.csv").write_text("path,start_s,end_s\na.flac,0,1\n")
-    assert manifest_sha256(tmp_path) != before
+    assert manifest_sha256([tmp_path]) != before

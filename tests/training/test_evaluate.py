@@ -24,14 +24,22 @@ pytestmark = pytest.mark.training
 @pytest.fixture(scope="module")
 def models(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    train(data, folder / "cough_cnn.pt", 0, fit_params=SMALL, n_variants=2, cache=folder / "cache")
+    train(
+        [data],
+        folder / "cough_cnn.pt",
+        0,
+        fit_params=SMALL,
+        n_variants=2,
+        cache=folder / "cache",
+        networks_cache=folder / "networks",
+    )
     return folder
 
 
 def test_without_a_cross_validation_only_the_checkpoint_is_judged(
     data: Path, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    metrics = evaluate(data, models)
+    metrics = evaluate([data], models)
     assert "make crossval" in capsys.readouterr().err
     assert "crossval" not in metrics
     # Decaying noise against tones: a network that learns at all ranks nearly all of them right.
@@ -41,8 +49,17 @@ def test_without_a_cross_validation_only_the_checkpoint_is_judged(
 
 @pytest.fixture(scope="module")
 def metrics(data: Path, models: Path) -> dict[str, Any]:
-    crossval(data, models / "crossval", 0, fit_params=SMALL, n_variants=2, cache=models / "cache")
-    return evaluate(data, models)
+    crossval(
+        [data],
+        models / "crossval",
+        0,
+        fit_params=SMALL,
+        n_variants=2,
+        cache=models / "cache",
+        networks_cache=models / "networks",
+        with_arms=True,
+    )
+    return evaluate([data], models)
 
 
 def test_every_figure_has_an_interval_around_its_folds(metrics: dict[str, Any]) -> None:
@@ -65,9 +82,9 @@ def test_bars_follow_from_the_figures(metrics: dict[str, Any]) -> None:
     assert rows.keys() == TARGETS.keys() & metrics["validation"].keys()  # of the sources that there are
     assert "fsdd_false_alarms" not in rows
     auc = rows["coughseg_event_auc"]
-    assert auc["met"] is (auc["value"] >= auc["target"] == 0.96)
+    assert auc["met"] is (auc["value"] >= auc["target"] == 0.985)
     flips = rows["coughseg_decision_changed_gsm_8k"]
-    assert flips["met"] is (flips["value"] <= flips["target"] == 0.03)
+    assert flips["met"] is (flips["value"] <= flips["target"] == 0.02)
 
 
 def test_probes_twins_and_curves_are_there(metrics: dict[str, Any]) -> None:
@@ -81,7 +98,7 @@ def test_probes_twins_and_curves_are_there(metrics: dict[str, Any]) -> None:
         "dropout_fraction",
     }
     counted = sum(row["n_cough"] + row["n_other"] for row in metrics["crossval"]["quality_curves"]["bandwidth_hz"])
-    assert counted == 21 * 5  # 21 coughseg recordings of the training split, plain and at four cut-offs
+    assert counted == 48 * 5  # 48 coughseg recordings of the training split, plain and at four cut-offs
     assert set(metrics["crossval"]["class_across_sources"]) == {"c19_call_to_coughseg", "coughseg_to_c19_call"}
     assert set(metrics["crossval"]["arms_event_auc"]["coughseg"]) == {"brightness", "color", "gray"}
     assert all(len(folds) == 3 for folds in metrics["crossval"]["arms_event_auc"]["coughseg"].values())
@@ -110,7 +127,7 @@ def test_other_data_are_refused_and_another_recipes_folds_left_out(
     try:
         for name, value in (("recipe_sha256", "0" * 64), ("data_sha256", "0" * 64), ("preprocess", {})):
             kept.write_text(json.dumps({**json.loads(whole), name: value}))
-            assert "crossval" not in evaluate(data, models)
+            assert "crossval" not in evaluate([data], models)
             assert f"differs in {name}" in capsys.readouterr().err
     finally:
         kept.write_text(whole)
@@ -137,8 +154,16 @@ def test_data_of_ones_own_gets_its_own_figures(tmp_path: Path, capsys: pytest.Ca
         text.replace("roneelsharan/CoughSegmentation", "clinic").replace("covid19-cough/dataset (call-center)", "line")
     )
     models = tmp_path / "models"
-    train(folder, models / "cough_cnn.pt", 0, fit_params=SMALL, n_variants=2, cache=tmp_path / "cache")
-    metrics = evaluate(folder, models)
+    train(
+        [folder],
+        models / "cough_cnn.pt",
+        0,
+        fit_params=SMALL,
+        n_variants=2,
+        cache=tmp_path / "cache",
+        networks_cache=tmp_path / "networks",
+    )
+    metrics = evaluate([folder], models)
     assert "there is none" in capsys.readouterr().err
     assert {"clinic_event_auc", "line_hit_rate"} < metrics["validation"].keys()
     card = (models / "MODEL_CARD.md").read_text()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from preprocess.color import color_table
 from runtime.config import load_config
+from training.data.augment import Augmented
 from training.data.dataset import Entry
 from training.data.examples import Examples, label_segments
 from training.model.fit import FitParams, fit, sampling_odds
@@ -72,7 +73,7 @@ def test_every_source_gets_its_share_and_weak_labels_count_less() -> None:
     )
     odds = sampling_odds(examples, entries, np.arange(6))
     assert odds.sum() == pytest.approx(1.0)
-    # SOURCE_SHARES of the two coughs that are there, brought to one half; the rest is the other half.
+    # SHARES of the two coughs that are there, brought to one half; the rest is the other half.
     assert odds[:3].sum() == pytest.approx(0.5 * 0.25 / (0.25 + 0.14))
     assert odds[5] == pytest.approx(0.5)
     assert odds[3] == pytest.approx(2 * odds[4])
@@ -83,19 +84,32 @@ def test_labels_by_marks_by_absence_and_by_level() -> None:
     samples = np.zeros(8000, dtype=np.float32)
     samples[0:800], samples[1600:2400], samples[4000:4800] = 0.5, 0.25, 0.01
     marked = entry("coughseg", is_cough=True, marks=((0.0, 0.1), (0.24, 0.6)))
-    assert label_segments(marked, segments, samples, 8000) == [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)]
+    assert label_segments(marked, segments, Augmented(samples, 8000)) == [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)]
     partly = entry("coughseg", is_cough=True, marks=((0.0, 0.03),))
-    assert label_segments(partly, segments, samples, 8000) == [(-1.0, 1.0), (0.0, 1.0), (0.0, 1.0)]
-    assert label_segments(entry("esc10", is_cough=False), segments, samples, 8000) == [(0.0, 1.0)] * 3
+    assert label_segments(partly, segments, Augmented(samples, 8000)) == [(-1.0, 1.0), (0.0, 1.0), (0.0, 1.0)]
+    assert label_segments(entry("esc10", is_cough=False), segments, Augmented(samples, 8000)) == [(0.0, 1.0)] * 3
     weak = entry("c19_call", is_cough=True)
-    assert label_segments(weak, segments, samples, 8000) == [(1.0, 1.0), (1.0, 0.5), (-1.0, 1.0)]
+    assert label_segments(weak, segments, Augmented(samples, 8000)) == [(1.0, 1.0), (1.0, 0.5), (-1.0, 1.0)]
 
 
 def test_marks_follow_the_speed() -> None:
     """Played twice as fast, the mark from 0.4 s to 0.6 s lies between 0.2 s and 0.3 s."""
     segments = [Segment(1600, 2400), Segment(3200, 4800)]
     marked = entry("coughseg", is_cough=True, marks=((0.4, 0.6),))
-    assert label_segments(marked, segments, np.zeros(8000, np.float32), 8000, 2.0) == [(1.0, 1.0), (0.0, 1.0)]
+    assert label_segments(marked, segments, Augmented(np.zeros(8000, np.float32), 8000, 2.0)) == [
+        (1.0, 1.0),
+        (0.0, 1.0),
+    ]
+
+
+def test_marks_follow_what_was_put_before_and_an_added_sound_is_no_cough() -> None:
+    """A tone of half a second in front: the mark moves with the recording; weakly labelled, the tone is nobody's."""
+    segments, silence = [Segment(0, 4000), Segment(5600, 6400)], np.full(8000, 0.1, np.float32)
+    heard = Augmented(silence, 8000, 1.0, 0.6, (0.0, 0.5))
+    marked = entry("coughseg", is_cough=True, marks=((0.1, 0.2),))
+    assert label_segments(marked, segments, heard) == [(0.0, 1.0), (1.0, 1.0)]
+    weak = entry("c19_call", is_cough=True)
+    assert label_segments(weak, segments, heard) == [(-1.0, 1.0), (1.0, 1.0)]
 
 
 def test_unknown_sources_share_their_class_evenly() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.lines import DEVELOPED_ON, FAMILIES, JUDGED_BY, Line, Material, drawn
+from training.data.lines import DEVELOPED_ON, FAMILIES, JUDGED_BY, Line, Material, drawn
 
 RATE = 16_000
 

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from training.data.dataset import Entry
+from training.data.sources import MIN_OF_EACH
 from training.evaluation.conditions import PLAIN, TWIN
 from training.evaluation.intervals import interval
 from training.evaluation.metrics import (
@@ -22,9 +23,11 @@ from training.evaluation.metrics import (
     event_sensitivity,
     event_specificity,
     figures_of,
+    frames,
     matches,
     moved_share,
     recording_auc,
+    status_share,
 )
 from training.evaluation.scored_recordings import Recordings, by_fold, recordings_of
 from training.evaluation.scores import RecordingScores, read_scores, write_scores
@@ -36,13 +39,21 @@ pytestmark = pytest.mark.training
 def entry(
     path: str, source: str = "coughseg", marks: tuple[tuple[float, float], ...] = (), class_label: int | None = None
 ) -> Entry:
-    return Entry(path, (Path(path),), source, "train", path, bool(marks), class_label, marks)
+    kind = Path(path).parent.name
+    return Entry(path, (Path(path),), source, "train", path, bool(marks), class_label, marks, kind=kind)
+
+
+def enough(source: str) -> list[Entry]:
+    """As many recordings of each kind as a source needs to judge a detector; nobody has scored them."""
+    return [entry(f"{source}/{n}", source, ((0.0, 0.4),) if n % 2 else ()) for n in range(2 * MIN_OF_EACH)]
 
 
 def scored(path: str, cough: tuple[float, ...], condition: str = PLAIN, **changes: object) -> RecordingScores:
     n = len(cough)
     spans = tuple((float(i), i + 0.4) for i in range(n))
-    made = RecordingScores(path, condition, 0, 0.5, cough, (0.5,) * n, spans, (1.0,) * n, 20.0, 0.0, 4000.0, 0.0, False)
+    made = RecordingScores(
+        path, condition, 0, 0.5, 0.5, 10.0, "ok", cough, (0.5,) * n, spans, (1.0,) * n, 20.0, 0.0, 4000.0, 0.0, False
+    )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -122,7 +133,7 @@ def test_class_is_judged_on_the_median_of_accepted_coughs() -> None:
 
 
 def test_each_source_has_the_figures_that_it_can_tell() -> None:
-    clinic = [entry("a", "clinic", marks=((0.0, 0.4),)), entry("b", "clinic")]
+    clinic = enough("clinic")
     line = [entry("c", "line", marks=((0.0, 0.4),), class_label=label) for label in (0, 1)]
     names = set(
         figures_of([*clinic, *line, entry("street/dog/1", "street"), entry("street/person_sneeze/1", "street")])
@@ -134,12 +145,45 @@ def test_each_source_has_the_figures_that_it_can_tell() -> None:
         "clinic_segments_moved_gain_0.1",
     } < names
     assert {"line_hit_rate", "line_class_auc", "street_false_alarms", "street_sneezes_accepted"} < names
-    assert not names & {"line_event_auc", "clinic_hit_rate", "clinic_class_auc", "street_hit_rate"}
+    assert {"clinic_hit_rate", "clinic_false_alarms", "clinic_frame_auc", "clinic_inconclusive_without"} < names
+    assert not names & {"line_event_auc", "line_false_alarms", "clinic_class_auc", "street_hit_rate"}
+
+
+def test_a_source_with_few_coughs_has_a_figure_for_either_kind() -> None:
+    """Its two coughs are no false alarms; 1 of 2 is hit, and 1 of 4 others is taken for one."""
+    entries = [entry(name, "street", marks=((0.0, 0.4),)) for name in "ab"] + [entry(name, "street") for name in "cdef"]
+    scores = [scored(name, (0.9 if name in "ac" else 0.1,)) for name in "abcdef"]
+    figures, recordings = figures_of(entries), recordings_of(entries, scores)
+    assert "street_event_auc" not in figures
+    assert figures["street_hit_rate"](recordings) == 0.5
+    assert figures["street_false_alarms"](recordings) == 0.25
+
+
+def test_frames_take_the_score_of_the_segment_over_their_centre() -> None:
+    """Frames of 64 ms every 48 ms: centres at 32, 80, 128 ms ... A mark from 0.1 to 0.3 s, segments at 0 and 0.2 s."""
+    item = replace(entry("a", marks=((0.1, 0.3),)), source="coughseg")
+    score = scored("a", (0.9, 0.4), duration_s=0.5, spans_s=((0.0, 0.1), (0.2, 0.4)), uncertain=0.3)
+    labels, scores, accepted = frames(recordings_of([item], [score]), "coughseg")
+    centres = np.arange(0.032, 0.5 - 0.032, 0.048)
+    assert np.array_equal(labels, (centres >= 0.1) & (centres < 0.3))
+    expected = np.where(centres < 0.1, 0.9, np.where((centres >= 0.2) & (centres < 0.4), 0.4, 0.0))
+    assert np.array_equal(scores, expected)
+    assert np.array_equal(accepted, expected > 0.0)  # beside a sure cough the doubtful one counts
+
+
+def test_statuses_are_shares_of_all_or_of_what_was_not_refused() -> None:
+    entries = [entry(name, "street") for name in "abcd"]
+    statuses = ("ok", "poor_quality", "inconclusive", "no_cough")
+    scores = [scored(name, (0.1,), status=status) for name, status in zip("abcd", statuses, strict=True)]
+    recordings = recordings_of(entries, scores)
+    assert status_share("street", ("ok",), coughs=False)(recordings) == 0.25
+    assert status_share("street", ("ok",), coughs=False, of_heard=True)(recordings) == pytest.approx(1 / 3)
+    assert status_share("street", ("ok",), coughs=True)(recordings) is None
 
 
 def test_twins_are_those_of_recordings_with_coughs() -> None:
     """Two of three are accepted without their coughs; against the two that never held one 5 of 6 pairs are in order."""
-    entries = [entry(name, marks=((0.0, 0.4),)) for name in "abc"] + [entry("d"), entry("e")]
+    entries = [entry(name, marks=((0.0, 0.4),)) for name in "abc"] + [entry("d"), entry("e"), *enough("coughseg")]
     plain = [scored(name, (0.9,)) for name in "abc"] + [scored("d", (0.3,)), scored("e", (0.1,))]
     twins = [scored(name, (score,), TWIN) for name, score in zip("abcde", (0.8, 0.6, 0.2, 0.9, 0.9), strict=True)]
     found = twin_figures([recordings_of(entries, plain + twins)], entries)

@@ -19,7 +19,7 @@ def entry(path: str, source: str, *, is_cough: bool) -> Entry:
 
 
 def scored(path: str, score: float) -> RecordingScores:
-    return RecordingScores(path, PLAIN, 0, 0.5, (score,), (0.5,), (), (), None, 0.0, 4000.0, 0.0, False)
+    return RecordingScores(path, PLAIN, 0, 0.5, 0.5, 2.0, "ok", (score,), (0.5,), (), (), None, 0.0, 4000.0, 0.0, False)
 
 
 def test_each_source_and_kind_has_its_turn_and_the_farthest_come_first() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from runtime.config import ROOT, load_limits
 from training.data.dataset import Entry
+from training.data.sources import MIN_OF_EACH
 from training.evaluation.conditions import PLAIN
 from training.evaluation.quality_curves import cut_offs, quality_curves, undamaged
 from training.evaluation.scores import RecordingScores
@@ -18,7 +19,22 @@ pytestmark = pytest.mark.training
 
 def scored(path: str, condition: str, snr_db: float | None, accepted: bool) -> RecordingScores:
     return RecordingScores(
-        path, condition, 0, 0.5, (0.9 if accepted else 0.1,), (0.5,), (), (), snr_db, 0.0, 4000.0, 0.0, False
+        path,
+        condition,
+        0,
+        0.5,
+        0.5,
+        2.0,
+        "ok",
+        (0.9 if accepted else 0.1,),
+        (0.5,),
+        (),
+        (),
+        snr_db,
+        0.0,
+        4000.0,
+        0.0,
+        False,
     )
 
 
@@ -28,6 +44,8 @@ def entry(path: str, *, is_cough: bool, split: str = "train") -> Entry:
 
 def test_recordings_are_counted_in_their_bins() -> None:
     entries = [entry("a", is_cough=True), entry("b", is_cough=False), entry("v", is_cough=True, split="val")]
+    # So that the source has enough of each to judge a detector; nobody has scored them.
+    entries += [entry(str(n), is_cough=n % 2 == 0) for n in range(2 * MIN_OF_EACH)]
     scores = [
         scored("a", PLAIN, 22.0, True),
         scored("b", PLAIN, None, False),  # undefined: in no bin
@@ -61,13 +79,17 @@ def test_a_cut_off_is_the_first_bad_edge_from_the_good_side() -> None:
 
 
 def test_the_cut_offs_in_use_are_the_measured_ones() -> None:
+    """But for two, and docs/decisions/0021-on-real-lines.md says why: a higher SNR would refuse too many recordings
+    without coughs, and no bin of clipped samples is bad any more.
+    """
     crossval = json.loads((ROOT / "models" / "METRICS.json").read_text(encoding="utf-8"))["crossval"]
     found = cut_offs(crossval["quality_curves"], crossval["quality_undamaged"])
     limits, _ = load_limits()
     assert found == crossval["quality_cut_offs"]
     assert found == {
-        "snr_db": limits.min_snr_db,
-        "clipped_fraction": limits.max_clipped_fraction,
+        "snr_db": 12.0,
+        "clipped_fraction": None,
         "bandwidth_hz": limits.min_bandwidth_hz,
         "dropout_fraction": limits.max_dropout_fraction,
     }
+    assert (limits.min_snr_db, limits.max_clipped_fraction) == (9.0, 0.03)

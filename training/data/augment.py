@@ -8,6 +8,7 @@ distribution: the channel must tell nothing about the label.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -15,15 +16,36 @@ from numpy.typing import NDArray
 
 from preprocess.exact import power_ratio
 from training.data.codecs import through_codec
+from training.data.lines import Line, Material, put_on
 
 Samples = NDArray[np.float32]
 
+# Of the families in `lines.DEVELOPED_ON`, those that need no recorded material; the others only judge.
+LINES = ("tone", "dtmf", "hum_60", "wander", "steps", "clicks", "packet_loss", "agc")
+_NO_MATERIAL = Material((), (), 8000)
+_CODECS = ("none", "none", "none", "opus", "opus", "opus", "mp3", "ulaw", "gsm", "amr")
 
-def augment(samples: Samples, sample_rate_hz: int, rng: np.random.Generator) -> tuple[Samples, int, float]:
-    """A random chain: another voice, room, noise (0-30 dB), band limit, gain in 16 bits, codec.
+
+@dataclass(frozen=True)
+class Augmented:
+    """A changed recording.
+
+    samples: float32 [shape=(n,)]; sample_rate_hz: of them, telephone codecs change it to 8 kHz
+    speed: by which factor it plays faster; later_s: how much later its sounds then are
+    added_s: start and end of a sound that was added before, after or between them
+    """
+
+    samples: Samples
+    sample_rate_hz: int
+    speed: float = 1.0
+    later_s: float = 0.0
+    added_s: tuple[float, float] | None = None
+
+
+def augment(samples: Samples, sample_rate_hz: int, rng: np.random.Generator) -> Augmented:
+    """A random chain: another voice, room, noise (0-30 dB), a disturbed line, band limit, gain in 16 bits, codec.
 
     samples: float32 [shape=(n,)]
-    Returns samples, their rate, which telephone codecs change to 8 kHz, and the factor by which they play faster.
     """
     speed = 1.0
     if rng.random() < 0.4:
@@ -33,14 +55,19 @@ def augment(samples: Samples, sample_rate_hz: int, rng: np.random.Generator) -> 
         samples = in_room(samples, sample_rate_hz, rng)
     if rng.random() < 0.45:
         samples = with_noise(samples, rng.uniform(0.0, 30.0), rng.uniform(0.0, 2.0), rng)
+    line = Line(samples)
+    if rng.random() < 0.4:
+        line = put_on(str(rng.choice(LINES)), samples, sample_rate_hz, rng, _NO_MATERIAL)
+        samples = line.samples
     if rng.random() < 0.2:
         samples = band_limited(samples, sample_rate_hz, rng.uniform(2200.0, 3800.0))
     if rng.random() < 0.5:
         samples = quantised_gain(samples, float(10.0 ** rng.uniform(-1.5, 0.0)))
-    codec = rng.choice(("none", "none", "opus", "opus", "mp3", "ulaw", "gsm"))
-    bit_rate = int(rng.uniform(10_000, 32_000))
-    samples, rate = through_codec(samples, sample_rate_hz, str(codec), bit_rate)
-    return samples, rate, speed
+    codec, bit_rate = str(rng.choice(_CODECS)), int(np.exp(rng.uniform(np.log(9_000), np.log(32_000))))
+    if codec == "amr":
+        bit_rate = int(rng.uniform(4_750, 12_200))
+    samples, rate = through_codec(samples, sample_rate_hz, codec, bit_rate)
+    return Augmented(samples, rate, speed, line.later_s, line.added_s)
 
 
 def faster(samples: Samples, sample_rate_hz: int, factor: float) -> Samples:

@@ -1,5 +1,5 @@
-"""Encode and decode with the codecs of telephones and messengers: libopus and LAME (FFmpeg), µ-law and GSM 6.10
-(libsndfile).
+"""Encode and decode with the codecs of telephones and messengers: libopus, LAME and OpenCORE's AMR-NB (FFmpeg), µ-law
+and GSM 6.10 (libsndfile).
 
 `encoded` gives the bytes that a caller would send; `through_codec` what is left of the sound.
 """
@@ -18,7 +18,9 @@ from preprocess.decode import DecodeLimits, decode
 
 Samples = NDArray[np.float32]
 
-_FFMPEG = {"opus": ("libopus", "ogg"), "mp3": ("libmp3lame", "mp3")}
+_FFMPEG = {"opus": ("libopus", "ogg"), "mp3": ("libmp3lame", "mp3"), "amr": ("libopencore_amrnb", "amr")}
+_AMR_BIT_RATES = (4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200)  # 3GPP TS 26.071
+_AT_8_KHZ = ("ulaw", "gsm", "amr")
 _LIBSNDFILE = {"ulaw": "ULAW", "gsm": "GSM610", "pcm16": "PCM_16"}
 _ANY = DecodeLimits(max_duration_s=3600.0, min_sample_rate_hz=1, max_sample_rate_hz=192_000, max_channels=1)
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
@@ -27,7 +29,7 @@ OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 def through_codec(samples: Samples, sample_rate_hz: int, codec: str, bit_rate: int = 24_000) -> tuple[Samples, int]:
     """Encode and decode, as serving does; codec:
 
-    `none`, `opus`, `mp3`, or `ulaw` and `gsm`, which resample to 8 kHz first.
+    `none`, `opus`, `mp3`, or `ulaw`, `gsm` and `amr`, which resample to 8 kHz first.
     """
     if codec == "none":
         return samples, sample_rate_hz
@@ -38,7 +40,7 @@ def through_codec(samples: Samples, sample_rate_hz: int, codec: str, bit_rate: i
 def encoded(
     samples: Samples, sample_rate_hz: int, codec: str, bit_rate: int = 24_000, *, same_bits: bool = False
 ) -> bytes:
-    """A file: OGG Opus or MP3 at about `bit_rate` bit/s, or WAV.
+    """A file: OGG Opus or MP3 at about `bit_rate` bit/s, AMR-NB in the mode nearest to it, or WAV.
 
     samples: float32 [shape=(n,)]. Rates that Opus does not take are resampled to 48 kHz for both.
     same_bits: the same bytes on every processor. Opus then has forward error correction, as calls have it, which keeps
@@ -46,12 +48,14 @@ def encoded(
         differently.
     """
     samples = np.clip(samples, -1.0, 1.0)
+    if codec in _AT_8_KHZ and sample_rate_hz != 8000:
+        samples, sample_rate_hz = np.clip(soxr.resample(samples, sample_rate_hz, 8000), -1.0, 1.0), 8000
+    if codec == "amr":
+        bit_rate = min(_AMR_BIT_RATES, key=lambda mode: abs(mode - bit_rate))
     if codec in _FFMPEG:
         if sample_rate_hz not in OPUS_RATES_HZ:
             samples, sample_rate_hz = np.clip(soxr.resample(samples, sample_rate_hz, 48_000), -1.0, 1.0), 48_000
         return _with_ffmpeg(samples, sample_rate_hz, *_FFMPEG[codec], bit_rate, same_bits)
-    if codec in ("ulaw", "gsm") and sample_rate_hz != 8000:
-        samples, sample_rate_hz = np.clip(soxr.resample(samples, sample_rate_hz, 8000), -1.0, 1.0), 8000
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, sample_rate_hz, format="WAV", subtype=_LIBSNDFILE[codec])
     return buffer.getvalue()

@@ -1,8 +1,8 @@
-"""Read the labelled audio: one entry per recording, from `manifest.csv` and `segments.csv`.
+"""Read the labelled audio: one entry per recording, from `manifest.csv` and `segments.csv` of one or more folders.
 
 The columns are those of the data's own README (docs/training.md): manifest.csv `path, label_task, label, subject_id,
-source, split`, one row per (file, task); segments.csv `path, start_s, end_s`, hand-marked coughs, where anybody marked
-some.
+source, split`, one row per (file, task), without `label_task` where the table is about coughs only; segments.csv `path,
+start_s, end_s`, hand-marked coughs, where anybody marked some.
 """
 
 from __future__ import annotations
@@ -10,19 +10,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from runtime.config import load_limits
+from runtime.config import ROOT, load_limits
 from runtime.model_facts import LABELS
-from training.data.manifest_tables import DatasetError, Row, read_manifest, read_marks
+from training.data.manifest_tables import DatasetError, Row, naming, read_manifests, read_marks
 
-__all__ = ["DatasetError", "Entry", "folds_by_subject", "load_audio", "manifest_sha256", "read_dataset"]
+__all__ = [
+    "DEFAULT_FOLDERS",
+    "DatasetError",
+    "Entry",
+    "folds_by_subject",
+    "load_audio",
+    "manifest_sha256",
+    "read_dataset",
+]
 
+DEFAULT_FOLDERS = [ROOT.parent / "shared" / "data" / name for name in ("cough", "hardneg")]
 JOIN_TO_S = 3.0
+SYNTHETIC_SOURCE = "generated"
 MARK_SLACK_S = 0.1  # a mark may end this far after the recording: tables are rounded
 
 
@@ -30,11 +40,15 @@ MARK_SLACK_S = 0.1  # a mark may end this far after the recording: tables are ro
 class Entry:
     """One labelled recording.
 
-    path: relative to the data's folder; files: what it is made of, several where short recordings were joined
-    source: short name (`coughseg`, `c19_call`, `c19_telegram`, `esc10`, `fsdd`)
+    path: relative to its folder, unique over all folders
+    files: what it is made of, several where short recordings were joined
+    source: the manifest's, or a short name (`coughseg`, `c19_call`, `c19_telegram`, `esc10`, `fsdd`)
     is_cough: whether the recording holds coughs
     class_label: index into LABELS, or None where the recording has no class
     marks: hand-marked coughs, seconds, or None where nobody marked them
+    kind: the sort of sound, the manifest's; without that column the folder that it lies in (`person_sneeze`)
+    collection: the name of the folder that holds its manifest (`cough`, `hardneg`)
+    has_kind: whether the manifest says its kind
     """
 
     path: str
@@ -45,11 +59,19 @@ class Entry:
     is_cough: bool
     class_label: int | None
     marks: tuple[tuple[float, float], ...] | None
+    kind: str = ""
+    collection: str = ""
+    has_kind: bool = False
 
     @property
-    def kind(self) -> str:
-        """The folder that the recording lies in: the sort of sound, where a source has several (`person_sneeze`)."""
-        return self.path.split("/")[-2] if "/" in self.path else ""
+    def group(self) -> str:
+        """What its figures are kept by: the source; where the manifest has kinds, also the kind (`hardneg_speech`)."""
+        return f"{self.collection}_{self.kind}" if self.has_kind else self.source
+
+    @property
+    def synthetic(self) -> bool:
+        """Computed, not recorded."""
+        return self.source == SYNTHETIC_SOURCE
 
     @property
     def stratum(self) -> tuple[str, str, bool, int | None]:
@@ -57,12 +79,19 @@ class Entry:
         return self.source, self.kind, self.is_cough, self.class_label
 
 
-def read_dataset(root: Path) -> list[Entry]:
-    """All recordings of the train and val splits, in the manifest's order.
+def read_dataset(roots: Sequence[Path]) -> list[Entry]:
+    """All recordings of the train and val splits, folder by folder, in the manifest's order.
 
-    Raises: DatasetError, ConfigError.
+    What is labelled `unsure` is checked like the rest and left out. Raises: DatasetError, ConfigError.
     """
-    rows = read_manifest(root)
+    entries = []
+    for root, rows in zip(roots, read_manifests(roots), strict=True):
+        with naming(root, roots):
+            entries += _read_folder(root, rows)
+    return entries
+
+
+def _read_folder(root: Path, rows: list[Row]) -> list[Entry]:
     marks = read_marks(root, rows)
     classes = {row["path"]: LABELS.index(row["label"]) for row in rows if row["label_task"] == "covid"}
     entries = []
@@ -71,6 +100,8 @@ def read_dataset(root: Path) -> list[Entry]:
             continue
         spans, is_cough = marks.get(row["path"], []), row["label"] == "cough"
         _check_file(root, row, max((end_s for _, end_s in spans), default=0.0))
+        if row["label"] == "unsure":
+            continue
         entries.append(
             Entry(
                 path=row["path"],
@@ -81,9 +112,13 @@ def read_dataset(root: Path) -> list[Entry]:
                 is_cough=is_cough,
                 class_label=classes.get(row["path"]),
                 marks=tuple(spans) if spans or not is_cough else None,
+                kind=row.get("kind", PurePosixPath(row["path"]).parent.name),
+                collection=root.resolve().name,
+                has_kind="kind" in row,
             )
         )
-    return _join_short(entries)
+    # With a kind each recording is judged alone, as it would be served.
+    return entries if rows and "kind" in rows[0] else _join_short(entries)
 
 
 def load_audio(entry: Entry) -> tuple[NDArray[np.float32], int]:
@@ -109,15 +144,19 @@ def load_audio(entry: Entry) -> tuple[NDArray[np.float32], int]:
     return np.concatenate(parts), rates.pop()
 
 
-def manifest_sha256(root: Path) -> str:
-    """Digest of the data: of both tables, and of every audio file where the manifest has no column `sha256` for them.
+def manifest_sha256(roots: Sequence[Path]) -> str:
+    """Digest of the data, folder by folder: of both tables, and of every audio file where the manifest has no digest.
 
-    Where it has one, `read_dataset` holds the files to it.
+    Where it has one, `read_dataset` holds the files to it. Raises: DatasetError.
     """
+    digests = [_folder_sha256(root, rows) for root, rows in zip(roots, read_manifests(roots), strict=True)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _folder_sha256(root: Path, rows: Sequence[Row]) -> str:
     tables = [item for item in (root / "manifest.csv", root / "segments.csv") if item.is_file()]
     digest = hashlib.sha256(b"".join(table.read_bytes() for table in tables))
-    rows = read_manifest(root)
-    if rows and "sha256" not in rows[0]:
+    if rows and not {"sha256", "sha256_pcm"} & rows[0].keys():
         for path in sorted({row["path"] for row in rows}):
             digest.update(hashlib.sha256((root / path).read_bytes()).digest())
     return digest.hexdigest()
@@ -179,10 +218,7 @@ def _check_file(root: Path, row: Row, marked_to_s: float) -> None:
     file = root / name
     if not file.is_file():
         raise DatasetError(f"{name} is in the manifest but not on disk: restore it or remove its row.")
-    if "sha256" in row and hashlib.sha256(file.read_bytes()).hexdigest() != row["sha256"].lower():
-        raise DatasetError(
-            f"{name} is not the file that the manifest's sha256 names: restore it, or correct the column."
-        )
+    _check_digest(file, row)
     try:
         info = soundfile.info(file)
     except soundfile.LibsndfileError as error:
@@ -195,6 +231,21 @@ def _check_file(root: Path, row: Row, marked_to_s: float) -> None:
     if marked_to_s > info.duration + MARK_SLACK_S:
         raise DatasetError(
             f"segments.csv marks {name} up to {marked_to_s:g} s, but it ends at {info.duration:.2f} s: correct it."
+        )
+
+
+def _check_digest(file: Path, row: Row) -> None:
+    """`sha256` is of the file, `sha256_pcm` of its samples as signed 16-bit little-endian integers."""
+    column = "sha256" if "sha256" in row else "sha256_pcm"
+    if column not in row:
+        return
+    try:
+        data = file.read_bytes() if column == "sha256" else soundfile.read(file, dtype="int16")[0].astype("<i2")
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(row["path"]) from error
+    if hashlib.sha256(data).hexdigest() != row[column].lower():
+        raise DatasetError(
+            f"{row['path']} is not the file that the manifest's {column} names: restore it, or correct the column."
         )
 
 

@@ -10,21 +10,19 @@ Labels are only as strong as the data allows:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, quantise
 from preprocess.exact import power_ratio
+from preprocess.level import levels as measure_levels
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.resample import resample
 from preprocess.segment import Segment, SegmentationParams, segment
-from training.data.augment import augment
+from training.data.augment import Augmented, augment
 from training.data.dataset import Entry, load_audio
 
 N_VARIANTS = 8
@@ -48,43 +46,28 @@ class Examples:
     class_label: NDArray[np.int64]
 
 
-def build_examples(
-    entries: list[Entry],
-    params: Params,
-    n_variants: int,
-    seed: int,
-    progress: Callable[[Iterable[int], int], Iterable[int]],
-) -> Examples:
-    """Every recording once as it is and `n_variants - 1` times augmented, on two processes."""
-    work = partial(_of_entry, entries=entries, params=params, n_variants=n_variants, seed=seed)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        parts = [
-            part
-            for _, part in zip(
-                progress(range(len(entries)), len(entries)),
-                pool.map(work, range(len(entries)), chunksize=4),
-                strict=True,
-            )
-        ]
-    return Examples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def label_segments(entry: Entry, segments: list[Segment], heard: Augmented) -> list[tuple[float, float]]:
+    """(cough, weight) of each segment; cough is -1.0 where nobody knows.
 
-
-def label_segments(
-    entry: Entry, segments: list[Segment], samples: NDArray[np.float32], sample_rate_hz: int, speed: float = 1.0
-) -> list[tuple[float, float]]:
-    """(cough, weight) of each segment; cough is -1.0 where nobody knows. speed: how much faster than the marks it
-    plays.
+    heard: the recording as it was segmented, whose marks are moved with it
     """
+    spans = [(segment.start / heard.sample_rate_hz, segment.end / heard.sample_rate_hz) for segment in segments]
     if not entry.is_cough:
         return [(0.0, 1.0)] * len(segments)
     if entry.marks is not None:
-        marks = tuple((start_s / speed, end_s / speed) for start_s, end_s in entry.marks)
-        spans = [(segment.start / sample_rate_hz, segment.end / sample_rate_hz) for segment in segments]
+        marks = tuple((a / heard.speed + heard.later_s, b / heard.speed + heard.later_s) for a, b in entry.marks)
         return [(label_by_marks(span, marks), 1.0) for span in spans]
-    powers = [float(np.square(samples[segment.start : segment.end]).mean()) + 1e-12 for segment in segments]
+    own = [heard.added_s is None or min(b, heard.added_s[1]) <= max(a, heard.added_s[0]) for a, b in spans]
+    powers = [
+        float(np.square(heard.samples[segment.start : segment.end]).mean()) + 1e-12 if is_own else 0.0
+        for segment, is_own in zip(segments, own, strict=True)
+    ]
     loudest = max(powers, default=0.0)
     loud = loudest * power_ratio(-12.0)
-    return [(1.0, 1.0) if power == loudest else (1.0, 0.5) if power > loud else (-1.0, 1.0) for power in powers]
+    return [
+        (-1.0, 1.0) if power == 0.0 else (1.0, 1.0) if power == loudest else (1.0, 0.5) if power > loud else (-1.0, 1.0)
+        for power in powers
+    ]
 
 
 def label_by_marks(span_s: tuple[float, float], marks: tuple[tuple[float, float], ...]) -> float:
@@ -100,31 +83,30 @@ def _shuffled(entry: Entry, rng: np.random.Generator) -> Entry:
     return replace(entry, files=tuple(entry.files[i] for i in rng.permutation(len(entry.files))))
 
 
-def _of_entry(
-    index: int, *, entries: list[Entry], params: Params, n_variants: int, seed: int
-) -> tuple[NDArray[np.uint8], ...]:
-    entry = entries[index]
+def examples_of(entry: Entry, params: Params, n_variants: int, seed: int) -> Examples:
+    """The recording once as it is and `n_variants - 1` times augmented; `entry` is 0 in all.
+
+    It depends on the recording's path and the seed, not on the others of the data.
+    """
     segmentation, mel_spec, color_spec = params
     rate = mel_spec.sample_rate_hz
+    path_digest = hashlib.sha256(entry.path.encode()).digest()[:8]
     levels, labels, variants = [], [], []
     for variant in range(n_variants):
-        rng = np.random.default_rng((seed, index, variant))
-        samples, sample_rate, speed = *load_audio(entry), 1.0
-        if variant > 0:
-            samples, sample_rate = load_audio(_shuffled(entry, rng))
-            samples, sample_rate, speed = augment(samples, sample_rate, rng)
-        samples = resample(samples[None], sample_rate, rate)[0]
-        found = segment(samples, rate, segmentation)
+        rng = np.random.default_rng((seed, *path_digest, variant))
+        changed = augment(*load_audio(_shuffled(entry, rng)), rng) if variant > 0 else Augmented(*load_audio(entry))
+        samples = resample(changed.samples[None], changed.sample_rate_hz, rate)[0]
+        found = segment(measure_levels(samples, rate, segmentation).level, len(samples), rate, segmentation)
         levels.append(quantise(mel_spectrograms(cut(samples, found, mel_spec), mel_spec), color_spec))
-        labels += label_segments(entry, found, samples, rate, speed)
+        labels += label_segments(entry, found, replace(changed, samples=samples, sample_rate_hz=rate))
         variants += [variant] * len(found)
     n = len(labels)
     table = np.asarray(labels, dtype=np.float32).reshape(n, 2)
-    return (  # type: ignore[return-value]
-        np.concatenate(levels),
-        np.full(n, index, dtype=np.int64),
-        np.asarray(variants, dtype=np.int64),
-        table[:, 0],
-        table[:, 1],
-        np.full(n, -1 if entry.class_label is None else entry.class_label, dtype=np.int64),
+    return Examples(
+        levels=np.concatenate(levels),
+        entry=np.zeros(n, dtype=np.int64),
+        variant=np.asarray(variants, dtype=np.int64),
+        cough=table[:, 0],
+        weight=table[:, 1],
+        class_label=np.full(n, -1 if entry.class_label is None else entry.class_label, dtype=np.int64),
     )

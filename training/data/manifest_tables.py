@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from runtime.model_facts import LABELS
 
-MANIFEST_COLUMNS = ("path", "label_task", "label", "subject_id", "source", "split")
+MANIFEST_COLUMNS = ("path", "label", "subject_id", "source", "split")
+OPTIONAL_COLUMNS = ("label_task", "kind")  # filled in every row where the table has them
 SEGMENT_COLUMNS = ("path", "start_s", "end_s")
 
 Row = dict[str, str]
@@ -22,9 +25,35 @@ class DatasetError(ValueError):
     """The data can't be used; the message names the row or the file and says what to do."""
 
 
-def read_manifest(root: Path) -> list[Row]:
-    """One row per (file, task), as docs/training.md describes them. Raises: DatasetError."""
-    rows = _read_csv(root / "manifest.csv", MANIFEST_COLUMNS)
+def read_manifests(roots: Sequence[Path]) -> list[list[Row]]:
+    """The rows of each folder's manifest.csv: no path in two folders, no subject in two splits.
+
+    Raises: DatasetError.
+    """
+    tables = []
+    for root in roots:
+        with naming(root, roots):
+            tables.append(_read_manifest(root))
+    _check_folders(roots, tables)
+    return tables
+
+
+@contextmanager
+def naming(root: Path, roots: Sequence[Path]) -> Iterator[None]:
+    """Put the folder in front of what is wrong in it, where there are several."""
+    try:
+        yield
+    except DatasetError as error:
+        if len(roots) == 1:
+            raise
+        raise DatasetError(f"{root}: {error}") from error
+
+
+def _read_manifest(root: Path) -> list[Row]:
+    """One row per (file, task), as docs/training.md describes them. Without a column `label_task` all are of
+    `cough_detection`.
+    """
+    rows = [{"label_task": "cough_detection", **row} for row in _read_csv(root / "manifest.csv", MANIFEST_COLUMNS)]
     for row in rows:
         _check_row(row)
     _check_recordings(rows)
@@ -67,7 +96,7 @@ def _check_row(row: Row) -> None:
         raise DatasetError(f"{row['path']} is not inside the folder: give paths relative to it, with forward slashes.")
     if str(path) != row["path"]:
         raise DatasetError(f"{row['path']} has another name for the same file: write {path}.")
-    labels = {"cough_detection": ("cough", "non_cough"), "covid": LABELS}
+    labels = {"cough_detection": ("cough", "non_cough", "unsure"), "covid": LABELS}
     allowed = {"label_task": tuple(labels), "label": labels.get(row["label_task"], ()), "split": ("train", "val")}
     for column, values in allowed.items():
         if row[column] not in values:
@@ -100,6 +129,25 @@ def _check_recordings(rows: list[Row]) -> None:
             raise DatasetError(f"{path} has a class but is not labelled `cough`: add its cough_detection row.")
 
 
+def _check_folders(roots: Sequence[Path], tables: Sequence[Sequence[Row]]) -> None:
+    """A path in one folder, a subject in one split."""
+    folders: dict[str, Path] = {}
+    splits: dict[str, tuple[str, Path]] = {}
+    for root, rows in zip(roots, tables, strict=True):
+        for row in rows:
+            path, subject = row["path"], row["subject_id"]
+            before = folders.get(path)
+            if before is not None:
+                raise DatasetError(f"{path} is in {before} and in {root}: give it another name in one of them.")
+            split, other = splits.setdefault(subject, (row["split"], root))
+            if split != row["split"]:
+                raise DatasetError(
+                    f"subject {subject} is in two splits, {split} in {other} and {row['split']} in {root}: keep each "
+                    "subject in one."
+                )
+        folders |= dict.fromkeys((row["path"] for row in rows), root)
+
+
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[Row]:
     if not path.is_file():
         raise DatasetError(f"{path.name} is not in {path.resolve().parent.name}/: give DATA= the folder that holds it.")
@@ -114,7 +162,7 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[Row]:
                 where = f"{path.name}, line {reader.line_num}"
                 if None in row or None in row.values():
                     raise DatasetError(f"{where} has not as many cells as the header: correct it.")
-                empty = [name for name in columns if not row[name].strip()]
+                empty = [name for name in (*columns, *OPTIONAL_COLUMNS) if name in row and not row[name].strip()]
                 if empty:
                     raise DatasetError(f"{where} has no {empty[0]}: fill it in.")
                 rows.append(row)
