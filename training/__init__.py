@@ -8,5 +8,8 @@ train        `make train`
 crossval     `make crossval`
 evaluate     `make evaluate`
 stress       `make stress`
+masking      `make masking`
+validate     `make validate`
+validation   its parts
 progress     progress bars
 """

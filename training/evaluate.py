@@ -24,19 +24,23 @@ from runtime.contract import require_same_parameters
 from runtime.errors import AudioError, ConfigError, ModelContractError
 from runtime.messages.catalogue import say_error
 from runtime.messages.languages import Language
-from training.data.dataset import DatasetError, Entry, manifest_sha256, read_dataset
+from training.data.dataset import DEFAULT_FOLDERS, DatasetError, Entry, manifest_sha256, read_dataset
 from training.data.examples import Params
+from training.data.line_material import material_of
+from training.data.lines import Material
 from training.data.sources import mixed_sources
-from training.evaluation.candidates import Candidates, build_candidates
+from training.evaluation.candidates import Candidates, build_candidates, lines_of
 from training.evaluation.conditions import CHANNELS, GAINS, PLAIN
 from training.evaluation.costs import measure_costs
 from training.evaluation.intervals import figures_with_intervals
 from training.evaluation.leak_probes import leak_probes
+from training.evaluation.line_figures import baseline, figures_by_family
 from training.evaluation.quality_curves import cut_offs, quality_curves, undamaged
 from training.evaluation.scored_recordings import Recordings, by_fold, recordings_of
-from training.evaluation.scores import read_scores, score_candidates
+from training.evaluation.scores import LineScores, read_line_scores, read_scores, score_candidates, score_lines
 from training.evaluation.targets import COSTS, TARGETS, cost_targets, ordered, with_targets, words_of
 from training.evaluation.twin_metrics import twin_figures
+from training.model.calibration import CoughDecision
 from training.model.checkpoint import CheckpointError, CheckpointInfo, load_checkpoint
 from training.model.network import CoughCNN
 from training.progress import bar
@@ -48,7 +52,7 @@ MODELS = ROOT / "models"
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make evaluate", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "cough")
+    parser.add_argument("--data", type=Path, nargs="+", default=DEFAULT_FOLDERS, help="one or more folders")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of the checkpoint and of the results")
     options = parser.parse_args(arguments)
     try:
@@ -60,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def evaluate(data: Path, models: Path) -> dict[str, Any]:
+def evaluate(data: Sequence[Path], models: Path) -> dict[str, Any]:
     """Write METRICS.json, MODEL_CARD.md and report/ beside the checkpoint.
 
     Raises: DatasetError, ConfigError, CheckpointError, ParametersDiffer, AudioError.
@@ -74,7 +78,7 @@ def evaluate(data: Path, models: Path) -> dict[str, Any]:
     if info.data_sha256 != data_sha256:
         raise CheckpointError("the checkpoint was trained on other data: give its DATA=, or train again.")
     plain = build_candidates(entries, [(i, (PLAIN,)) for i in range(len(entries))], params, bar("recordings"))
-    validation = _validate(network, info, entries, plain, params)
+    validation, lines = _validate(network, info, entries, plain, params, material_of(data))
     metrics: dict[str, Any] = {
         "checkpoint_sha256": info.checkpoint_sha256,
         "data_sha256": data_sha256,
@@ -82,9 +86,12 @@ def evaluate(data: Path, models: Path) -> dict[str, Any]:
         "seed": info.seed,
         "validated": info.validated,
         "cough_threshold": info.cough_threshold,
+        "uncertain_threshold": info.uncertain_threshold,
         "class_thresholds": {"low": info.threshold_low, "high": info.threshold_high},
         "validation": figures_with_intervals([validation], entries),
         "validation_recordings": _counts(validation.entries),
+        "validation_lines": _on_lines(lines, entries),
+        "baseline_lines": baseline(),
         "probes": leak_probes(entries, plain, params, bar("leak probes")),
         "costs": measure_costs(params),
         **_from_crossval(models / "crossval", entries, info),
@@ -113,6 +120,9 @@ def table(metrics: Mapping[str, Any]) -> str:
         lines.append(f"class head, {name.replace('_to_', ' -> ')}: AUC {_cell(found)}")
     for task, probes in metrics["probes"].items():
         lines += [f"leak probe, {task}: {name} only: AUC {found['value']}" for name, found in probes.items()]
+    lines += _lines_table(metrics)
+    for group, found in crossval.get("new_sources", {}).items():
+        lines.append(f"sources left out, {group}: accepted {found['accepted']} of {found['recordings']}")
     lines += [f"background twin, {name}: {value}" for name, value in crossval.get("twins", {}).items()]
     for measure, edge in crossval.get("quality_cut_offs", {}).items():
         lines.append(f"quality cut-off, {measure}: {edge}")
@@ -123,6 +133,29 @@ def table(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _lines_table(metrics: Mapping[str, Any]) -> list[str]:
+    """Each family out of fold, the shipped checkpoint's validation, and the old commit's on the same draws."""
+    out_of_fold = metrics.get("crossval", {}).get("lines", {})
+    baseline_, rows = metrics["baseline_lines"], []
+    columns = ("ok", "no_cough", "coughs_kept")
+    for kind in ("with_coughs", "without"):
+        for family, shipped in metrics["validation_lines"][kind].items():
+            folds = out_of_fold.get(kind, {}).get(family)
+            names = columns if kind == "with_coughs" else ("ok", "poor_quality", "inconclusive")
+            old = (
+                [f"{baseline_[family][name]:.3f}" for name in names]
+                if kind == "with_coughs" and family in baseline_
+                else []
+            )
+            rows.append(
+                f"line, {kind.replace('_', ' ')}, {family} ({shipped['role']}), {' / '.join(names)}: "
+                f"folds {' / '.join(_cell(folds[name]) if folds else '-' for name in names)}; "
+                f"shipped, validation {' / '.join(_cell(shipped[name]) for name in names)}"
+                + (f"; 591a891 {' / '.join(old)}" if old else "")
+            )
+    return rows
+
+
 def _cell(figure: Mapping[str, Any] | None) -> str:
     if not figure or figure["value"] is None:
         return "-"
@@ -130,8 +163,13 @@ def _cell(figure: Mapping[str, Any] | None) -> str:
 
 
 def _validate(
-    network: CoughCNN, info: CheckpointInfo, entries: list[Entry], plain: list[Candidates], params: Params
-) -> Recordings:
+    network: CoughCNN,
+    info: CheckpointInfo,
+    entries: list[Entry],
+    plain: list[Candidates],
+    params: Params,
+    material: Material | None,
+) -> tuple[Recordings, list[LineScores]]:
     held = [i for i, entry in enumerate(entries) if entry.split == "val"]
     mixed = mixed_sources(entries)
     changed = build_candidates(
@@ -140,9 +178,14 @@ def _validate(
         params,
         bar("conditions"),
     )
+    decision = CoughDecision(1.0, 0.0, info.cough_threshold, info.uncertain_threshold)  # it is calibrated already
     candidates = [plain[i] for i in held] + changed
-    scores = score_candidates(network, info.cough_threshold, 0, candidates, entries, params[0].hop_ms / 1000.0)
-    return recordings_of(entries, scores)
+    scores = score_candidates(network, decision, 0, candidates, entries, params[0].hop_ms / 1000.0)
+    lines = lines_of(entries, material is not None)
+    wanted = [(i, lines[i]) for i in held]
+    on_lines = build_candidates(entries, [item for item in wanted if item[1]], params, bar("lines"), material)
+    disturbed = [plain[i] for i, names in wanted if names]
+    return recordings_of(entries, scores), score_lines(network, decision, 0, [*disturbed, *on_lines], entries)
 
 
 def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo) -> dict[str, Any]:
@@ -159,6 +202,7 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
         )
         return {}
     scores = read_scores(folder / "scores.jsonl")
+    lines = read_line_scores(folder / "lines.jsonl")
     folds = by_fold(entries, scores)
     figures = figures_with_intervals(folds, entries)
     curves, reference = quality_curves(entries, scores), undamaged(entries, scores)
@@ -167,6 +211,9 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
             "figures": figures,
             "targets": with_targets(figures),
             "recordings": _counts(entries),
+            "lines": _on_lines(lines, entries),
+            "new_sources": report["new_sources"],
+            "max_false_recordings": report["max_false_recordings"],
             "thresholds": [fold["threshold"] for fold in report["folds"]],
             "arms_event_auc": report["arms_event_auc"],
             "class_across_sources": report["class_across_sources"],
@@ -175,6 +222,15 @@ def _from_crossval(folder: Path, entries: Sequence[Entry], info: CheckpointInfo)
             "quality_undamaged": reference,
             "quality_cut_offs": cut_offs(curves, reference),
         }
+    }
+
+
+def _on_lines(scores: Sequence[LineScores], entries: Sequence[Entry]) -> dict[str, Any]:
+    """Figures by family, of the recordings with coughs and of those without."""
+    coughs = {entry.path for entry in entries if entry.is_cough}
+    return {
+        "with_coughs": figures_by_family([score for score in scores if score.path in coughs]),
+        "without": figures_by_family([score for score in scores if score.path not in coughs]),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.level import levels
 from preprocess.resample import resample
 from preprocess.segment import segment
 from training.data.dataset import Entry
@@ -27,7 +28,8 @@ def without_coughs(
         spans: Sequence[tuple[float, float]] = [(a - MARGIN_S, b + MARGIN_S) for a, b in entry.marks]
     else:
         rate = params[1].sample_rate_hz
-        found = segment(resample(samples[None], sample_rate_hz, rate)[0], rate, params[0])
+        low = resample(samples[None], sample_rate_hz, rate)[0]
+        found = segment(levels(low, rate, params[0]).level, len(low), rate, params[0])
         spans = [(item.start / rate, item.end / rate) for item in found]
     kept = np.ones(len(samples), dtype=bool)
     for start_s, end_s in spans:

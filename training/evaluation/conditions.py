@@ -30,7 +30,8 @@ PLAIN = "plain"
 TWIN = "twin"  # without its coughs, see background_twins.py
 
 
-def _flac(samples: Samples, sample_rate_hz: int) -> bytes:
+def flac(samples: Samples, sample_rate_hz: int) -> bytes:
+    """A file of 16 bits; what lies over full scale is clipped."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, sample_rate_hz, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
@@ -41,27 +42,27 @@ def _channel(samples: Samples, sample_rate_hz: int, *, codec: str, bit_rate: int
 
 
 def _rate(samples: Samples, sample_rate_hz: int, *, to_hz: int) -> bytes:
-    return _flac(np.clip(soxr.resample(samples, sample_rate_hz, to_hz), -1.0, 1.0), to_hz)
+    return flac(np.clip(soxr.resample(samples, sample_rate_hz, to_hz), -1.0, 1.0), to_hz)
 
 
 def _gain(samples: Samples, sample_rate_hz: int, *, gain: float) -> bytes:
-    return _flac(samples * np.float32(gain), sample_rate_hz)
+    return flac(samples * np.float32(gain), sample_rate_hz)
 
 
 def _noise(samples: Samples, sample_rate_hz: int, *, snr_db: float) -> bytes:
     """Pink noise, the same for the same recording."""
     seed = int.from_bytes(hashlib.sha256(samples.tobytes()).digest()[:8], "big")
-    return _flac(with_noise(samples, snr_db, 1.0, np.random.default_rng(seed)), sample_rate_hz)
+    return flac(with_noise(samples, snr_db, 1.0, np.random.default_rng(seed)), sample_rate_hz)
 
 
 def _clipped(samples: Samples, sample_rate_hz: int, *, over_db: float) -> bytes:
     """Driven `over_db` over what the converter takes, from a peak at full scale."""
     peak = max(float(np.abs(samples).max()), 1e-9)
-    return _flac(np.clip(samples / peak * math.sqrt(power_ratio(over_db)), -0.999, 0.999), sample_rate_hz)
+    return flac(np.clip(samples / peak * math.sqrt(power_ratio(over_db)), -0.999, 0.999), sample_rate_hz)
 
 
 def _band(samples: Samples, sample_rate_hz: int, *, cutoff_hz: float) -> bytes:
-    return _flac(band_limited(samples, sample_rate_hz, cutoff_hz), sample_rate_hz)
+    return flac(band_limited(samples, sample_rate_hz, cutoff_hz), sample_rate_hz)
 
 
 def _dropouts(samples: Samples, sample_rate_hz: int, *, share: float) -> bytes:
@@ -70,7 +71,7 @@ def _dropouts(samples: Samples, sample_rate_hz: int, *, share: float) -> bytes:
     count = -(-len(samples) // packet)
     seed = int.from_bytes(hashlib.sha256(samples.tobytes()).digest()[:8], "big")
     kept = np.random.default_rng(seed).random(count) >= share
-    return _flac(samples * np.repeat(kept, packet)[: len(samples)].astype(np.float32), sample_rate_hz)
+    return flac(samples * np.repeat(kept, packet)[: len(samples)].astype(np.float32), sample_rate_hz)
 
 
 CHANNELS: dict[str, Condition] = {
@@ -78,6 +79,7 @@ CHANNELS: dict[str, Condition] = {
     "mp3_32": partial(_channel, codec="mp3", bit_rate=32_000),
     "ulaw_8k": partial(_channel, codec="ulaw"),
     "gsm_8k": partial(_channel, codec="gsm"),
+    **{f"amr_{mode}": partial(_channel, codec="amr", bit_rate=mode) for mode in (4750, 12_200)},
     "rate_44k1": partial(_rate, to_hz=44_100),
 }
 GAINS: dict[str, Condition] = {f"gain_{gain}": partial(_gain, gain=gain) for gain in (0.3, 0.1, 0.03)}

@@ -11,8 +11,10 @@ from statistics import median
 
 import numpy as np
 
-from preprocess.quality import measure_quality, segment_rms
-from preprocess.segment import rms_envelope, segment
+from preprocess.level import levels as measure_levels
+from preprocess.quality import measure_quality, segment_means
+from preprocess.segment import segment
+from preprocess.tones import find_hum, find_tones
 from runtime.errors import RuntimeFailure
 from runtime.onnx_classifier import OnnxClassifier
 from training.data.examples import Params
@@ -45,10 +47,12 @@ def _segment_and_quality_ms(params: Params) -> float:
     source, low = recording(SOURCE_RATE_HZ), recording(rate)
 
     def once() -> None:
-        segments = segment(low, rate, segmentation)
-        envelope = rms_envelope(low, rate, segmentation)
-        measure_quality(source, SOURCE_RATE_HZ, envelope, rate, segments, segmentation)
-        segment_rms(envelope, rate, segments, segmentation)
+        levels = measure_levels(low, rate, segmentation)
+        segments = segment(levels.level, len(low), rate, segmentation)
+        measure_quality(source, SOURCE_RATE_HZ, levels, rate, segments, segmentation)
+        segment_means(levels.level, rate, segments, segmentation)
+        segment_means(levels.rms, rate, segments, segmentation)
+        find_tones(levels, segmentation, find_hum(low, rate, levels))
 
     return _cpu_ms(once)
 

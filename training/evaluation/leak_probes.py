@@ -44,7 +44,7 @@ def leak_probes(
     for item in progress(plain, len(plain)):
         entry = entries[item.entry]
         if entry.source in mixed:
-            for (start_s, end_s), rms, label in zip(item.spans_s, item.rms, item.labels, strict=True):
+            for (start_s, end_s), rms, label in zip(item.spans_s, item.channel.segment_rms, item.labels, strict=True):
                 if label >= 0.0:
                     add(f"{entry.source}_events", "duration", item.entry, float(label), [end_s - start_s])
                     add(f"{entry.source}_events", "level", item.entry, float(label), [_decibels(rms)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from training.evaluation.scored_recordings import Recordings
 from training.evaluation.scores import RecordingScores
 
 MIN_IOU = 0.5
+_FRAME_S = 0.064
 
 
 Figure = Callable[[Recordings], float | None]
@@ -33,9 +35,9 @@ def auc(labels: NDArray[np.float64], scores: NDArray[np.float64]) -> float | Non
 def events(recordings: Recordings, source: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Labels, probabilities and decisions of a source's candidates that the hand marks decide; [shape=(n,)] each."""
     rows = [
-        (label, cough, cough >= scores.threshold)
+        (label, cough, is_cough)
         for _, scores in recordings.of(source)
-        for label, cough in zip(scores.labels, scores.cough, strict=True)
+        for label, cough, is_cough in zip(scores.labels, scores.cough, scores.coughs, strict=True)
         if label >= 0.0
     ]
     table = np.asarray(rows, dtype=np.float64).reshape(len(rows), 3)
@@ -74,17 +76,85 @@ def recording_auc(source: str) -> Figure:
     return figure
 
 
-def accepted_share(source: str, *, sneezes: bool | None = None) -> Figure:
-    """Share of a source's recordings with an accepted cough; sneezes: only those (True), without them (False)."""
+def accepted_share(source: str, *, coughs: bool | None = None, sneezes: bool | None = None) -> Figure:
+    """Share of a source's recordings with an accepted cough.
+
+    coughs, sneezes: only recordings of those (True), without them (False)
+    """
 
     def figure(recordings: Recordings) -> float | None:
         return _mean(
             [
                 scores.accepted
                 for entry, scores in recordings.of(source)
-                if sneezes is None or ("sneeze" in entry.kind) is sneezes
+                if coughs in (None, entry.is_cough) and sneezes in (None, "sneeze" in entry.kind)
             ]
         )
+
+    return figure
+
+
+def status_share(source: str, statuses: Sequence[str], *, coughs: bool, of_heard: bool = False) -> Figure:
+    """Share of a source's recordings with one of these statuses, as serving would say.
+
+    coughs: of the recordings with coughs, or of those without (sneezes left out)
+    of_heard: of those that are not refused for their quality
+    """
+
+    def figure(recordings: Recordings) -> float | None:
+        found = [
+            scores.status
+            for entry, scores in recordings.of(source)
+            if entry.is_cough is coughs and (coughs or "sneeze" not in entry.kind)
+        ]
+        return _mean([status in statuses for status in found if not of_heard or status != "poor_quality"])
+
+    return figure
+
+
+def frames(recordings: Recordings, source: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Labels, scores and decisions of frames of 64 ms that overlap by a quarter, [shape=(n,)] each.
+
+    The measure of Sharan (Biomed. Signal Process. Control 82, 2023, 104580) on the same material: a frame is cough if
+    its centre is marked; its score is that of the candidate over its centre, 0 where there is none.
+    """
+    labels, scores, accepted = [], [], []
+    for entry, found in recordings.of(source):
+        centres = np.arange(_FRAME_S / 2, found.duration_s - _FRAME_S / 2, _FRAME_S * 0.75)
+        label, score, is_accepted = np.zeros((3, len(centres)))
+        for start_s, end_s in entry.marks or ():
+            label[(centres >= start_s) & (centres < end_s)] = 1.0
+        for (start_s, end_s), cough, is_cough in zip(found.spans_s, found.cough, found.coughs, strict=True):
+            within = (centres >= start_s) & (centres < end_s)
+            score[within], is_accepted[within] = cough, is_cough
+        labels.append(label)
+        scores.append(score)
+        accepted.append(is_accepted > 0.5)
+    if not labels:
+        return np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.bool_)
+    return np.concatenate(labels), np.concatenate(scores), np.concatenate(accepted)
+
+
+def frame_auc(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        labels, scores, _ = frames(recordings, source)
+        return auc(labels, scores)
+
+    return figure
+
+
+def frame_accuracy(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        labels, _, accepted = frames(recordings, source)
+        return _mean(accepted == (labels > 0.5))
+
+    return figure
+
+
+def frame_sensitivity(source: str) -> Figure:
+    def figure(recordings: Recordings) -> float | None:
+        labels, _, accepted = frames(recordings, source)
+        return _mean(accepted[labels > 0.5])
 
     return figure
 
@@ -105,7 +175,7 @@ def event_f1(source: str) -> Figure:
 
 
 def accepted_spans(scores: RecordingScores) -> list[tuple[float, float]]:
-    return [span for span, cough in zip(scores.spans_s, scores.cough, strict=True) if cough >= scores.threshold]
+    return [span for span, is_cough in zip(scores.spans_s, scores.coughs, strict=True) if is_cough]
 
 
 def matches(marks: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float]]) -> tuple[int, int, int]:
@@ -172,7 +242,7 @@ def class_auc(source: str) -> Figure:
     def figure(recordings: Recordings) -> float | None:
         pairs = []
         for entry, scores in recordings.of(source):
-            positive = [p for p, c in zip(scores.positive, scores.cough, strict=True) if c >= scores.threshold]
+            positive = [p for p, is_cough in zip(scores.positive, scores.coughs, strict=True) if is_cough]
             if positive and entry.class_label is not None:
                 pairs.append((float(entry.class_label), float(np.median(positive))))
         return auc(*np.asarray(pairs, dtype=np.float64).reshape(len(pairs), 2).T)
@@ -195,18 +265,51 @@ def figures_of(entries: Sequence[Entry]) -> dict[str, Figure]:
             f"{source}_recording_auc": recording_auc(source),
             f"{source}_event_f1": event_f1(source),
             f"{source}_calibration_error": calibration_error(source),
+            f"{source}_frame_auc": frame_auc(source),
+            f"{source}_frame_accuracy": frame_accuracy(source),
+            f"{source}_frame_sensitivity": frame_sensitivity(source),
+            **recording_figures(source, coughs=True, others=True),
             **{f"{source}_segments_moved_{name}": moved_share(source, name) for name in GAINS},
             **{f"{source}_decision_changed_{name}": changed_share(source, name) for name in (*GAINS, *CHANNELS)},
         }
-    for source in sorted({entry.source for entry in entries} - set(mixed)):
-        of_source = [entry for entry in entries if entry.source == source]
-        if of_source[0].is_cough:
-            figures[f"{source}_hit_rate"] = accepted_share(source)
-        else:
-            figures[f"{source}_false_alarms"] = accepted_share(source, sneezes=False)
-            if any("sneeze" in item.kind for item in of_source):
-                figures[f"{source}_sneezes_accepted"] = accepted_share(source, sneezes=True)
+    for source in sorted({entry.group for entry in entries} - set(mixed)):
+        of_source = [entry for entry in entries if entry.group == source]
+        others = [entry for entry in of_source if not entry.is_cough]
+        figures |= recording_figures(source, coughs=len(others) < len(of_source), others=bool(others))
+        if any("sneeze" in item.kind for item in others):
+            figures[f"{source}_sneezes_accepted"] = accepted_share(source, coughs=False, sneezes=True)
     return figures | {f"{source}_class_auc": class_auc(source) for source in class_sources(entries)}
+
+
+def recording_figures(source: str, *, coughs: bool, others: bool) -> dict[str, Figure]:
+    """Decisions by recording, of those with coughs and of those without."""
+    figures: dict[str, Figure] = {}
+    if coughs:
+        figures |= {
+            f"{source}_hit_rate": accepted_share(source, coughs=True),
+            f"{source}_inconclusive_with_coughs": status_share(source, ("inconclusive",), coughs=True),
+        }
+    if others:
+        figures |= {
+            f"{source}_false_alarms": accepted_share(source, coughs=False, sneezes=False),
+            f"{source}_false_alarms_of_heard": status_share(source, ("ok",), coughs=False, of_heard=True),
+            f"{source}_inconclusive_without": status_share(source, ("inconclusive",), coughs=False),
+            f"{source}_poor_quality_without": status_share(source, ("poor_quality",), coughs=False),
+        }
+    return figures
+
+
+def accepted_by_group(entries: Sequence[Entry], scores: Sequence[RecordingScores]) -> dict[str, dict[str, Any]]:
+    """group -> {"recordings", "accepted"}: shares of the recordings without coughs in which one is accepted."""
+    known = {entry.path: entry for entry in entries if not entry.is_cough}
+    found: dict[str, list[bool]] = {}
+    for score in scores:
+        if score.path in known:
+            found.setdefault(known[score.path].group, []).append(score.accepted)
+    return {
+        group: {"recordings": len(accepted), "accepted": round(float(np.mean(accepted)), 4)}
+        for group, accepted in sorted(found.items())
+    }
 
 
 def _mean(values: Sequence[bool] | NDArray[np.bool_]) -> float | None:

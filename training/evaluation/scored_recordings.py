@@ -22,10 +22,11 @@ class Recordings:
         self._scores = scores
 
     def of(self, source: str, condition: str = PLAIN) -> list[tuple[Entry, RecordingScores]]:
+        """Of a source, or of a group of recordings."""
         return [
             (entry, self._scores[entry.path][condition])
             for entry in self.entries
-            if entry.source == source and condition in self._scores[entry.path]
+            if source in (entry.source, entry.group) and condition in self._scores[entry.path]
         ]
 
     def scores(self) -> list[RecordingScores]:

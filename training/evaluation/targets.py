@@ -1,4 +1,4 @@
-"""What the model is held to (issue "A reference CNN and segmenter"): a figure, and the least or the most it may be."""
+"""What the model is held to: a figure, and the least or the most it may be."""
 
 from __future__ import annotations
 
@@ -7,19 +7,44 @@ from typing import Any
 
 from training.evaluation.conditions import CHANNELS, GAINS
 
-# Name of the figure in `measure.figures_of` -> what it is, whether it must be at least (">=") or at most ("<="), the
+# Of the hard negatives, kinds with 30 clips of 20 subjects or more have a target.
+HARDNEG_KINDS = {
+    "speech": 0.03,
+    "laughter": 0.10,
+    "breath": 0.10,
+    "cry": 0.05,
+    "animal": 0.05,
+    "knock": 0.05,
+    "tone": 0.05,
+    "noise": 0.05,
+    "other": 0.05,
+}
+
+# Name of the figure in `metrics.figures_of` -> what it is, whether it must be at least (">=") or at most ("<="), the
 # target.
 TARGETS: dict[str, tuple[str, str, float]] = {
-    "coughseg_event_auc": ("cough or not, our segmenter's candidates on coughseg: AUC", ">=", 0.96),
-    "coughseg_event_sensitivity": ("the same at the threshold: sensitivity", ">=", 0.92),
-    "coughseg_event_specificity": ("the same at the threshold: specificity", ">=", 0.78),
-    "coughseg_recording_auc": ("coughseg recordings, with coughs against without: AUC", ">=", 0.97),
-    "c19_call_hit_rate": ("call-centre recordings with an accepted cough", ">=", 0.93),
-    "c19_telegram_hit_rate": ("Telegram recordings with an accepted cough", ">=", 0.93),
+    "coughseg_false_alarms": ("COUGHVID recordings without a cough in which one is accepted", "<=", 0.08),
+    **{
+        f"hardneg_{kind}_false_alarms": (f"hard negatives, {kind}: clips with an accepted cough", "<=", target)
+        for kind, target in HARDNEG_KINDS.items()
+    },
+    "coughseg_hit_rate": ("COUGHVID recordings with an accepted cough", ">=", 0.98),
+    "c19_telegram_hit_rate": ("Telegram recordings with an accepted cough", ">=", 0.97),
+    "c19_call_hit_rate": ("call-centre recordings with an accepted cough", ">=", 0.94),
+    "coughseg_event_auc": ("cough or not, our segmenter's candidates on coughseg: AUC", ">=", 0.985),
+    "coughseg_event_f1": ("segmenter and gate, event F1 at IoU 0.5 on hand-marked coughs", ">=", 0.90),
+    "coughseg_frame_auc": ("frames of 64 ms, 25 % overlap: AUC", ">=", 0.985),
+    "coughseg_frame_accuracy": ("the same at the threshold: accuracy", ">=", 0.955),
+    "coughseg_frame_sensitivity": ("the same at the threshold: sensitivity", ">=", 0.94),
+    "esc10_sneezes_accepted": ("ESC-10 sneezes with an accepted cough", "<=", 0.25),
+    "fsdd_false_alarms": ("spoken digits, joined to 3 s, with an accepted cough", "<=", 0.02),
     "esc10_false_alarms": ("ESC-10 clips with an accepted cough, sneezes left out", "<=", 0.08),
-    "fsdd_false_alarms": ("spoken digits, joined to 3 s, with an accepted cough", "<=", 0.03),
-    "coughseg_event_f1": ("segmenter and gate, event F1 at IoU 0.5 on hand-marked coughs", ">=", 0.87),
-    "coughseg_calibration_error": ("cough head, calibration error (ECE, 10 bins)", "<=", 0.05),
+    "coughseg_calibration_error": ("cough head, calibration error (ECE, 10 bins)", "<=", 0.04),
+    **{
+        f"{source}_inconclusive_with_coughs": (f"{name} with coughs that are inconclusive", "<=", 0.05)
+        for source, name in (("coughseg", "COUGHVID"), ("c19_telegram", "Telegram"), ("c19_call", "call-centre"))
+    },
+    "coughseg_inconclusive_without": ("COUGHVID recordings without a cough that are inconclusive", "<=", 0.10),
     **{
         f"coughseg_segments_moved_{name}": (f"recordings whose segments move by more than a frame, {name}", "<=", 0.0)
         for name in GAINS
@@ -28,16 +53,27 @@ TARGETS: dict[str, tuple[str, str, float]] = {
         f"coughseg_decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.0) for name in GAINS
     },
     **{
-        f"coughseg_decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.03)
+        f"coughseg_decision_changed_{name}": (f"recordings whose decision changes, {name}", "<=", 0.02)
         for name in CHANNELS
     },
 }
 
 # Reported beside them, without a target; the figures of other data have no words of their own (`words_of`).
 _OTHERS: dict[str, str] = {
-    "esc10_sneezes_accepted": "ESC-10 sneezes with an accepted cough",
+    "coughseg_event_sensitivity": "candidates at the threshold: sensitivity",
+    "coughseg_event_specificity": "candidates at the threshold: specificity",
+    "coughseg_recording_auc": "coughseg recordings, with coughs against without: AUC",
     "c19_call_class_auc": "class head, call-centre recordings: AUC",
     "c19_telegram_class_auc": "class head, Telegram recordings: AUC",
+}
+
+_ENDINGS: dict[str, str] = {
+    "_hit_rate": "recordings with an accepted cough",
+    "_false_alarms": "recordings without a cough in which one is accepted",
+    "_false_alarms_of_heard": "the same, `ok` of those not refused for quality",
+    "_inconclusive_with_coughs": "with coughs, inconclusive",
+    "_inconclusive_without": "without a cough, inconclusive",
+    "_poor_quality_without": "without a cough, refused for quality",
 }
 
 # Milliseconds on one CPU core.
@@ -58,7 +94,12 @@ def cost_targets(costs: Mapping[str, float | None]) -> list[dict[str, Any]]:
 
 def words_of(name: str) -> str:
     """Return the description of a figure."""
-    return TARGETS[name][0] if name in TARGETS else _OTHERS.get(name, name.replace("_", " "))
+    if name in TARGETS:
+        return TARGETS[name][0]
+    for ending, words in _ENDINGS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending)}: {words}"
+    return _OTHERS.get(name, name.replace("_", " "))
 
 
 def ordered(names: Iterable[str]) -> list[str]:

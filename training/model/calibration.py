@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +19,38 @@ from training.data.sources import mixed_sources
 
 Array = NDArray[np.float64]
 
-# Of the hand-marked coughs that the segmenter proposes, this share is to be accepted. A caller whose cough is missed
-# has to call again; one whose sneeze is taken for a cough gets an answer about nothing. Out of fold it lies a little
-# lower.
-SENSITIVITY = 0.94
+# Of the recordings without coughs, this share may be accepted (by the worst of the pools, see `decide_cough`), and this
+# share more may be uncertain. An answer about no cough is worse than the wish for another recording.
+MAX_FALSE_RECORDINGS = 0.08
+MAX_UNCERTAIN_RECORDINGS = 0.08
+_MIN_POOL = 20  # of fewer recordings a share says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class CoughDecision:
-    """p = sigmoid(scale * logit + bias); a candidate is a cough from `threshold` on."""
+    """p = sigmoid(scale * logit + bias); see `runtime.model_facts.ModelFacts`.
+
+    threshold: its `cough_threshold`; uncertain: its `uncertain_threshold`
+    """
 
     scale: float
     bias: float
     threshold: float
+    uncertain: float
 
 
 def decide_cough(
-    examples: Examples, entries: Sequence[Entry], chosen: NDArray[np.bool_], logits: NDArray[np.float32]
+    examples: Examples,
+    entries: Sequence[Entry],
+    chosen: NDArray[np.bool_],
+    logits: NDArray[np.float32],
+    max_false_recordings: float = MAX_FALSE_RECORDINGS,
 ) -> CoughDecision:
-    """From the plain, undistorted candidates of the sources that hold both classes: elsewhere the source gives it away.
+    """Calibration from the plain candidates of the sources that hold both classes (elsewhere the source gives it away);
+    thresholds by recording, from the plain recordings without coughs.
 
+    The threshold is the lowest at which each pool accepts at most `max_false_recordings`. A pool is a source, or all of
+    a collection whose manifest has kinds; sneezes are left out, since they have a target of their own.
     Raises: DatasetError where there is nothing of a kind to choose a threshold by.
     chosen: bool [shape=(n entries,)]; logits: out of fold, of every example [shape=(n,)], NaN where there is none
     """
@@ -54,11 +67,81 @@ def decide_cough(
                 "add recordings, or mark the coughs in segments.csv."
             )
     scale, bias = fit_calibration(found, labels)
-    coughs = np.sort(found[labels == 1.0])
-    # Half way below the last cough that is to be accepted, so that rounding can't lose it.
-    place = int(np.floor((1.0 - SENSITIVITY) * len(coughs)))
-    border = coughs[place] if place == 0 else (coughs[place - 1] + coughs[place]) / 2.0
-    return CoughDecision(scale, bias, round(float(expit(scale * border + bias)), 4))
+    pools = _without_coughs(examples, entries, chosen, logits)
+    bounds = (max_false_recordings, max_false_recordings + MAX_UNCERTAIN_RECORDINGS)
+    threshold, uncertain = (
+        round(float(expit(scale * max(_lowest(pool, bound) for pool in pools) + bias)), 4) for bound in bounds
+    )
+    return CoughDecision(scale, bias, threshold, min(threshold, uncertain))
+
+
+def operating_point(
+    examples: Examples, entries: Sequence[Entry], logits: NDArray[np.float32], decision: CoughDecision
+) -> dict[str, dict[str, float | str]]:
+    """Sensitivity and false alarms by recording at the threshold, out of fold, with 95 % intervals (Wilson 1927).
+
+    Of the sources that hold both kinds; empty where there is none.
+    logits: as for `decide_cough`, of all entries
+    """
+    sources = mixed_sources(entries)
+    highest = _highest(examples, entries, np.ones(len(entries), dtype=bool), logits)
+    accepted = expit(decision.scale * highest + decision.bias) >= decision.threshold
+    found: dict[str, dict[str, float | str]] = {}
+    for name, is_cough in (("recording_sensitivity", True), ("recording_false_alarms", False)):
+        rows = [n for n, entry in enumerate(entries) if entry.is_cough is is_cough and entry.source in sources]
+        if rows:
+            share = float(accepted[rows].mean())
+            low, high = wilson_interval(int(accepted[rows].sum()), len(rows))
+            words = f"{len(rows)} recordings of {', '.join(sources)}, train split, out of fold"
+            found[name] = {"value": round(share, 4), "low": round(low, 4), "high": round(high, 4), "source": words}
+    return found
+
+
+def wilson_interval(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _without_coughs(
+    examples: Examples, entries: Sequence[Entry], chosen: NDArray[np.bool_], logits: NDArray[np.float32]
+) -> list[Array]:
+    """The highest logit of each recording without coughs, -inf without a candidate, by pool; all in one pool where none
+    is large enough.
+    """
+    highest = _highest(examples, entries, chosen, logits)
+    pools: dict[str, list[float]] = {}
+    for entry, is_chosen, value in zip(entries, chosen, highest, strict=True):
+        if is_chosen and not entry.is_cough and "sneeze" not in entry.kind:
+            pools.setdefault(entry.collection if entry.has_kind else entry.source, []).append(float(value))
+    large = [pool for pool in pools.values() if len(pool) >= _MIN_POOL]
+    return [np.sort(pool) for pool in large or [list(chain(*pools.values()))]]
+
+
+def _highest(
+    examples: Examples, entries: Sequence[Entry], chosen: NDArray[np.bool_], logits: NDArray[np.float32]
+) -> Array:
+    """The highest logit of each chosen recording's plain candidates, -inf without one, [shape=(n entries,)]."""
+    highest = np.full(len(entries), -np.inf)
+    rows = np.flatnonzero(chosen[examples.entry] & (examples.variant == 0))
+    np.maximum.at(highest, examples.entry[rows], logits[rows].astype(np.float64))
+    return highest
+
+
+def _lowest(pool: Array, bound: float) -> float:
+    """The lowest logit from which on at most this share of the pool lies, half way between two neighbours.
+
+    pool: ascending, [shape=(n,)]
+    """
+    accepted = int(np.floor(bound * len(pool) + 1e-9))
+    if accepted >= len(pool):
+        return float(pool[0])
+    refused = float(pool[len(pool) - 1 - accepted])
+    if not np.isfinite(refused):
+        return float(pool[np.isfinite(pool)].min(initial=0.0))
+    return (refused + float(pool[len(pool) - accepted])) / 2.0 if accepted else refused + 1.0
 
 
 def fit_calibration(logits: Array, labels: Array) -> tuple[float, float]:

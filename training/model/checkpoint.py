@@ -1,7 +1,8 @@
 """Store a trained network: the weights in one file, their description in another file beside it.
 
 models/cough_cnn.pt     state dict
-models/cough_cnn.json   its SHA-256, the preprocessing parameters, labels, thresholds, data digest, seed
+models/cough_cnn.json   its SHA-256, the preprocessing parameters, labels, thresholds, operating point, data digest,
+                        seed
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from preprocess.color import ColorSpecParams, color_table
 from runtime.atomic_write import atomic_write
-from runtime.model_facts import ModelFacts
+from runtime.model_facts import ModelFacts, is_operating_point
 from training.model.network import CoughCNN
 
 
@@ -58,7 +59,8 @@ def save_checkpoint(path: Path, network: CoughCNN, info: dict[str, Any]) -> Chec
 
 
 def load_checkpoint(path: Path) -> tuple[CoughCNN, CheckpointInfo]:
-    """The network in evaluation mode and its description.
+    """The network in evaluation mode and its description. One from before 0.4.0 has no `uncertain_threshold`: for it
+    nothing is uncertain.
 
     Raises: CheckpointError where a file is missing, altered or holds NaN.
     """
@@ -66,7 +68,10 @@ def load_checkpoint(path: Path) -> tuple[CoughCNN, CheckpointInfo]:
         weights = path.read_bytes()
         document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         document["checkpoint_sha256"] = document.pop("sha256")
+        document.setdefault("uncertain_threshold", document["cough_threshold"])
         info = _DOCUMENT.validate_json(json.dumps(document))
+        if not is_operating_point(info.operating_point):
+            raise ValueError(info.operating_point)
     except OSError as error:
         raise CheckpointError(f"{error.filename} can't be read: run `make train` or restore it from git.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -10,7 +10,7 @@ from runtime.config import digest
 from training.model.fit import FitParams
 
 _TRAINING = Path(__file__).resolve().parent.parent
-_MODULES = ("data/augment", "data/codecs", "data/examples", "model/fit", "model/network")
+_MODULES = ("data/augment", "data/codecs", "data/examples", "data/lines", "model/fit", "model/network")
 
 
 def recipe_sha256(fit_params: FitParams, n_variants: int) -> str:

@@ -61,8 +61,8 @@ def _draw_mistake(panel: Any, entry: Entry, one: RecordingScores, words: str) ->
     wave.plot(times, samples, color="black", linewidth=0.4)
     for start_s, end_s in entry.marks or ():
         wave.axvspan(start_s, end_s, color="tab:green", alpha=0.2)
-    for (start_s, end_s), cough in zip(one.spans_s, one.cough, strict=True):
-        wave.axvspan(start_s, end_s, ymax=0.08, color="tab:red" if cough >= one.threshold else "tab:blue")
+    for (start_s, end_s), is_cough in zip(one.spans_s, one.coughs, strict=True):
+        wave.axvspan(start_s, end_s, ymax=0.08, color="tab:red" if is_cough else "tab:blue")
     if len(samples) >= 256:
         with np.errstate(divide="ignore"):
             spectrum.specgram(samples + 1e-7, NFFT=256, Fs=sample_rate_hz, noverlap=128, cmap="magma")
