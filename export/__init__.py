@@ -1,6 +1,8 @@
-"""From a checkpoint to a release that Triton loads.
+"""From a checkpoint, or a model that was made elsewhere, to a release that Triton loads.
 
 __main__        `make export`
+sources         where the network comes from
+own             what a model made elsewhere must be
 candidate       the checkpoint that is to be exported
 formats         the network as ONNX or as a TensorRT plan
 triton_config   config.pbtxt

@@ -7,18 +7,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from export.errors import ExportError, SettingsMissingError, UnavailableError
+from export.errors import ExportError, OwnModelError, SettingsMissingError, UnavailableError
 from runtime.errors import ConfigError, RuntimeFailure
 
 Errors = tuple[type[Exception], ...]
 
 
 def run_command(name: str, action: Callable[[], int], *, failures: Errors = (), settings: Errors = ()) -> int:
-    """failures, settings: further errors that mean 1 (something is wrong) and 2 (the machine or its settings must
-    change).
+    """failures, settings: further errors that mean 1 (something is wrong) and 2 (the machine, its settings or what it
+    was given must change).
     """
     logging.getLogger("azure").setLevel(logging.CRITICAL)  # our sentence contains its information
-    must_change: Errors = (SettingsMissingError, UnavailableError, ConfigError, *settings)
+    must_change: Errors = (SettingsMissingError, UnavailableError, OwnModelError, ConfigError, *settings)
     is_wrong: Errors = (ExportError, RuntimeFailure, *failures)
     try:
         return action()

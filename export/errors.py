@@ -7,6 +7,10 @@ class ExportError(ValueError):
     """Nothing was written, selected or published."""
 
 
+class OwnModelError(ExportError):
+    """A model that was made elsewhere, or the YAML that describes it, does not fit what is served here."""
+
+
 class GateError(ExportError):
     """Two ways to run the same model disagree, or one of them can't be run."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from export.command import run_command
-from export.errors import GateError
+from export.errors import GateError, ReleaseError
 from export.gate.golden_set import golden_set, sample_spectrograms
 from export.parity import Parity, compare, require_half_parity
 from export.releases.publish import container_of, fetch, publish, triton_path
-from export.releases.release import Contents, plan_contents, write_release
+from export.releases.release import HALF_FILE, HALF_MISSING, ORIGIN, Contents, plan_contents, write_release
 from export.releases.repository import Release, read_release
 from runtime.config import ROOT
-from runtime.contract import read_contract
+from runtime.contract import MODEL_NAME, read_contract
 from runtime.model_facts import ModelFacts
 from runtime.onnx_classifier import OnnxClassifier
 from runtime.triton_classifier import TritonClassifier
@@ -54,13 +55,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _act(options: argparse.Namespace) -> int:
     if options.command == "fetch":
-        fetch(container_of(), options.path.strip("/"), options.folder)
+        _require_half(fetch(container_of(), options.path.strip("/"), options.folder))
     elif options.command == "trial":
         source = read_release(options.source)
         write_release(options.folder, source.number, _contents(source, options.plan, options.gpu, ()))
     else:
         print(_finish(read_release(options.source), options.plan, options.gpu, options.url, options.folder))
     return 0
+
+
+def _require_half(source: Release) -> None:
+    """Raises: ReleaseError where no plan can be built of the release, which is then removed."""
+    if not (source.folder / MODEL_NAME / HALF_FILE).is_file():
+        shutil.rmtree(source.folder)
+        reason = source.manifest.get(HALF_MISSING, "it was made without one")
+        raise ReleaseError(
+            f"Release {source.number} has no {HALF_FILE}, of which a plan is built ({reason}): serve it as it is, with "
+            "the configuration for CUDA."
+        )
 
 
 def _finish(source: Release, plan: Path, gpu: Path, url: str, folder: Path) -> str:
@@ -90,7 +102,9 @@ def judge(source: Release, plan_sha256: str, url: str, gpu: str) -> Parity:
 def _contents(source: Release, plan: Path, gpu: Path, parity: Sequence[Parity]) -> Contents:
     model_sha256 = read_contract(source.folder).model.sha256
     name = gpu.read_text(encoding="utf-8").strip()
-    return plan_contents(plan.read_bytes(), _facts(source), name, source.manifest["metrics"], parity, model_sha256)
+    manifest = source.manifest
+    origin = {field: manifest[field] for field in ORIGIN if field in manifest}
+    return plan_contents(plan.read_bytes(), _facts(source), name, manifest["metrics"], parity, model_sha256, origin)
 
 
 def _facts(source: Release) -> ModelFacts:

@@ -141,10 +141,12 @@ def _parameters(facts: ModelFacts, model_sha256: str) -> dict[str, str]:
         "data_sha256": facts.data_sha256,
         "labels": json.dumps(list(facts.labels)),
         "cough_threshold": repr(facts.cough_threshold),
+        "uncertain_threshold": repr(facts.uncertain_threshold),
         "threshold_low": repr(facts.threshold_low),
         "threshold_high": repr(facts.threshold_high),
         "score_margin": repr(TOLERANCE),  # what the gate lets runtimes differ by; engines in half precision replace it
         "validated": json.dumps(facts.validated),
+        "operating_point": canonical_json(facts.operating_point),
         "preprocess": canonical_json(facts.preprocess),
         "preprocess_sha256": digest(facts.preprocess),
         "software_version": SOFTWARE_VERSION,

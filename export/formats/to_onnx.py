@@ -14,14 +14,16 @@ import torch
 from onnxscript import ir
 
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
-from training.model.network import CoughCNN
 
 OPSET = 18  # at most 21 and IR at most 10, which ONNX Runtime 1.19.2 (Triton 24.10) takes
 IR_VERSION = 10
 
 
-def to_onnx(network: CoughCNN, n_mels: int, n_frames: int) -> bytes:
-    """The serialised model; the same network gives the same bytes on every machine with the locked packages."""
+def to_onnx(network: torch.nn.Module, n_mels: int, n_frames: int) -> bytes:
+    """The serialised model; the same network gives the same bytes on every machine with the locked packages.
+
+    network: takes uint8 [shape=(n, n_mels, n_frames)], gives float32 [shape=(n, 1)] and [shape=(n, n_classes)]
+    """
     example = torch.zeros((2, n_mels, n_frames), dtype=torch.uint8)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -34,7 +36,7 @@ def to_onnx(network: CoughCNN, n_mels: int, n_frames: int) -> bytes:
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=[COUGH_OUTPUT, CLASS_OUTPUT],
-            dynamic_shapes={"spectrogram": {0: torch.export.Dim("batch", min=1, max=1024)}},
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},),
             optimize=False,
             verbose=False,
         )

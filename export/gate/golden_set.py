@@ -62,6 +62,7 @@ def _near_thresholds(scores: Scores, facts: ModelFacts) -> NDArray[np.int64]:
     rows: set[int] = set()
     for values, threshold in (
         (scores.cough, facts.cough_threshold),
+        (scores.cough, facts.uncertain_threshold),
         (positive, facts.threshold_low),
         (positive, facts.threshold_high),
     ):

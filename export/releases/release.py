@@ -38,6 +38,10 @@ from runtime.version import SOFTWARE_VERSION
 MANIFEST = "manifest.json"
 HALF_FILE = "half.onnx"
 
+# Fields of the manifest of a model that was made elsewhere (export/sources.py), which its plan keeps.
+ORIGIN = ("origin", "figures")
+HALF_MISSING = "half_missing"  # why such a release has no HALF_FILE
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -62,33 +66,47 @@ class Contents:
 def onnx_contents(
     model: bytes,
     padded: bytes,
-    half: bytes,
+    half: bytes | None,
     facts: ModelFacts,
     metrics: Mapping[str, Any] | None = None,
     parity: Sequence[Parity] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Contents:
     """A release of an ONNX file, with the configurations that run it on CUDA and through TensorRT's provider beside the
     plain one.
 
     padded: the same for CUDA (formats/to_padded.py)
     half: the same in half precision, which Triton does not load: a plan is built from it (k8s/manifests/tensorrt-plan).
+        Without it there is no configuration for TensorRT's provider either, which computes in half precision, too.
+    more: further fields of the manifest
     """
     sha256 = hashlib.sha256(model).hexdigest()
     configs = {
         "config.pbtxt": onnx_config(facts, sha256),
         f"configs/{CUDA_CONFIG}.pbtxt": cuda_config(facts, sha256),
-        f"configs/{PROVIDER_CONFIG}.pbtxt": provider_config(facts, sha256),
     }
-    beside, files = {PADDED_FILE: padded}, {HALF_FILE: half}
-    return Contents(model, facts, configs, beside, files, metrics or {}, parity, {"format": "onnx"})
+    files = {}
+    if half is not None:
+        configs[f"configs/{PROVIDER_CONFIG}.pbtxt"] = provider_config(facts, sha256)
+        files[HALF_FILE] = half
+    beside, named = {PADDED_FILE: padded}, {"format": "onnx", **(more or {})}
+    return Contents(model, facts, configs, beside, files, metrics or {}, parity, named)
 
 
 def plan_contents(
-    plan: bytes, facts: ModelFacts, gpu: str, metrics: Mapping[str, Any], parity: Sequence[Parity], made_of: str
+    plan: bytes,
+    facts: ModelFacts,
+    gpu: str,
+    metrics: Mapping[str, Any],
+    parity: Sequence[Parity],
+    made_of: str,
+    origin: Mapping[str, Any] | None = None,
 ) -> Contents:
-    """A release of a TensorRT plan. made_of: SHA-256 of the ONNX file of the release that it was built from."""
+    """A release of a TensorRT plan. made_of: SHA-256 of the ONNX file of the release that it was built from; origin:
+    the fields ORIGIN of a model that was made elsewhere.
+    """
     config = plan_config(facts, hashlib.sha256(plan).hexdigest(), gpu)
-    more = {"format": "tensorrt", "gpu": gpu, "made_of": made_of}
+    more = {"format": "tensorrt", "gpu": gpu, "made_of": made_of, **(origin or {})}
     return Contents(plan, facts, {"config.pbtxt": config}, {}, {}, metrics, parity, more)
 
 
@@ -145,6 +163,7 @@ def _manifest(folder: Path, number: int, contents: Contents) -> dict[str, Any]:
         "data_sha256": facts.data_sha256,
         "software_version": SOFTWARE_VERSION,
         "validated": facts.validated,
+        "operating_point": facts.operating_point or None,
         "measured_on": processor_class(),
         "parity": [asdict(item) for item in contents.parity],
         "metrics": dict(contents.metrics),

@@ -23,6 +23,7 @@ from export.releases.repository import read_release
 from local_triton import TritonServer
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import newest_version, read_contract
+from tests.export.parts import write
 from tests.services.azurite import ACCOUNT, Azurite, require_azurite
 
 GPU = "NVIDIA A10-24Q"
@@ -95,7 +96,7 @@ def test_a_plan_that_decides_otherwise_is_not_published(
     onnx.save(model, file)
     with TritonServer(repository, log=tmp_path / "triton.log") as triton:
         assert main(["finish", str(MODEL_REPOSITORY), *built, triton.grpc_url, str(tmp_path / "finished")]) == 1
-    assert "differs from the checkpoint" in capsys.readouterr().err
+    assert "differs from the reference" in capsys.readouterr().err
     assert not (tmp_path / "finished").exists()
     assert list(container_of().list_blobs()) == []
 
@@ -118,3 +119,15 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "No such file or directory (gpu)" in capsys.readouterr().err
     assert main(["trial", str(tmp_path), "x", "y", str(tmp_path / "t")]) == 1
     assert "holds no manifest.json" in capsys.readouterr().err
+
+
+def test_of_a_release_without_half_precision_no_plan_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that was made elsewhere may have none."""
+    release = write(tmp_path / "releases", 3, half=None)
+    monkeypatch.setattr("export.plan.container_of", lambda: None)
+    monkeypatch.setattr("export.plan.fetch", lambda *_: release)
+    assert main(["fetch", "releases/3-0123456789ab", str(release.folder)]) == 1
+    assert "Release 3 has no half.onnx, of which a plan is built" in capsys.readouterr().err
+    assert not release.folder.exists()

@@ -75,6 +75,8 @@ def test_parameters_carry_what_the_front_end_asks_for(config: pb.ModelConfig) ->
     assert (contract.thresholds.low, contract.thresholds.high, contract.cough_threshold) == (0.5, 0.5, 0.45)
     assert (contract.model.sha256, contract.checkpoint_sha256, contract.data_sha256) == ("a" * 64, "c" * 64, "d" * 64)
     assert contract.model.validated is False
+    assert contract.uncertain_threshold == 0.3
+    assert contract.operating_point == FACTS.operating_point
     assert config.parameters["intra_op_thread_count"].string_value == "1"
 
 
