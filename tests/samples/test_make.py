@@ -20,9 +20,12 @@ REASONS = {
     "low_snr",
     "narrowband",
     "dropouts",
+    "hum",
+    "tone",
     "truncated",
     "too_few_coughs",
     "between_thresholds",
+    "uncertain_cough",
     "unvalidated_model",
 }
 FORMATS = {  # container, codec, sample rate in Hz, channels, seconds
