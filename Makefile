@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PORT ?= 8080
 METRICS_PORT ?= 9090
-DATA ?= ../shared/data/cough
+DATA ?= ../shared/data/cough ../shared/data/hardneg
 SEED ?= 0
 FORMAT ?= onnx
 CRDS ?= ../shared/crds
@@ -32,8 +32,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate export \
-  releases rollback verify publish openapi settings samples manifests image image-test lock
+.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate stress masking \
+  validate export releases rollback verify publish openapi settings samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,20 +72,27 @@ check: $(DEV) ## format, lint, types, layers
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-train: $(TRAINING) ## labelled audio -> models/cough_cnn.pt (DATA=, SEED=; ARGS= for class thresholds)
+train: $(TRAINING) ## labelled audio -> models/cough_cnn.pt (DATA="a b", SEED=; ARGS= for class thresholds)
 	@.venv-training/bin/python -m training.train --data $(DATA) --seed $(SEED) $(ARGS)
 
 crossval: $(TRAINING) ## the recipe on people it has not heard -> models/crossval/ (DATA=, SEED=)
-	@.venv-training/bin/python -m training.crossval --data $(DATA) --seed $(SEED)
+	@.venv-training/bin/python -m training.crossval --data $(DATA) --seed $(SEED) $(ARGS)
 
 evaluate: $(TRAINING) ## figures of the checkpoint -> models/METRICS.json, MODEL_CARD.md, report/ (DATA=)
 	@.venv-training/bin/python -m training.evaluate --data $(DATA)
 
-stress: $(TRAINING) ## recordings on disturbed lines, judged as served -> models/STRESS.json (ARGS="--checkout DIR")
-	@.venv-training/bin/python -m training.stress --data $(DATA) $(ARGS)
+stress: $(TRAINING) ## recordings on disturbed lines, judged -> models/STRESS.json (ARGS="--data DIR --checkout DIR")
+	@.venv-training/bin/python -m training.stress $(ARGS)
 
-export: $(TRAINING) $(SERVING) $(TRITON) ## checkpoint -> gate -> releases/<n>/ -> model_repository/ (FORMAT=)
-	@.venv-training/bin/python -m export --format $(FORMAT)
+masking: $(TRAINING) ## would a cough have been heard: SNR, hum, tones (DATA=, ARGS="--before DIR")
+	@.venv-training/bin/python -m training.masking --data $(DATA) $(ARGS)
+
+validate: $(SERVING) ## does the serving release hold on your labelled calls? -> build/validate/ (DATA="a b", ARGS=)
+	@.venv/bin/python -m training.validate --data $(DATA) $(ARGS)
+
+export: $(TRAINING) $(SERVING) $(TRITON) ## checkpoint, or your ONNX= or MODULE=, -> gate -> model_repository/ (FORMAT=)
+	@.venv-training/bin/python -m export --format $(FORMAT) \
+	  $(if $(ONNX),--onnx "$(ONNX)") $(if $(MODULE),--module "$(MODULE)") $(if $(FACTS),--facts "$(FACTS)")
 
 releases: $(SERVING) ## what releases there are, and which one is selected
 	@.venv/bin/python -m export.manage releases

@@ -37,7 +37,9 @@ def usual_diagnose() -> Diagnose:
     """Loads the checkpoint once. Raises: CheckpointError."""
     torch.set_num_threads(1)
     network, info = load_checkpoint(CHECKPOINT)
-    decision = Decision(info.labels, info.cough_threshold, info.threshold_low, info.threshold_high)
+    decision = Decision(
+        info.labels, info.cough_threshold, info.uncertain_threshold, info.threshold_low, info.threshold_high
+    )
 
     def diagnose(audio: bytes) -> dict[str, Any]:
         coughs = find_coughs(audio)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ class Decision:
 
     labels: tuple[str, ...]
     cough_threshold: float
+    uncertain_threshold: float
     low: float
     high: float
 
@@ -97,19 +99,17 @@ def summarise(
     cough: float32 [shape=(n,)]; classes: float32 [shape=(n, len(labels))]
     """
     rate = _MEL.sample_rate_hz
+    is_cough = cough >= (decision.uncertain_threshold if (cough >= decision.cough_threshold).any() else math.inf)
     segments = [
         {
             **{"start_s": start / rate, "end_s": end / rate},
             "cough_probability": float(probability),
-            "is_cough": bool(probability >= decision.cough_threshold),
-            "class_probabilities": dict(zip(decision.labels, map(float, row), strict=True))
-            if probability >= decision.cough_threshold
-            else None,
+            "is_cough": bool(accepted),
+            "class_probabilities": dict(zip(decision.labels, map(float, row), strict=True)) if accepted else None,
         }
-        for (start, end), probability, row in zip(coughs.spans, cough, classes, strict=True)
+        for (start, end), probability, accepted, row in zip(coughs.spans, cough, is_cough, classes, strict=True)
     ]
-    accepted = classes[cough >= decision.cough_threshold]
-    status, result = _judge(accepted, decision)
+    status, result = _judge(classes[is_cough], decision)
     return {
         **{"status": status, "result": result, "segments": segments},
         "audio": {"sha256": hashlib.sha256(audio).hexdigest(), "duration_s": coughs.duration_s},
@@ -134,7 +134,9 @@ def usual_onnx_diagnose() -> Diagnose:
     classifier = OnnxClassifier(threads=1)
     contract = classifier.contract()
     thresholds = contract.thresholds
-    decision = Decision(contract.labels, contract.cough_threshold, thresholds.low, thresholds.high)
+    decision = Decision(
+        contract.labels, contract.cough_threshold, contract.uncertain_threshold, thresholds.low, thresholds.high
+    )
 
     def diagnose(audio: bytes) -> dict[str, Any]:
         coughs = find_coughs(audio)

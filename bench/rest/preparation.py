@@ -25,10 +25,12 @@ from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from preprocess.color import quantise
 from preprocess.decode import decode
+from preprocess.level import levels as measure_levels
 from preprocess.mel import cut, mel_spectrograms
-from preprocess.quality import measure_quality, segment_rms
+from preprocess.quality import measure_quality, segment_means
 from preprocess.resample import resample
-from preprocess.segment import rms_envelope, segment
+from preprocess.segment import segment
+from preprocess.tones import find_hum, find_tones
 from runtime.conclude import conclude
 from runtime.config import load_config, load_limits
 from runtime.onnx_classifier import OnnxClassifier
@@ -85,8 +87,8 @@ def stages(triton_url: str, rounds: int) -> list[Row]:
     rate = mel_spec.sample_rate_hz
     recording = decode(data, LIMITS.decode)
     low = resample(recording.samples, recording.sample_rate_hz, rate)[0]
-    envelope = rms_envelope(low, rate, segmentation)
-    found = segment(low, rate, segmentation, envelope)
+    levels = measure_levels(low, rate, segmentation)
+    found = segment(levels.level, len(low), rate, segmentation)
     clips = cut(low, found, mel_spec)
     decibels = mel_spectrograms(clips, mel_spec)
     prepared = prepare(data, *PARAMS, LIMITS.decode)
@@ -99,10 +101,12 @@ def stages(triton_url: str, rounds: int) -> list[Row]:
             "limit_decode": lambda: soundfile.read(io.BytesIO(data)),
             "decode": lambda: decode(data, LIMITS.decode),
             "resample": lambda: resample(recording.samples, recording.sample_rate_hz, rate),
-            "segment": lambda: segment(low, rate, segmentation, rms_envelope(low, rate, segmentation)),
+            "segment": lambda: segment(measure_levels(low, rate, segmentation).level, len(low), rate, segmentation),
             "quality": lambda: (
-                measure_quality(recording.samples[0], recording.sample_rate_hz, envelope, rate, found, segmentation),
-                segment_rms(envelope, rate, found, segmentation),
+                measure_quality(recording.samples[0], recording.sample_rate_hz, levels, rate, found, segmentation),
+                segment_means(levels.level, rate, found, segmentation),
+                segment_means(levels.rms, rate, found, segmentation),
+                find_tones(levels, segmentation, find_hum(low, rate, levels)),
             ),
             "limit_fft": lambda: scipy.fft.rfft(frames, axis=-1),
             "mel": lambda: mel_spectrograms(cut(low, found, mel_spec), mel_spec),

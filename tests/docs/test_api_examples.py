@@ -76,7 +76,7 @@ def test_python(environment: dict[str, str]) -> None:
     (program,) = blocks(DOCUMENT, "python")
     output = run([sys.executable, "-W", "error", "-"], environment, program)
     check_output(output)
-    assert re.search(r"^0: \d\.\d\d-\d\.\d\d s, 0\.\d\d$", output, re.M)
+    assert re.search(r"^\d: \d\.\d\d-\d\.\d\d s, 0\.\d\d$", output, re.M)
 
 
 def test_node(environment: dict[str, str], tmp_path: Path) -> None:
