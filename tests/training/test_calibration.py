@@ -13,9 +13,11 @@ from training.data.examples import Examples
 from training.data.sources import MIN_OF_EACH
 from training.model.calibration import (
     MAX_UNCERTAIN_RECORDINGS,
+    CoughDecision,
     best_threshold,
     decide_cough,
     fit_calibration,
+    operating_point,
     recording_medians,
 )
 
@@ -114,6 +116,19 @@ def test_recordings_without_a_candidate_are_not_accepted() -> None:
     probability = 1.0 / (1.0 + np.exp(-(decision.scale * logits + decision.bias)))
     heard = probability[2 * n + n // 2 : 3 * n]
     assert np.mean(heard >= decision.threshold) == pytest.approx(0.1, abs=1.5 / len(heard))
+
+
+def test_the_operating_point_is_by_recording_and_of_the_sources_that_hold_both() -> None:
+    """Hits of the mixed source and its false alarms; neither the hard negatives nor distorted candidates count."""
+    n = 200
+    examples, entries, logits = mixed_and_kinds(n)
+    decision = CoughDecision(1.0, 0.0, 0.5, 0.5)  # from a logit of 0 on
+    found = operating_point(examples, entries, logits, decision)
+    hits, alarms = found["recording_sensitivity"], found["recording_false_alarms"]
+    assert hits["value"] == pytest.approx((logits[:n] >= 0).mean(), abs=5e-5)
+    assert alarms["value"] == pytest.approx((logits[n : 2 * n] >= 0).mean(), abs=5e-5)
+    assert hits["low"] < hits["value"] < hits["high"] <= 1.0
+    assert alarms["source"] == "200 recordings of mixed, train split, out of fold"
 
 
 def test_recording_medians_take_accepted_ones_only() -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from training.data.dataset import DatasetError, Entry, folds_by_subject, manifest_sha256, read_dataset
-from training.data.sources import MIN_OF_EACH, mixed_sources
+from training.data.sources import MIN_OF_EACH, folds_by_source, mixed_sources
 
 pytestmark = pytest.mark.training
 
@@ -177,3 +177,17 @@ def test_a_source_judges_from_20_recordings_of_each_kind_on(coughs: int, others:
     assert MIN_OF_EACH == 20
     assert mixed_sources(of_source(coughs, others)) == (["line"] if judges else [])
     assert mixed_sources(of_source(coughs, others), 1) == ["line"]
+
+
+def test_a_source_of_a_table_with_kinds_lies_in_one_fold() -> None:
+    """What a fold holds then comes from places that the others have nothing of; other tables stay by subject."""
+    kinds = [
+        Entry(f"{n}", (Path("x"),), f"source {n % 7}", "train", f"s{n}", False, None, None, "knock", "hard", True)
+        for n in range(70)
+    ]
+    plain = [Entry(f"p{n}", (Path("x"),), "clinic", "train", f"p{n}", n % 2 == 0, None, None) for n in range(20)]
+    folds = folds_by_source([*kinds, *plain], 5)
+    of_source = {entry.source: {int(fold) for fold in folds[:70][n::7]} for n, entry in enumerate(kinds[:7])}
+    assert all(len(found) == 1 for found in of_source.values())
+    assert set(folds[:70].tolist()) == set(range(5))
+    assert np.array_equal(folds[70:], folds_by_subject([*kinds, *plain], 5)[70:])

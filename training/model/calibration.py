@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from training.data.dataset import DatasetError, Entry
@@ -91,18 +92,11 @@ def operating_point(
         rows = [n for n, entry in enumerate(entries) if entry.is_cough is is_cough and entry.source in sources]
         if rows:
             share = float(accepted[rows].mean())
-            low, high = wilson_interval(int(accepted[rows].sum()), len(rows))
+            interval = binomtest(int(accepted[rows].sum()), len(rows)).proportion_ci(method="wilson")
             words = f"{len(rows)} recordings of {', '.join(sources)}, train split, out of fold"
-            found[name] = {"value": round(share, 4), "low": round(low, 4), "high": round(high, 4), "source": words}
+            low, high = round(float(interval.low), 4), round(float(interval.high), 4)
+            found[name] = {"value": round(share, 4), "low": low, "high": high, "source": words}
     return found
-
-
-def wilson_interval(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    share = hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _without_coughs(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
 from typing import Any
+
+from scipy.stats import binomtest
 
 from training.validation.recordings import Judged
 
 FEWEST = 10  # recordings; fewer give no figure
 MARGIN = 0.05  # how far beyond a bound a share may lie, with 95 % confidence, where it is said to hold
-_Z = 1.959964  # 95 %, two-sided
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,8 @@ class Share:
         """
         if not self.n:
             return 0.0, 1.0
-        share, z2 = self.found / self.n, _Z * _Z
-        middle = (share + z2 / (2 * self.n)) / (1 + z2 / self.n)
-        half = _Z * sqrt(share * (1 - share) / self.n + z2 / (4 * self.n * self.n)) / (1 + z2 / self.n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        found = binomtest(self.found, self.n).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
 
 
 def share(flags: Iterable[bool]) -> Share:
