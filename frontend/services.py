@@ -92,6 +92,7 @@ class Services:
         self.attempts = Attempts(audio, records, self.diagnoser, limits, metrics)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
+        self._stuck_after_s = service.stuck_after_s
         self.reconciler = Reconciler(
             self.attempts,
             records,
@@ -113,6 +114,11 @@ class Services:
     async def start(self) -> None:
         """Start the workers and check the model once; return when both are done."""
         await asyncio.gather(self.workers.start(), self.model.look())
+
+    @property
+    def stuck(self) -> bool:
+        """Whether work waits for the workers and none has ended for too long: a restart may help."""
+        return self.workers.stuck_s > self._stuck_after_s
 
     def show_in_metrics(self) -> None:
         """Connect the gauges to the present amounts of work."""

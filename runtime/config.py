@@ -58,6 +58,8 @@ class Limits:
     min_coughs: int
     request_deadline_s: float
     worker_timeout_s: float
+    worker_cpu_s: float
+    worker_memory_bytes: int
     max_in_flight: int
     max_in_flight_bytes: int
     max_wait_s: float

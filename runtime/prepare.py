@@ -24,7 +24,17 @@ from preprocess.tones import Hum, Tone, find_hum, find_tones
 from runtime.config import Parameters, parameters_sha256
 from runtime.processor import processor_class
 
-__all__ = ["MIX", "AudioFile", "DecodeLimits", "Prepared", "PreparedChannel", "prepare", "prepare_file", "sniff"]
+__all__ = [
+    "MIX",
+    "AudioFile",
+    "Container",
+    "DecodeLimits",
+    "Prepared",
+    "PreparedChannel",
+    "prepare",
+    "prepare_file",
+    "sniff",
+]
 
 MIX = "mix"
 

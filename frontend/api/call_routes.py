@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any
 
 from fastapi import Depends, Request, Security
@@ -22,7 +21,6 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallNotFound
 from frontend.domain.records import checked_call_id
 from frontend.i18n.language import HEADERS, language_of
-from frontend.inference import worker_tasks
 from frontend.observability.audit import audit
 from frontend.openapi import operations
 from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
@@ -103,7 +101,7 @@ async def get_wav(call_id: CallId, request: Request) -> Response:
     with services.admission.admitted():
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read audio", request.state.key_name, call_id)
-        work = services.workers.render(partial(worker_tasks.diagnosed_channel, data, record.diagnosis or {}), deadline)
+        work = services.workers.sound(data, record.diagnosis or {}, deadline)
         return ranged_response(request, await _unless_gone(request, work), "audio/wav")
 
 
@@ -118,9 +116,7 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read figure", request.state.key_name, call_id)
         language = language_of(request)
-        drawing = services.workers.render(
-            partial(worker_tasks.draw_figure, data, record.diagnosis or {}, language.value), deadline
-        )
+        drawing = services.workers.figure(data, record.diagnosis or {}, language.value, deadline)
         return png_response(await _unless_gone(request, drawing), HEADERS[language])
 
 
@@ -131,14 +127,12 @@ async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Re
     with services.admission.admitted():
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
         audit("read segment", request.state.key_name, call_id)
-        try:
-            drawing = services.workers.render(
-                partial(worker_tasks.draw_segment, data, record.diagnosis or {}, n), deadline
-            )
-            return png_response(await _unless_gone(request, drawing))
-        except IndexError:
-            count = len((record.diagnosis or {}).get("segments", ()))
-            raise CallNotFound("no_such_segment", count=count) from None
+        diagnosis = record.diagnosis or {}
+        count = len(diagnosis.get("segments", ()))
+        if not 0 <= n < count:
+            raise CallNotFound("no_such_segment", count=count)
+        drawing = services.workers.segment_figure(data, diagnosis, n, deadline)
+        return png_response(await _unless_gone(request, drawing))
 
 
 @router.get("/model", **operations.GET_MODEL)

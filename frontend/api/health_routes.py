@@ -1,4 +1,4 @@
-"""Probes. Liveness asks nobody: an outage of Triton must not restart every front end."""
+"""Probes. Liveness asks nobody else: an outage of Triton must not restart every front end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ router = Router()
 
 
 @router.get("/healthz", **operations.HEALTHZ)
-async def healthz() -> JSONResponse:
-    """This process is alive."""
+async def healthz(request: Request) -> JSONResponse:
+    """This process is alive, and its workers end what they begin."""
+    if services_of(request).stuck:
+        raise NotReady("work_stuck")
     return JSONResponse({"status": "alive"})
 
 

@@ -12,6 +12,7 @@ no detection: its leases expire.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections import Counter
@@ -32,6 +33,7 @@ from runtime.errors import AudioError, InferenceError
 from runtime.prepare import AudioFile
 
 MAX_ATTEMPTS = 100  # over an hour of failures, with the pauses; nothing is attempted while Triton is away
+MAX_UNENDED = 2  # a recording that takes its process with it must not go on to the next, and the next
 MAX_PAUSE_S = 60.0
 WRITE_S = 5.0  # reserved at the end of each lease for writing the result
 POLL_S = 0.2  # pause between two reads while another replica works on the call
@@ -144,11 +146,13 @@ class Attempts:
         record = call.record
         if record.call_id in self._running or self._claiming[record.call_id]:
             return None
-        if record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED:
-            # The last attempt never ended; otherwise that attempt would have marked the call as failed.
+        unended = self._unended(record)
+        if unended >= MAX_UNENDED or (record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED):
+            # With so many attempts, the last never ended: otherwise it would have marked the call as failed.
             token = CALL_ID.set(record.call_id)
             try:
-                await self._release(_failed(record, "internal_error", retryable=True), call)
+                _log.error("a call is given up: its attempts were begun and never ended")
+                await self._release(_failed(record, "attempts_never_ended", retryable=True), call)
             finally:
                 CALL_ID.reset(token)
             return None
@@ -162,6 +166,7 @@ class Attempts:
                 owner=self._owner,
                 due_at=from_now(deadline.remaining_s + WRITE_S),
                 updated_at=now(),
+                unended=unended,
             )
             claimed = await self._records.replace(leased, call.etag, deadline)
             self._running[record.call_id] = attempt = asyncio.create_task(self._attempt(claimed, deadline, None))
@@ -199,7 +204,7 @@ class Attempts:
         return Stored(call)
 
     async def close(self) -> None:
-        """Wait for the running attempts, at most as long as one request may take; other replicas retry the rest."""
+        """Wait for the running attempts, at most as long as one request may take; other replicas take up the rest."""
         if self._running:
             await asyncio.wait(self._running.values(), timeout=self._limits.request_deadline_s)
         left = list(self._running.values())
@@ -227,8 +232,19 @@ class Attempts:
             return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:
             return Erased()
+        except asyncio.CancelledError:  # this process ends, and the recording has no part in that
+            with contextlib.suppress(CallErased):
+                await self._release(replace(record, owner=None, due_at=now()), claimed)
+            raise
         finally:
             del self._running[record.call_id]
+
+    def _unended(self, record: CallRecord) -> int:
+        """Count the latest attempts that other processes have begun and not ended, not even with a failure."""
+        if record.state is not State.RECEIVED or record.owner is None:
+            return 0
+        # Of our own only the store's answer was lost.
+        return record.unended + (record.owner != self._owner)
 
     async def _stored_audio(self, record: CallRecord, deadline: Deadline) -> AudioFile:
         """Read the call's audio from the store. Raises: AudioMissing, AudioAltered, StoreUnavailable."""

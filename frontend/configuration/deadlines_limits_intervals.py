@@ -52,6 +52,10 @@ SETTINGS = {
         also="terminationGracePeriodSeconds and the read timeout of the ingress",
     ),
     "limits.worker_timeout_s": Setting("after it a worker that hangs on a recording is ended", "s", 0.1),
+    "limits.worker_cpu_s": Setting("CPU time that a worker may use for one recording", "s", 0.1),
+    "limits.worker_memory_bytes": Setting(
+        "memory that a worker may take, more than an idle one has", "bytes", 64 * 2**20, also="the memory of the pods"
+    ),
     "limits.max_in_flight": Setting("recordings in work at once; more are refused before they are read", "", 1),
     "limits.max_in_flight_bytes": Setting(
         "bodies in memory at once", "bytes", 1024, also="the memory of the pods"
@@ -90,6 +94,9 @@ SETTINGS = {
     "service.sweep_every_s": Setting("the pause between two sweeps", "s", 0.1),
     "service.sweep_rest_factor": Setting("but at least so many times as long as the sweep took", "", 0.0),
     "service.orphan_age_s": Setting("audio without a record is removed when it is older", "s", 60.0),
+    "service.stuck_after_s": Setting(
+        "/healthz fails when work waits for workers and none has ended for so long", "s", 1.0
+    ),
     "service.reconcile_every_s": Setting("how often a replica looks for calls that are due", "s", 0.01),
 }  # fmt: skip
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in SETTINGS))

@@ -42,6 +42,7 @@ class ServiceSettings:
     sweep_every_s: float
     sweep_rest_factor: float
     orphan_age_s: float
+    stuck_after_s: float
     reconcile_every_s: float
 
 
@@ -152,6 +153,8 @@ def _that_disagree(tuning: Tuning) -> Iterator[str]:
     problems = [*limits_problems(limits)] if limits.retention_days >= 1 else []
     if limits.min_sample_rate_hz > limits.max_sample_rate_hz:
         problems.append("limits.min_sample_rate_hz is above limits.max_sample_rate_hz, and nothing could be taken")
+    if tuning.service.stuck_after_s <= limits.worker_timeout_s:
+        problems.append("service.stuck_after_s is not above limits.worker_timeout_s, which one recording may take")
     for problem in problems:
         named = [
             f"{change.setting} is set by {change.source}" for change in tuning.changes if change.setting in problem

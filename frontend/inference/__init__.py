@@ -3,8 +3,12 @@
 admission       whether one more recording can be taken
 fork_server     starts early the process that workers are forked from
 preloaded       what that process imports
-worker_tasks    what runs in a worker, and the parameters that it keeps
-workers         the pool of worker processes
+cage            what a worker may no longer do
+wire            the messages between the front end and a worker
+worker_tasks    what runs in a worker
+worker          a worker process
+processes       a pool of them, each with a socket of its own
+workers         the pools for decoding and for drawing
 serving_model   which model Triton serves, and whether it fits
 diagnoser       worker, then Triton, then the conclusion
 """

@@ -1,7 +1,8 @@
 """Imports and tables of every worker, loaded once in the process that workers are forked from.
 
 That process has no threads of gRPC or the event loop, so a fork of it can't hang. A dead worker is replaced within
-milliseconds, instead of the seconds that librosa's imports take. The workers share the memory.
+milliseconds, instead of the seconds that librosa's imports take. The workers share the memory. What a recording may
+need must be imported here: a caged worker can't.
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ import gc
 import io
 import wave
 
+# PyAV imports these when it meets such a stream, and a caged worker opens no files.
+import av.audio.stream
+import av.subtitles.stream
+import av.video.stream  # noqa: F401
+
+from frontend.inference import worker  # noqa: F401
 from runtime.config import load_config, load_limits
 from runtime.errors import ConfigError
 from runtime.prepare import prepare

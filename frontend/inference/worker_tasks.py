@@ -1,22 +1,27 @@
-"""The tasks of a worker process, and its copy of the parameters.
+"""The tasks of a worker process.
 
-Parameters are sent to a worker once for each digest, not with each task: a task names the digest, and a worker without
-these parameters raises UnknownParameters. So a second release with other parameters can be served beside the first.
+A task is a function below: from bytes, parameters and further arguments to an answer's two parts (`wire`). Those that
+decode run in the cage; those that draw get samples and run outside of it, since matplotlib opens files.
+
+Parameters are sent to a worker once for each digest, not with each task. So a second release with other parameters can
+be served beside the first.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
+
+from frontend.inference import wire
 from runtime.config import Limits, Parameters, parameters_sha256
 from runtime.diagnosis import diagnosis_from_dict
-from runtime.figures.playback import channel_wav
-from runtime.prepare import DecodeLimits
+from runtime.figures.playback import at_model_rate, channel_wav
+from runtime.prepare import AudioFile, Container, DecodeLimits, prepare_file
 
-Answer = TypeVar("Answer")
+Parts = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,54 +37,50 @@ class WorkerParameters:
         return WorkerParameters(parameters_sha256(*preprocess), preprocess, limits.decode)
 
 
-Task = Callable[[Parameters, DecodeLimits], Answer]
-"""`partial(runtime.prepare.prepare_file, audio)`, or a function below with all but its last two arguments."""
-
-_known: dict[str, WorkerParameters] = {}  # the parameters of this worker, by digest
+Function = Callable[..., Parts]
 
 
-class UnknownParameters(Exception):
-    """This worker has not received the parameters yet."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work for a worker: `function(data, parameters, *arguments)`."""
+
+    function: Function
+    data: bytes
+    arguments: tuple[Any, ...] = ()
 
 
-def learn(*parameters: WorkerParameters) -> None:
-    """Store parameters; runs when a worker starts."""
-    _known.update({known.sha256: known for known in parameters})
+def prepare(data: bytes, parameters: WorkerParameters, sha256: str, container: Container | None) -> Parts:
+    """Prepare a recording: facts and spectrograms. Raises: AudioError."""
+    file = AudioFile(data, sha256, container)
+    return wire.of_prepared(prepare_file(file, parameters.preprocess, parameters.decode_limits))
 
 
-def run_task(task: Task[Answer], sha256: str, parameters: WorkerParameters | None) -> Answer:
-    """Run a task. parameters: sent again where a worker has raised UnknownParameters. Raises: UnknownParameters."""
-    if parameters is not None:
-        learn(parameters)
-    if sha256 not in _known:
-        raise UnknownParameters(sha256)
-    return task(_known[sha256].preprocess, _known[sha256].decode_limits)
+def diagnosed_channel(data: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any]) -> Parts:
+    """Return the diagnosed channel as a WAV file. Raises: AudioError."""
+    return b"", channel_wav(data, diagnosis_from_dict(diagnosis), parameters.decode_limits)
 
 
-def draw_figure(
-    data: bytes, diagnosis: dict[str, Any], language: str, parameters: Parameters, limits: DecodeLimits
-) -> bytes:
-    """Draw a PNG; language: of `runtime.figures.labels`."""
+def diagnosed_samples(data: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any]) -> Parts:
+    """Return the diagnosed channel at the model's rate, for the tasks that draw. Raises: AudioError."""
+    _, mel_spec, _ = parameters.preprocess
+    found = at_model_rate(data, diagnosis_from_dict(diagnosis), mel_spec, parameters.decode_limits)
+    return b"", found.astype(np.float32).tobytes()
+
+
+def draw_figure(samples: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any], language: str) -> Parts:
+    """Draw a PNG. samples: of `diagnosed_samples`; language: of `runtime.figures.labels`."""
     from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - import matplotlib only for figures
     from runtime.figures.labels import WORDS  # noqa: PLC0415
 
-    _, mel_spec, color_spec = parameters
-    return draw_figure(data, diagnosis_from_dict(diagnosis), mel_spec, color_spec, limits, WORDS[language])
+    _, mel_spec, color_spec = parameters.preprocess
+    heard = np.frombuffer(samples, np.float32)
+    return b"", draw_figure(heard, diagnosis_from_dict(diagnosis), mel_spec, color_spec, WORDS[language])
 
 
-def draw_segment(data: bytes, diagnosis: dict[str, Any], n: int, parameters: Parameters, limits: DecodeLimits) -> bytes:
-    """Draw one candidate's spectrogram as a PNG. Raises: IndexError."""
+def draw_segment(samples: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any], n: int) -> Parts:
+    """Draw one candidate's spectrogram as a PNG. samples: of `diagnosed_samples`."""
     from runtime.figures.drawing import draw_segment  # noqa: PLC0415
 
-    _, mel_spec, color_spec = parameters
-    return draw_segment(data, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec, limits)
-
-
-def diagnosed_channel(data: bytes, diagnosis: dict[str, Any], _: Parameters, limits: DecodeLimits) -> bytes:
-    """Return the diagnosed channel as a WAV file."""
-    return channel_wav(data, diagnosis_from_dict(diagnosis), limits)
-
-
-def wait_a_moment(*_: object) -> None:
-    """Wait long enough that each of the tasks at the start runs on another worker."""
-    time.sleep(0.05)
+    _, mel_spec, color_spec = parameters.preprocess
+    heard = np.frombuffer(samples, np.float32)
+    return b"", draw_segment(heard, diagnosis_from_dict(diagnosis), n, mel_spec, color_spec)

@@ -1,40 +1,33 @@
 """CPU work in separate processes: librosa, decoders and figures never block the event loop.
 
-A recording that crashes or hangs a decoder ends one worker and fails its own request only; pebble starts a new worker.
+A recording that crashes, hangs or fills a decoder ends one worker and fails its own request only. Decoding runs in
+caged workers, one for each core; drawing runs in one of its own, which starts with the first figure and gets nothing
+but samples.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from typing import TypeVar
-
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from typing import Any
 
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import NotReady
-from frontend.inference.fork_server import forking_context
-from frontend.inference.worker_tasks import (
-    Task,
-    UnknownParameters,
-    WorkerParameters,
-    learn,
-    run_task,
-    wait_a_moment,
-)
+from frontend.inference import wire, worker_tasks
+from frontend.inference.processes import Job, Loss, Pool
+from frontend.inference.wire import Answer, BadAnswer, Kind
+from frontend.inference.worker import Bounds
+from frontend.inference.worker_tasks import Task, WorkerParameters
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits, Parameters
 from runtime.errors import InferenceTimeout, UndecodableAudio
-from runtime.prepare import AudioFile, Prepared, prepare_file
+from runtime.prepare import AudioFile, Prepared
 
-START_S = 120.0
-SLOTS_PER_WORKER = 2  # one running task and one waiting task
 EWMA_ALPHA = 0.1  # the weight of the latest recording in the mean of a worker's time
 TOO_LATE = "The deadline passed before the recording was prepared."
-
-Answer = TypeVar("Answer")
+# Each is the recording's doing, and another attempt would end like this one.
+_REFUSALS = {Loss.DIED: "decoder_died", Loss.CPU: "decoder_too_slow", Loss.MEMORY: "decoder_too_large"}
 
 _log = logging.getLogger("tosia.workers")
 
@@ -51,165 +44,160 @@ class WorkTimeout(Exception):
     code = "preparation_timeout"
 
 
-class _WorkerDied(Exception):
-    """The work ended a worker."""
+class WorkerDefect(Exception):
+    """A worker raised what it should not; its log line says where."""
 
 
 class Workers:
-    """A pool of worker processes. They use the parameters that were checked against the model; later changes of
-    config.yml have no effect.
+    """The worker processes. They use the parameters that were checked against the model; later changes of config.yml
+    have no effect.
     """
 
     def __init__(self, count: int, parameters: Parameters, limits: Limits, metrics: Metrics) -> None:
+        """Start nothing yet. count: of the workers that decode."""
         self._count = count
         self._limits = limits
         self._metrics = metrics
         self._parameters = WorkerParameters.of(parameters, limits)
-        self._pool = self._new_pool()
-        self._slots = asyncio.Semaphore(SLOTS_PER_WORKER * count)
-        self._waiting = 0
-        self._in_work = 0
+        self._decoding = self._pool(count, caged=True)
+        self._drawing = self._pool(1, caged=False)
+        self._draws = False
         self._mean_s = 0.0  # exponentially weighted mean of a worker's time per recording
-        self._closed = False
-        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
         """Count the recordings and figures that wait for a worker."""
-        return self._waiting
+        return self._decoding.waiting + self._drawing.waiting
+
+    @property
+    def stuck_s(self) -> float:
+        """Return for how many seconds work has waited while none has ended."""
+        return max(self._decoding.stuck_s, self._drawing.stuck_s)
 
     def wait_s(self, n: int) -> float:
         """Estimate a recording's wait behind those in work and n more, from the workers' latest times."""
-        before = self._in_work + self._waiting + n
+        before = self._decoding.in_work + self._decoding.waiting + n
         return max(0, before - self._count + 1) * self._mean_s / self._count
 
     async def start(self) -> None:
-        """Start the workers; return when every worker has finished its imports."""
-        task = (wait_a_moment, self._parameters.sha256, None)
-        tasks = [self._pool.schedule(run_task, args=task, timeout=START_S) for _ in range(self._count)]
-        await asyncio.gather(*map(asyncio.wrap_future, tasks))
+        """Start the workers that decode; return when each has finished its imports. Raises: OSError, TimeoutError."""
+        await self._decoding.start()
 
     async def prepare(
         self, audio: AudioFile, deadline: Deadline, parameters: WorkerParameters | None = None
     ) -> Prepared:
         """Run `runtime.prepare.prepare_file` in a worker. parameters: of a release other than this pool's.
 
-        Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline."""
+        Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline; WorkerDefect.
+        """
+        parameters = parameters or self._parameters
+        task = Task(worker_tasks.prepare, audio.data, (audio.sha256, audio.container))
+        job, answer = await self._run(self._decoding, task, deadline, parameters)
         try:
-            prepared = await self._run(partial(prepare_file, audio), deadline, parameters)
-        except _WorkerDied as error:
-            raise UndecodableAudio("decoder_died") from error
+            prepared = wire.to_prepared(answer, parameters.preprocess)
+        except BadAnswer as error:
+            raise _untrusted(job) from error
         worked_s = sum(prepared.timings_ms.values()) / 1000.0
         self._mean_s += (worked_s - self._mean_s) * EWMA_ALPHA
         return prepared
 
-    async def render(self, task: Task[bytes], deadline: Deadline) -> bytes:
-        """Run a task of `worker_tasks` that makes a picture or a sound. Raises: NotReady; the task's own errors."""
-        try:
-            return await self._run(task, deadline)
-        except (_WorkerDied, WorkTimeout, WorkersClosed, InferenceTimeout) as error:
-            raise NotReady("not_rendered") from error
+    async def sound(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
+        """Return the diagnosed channel as WAV. Raises: NotReady; AudioError; WorkerDefect."""
+        return await self._render(self._decoding, Task(worker_tasks.diagnosed_channel, data, (diagnosis,)), deadline)
+
+    async def figure(self, data: bytes, diagnosis: dict[str, Any], language: str, deadline: Deadline) -> bytes:
+        """Draw a recording and its diagnosis as PNG. Raises: as `sound`."""
+        return await self._draw(data, diagnosis, worker_tasks.draw_figure, language, deadline)
+
+    async def segment_figure(self, data: bytes, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
+        """Draw one candidate's spectrogram as PNG. Raises: as `sound`."""
+        return await self._draw(data, diagnosis, worker_tasks.draw_segment, n, deadline)
 
     async def close(self) -> None:
         """Stop running work; calls in work stay `received` and are finished after the next start."""
-        self._closed = True
-        await asyncio.gather(_end(self._pool), *self._ending)
+        await asyncio.gather(self._decoding.close(), self._drawing.close())
 
-    async def _run(self, task: Task[Answer], deadline: Deadline, parameters: WorkerParameters | None = None) -> Answer:
-        """Run a task and return its result.
+    async def _draw(
+        self,
+        data: bytes,
+        diagnosis: dict[str, Any],
+        function: worker_tasks.Function,
+        what: str | int,
+        deadline: Deadline,
+    ) -> bytes:
+        samples = await self._render(self._decoding, Task(worker_tasks.diagnosed_samples, data, (diagnosis,)), deadline)
+        if not self._draws:
+            self._draws = True
+            self._drawing.start_soon()
+        return await self._render(self._drawing, Task(function, samples, (diagnosis, what)), deadline)
 
-        Raises: as `_attempt`; WorkersClosed; _WorkerDied where it ended two workers.
-        """
-        parameters = parameters or self._parameters
-        died, told = False, False
-        # One retry if a worker died: another process may have caused it (memory), and a good recording must not fail
-        # for it. One retry if the worker lacks the parameters, and one if the pool had broken.
-        for _ in range(4):
-            try:
-                return await self._attempt(task, parameters, told, deadline)
-            except UnknownParameters:
-                told = True
-            except BrokenProcessPool:
-                self._replace_broken_pool()
-            except _WorkerDied:
-                if died:
-                    raise
-                died = True
-        if died:
-            raise _WorkerDied
-        raise WorkersClosed("The workers can't be started.")
-
-    async def _attempt(
-        self, task: Task[Answer], parameters: WorkerParameters, tell: bool, deadline: Deadline
-    ) -> Answer:
-        """Wait for a worker, then for the result. Tasks wait here and not in pebble's queue: a task in that queue
-        can't be cancelled without ending a worker.
-
-        Work that is running at the deadline continues to its end or its timeout, and its result is dropped: stopping it
-        would end the worker. Raises: InferenceTimeout at the deadline; WorkTimeout; BrokenProcessPool; _WorkerDied;
-        UnknownParameters; the task's own errors.
-        """
-        self._waiting += 1
+    async def _render(self, pool: Pool, task: Task, deadline: Deadline) -> bytes:
         try:
-            with self._metrics.stages.labels("wait_for_worker").time():
-                async with asyncio.timeout_at(deadline.at):
-                    await self._slots.acquire()
-        except TimeoutError as error:
-            raise InferenceTimeout(TOO_LATE) from error
+            _, answer = await self._run(pool, task, deadline, self._parameters)
+        except (WorkTimeout, WorkersClosed, InferenceTimeout) as error:
+            raise NotReady("not_rendered") from error
+        return answer.data
+
+    async def _run(
+        self, pool: Pool, task: Task, deadline: Deadline, parameters: WorkerParameters
+    ) -> tuple[Job, Answer]:
+        """Run a task and return its answer, whose content is not checked yet.
+
+        Raises: AudioError; WorkTimeout; WorkersClosed; InferenceTimeout at the deadline; WorkerDefect.
+        """
+        if deadline.passed:
+            raise InferenceTimeout(TOO_LATE)
+        job = pool.submit(task, parameters)
+        try:
+            done, _ = await asyncio.wait({job.ended}, timeout=deadline.remaining_s)
         finally:
-            self._waiting -= 1
-        try:
-            scheduled: ProcessFuture[Answer] = self._pool.schedule(
-                run_task,
-                args=(task, parameters.sha256, parameters if tell else None),
-                timeout=self._limits.worker_timeout_s,
-            )
-        except RuntimeError as error:  # the pool broke or was stopped
-            self._slots.release()
-            raise BrokenProcessPool from error
-        self._in_work += 1
-        working = asyncio.wrap_future(scheduled)
-        working.add_done_callback(self._done)
-        done, _ = await asyncio.wait({working}, timeout=deadline.remaining_s)
+            if not job.ended.done():
+                pool.withdraw(job)
         if not done:
             raise InferenceTimeout(TOO_LATE)
+        outcome = job.ended.result()
+        if isinstance(outcome, Loss):
+            raise _lost(outcome)
+        if outcome.kind is Kind.DONE:
+            return job, outcome
+        if outcome.kind is Kind.DEFECT:
+            _log.error("a task failed in a worker: %s", " ".join(_said(outcome.facts)))
+            raise WorkerDefect
         try:
-            return working.result()
-        except ProcessExpired as error:
-            raise _WorkerDied from error
-        except TimeoutError as error:
-            raise WorkTimeout from error
-        except asyncio.CancelledError as error:  # the pool was stopped
-            raise BrokenProcessPool from error
+            raise wire.to_refusal(outcome)
+        except BadAnswer as error:
+            raise _untrusted(job) from error
 
-    def _done(self, working: asyncio.Future[Answer]) -> None:
-        """Record the end of a task, even if its request no longer waits for it."""
-        self._in_work -= 1
-        self._slots.release()
-        error = None if working.cancelled() else working.exception()
-        if isinstance(error, ProcessExpired):
-            _log.warning("a worker died")
-            self._metrics.worker_restarts.labels("died").inc()
-        elif isinstance(error, TimeoutError):
-            _log.warning("a worker took too long and was ended")
-            self._metrics.worker_restarts.labels("timeout").inc()
-
-    def _replace_broken_pool(self) -> None:
-        """Pebble stops working for good when a worker is killed while all are idle. Raises: WorkersClosed."""
-        if self._closed:
-            raise WorkersClosed("The service is shutting down.")
-        if not self._pool.active:  # another task may have replaced it
-            _log.warning("the pool of workers broke and is replaced")
-            self._metrics.worker_restarts.labels("pool").inc()
-            task = asyncio.create_task(_end(self._pool))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-            self._pool = self._new_pool()
-
-    def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self._count, context=forking_context(), initializer=learn, initargs=(self._parameters,))
+    def _pool(self, count: int, *, caged: bool) -> Pool:
+        limits, metrics = self._limits, self._metrics
+        return Pool(
+            count,
+            Bounds(limits.worker_memory_bytes, limits.worker_cpu_s, caged),
+            limits.worker_timeout_s,
+            on_begin=metrics.stages.labels("wait_for_worker").observe,
+            on_loss=lambda loss: metrics.worker_restarts.labels(loss.value).inc(),
+        )
 
 
-async def _end(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]
-    await asyncio.to_thread(pool.join)
+def _lost(loss: Loss) -> Exception:
+    if loss is Loss.TIMEOUT:
+        return WorkTimeout()
+    if loss is Loss.CLOSED:
+        return WorkersClosed()
+    return UndecodableAudio(_REFUSALS[loss])
+
+
+def _untrusted(job: Job) -> UndecodableAudio:
+    """End a worker whose answer can't come from our code, and return the error for the recording that it read."""
+    if job.worker is not None:
+        job.worker.end(Loss.DIED)
+    return UndecodableAudio("decoder_died")
+
+
+def _said(facts: bytes) -> list[str]:
+    """Return where a task failed; a worker that was led astray might say anything."""
+    try:
+        places = json.loads(facts)
+    except ValueError:
+        return []
+    return [str(place)[:200] for place in places[:50]] if isinstance(places, list) else []

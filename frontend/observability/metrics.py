@@ -102,7 +102,7 @@ class Metrics:
             self.diagnoses.labels(status.value)
         for reason in Reason:
             self.reasons.labels(reason.value)
-        for cause in ("died", "timeout", "pool"):
+        for cause in ("died", "timeout", "cpu", "memory"):
             self.worker_restarts.labels(cause)
 
     def count_diagnosis(self, diagnosis: Diagnosis, n_spectrograms: int) -> None:

@@ -298,7 +298,11 @@ GET_MODEL = _operation(
     "Describe the model that is serving",
     {200: _answer(ModelAnswer, "The model", "model"), **_problems(Unauthorized, NotReady)},
 )
-HEALTHZ = _operation("probes", "Is this process alive?", {200: _answer(AliveAnswer, "It is", "alive")})
+HEALTHZ = _operation(
+    "probes",
+    "Is this process alive?",
+    {200: _answer(AliveAnswer, "It is", "alive"), **_problems(NotReady)},
+)
 READYZ = _operation(
     "probes",
     "Does it take calls in?",

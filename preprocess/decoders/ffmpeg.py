@@ -45,6 +45,20 @@ _EXACT_DECODERS = frozenset(
         "mp3float", "tta",
     }
 )  # fmt: skip
+# FFmpeg has decoders for over two hundred kinds of sound, most of them of games and films, and for pictures. These are
+# of telephones, recorders, browsers and their files; the others are not even opened to look into a stream.
+_DECODERS = frozenset(
+    {
+        "aac", "aac_latm", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_yamaha", "alac", "amrnb", "amrwb",
+        "atrac3", "dca", "eac3", "evrc", "flac", "g722", "g723_1", "g726", "g726le", "g729", "gsm", "gsm_ms", "ilbc",
+        "libopencore_amrnb", "libopencore_amrwb", "libopus", "mace3", "mace6", "mp1", "mp1float", "mp2", "mp2float",
+        "mp3", "mp3float", "msnsiren", "opus", "pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le",
+        "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_s64be",
+        "pcm_s64le", "pcm_s8", "pcm_u16be", "pcm_u16le", "pcm_u24be", "pcm_u24le", "pcm_u32be", "pcm_u32le", "pcm_u8",
+        "qcelp", "qdm2", "qdmc", "sipr", "speex", "truespeech", "tta", "vorbis", "wavpack", "wmalossless", "wmapro",
+        "wmav1", "wmav2", "wmavoice",
+    }
+)  # fmt: skip
 # FFmpeg's AV_CODEC_FLAG2_SKIP_MANUAL: samples that the container says to leave out are not left out.
 _SKIP_MANUAL = 1 << 29
 _Packet: TypeAlias = "av.Packet[Any]"
@@ -88,8 +102,9 @@ def _refusing() -> Iterator[None]:
 
 
 def _opened(data: bytes, container: Container, **options: str) -> av.container.InputContainer:
+    only = {"codec_whitelist": ",".join(_DECODERS)}
     return av.open(
-        io.BytesIO(data), mode="r", format=container.ffmpeg, metadata_errors="ignore", container_options=options
+        io.BytesIO(data), mode="r", format=container.ffmpeg, metadata_errors="ignore", container_options=options | only
     )
 
 
@@ -354,8 +369,10 @@ def _decode_packets(
 
 
 def _decoder(stream: av.AudioStream, channels: int | None) -> av.AudioCodecContext:
-    """Return the stream's own decoder, or a better decoder than FFmpeg's choice."""
+    """Return the stream's own decoder, or a better decoder than FFmpeg's choice. Raises: UnsupportedMedia."""
     own = stream.codec_context
+    if own.name not in _DECODERS:
+        raise UnsupportedMedia("codec_unknown")
     name = _BETTER.get(own.name)
     if name is None:
         return own

@@ -67,9 +67,11 @@ class DiagnoseFiles:
 
     def _draw(self, path: Path, data: bytes, diagnosis: Diagnosis) -> None:
         from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - import matplotlib only for figures
+        from runtime.figures.playback import at_model_rate  # noqa: PLC0415
 
         _, mel_spec, color_spec = self._params
-        image = draw_figure(data, diagnosis, mel_spec, color_spec, self._limits.decode)
+        samples = at_model_rate(data, diagnosis, mel_spec, self._limits.decode)
+        image = draw_figure(samples, diagnosis, mel_spec, color_spec)
         try:
             atomic_write(path, image)  # an existing figure is always whole
         except OSError as error:

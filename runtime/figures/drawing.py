@@ -1,6 +1,6 @@
 """Pictures for people: a recording with its coughs marked, and one cough's colour spectrogram.
 
-The input is the audio and its diagnosis, so that an old record can be drawn again. People count candidates
+The input is samples and their diagnosis, so that an old record can be drawn again. People count candidates
 from 1: number 1 is the record's `segments[0]`. pyplot is not used: its global state is not suitable for servers.
 Positions are computed in inches: matplotlib's own layouts draw everything twice to find them.
 """
@@ -19,11 +19,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, color_table, colorize, quantise
-from preprocess.decode import DecodeLimits
 from preprocess.mel import MelSpecParams
 from runtime.diagnosis import Diagnosis
 from runtime.figures.labels import ENGLISH, FigureWords
-from runtime.figures.playback import at_model_rate, candidate_powers
+from runtime.figures.playback import candidate_powers
 from runtime.figures.waveform import draw_labels, draw_waveform, legend_entries, name_axes, place_labels
 from runtime.model_facts import LABELS
 from runtime.prepare import MIX
@@ -53,11 +52,10 @@ class _Sheet:
 
 
 def draw_figure(
-    data: bytes,
+    samples: NDArray[np.float32],
     diagnosis: Diagnosis,
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
-    limits: DecodeLimits,
     words: FigureWords = ENGLISH,
 ) -> bytes:
     """Draw a PNG, 1100 dots wide: the result, the waveform with every candidate, its number and its score, with tones
@@ -66,9 +64,8 @@ def draw_figure(
     Numbers count from 1: number 1 is `segments[0]`. Where candidates are too close for their numbers, the figure says
     how many candidates have no number.
 
-    Raises: a leaf of `preprocess.errors.AudioError`.
+    samples: of `runtime.figures.playback.at_model_rate`
     """
-    samples = at_model_rate(data, diagnosis, mel_spec, limits)
     segments = diagnosis.segments
     duration_s = len(samples) / mel_spec.sample_rate_hz
     shown = [n for n, segment in enumerate(segments) if segment.is_cough] or list(range(len(segments)))
@@ -107,21 +104,21 @@ def draw_figure(
 
 
 def draw_segment(
-    data: bytes,
+    samples: NDArray[np.float32],
     diagnosis: Diagnosis,
     n: int,
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
-    limits: DecodeLimits,
 ) -> bytes:
     """Draw candidate n's colour spectrogram as a PNG: exactly the model's input levels, four pixels a cell, low
     frequencies at the bottom.
 
-    Raises: IndexError if there is no candidate n; a leaf of `preprocess.errors.AudioError`.
+    samples: as of `draw_figure`
+
+    Raises: IndexError if there is no candidate n.
     """
     if not 0 <= n < len(diagnosis.segments):
         raise IndexError(n)
-    samples = at_model_rate(data, diagnosis, mel_spec, limits)
     levels = quantise(candidate_powers(samples, [diagnosis.segments[n]], mel_spec), color_spec)
     image = colorize(levels[0], color_spec)[::-1]
     enlarged = np.repeat(np.repeat(image, 4, axis=0), 4, axis=1)

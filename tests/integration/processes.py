@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -77,18 +77,26 @@ class FrontEnd:
         return str(self.api.get(f"/v1/calls/{call_id}").json()["state"])
 
     def workers(self) -> list[int]:
-        """Process ids of the workers, which are forked from a server of multiprocessing's."""
+        """Process ids of the workers that decode: those in the cage. All are forked from a server of
+        multiprocessing's.
+        """
         assert self.process is not None
         (server,) = [
             pid for pid in children(self.process.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
-        return children(server)
+        return [pid for pid in children(server) if _is_caged(pid)]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_S)
+
+
+def _is_caged(pid: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return "\nSeccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
+    return False
 
 
 @contextmanager

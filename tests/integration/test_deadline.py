@@ -50,7 +50,7 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
         diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits, metrics)
         try:
             await asyncio.gather(workers.start(), model.look())
-            (pid,) = workers._pool._pool_manager.worker_manager.workers
+            (worker,) = workers._decoding._workers
             times = []
             for _ in range(3):
                 begun = asyncio.get_running_loop().time()
@@ -72,7 +72,7 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
             # What waited was taken back, what had begun goes on to its end: the worker is the same, and free.
             again = await diagnoser.diagnose(note, Deadline.after(10.0))
             assert again.status is Status.OK
-            assert list(workers._pool._pool_manager.worker_manager.workers) == [pid]
+            assert workers._decoding._workers == {worker}
             passed = len(classifier.begun)
             with pytest.raises(InferenceTimeout):
                 await diagnoser.diagnose(note, Deadline.after(0.0))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from runtime.config import load_config, load_limits
 from runtime.figures.drawing import draw_figure
+from runtime.figures.playback import at_model_rate
 from training.validation.recordings import Judged
 
 N_MISTAKES = 24
@@ -60,7 +61,8 @@ def _mistake(folder: Path, number: int, one: Judged) -> str:
     _, mel_spec, color_spec = load_config()
     recording, diagnosis = one.recording, one.diagnosis
     figure = f"mistake_{number:02d}.png"
-    drawn = draw_figure(recording.file.read_bytes(), diagnosis, mel_spec, color_spec, load_limits()[1].decode)
+    samples = at_model_rate(recording.file.read_bytes(), diagnosis, mel_spec, load_limits()[1].decode)
+    drawn = draw_figure(samples, diagnosis, mel_spec, color_spec)
     (folder / figure).write_bytes(drawn)
     link = escape(quote(Path(os.path.relpath(recording.file.resolve(), folder.resolve())).as_posix()), quote=True)
     what = "missed cough" if recording.is_cough else "false alarm"

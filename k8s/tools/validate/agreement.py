@@ -13,12 +13,15 @@ import yaml
 
 from frontend.__main__ import parse_arguments
 from frontend.configuration.deadlines_limits_intervals import SETTING_OF
+from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
 from frontend.observability.metrics import Metrics
 from k8s.tools.validate.objects import Bundle, Object, Pod
 from k8s.tools.validate.safety import quantity
 from k8s.tools.validate.tuned import is_front_end, tuning_of
 from runtime.config import Limits, load_limits
+
+SERVER_BYTES = 512 * 2**20  # the server, the process that workers are forked from, and what idle workers share: 350 MB
 
 TRITON_METRICS = {  # of 24.10 and 26.08
     "nv_inference_request_success",
@@ -300,12 +303,24 @@ def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
     cores = quantity(container.get("resources", {}).get("limits", {}).get("cpu"))
     if cores is not None and not 0 < tuning.service.workers <= cores:
         yield f"has {tuning.service.workers} workers (0: one for each core of the node), but at most {cores:g} cores"
+    memory = quantity(container.get("resources", {}).get("limits", {}).get("memory"))
+    if memory is not None and memory < (most := most_memory_bytes(tuning)):
+        yield (
+            f"may take {most / 2**20:.0f} MiB, more than its limit of memory: limits.worker_memory_bytes for each of "
+            f"{tuning.service.workers} workers and the one that draws, limits.max_in_flight_bytes, and the server"
+        )
     names = {variable["name"] for variable in container.get("env", [])}
     for source in container.get("envFrom", []):
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
     for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys()):
         yield f"{name} is no setting of the front end"
+
+
+def most_memory_bytes(tuning: Tuning) -> int:
+    """Return what a front end may take: beyond its pod's limit the kernel ends all of it, with its calls."""
+    limits = tuning.limits
+    return SERVER_BYTES + limits.max_in_flight_bytes + (tuning.service.workers + 1) * limits.worker_memory_bytes
 
 
 def _keys(found: Any, known: Any, place: str) -> Iterator[str]:

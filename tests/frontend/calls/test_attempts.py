@@ -251,7 +251,62 @@ def test_a_call_whose_attempts_all_ended_with_their_process_is_given_up(tmp_path
         known = await received(stores, attempts=MAX_ATTEMPTS)
         assert await attempts_on(stores, Diagnosing()).claim(known, soon()) is None
         record = await stored(stores)
-        assert (record.state, record.failure) == (State.FAILED, Failure("internal_error", retryable=True))
+        assert (record.state, record.failure) == (State.FAILED, Failure("attempts_never_ended", retryable=True))
+
+    on_stores(tmp_path, check)
+
+
+def test_an_attempt_that_was_begun_twice_and_never_ended_is_not_begun_again(tmp_path: Path) -> None:
+    """Each claim by another process, whose predecessor died with its lease."""
+
+    async def check(stores: Stores) -> None:
+        known = await received(stores, owner="died-first")
+        task = await attempts_on(stores, never := Diagnosing(until=asyncio.Event())).claim(known, soon())
+        assert task is not None
+        await never.begun.wait()
+        assert (await stored(stores)).unended == 1
+        again = await stores.records.read("a", soon())
+        assert again is not None
+        assert await attempts_on(stores, Diagnosing()).claim(again, soon()) is None
+        record = await stored(stores)
+        assert (record.state, record.failure) == (State.FAILED, Failure("attempts_never_ended", retryable=True))
+        never.until.set()
+        assert await task == Stored(await _as_stored(stores))  # it lives after all, and its result is dropped
+
+    on_stores(tmp_path, check)
+
+
+async def _as_stored(stores: Stores) -> Versioned:
+    known = await stores.records.read("a", soon())
+    assert known is not None
+    return known
+
+
+def test_attempts_that_ended_in_between_are_not_counted(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        known = await received(stores, owner="died-first")
+        for _ in range(5):
+            task = await attempts_on(stores, Diagnosing(InferenceError("away"))).claim(known, soon())
+            assert task is not None
+            known = await call_of(task)
+            assert (known.record.state, known.record.owner) == (State.RECEIVED, None)
+
+    on_stores(tmp_path, check)
+
+
+def test_a_process_that_closes_gives_its_leases_back_at_once(tmp_path: Path) -> None:
+    """Otherwise the next would count its attempt as one that never ended, and wait for its lease."""
+
+    async def check(stores: Stores) -> None:
+        diagnosing = Diagnosing(until=asyncio.Event())
+        limits = replace(LIMITS, request_deadline_s=0.05)
+        attempts = Attempts(stores.audio, stores.records, diagnosing, limits, Metrics())
+        task = await attempts.claim(await received(stores), soon())
+        assert task is not None
+        await diagnosing.begun.wait()
+        await attempts.close()
+        (due,) = await stores.records.due(now(), 9, soon())
+        assert (due.record.owner, due.record.unended) == (None, 0)
 
     on_stores(tmp_path, check)
 
@@ -478,7 +533,8 @@ def test_a_call_whose_audio_is_gone_is_told_and_not_asked_for_again(tmp_path: Pa
 def test_every_failure_has_a_name_for_people() -> None:
     """Codes of errors that an attempt may meet; those of requests have the title of their problem."""
     texts = sections(Language.SPANISH)
-    codes = {AudioMissing.code, AudioAltered.code, InferenceError.code, WorkTimeout.code, "record_too_large"}
+    codes = {AudioMissing.code, AudioAltered.code, InferenceError.code, WorkTimeout.code}
+    codes |= {"record_too_large", "attempts_never_ended"}
     assert texts["failure"].keys() == codes
     for code in ("internal_error", "store_unavailable", "not_ready", "undecodable_audio"):
         assert code in texts["title"]
@@ -508,6 +564,6 @@ def test_each_log_line_of_an_attempt_carries_the_calls_digest(tmp_path: Path) ->
         log.removeHandler(handler)
         log.setLevel(logging.NOTSET)
     said = [json.loads(line) for line in lines.getvalue().splitlines()]
-    assert len(said) == 2
+    assert len(said) == 3  # the defect, the call that is given up, and the result that is dropped
     assert {line["call"] for line in said} == {id_sha256("a")}
     assert "ZeroDivisionError" in said[0]["trace"]

@@ -14,13 +14,13 @@ from matplotlib.text import Text
 from PIL import Image
 
 from preprocess.color import color_table, colorize
-from preprocess.errors import UnsupportedMedia
 from runtime.conclude import conclude
 from runtime.config import ROOT
 from runtime.diagnosis import DiagnosedSegment, HeardTone, Reason, Status
 from runtime.figures import drawing
 from runtime.figures.drawing import _mel_row, draw_figure, draw_segment
 from runtime.figures.labels import WORDS
+from runtime.figures.playback import at_model_rate
 from runtime.figures.waveform import _outline, draw_labels, place_labels
 from runtime.model_facts import LABELS
 from runtime.prepare import prepare
@@ -36,6 +36,10 @@ def diagnosed(data, cough=0.9):
     return work, conclude(work, scores([cough] * n, [0.9] * n), contract(), QUALITY_LIMITS, 1, 0.0)
 
 
+def heard(data, diagnosis):
+    return at_model_rate(data, diagnosis, MEL_SPEC, LIMITS.decode)
+
+
 def pixels(png):
     image = Image.open(io.BytesIO(png))
     assert image.format == "PNG"
@@ -49,7 +53,7 @@ def test_a_segment_is_drawn_exactly(name):
     work, diagnosis = diagnosed(data)
     first = 0 if diagnosis.audio.channel in (0, "mix") else len(work.channels[0].segments_s)
     for n in (0, len(diagnosis.segments) - 1):
-        image = pixels(draw_segment(data, diagnosis, n, MEL_SPEC, COLOR_SPEC, LIMITS.decode))
+        image = pixels(draw_segment(heard(data, diagnosis), diagnosis, n, MEL_SPEC, COLOR_SPEC))
         assert image.shape == (4 * MEL_SPEC.n_mels, 4 * MEL_SPEC.n_frames, 3)
         expected = colorize(work.spectrograms[first + n], COLOR_SPEC)[::-1].repeat(4, axis=0).repeat(4, axis=1)
         np.testing.assert_array_equal(image, expected)
@@ -58,7 +62,7 @@ def test_a_segment_is_drawn_exactly(name):
 def test_every_pixel_is_in_the_color_table():
     data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
     _, diagnosis = diagnosed(data)
-    image = pixels(draw_segment(data, diagnosis, 0, MEL_SPEC, COLOR_SPEC, LIMITS.decode))
+    image = pixels(draw_segment(heard(data, diagnosis), diagnosis, 0, MEL_SPEC, COLOR_SPEC))
     table = {tuple(item) for item in color_table(COLOR_SPEC).tolist()}
     assert {tuple(item) for item in image.reshape(-1, 3).tolist()} <= table
 
@@ -69,12 +73,12 @@ def test_no_such_segment(n):
     _, diagnosis = diagnosed(data)
     assert len(diagnosis.segments) == 6
     with pytest.raises(IndexError):
-        draw_segment(data, diagnosis, n, MEL_SPEC, COLOR_SPEC, LIMITS.decode)
+        draw_segment(heard(data, diagnosis), diagnosis, n, MEL_SPEC, COLOR_SPEC)
 
 
 def gray_figure(data, diagnosis, words=WORDS["es"]):
     """As a printer without colours prints it; [shape=(dots down, dots across)], 0 black ... 255 white."""
-    image = Image.open(io.BytesIO(draw_figure(data, diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode, words)))
+    image = Image.open(io.BytesIO(draw_figure(heard(data, diagnosis), diagnosis, MEL_SPEC, COLOR_SPEC, words)))
     return np.asarray(image.convert("L")).astype(int)
 
 
@@ -154,7 +158,7 @@ def test_tones_and_hum_are_shaded_and_named(words, names, monkeypatch):
     said = []
     monkeypatch.setattr(Text, "draw", lambda self, *_args, **_more: said.append(self.get_text()))
     tones = (HeardTone(0.2, 0.8, (425.0,)), HeardTone(5.0, 5.2, (697.0, 1209.0)))
-    draw_figure(data, with_sounds(diagnosis, tones, 60), MEL_SPEC, COLOR_SPEC, LIMITS.decode, words)
+    draw_figure(heard(data, diagnosis), with_sounds(diagnosis, tones, 60), MEL_SPEC, COLOR_SPEC, words)
     assert [text for text in said if text in names] == names
     assert words.tone in said
 
@@ -184,7 +188,7 @@ def test_names_of_tones_do_not_cover_each_other(monkeypatch):
         drawn(text, renderer)
 
     monkeypatch.setattr(Text, "draw", draw)
-    draw_figure(data, with_sounds(found, tones), MEL_SPEC, COLOR_SPEC, LIMITS.decode, WORDS["es"])
+    draw_figure(heard(data, found), with_sounds(found, tones), MEL_SPEC, COLOR_SPEC, WORDS["es"])
     assert len(boxes) >= 6
     assert all(one.x1 <= other.x0 for one, other in itertools.pairwise(boxes))
 
@@ -220,8 +224,8 @@ def test_a_spanish_figure_holds_no_code_of_the_api(monkeypatch):
     data = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
     _, found = diagnosed(data)
     found = replace(found, reasons=tuple(Reason))
-    draw_figure(data, found, MEL_SPEC, COLOR_SPEC, LIMITS.decode, WORDS["es"])
-    draw_figure(data, found, MEL_SPEC, COLOR_SPEC, LIMITS.decode, WORDS["en"])
+    draw_figure(heard(data, found), found, MEL_SPEC, COLOR_SPEC, WORDS["es"])
+    draw_figure(heard(data, found), found, MEL_SPEC, COLOR_SPEC, WORDS["en"])
     spanish, english = (" ".join(texts) for texts in drawn)
     for code in (*Status, *Reason, *LABELS):
         assert not re.search(rf"\b{code}\b", spanish), code
@@ -270,12 +274,6 @@ def test_a_long_recording_keeps_its_peaks():
     assert (drawn.max(), drawn.min()) == (np.float32(0.7), np.float32(-0.3))
     assert abs(times[drawn.argmax()] - 12_345 / 8000) < 0.1  # a dot and a half
     assert abs(times[drawn.argmin()] - 700_000 / 8000) < 0.1
-
-
-def test_a_figure_of_other_bytes():
-    _, diagnosis = diagnosed((SAMPLES / "benchmark_1" / "raw.ogg").read_bytes())
-    with pytest.raises(UnsupportedMedia):
-        draw_figure(b"not audio", diagnosis, MEL_SPEC, COLOR_SPEC, LIMITS.decode)
 
 
 def test_ticks_stand_where_the_filters_peak():

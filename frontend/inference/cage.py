@@ -1,0 +1,149 @@
+"""What a worker may no longer do once it reads bytes of others.
+
+A decoder that is led astray by a recording meets three bounds. The kernel keeps them, and the process can't undo them:
+
+    memory          so much more than the idle worker has; beyond it an allocation fails
+    descriptors     none new, so no files, sockets or pipes
+    system calls    no other processes or programs, no sockets, no change of files by name, no signals to others
+
+CPU time is bounded for each task by a timer of the process itself, which ends it (SIGPROF).
+
+The filter of system calls is our own: the libraries for it are not kept (docs/decisions/0023-cage.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import resource
+import signal
+import struct
+from pathlib import Path
+
+CPU_SIGNAL = signal.SIGPROF
+_OOM_SCORE = "500"  # of 1000: where memory is short, the kernel ends a worker before the process that answers
+
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
+# Offsets in `struct seccomp_data`, and instructions of classic BPF (linux/filter.h).
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _ERROR = 0x7FFF0000, 0x00050000
+_CLONE_THREAD = 0x10000
+# From here on all architectures have the same numbers, for what was added since 2019. The C library does without.
+_NEW = 424
+_X32 = 0x40000000  # the numbers of another ABI on x86-64
+
+# The numbers of linux/unistd.h: (AUDIT_ARCH, clone, tgkill, those that are refused).
+_REFUSED = {
+    "x86_64": (
+        0xC000003E,
+        56,
+        234,
+        {
+            "open": 2, "socket": 41, "connect": 42, "accept": 43, "bind": 49, "listen": 50, "socketpair": 53,
+            "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "truncate": 76, "rename": 82, "mkdir": 83, "rmdir": 84,
+            "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90, "chown": 92, "lchown": 94, "ptrace": 101,
+            "utime": 132, "mknod": 133, "pivot_root": 155, "chroot": 161, "mount": 165, "umount2": 166,
+            "setxattr": 188, "lsetxattr": 189, "removexattr": 197, "lremovexattr": 198, "tkill": 200, "io_setup": 206,
+            "utimes": 235, "add_key": 248, "request_key": 249, "keyctl": 250, "openat": 257, "mkdirat": 258,
+            "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265,
+            "symlinkat": 266, "fchmodat": 268, "unshare": 272, "utimensat": 280, "accept4": 288,
+            "perf_event_open": 298, "name_to_handle_at": 303, "open_by_handle_at": 304, "setns": 308,
+            "process_vm_readv": 310, "process_vm_writev": 311, "renameat2": 316, "memfd_create": 319, "bpf": 321,
+            "execveat": 322, "userfaultfd": 323,
+        },
+    ),
+    "aarch64": (
+        0xC00000B7,
+        220,
+        131,
+        {
+            "io_setup": 0, "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15, "mknodat": 33,
+            "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "umount2": 39, "mount": 40,
+            "pivot_root": 41, "truncate": 45, "chroot": 51, "fchmodat": 53, "fchownat": 54, "openat": 56,
+            "utimensat": 88, "unshare": 97, "ptrace": 117, "kill": 129, "tkill": 130, "socket": 198, "socketpair": 199,
+            "bind": 200, "listen": 201, "accept": 202, "connect": 203, "add_key": 217, "request_key": 218,
+            "keyctl": 219, "execve": 221, "perf_event_open": 241, "accept4": 242, "name_to_handle_at": 264,
+            "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271,
+            "renameat2": 276, "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282,
+        },
+    ),
+}  # fmt: skip
+
+
+def limit_memory(more_bytes: int) -> None:
+    """Let this process take so many bytes more than it has now: address space, since that is what a header can ask for.
+
+    Where the pod's memory is short all the same, the kernel ends this process before others.
+    """
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + more_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold audio
+    with contextlib.suppress(OSError):  # a container may have /proc read-only
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+
+
+def close_cage() -> bool:
+    """Take no new descriptors, write no files, refuse system calls; for good. Return whether the kernel filters calls.
+
+    All that is to be imported or opened must have been before. Where the kernel or the processor allows no filter, the
+    other limits hold.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    return _filter_system_calls()
+
+
+def limit_cpu(seconds: float) -> None:
+    """End this process when it has used so much more CPU time; 0.0: no longer."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _filter_system_calls() -> bool:
+    known = _REFUSED.get(platform.machine())
+    if known is None:
+        return False
+    program = _program(*known)
+    code = ctypes.create_string_buffer(program)
+    head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))  # struct sock_fprog
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    return bool(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.create_string_buffer(head), 0, 0) == 0)
+
+
+def _program(architecture: int, clone: int, tgkill: int, refused: dict[str, int]) -> bytes:
+    """Return a program of classic BPF: one instruction is its code, two distances to jump, and a number."""
+    refuse, absent = _ERROR | errno.EPERM, _ERROR | errno.ENOSYS
+    steps: list[tuple[int, int, int, int]] = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, architecture),
+        (_RETURN, 0, 0, refuse),
+        (_LOAD, 0, 0, _NUMBER),
+        (_AT_LEAST, 0, 1, _X32),
+        (_RETURN, 0, 0, refuse),
+        (_AT_LEAST, 0, 1, _NEW),
+        (_RETURN, 0, 0, absent),
+    ]
+    for number in sorted(refused.values()):
+        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, refuse)]
+    steps += [
+        # A thread is no process: the C library may start one, and then gives this flag.
+        (_EQUAL, 0, 4, clone),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_ANY_BIT, 1, 0, _CLONE_THREAD),
+        (_RETURN, 0, 0, refuse),
+        (_RETURN, 0, 0, _ALLOW),
+        # `abort` of a library ends its own process with it.
+        (_EQUAL, 0, 4, tgkill),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_EQUAL, 1, 0, os.getpid()),
+        (_RETURN, 0, 0, refuse),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    return b"".join(struct.pack("HBBI", *step) for step in steps)

@@ -1,0 +1,139 @@
+"""Harmless functions that do in a worker what a decoder that was led astray might do.
+
+A caged worker imports nothing, so their code is sent to it. Only the front end's side of the socket can do that.
+"""
+
+# They do on purpose what is forbidden.
+# ruff: noqa: PTH101, PTH102, PTH105, PTH108, PTH123, S606, SIM115, PLW0108
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable
+from typing import Any
+
+
+class Shipped:
+    """A function that is pickled with its code. It may use nothing but its arguments and what it imports itself, of
+    modules that a worker has.
+    """
+
+    def __init__(self, function: Callable[..., tuple[bytes, bytes]]) -> None:
+        self._function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        code = marshal.dumps(self._function.__code__)
+        return eval, (f"__import__('types').FunctionType(__import__('marshal').loads({code!r}), {{}})",)
+
+
+def try_everything(data, parameters, folder):  # type: ignore[no-untyped-def]
+    """What goes through that should not, one name a line."""
+    import os
+    import signal
+    import socket
+    import threading
+
+    def thread() -> bool:
+        one = threading.Thread(target=lambda: None)
+        one.start()
+        one.join()
+        return True
+
+    tries = {
+        "open": lambda: open("/etc/hostname"),
+        "write": lambda: os.open(f"{folder}/made", os.O_CREAT | os.O_WRONLY),
+        "socket": lambda: socket.socket(),
+        "socket pair": lambda: socket.socketpair(),
+        "pipe": lambda: os.pipe(),
+        "memory file": lambda: os.memfd_create("x"),
+        "duplicate": lambda: os.dup(0),
+        "fork": lambda: os.fork() or os._exit(0),
+        "program": lambda: os.execv("/bin/true", ["true"]),
+        "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+        "kill": lambda: os.kill(os.getppid(), 0),
+        "kill itself": lambda: os.kill(os.getpid(), signal.SIGUSR1),
+        "remove": lambda: os.unlink(f"{folder}/is-not-there"),
+        "rename": lambda: os.replace(f"{folder}/is-not-there", f"{folder}/made"),
+        "folder": lambda: os.mkdir(f"{folder}/folder"),
+        "mode": lambda: os.chmod(folder, 0o700),
+        "more files": lambda: __import__("resource").setrlimit(7, (100, 100)),
+    }
+    went = []
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except FileNotFoundError:
+            went.append(name)  # it was looked up
+        except (OSError, ValueError):
+            continue
+        else:
+            went.append(name)
+    if not thread():
+        went.append("no thread")
+    return "\n".join(went).encode(), b""
+
+
+def allocate(data, parameters, size):  # type: ignore[no-untyped-def]
+    """Take so much memory that nobody has."""
+    return b"", bytes(len(bytearray(size)) * 0)
+
+
+def spin(data, parameters):  # type: ignore[no-untyped-def]
+    """Never end."""
+    while True:
+        pass
+
+
+def sleep(data, parameters, seconds):  # type: ignore[no-untyped-def]
+    """Wait."""
+    import time
+
+    time.sleep(seconds)
+    return b"", b"awake"
+
+
+def abort(data, parameters):  # type: ignore[no-untyped-def]
+    """End as a library does that finds its memory damaged."""
+    import os
+
+    os.abort()
+
+
+def raise_defect(data, parameters):  # type: ignore[no-untyped-def]
+    """Raise what no task should, with a caller's words in it."""
+    raise RuntimeError("secret-of-a-caller")
+
+
+def say(data, parameters, message):  # type: ignore[no-untyped-def]
+    """Write to the front end what is not an answer, and hang."""
+    import os
+    import stat
+    import time
+
+    for number in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, message)
+        except OSError:
+            continue
+    time.sleep(60)
+    return b"", b""
+
+
+def say_and_die(data, parameters, message):  # type: ignore[no-untyped-def]
+    """Write the beginning of an answer, and end."""
+    import os
+    import stat
+
+    for number in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, message)
+        except OSError:
+            continue
+    os._exit(1)
+
+
+def answer(data, parameters, facts, found):  # type: ignore[no-untyped-def]
+    """Answer with these parts."""
+    return facts, found
