@@ -33,7 +33,6 @@ from runtime.errors import AudioError, InferenceError
 from runtime.prepare import AudioFile
 
 MAX_ATTEMPTS = 100  # over an hour of failures, with the pauses; nothing is attempted while Triton is away
-MAX_UNENDED = 2  # a recording that takes its process with it must not go on to the next, and the next
 MAX_PAUSE_S = 60.0
 WRITE_S = 5.0  # reserved at the end of each lease for writing the result
 POLL_S = 0.2  # pause between two reads while another replica works on the call
@@ -146,8 +145,8 @@ class Attempts:
         record = call.record
         if record.call_id in self._running or self._claiming[record.call_id]:
             return None
-        unended = self._unended(record)
-        if unended >= MAX_UNENDED or (record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED):
+        left = record.state is State.RECEIVED and record.owner not in (None, self._owner)  # by a process that died
+        if (left and record.in_doubt) or (record.attempts >= MAX_ATTEMPTS and record.state is State.RECEIVED):
             # With so many attempts, the last never ended: otherwise it would have marked the call as failed.
             token = CALL_ID.set(record.call_id)
             try:
@@ -166,10 +165,12 @@ class Attempts:
                 owner=self._owner,
                 due_at=from_now(deadline.remaining_s + WRITE_S),
                 updated_at=now(),
-                unended=unended,
+                in_doubt=False,
             )
             claimed = await self._records.replace(leased, call.etag, deadline)
-            self._running[record.call_id] = attempt = asyncio.create_task(self._attempt(claimed, deadline, None))
+            self._running[record.call_id] = attempt = asyncio.create_task(
+                self._attempt(claimed, deadline, None, suspect=left)
+            )
             return attempt
         except StaleRecord:
             return None
@@ -212,17 +213,33 @@ class Attempts:
             attempt.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def _attempt(self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None) -> AttemptResult:
+    async def _attempt(
+        self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None, *, suspect: bool = False
+    ) -> AttemptResult:
         """Diagnose, then release; a task of its own, which runs on even if no request waits for it. The record stays
         `received` where another attempt may help. audio: by default read from the store.
+
+        suspect: the attempt before this one never ended, and the recording may be what ended its process. The record
+        then says while the recording is prepared that it is: if this process ends as well, no other begins it again.
         """
         record, refused = claimed.record, None
+
+        async def set_doubt(in_doubt: bool) -> None:
+            nonlocal claimed
+            claimed = await self._records.replace(replace(record, in_doubt=in_doubt), claimed.etag, deadline)
+
         CALL_ID.set(record.call_id)  # log lines of this task carry its digest
         try:
             try:
                 audio = audio or await self._stored_audio(record, deadline)
-                diagnosis = await self._diagnoser.diagnose(audio, deadline)
+                if suspect:
+                    await set_doubt(True)
+                    diagnosis = await self._diagnoser.diagnose(audio, deadline, lambda: set_doubt(False))
+                else:
+                    diagnosis = await self._diagnoser.diagnose(audio, deadline)
                 result = replace(record, state=State.DIAGNOSED, diagnosis=diagnosis.to_dict(), due_at=None)
+            except StaleRecord:
+                return Pending()  # erased, or claimed elsewhere
             except Exception as error:  # noqa: BLE001 - a call must not be lost, nor attempted for ever
                 result = _after_error(record, error)
                 refused = Refused(error) if isinstance(error, AudioError) else None
@@ -238,13 +255,6 @@ class Attempts:
             raise
         finally:
             del self._running[record.call_id]
-
-    def _unended(self, record: CallRecord) -> int:
-        """Count the latest attempts that other processes have begun and not ended, not even with a failure."""
-        if record.state is not State.RECEIVED or record.owner is None:
-            return 0
-        # Of our own only the store's answer was lost.
-        return record.unended + (record.owner != self._owner)
 
     async def _stored_audio(self, record: CallRecord, deadline: Deadline) -> AudioFile:
         """Read the call's audio from the store. Raises: AudioMissing, AudioAltered, StoreUnavailable."""

@@ -18,7 +18,7 @@ from frontend.domain.errors import InvalidCallId
 
 _log = logging.getLogger("tosia.stores")
 
-_ADDED = frozenset({"history", "owner", "due_at", "unended"})  # fields added after the first version
+_ADDED = frozenset({"history", "owner", "due_at", "in_doubt"})  # fields added after the first version
 CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
 _CALL_ID = re.compile(CALL_ID)
 _SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{CALL_ID}", re.ASCII)
@@ -60,7 +60,7 @@ class CallRecord:
     owner: the process that works on the call, or the last one that did
     due_at: from this time on any process may claim the call: the end of the owner's lease, or of the pause after a
         failed attempt; None once the call is finished
-    unended: how many attempts before this one were begun and never ended, one after the other: their processes died
+    in_doubt: the owner prepares the recording after another process had begun that and died
     """
 
     call_id: str
@@ -74,7 +74,7 @@ class CallRecord:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     owner: str | None = None
     due_at: str | None = None
-    unended: int = 0
+    in_doubt: bool = False
 
     @property
     def sort_key(self) -> str:
@@ -98,7 +98,7 @@ class CallRecord:
         is one.
         """
         document = self.to_dict()
-        del document["audio"]["name"], document["owner"], document["due_at"], document["unended"]
+        del document["audio"]["name"], document["owner"], document["due_at"], document["in_doubt"]
         if not self.history:
             del document["history"]
         return document
@@ -122,7 +122,7 @@ def record_from_dict(document: dict[str, Any]) -> CallRecord:
             "audio": StoredAudio(**document["audio"]),
             "history": document.get("history", []),
             "owner": document.get("owner"),
-            "unended": document.get("unended", 0),
+            "in_doubt": document.get("in_doubt", False),
             "due_at": document.get("due_at", document["updated_at"] if state is State.RECEIVED else None),
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 from frontend.domain.deadline import Deadline
 from frontend.inference.serving_model import ServingModel
@@ -40,12 +41,18 @@ class Diagnoser:
         """Whether Triton answered the last check, so that an attempt is useful."""
         return self._model.available
 
-    async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Diagnosis:
+    async def diagnose(
+        self, audio: AudioFile, deadline: Deadline, on_prepared: Callable[[], Awaitable[None]] | None = None
+    ) -> Diagnosis:
         """Diagnose a recording; no inference starts after the deadline.
+
+        on_prepared: awaited when no decoder works on the recording any more
 
         Raises: AudioError; InferenceError; NotReady; WorkTimeout; WorkersClosed.
         """
         prepared = await self._workers.prepare(audio, deadline)
+        if on_prepared is not None:
+            await on_prepared()
         contract = self._model.contract()
         if deadline.passed:
             raise InferenceTimeout("The deadline passed before the inference server was asked.")

@@ -35,6 +35,7 @@ from runtime.errors import InferenceError
 from runtime.triton_classifier import AsyncTritonClassifier
 
 # In the order in which a call goes through them; `claim`, `release` and `result` are all replacements of the record.
+# Those that say that a call is in doubt, and no more, are no points: to die between them is what fails a call.
 POINTS = (
     "records.read:before",
     "audio.write:before",
@@ -99,6 +100,15 @@ class Watched:
         self._store = store
         self._name = name
         self._point = point
+        self._in_doubt: set[str] = set()
+
+    def _kind(self, record: CallRecord) -> str:
+        if record.state is not State.RECEIVED:
+            return "result"
+        if record.in_doubt or record.call_id in self._in_doubt:
+            (self._in_doubt.add if record.in_doubt else self._in_doubt.discard)(record.call_id)
+            return "doubt"
+        return "claim" if record.owner else "release"
 
     def __getattr__(self, method: str) -> Any:
         attribute = getattr(self._store, method)
@@ -106,7 +116,7 @@ class Watched:
             return attribute
 
         async def passing(*args: Any, **more: Any) -> Any:
-            operation = _kind(args[0]) if method == "replace" else f"{self._name}.{method}"
+            operation = self._kind(args[0]) if method == "replace" else f"{self._name}.{method}"
             return await self._point.around(operation, lambda: attribute(*args, **more))
 
         return passing
@@ -133,12 +143,6 @@ class WatchedClassifier:
         if self._point.means("release"):
             raise InferenceError("The test wants this attempt to fail.")
         return await self._point.around("classify", lambda: self._classifier.classify(*args))
-
-
-def _kind(record: CallRecord) -> str:
-    if record.state is not State.RECEIVED:
-        return "result"
-    return "claim" if record.owner else "release"
 
 
 def create(settings: Settings, *, worker_count: int) -> FastAPI:

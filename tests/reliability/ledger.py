@@ -31,6 +31,7 @@ class Counts:
     accepted: int = 0
     one_result: int = 0
     identical: int = 0
+    again: int = 0
     erased: int = 0
     swept: int = 0
     orphans: int = 0
@@ -45,13 +46,16 @@ class Counts:
     def row(self) -> list[str]:
         answers = ", ".join(f"{status or 'none'}: {count}" for status, count in sorted(self.answers.items()))
         cells = [self.scenario, self.stores, self.faults, self.sent, self.accepted, self.one_result, self.identical]
-        return [str(cell) for cell in (*cells, self.erased, self.swept, self.orphans, answers, round(self.seconds))]
+        return [
+            str(cell)
+            for cell in (*cells, self.again, self.erased, self.swept, self.orphans, answers, round(self.seconds))
+        ]
 
 
 DONE = ("row", "scenario", "stores", "faults", "seconds")
 FOUND = (
-    "row", "calls sent", "accepted (2xx)", "one result", "audio identical", "erased", "orphans swept", "orphans after",
-    "answers",
+    "row", "calls sent", "accepted (2xx)", "one result", "audio identical", "sent again", "erased", "orphans swept",
+    "orphans after", "answers",
 )  # fmt: skip
 
 
@@ -119,8 +123,11 @@ class Ledger:
     def settle(self, counts: Counts, running: FrontEnd, backend: Backend) -> Counts:
         """Wait until no call is left in work, sweep, and compare what lies in the stores with what was answered."""
         wait_for(lambda: nothing_left(running), "no call is left in work", SETTLE_S)
+        again = self._send_again(running)
+        counts.again = len(again)
         counts.swept = asyncio.run(_sweep(backend))
-        results = backend.results_written()
+        # That a call was given up is written, too.
+        results = {call_id: count - (call_id in again) for call_id, count in backend.results_written().items()}
         for call_id in sorted(self.accepted - self.erased):
             answer = running.api.get(f"/v1/calls/{call_id}")
             record: dict[str, Any] = answer.json()
@@ -138,6 +145,16 @@ class Ledger:
         counts.answers = self.answers
         counts.seconds = time.monotonic() - self.started
         return counts
+
+    def _send_again(self, running: FrontEnd) -> set[str]:
+        """Send accepted calls again that were given up, as their failure asks for: two processes died with them."""
+        given_up = set()
+        for call_id in sorted(self.accepted - self.erased):
+            record = running.api.get(f"/v1/calls/{call_id}").json()
+            if record.get("failure") == {"code": "attempts_never_ended", "retryable": True}:
+                given_up.add(call_id)
+                self.submit(running.api, call_id)
+        return given_up
 
 
 def answered(send: Any) -> httpx.Response | None:

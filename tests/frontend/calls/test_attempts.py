@@ -58,20 +58,29 @@ class Result:
 
 @dataclass
 class Diagnosing:
-    """What stands in for workers and Triton; `error` is raised, `until` awaited first."""
+    """What stands in for workers and Triton; `error` is raised, `until` awaited first, `then` when it is prepared."""
 
     error: Exception | None = None
     until: asyncio.Event | None = None
     count: int = 0
     available: bool = True
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    prepared: asyncio.Event = field(default_factory=asyncio.Event)
+    then: asyncio.Event | None = None
 
-    async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Result:
+    async def diagnose(
+        self, audio: AudioFile, deadline: Deadline, on_prepared: Callable[[], Awaitable[None]] | None = None
+    ) -> Result:
         assert audio == FILE
         self.count += 1
         self.begun.set()
         if self.until is not None:
             await self.until.wait()
+        if on_prepared is not None:
+            await on_prepared()
+        self.prepared.set()
+        if self.then is not None:
+            await self.then.wait()
         if self.error is not None:
             raise self.error
         return Result()
@@ -264,14 +273,48 @@ def test_an_attempt_that_was_begun_twice_and_never_ended_is_not_begun_again(tmp_
         task = await attempts_on(stores, never := Diagnosing(until=asyncio.Event())).claim(known, soon())
         assert task is not None
         await never.begun.wait()
-        assert (await stored(stores)).unended == 1
-        again = await stores.records.read("a", soon())
-        assert again is not None
+        again = await _as_stored(stores)
+        assert again.record.in_doubt
         assert await attempts_on(stores, Diagnosing()).claim(again, soon()) is None
         record = await stored(stores)
         assert (record.state, record.failure) == (State.FAILED, Failure("attempts_never_ended", retryable=True))
+        assert never.until is not None
         never.until.set()
-        assert await task == Stored(await _as_stored(stores))  # it lives after all, and its result is dropped
+        await task  # it lives after all, and its result is dropped
+        assert (await stored(stores)).state is State.FAILED
+        # Whoever sends it again asks for it.
+        result = await attempts_on(stores, Diagnosing()).wait(await _as_stored(stores), soon())
+        assert isinstance(result, Stored)
+        assert result.call.record.state is State.DIAGNOSED
+
+    on_stores(tmp_path, check)
+
+
+@pytest.mark.parametrize("where", ["before it is prepared", "after it was prepared"])
+def test_processes_that_die_elsewhere_cost_no_call(tmp_path: Path, where: str) -> None:
+    """Only the recording that is being prepared can be what ends a process."""
+
+    async def check(stores: Stores) -> None:
+        known = await received(stores, owner="died-first")
+        dead: list[asyncio.Task[AttemptResult]] = []
+        for n in range(4):
+            if where.startswith("after"):
+                dying = Diagnosing(then=asyncio.Event())
+                task = await attempts_on(stores, dying).claim(known, soon())
+                assert task is not None
+                await dying.prepared.wait()
+                dead.append(task)
+            else:
+                leased = replace(known.record, owner=f"died-{n}", due_at=from_now(-1.0))
+                await stores.records.replace(leased, known.etag, soon())
+            known = await _as_stored(stores)
+            assert not known.record.in_doubt
+        last = await attempts_on(stores, Diagnosing()).claim(known, soon())
+        assert last is not None
+        assert (await call_of(last)).record.state is State.DIAGNOSED
+        for task in dead:
+            task.cancel()
+        await asyncio.gather(*dead, return_exceptions=True)
 
     on_stores(tmp_path, check)
 
@@ -306,7 +349,7 @@ def test_a_process_that_closes_gives_its_leases_back_at_once(tmp_path: Path) -> 
         await diagnosing.begun.wait()
         await attempts.close()
         (due,) = await stores.records.due(now(), 9, soon())
-        assert (due.record.owner, due.record.unended) == (None, 0)
+        assert (due.record.owner, due.record.in_doubt) == (None, False)
 
     on_stores(tmp_path, check)
 
