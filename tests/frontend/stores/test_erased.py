@@ -15,6 +15,7 @@ from frontend.calls.retention_sweeper import Sweeper
 from frontend.domain.records import CallRecord, State, StoredAudio, from_now, id_sha256, now
 from frontend.stores import embedded_records
 from frontend.stores.opening import Stores, open_stores
+from frontend.stores.protocols import Versioned
 from frontend.stores.troubles import Trouble
 from tests.frontend.settings import embedded_settings
 from tests.frontend.stores.test_azure_faults import soon
@@ -124,30 +125,36 @@ def test_two_processes_on_one_database_erase_as_well(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_copies_that_moving_a_record_has_left_go_with_the_next_sweep(tmp_path: Path, seed: int) -> None:
-    """`PRAGMA secure_delete` alone leaves ids in the free space of pages that were balanced: of these calls, some."""
+# Of many drawn orders of writing, those in which SQLite 3.40.1 left a copy of the call that was erased last.
+@pytest.mark.parametrize(("seed", "most_words", "steps"), [(0, 200, 131), (3, 200, 136), (4, 40, 115), (4, 10, 95)])
+def test_copies_that_moving_a_record_has_left_go_with_the_next_sweep(
+    tmp_path: Path, seed: int, most_words: int, steps: int
+) -> None:
+    """`PRAGMA secure_delete` alone leaves them in the free space of pages that were balanced."""
     chance = random.Random(seed)
 
     async def check() -> None:
         stores = open_stores(embedded_settings(tmp_path), 30)
-        living: list[str] = []
+        living: dict[str, Versioned] = {}
         erased: list[str] = []
-        for n in range(250):
-            if chance.random() < 0.6 or not living:
+        for n in range(steps):
+            kind = chance.random()
+            if kind < 0.5 or not living:
                 call_id = f"{chance.randrange(16**8):08x}-marked-{n}"
-                known = await stores.records.create(call(call_id, chance.randint(1, 8)), soon())
-                await stores.records.replace(call(call_id, chance.randint(1, 90)), known.etag, soon())
-                living.append(call_id)
+                living[call_id] = await stores.records.create(call(call_id, chance.randint(1, 60)), soon())
+            elif kind < 0.8:
+                call_id = chance.choice(list(living))
+                longer = call(call_id, chance.randint(1, most_words))
+                living[call_id] = await stores.records.replace(longer, living[call_id].etag, soon())
             else:
-                erased.append(living.pop(chance.randrange(len(living))))
+                erased.append(chance.choice(list(living)))
+                del living[erased[-1]]
                 await stores.records.erase(erased[-1], without_record=False, deadline=soon())
         await stores.records.maintain(soon())
         content = content_of(tmp_path)
         assert [call_id for call_id in erased if call_id.encode() in content] == []
-        assert all(call_id.encode() in content for call_id in living)
-        for call_id in living:
-            assert await stores.records.read(call_id, soon()) is not None
+        for call_id, known in living.items():
+            assert await stores.records.read(call_id, soon()) == known
         await stores.close()
 
     asyncio.run(check())
