@@ -98,19 +98,22 @@ class RenewableCredential:
 
 
 class ServiceClock:
-    """The clock of a service, from the `Date` of its answers: our own may be wrong by days."""
+    """The clock of a service, from the `Date` of its answers: our own may be wrong by days, or be set meanwhile."""
 
     def __init__(self) -> None:
-        self._ahead_s = 0.0
+        self._noted: tuple[float, float] | None = None  # the service's time, and ours that can't be set
 
     def note(self, date: str | None) -> None:
         """Take the time of an answer."""
         with contextlib.suppress(ValueError):  # without one the last one goes on
-            self._ahead_s = parsedate_to_datetime(date or "").timestamp() - time.time()
+            self._noted = parsedate_to_datetime(date or "").timestamp(), time.monotonic()
 
     def time(self) -> float:
         """Return the service's time in seconds since 1970; our own before the first answer."""
-        return time.time() + self._ahead_s
+        if self._noted is None:
+            return time.time()
+        at, monotonic = self._noted
+        return at + time.monotonic() - monotonic
 
 
 class TokenTransport(AioHttpTransport):  # type: ignore[misc]
