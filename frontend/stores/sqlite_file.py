@@ -25,7 +25,10 @@ DAMAGED = "record_store_damaged"  # the message key
 # Names in the table `moments`: the last time that the store saw, and that something was erased since the last VACUUM.
 CLOCK, ERASED_SINCE = "clock", "erased"
 START_CHECK_S = 2.0  # a larger database is checked on by the first sweep
-RESERVE_BYTES = 1024 * 1024  # erasing the largest usual record takes less
+# SQLite empties its log into the database at this size. On a full disk the log can't grow to more than twice as much:
+# it is not emptied only if there is no room for its own size. The reserve has room for that, and for an erasure.
+LOG_PAGES = 256  # of 4 KiB
+RESERVE_BYTES = 4 * 1024 * 1024
 CHECKPOINT_S = 0.2  # how long a checkpoint waits for other processes
 _RESULT_LIMIT = 1000
 # Results about a value, not about the file: such a record is unreadable, and all others are fine.
@@ -122,8 +125,8 @@ class SqliteFile:
     def make_room(self, work: Callable[[], Answer]) -> Answer:
         """Do work that writes a little and frees more, also on a full disk. Raises: sqlite3.Error, StoreUnavailable.
 
-        SQLite writes to its log before it deletes anything. If there is no room for that, the log is emptied into the
-        database, so that its space is used again, and the reserve is given up.
+        SQLite writes to its log before it deletes anything. If there is no room for that, the reserve is given up, and
+        the log is emptied into the database, so that its space is used again.
         """
         try:
             return self.write(work)
@@ -167,6 +170,7 @@ class SqliteFile:
         connection = self.connection
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute("PRAGMA secure_delete = ON")  # erased data is overwritten, not only unlinked
         connection.executescript(_SCHEMA)
         if "due_at" not in {row[1] for row in connection.execute("PRAGMA table_info(calls)")}:
