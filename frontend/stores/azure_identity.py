@@ -24,7 +24,7 @@ from azure.identity.aio import DefaultAzureCredential
 
 __all__ = ["RenewableCredential", "ServiceClock", "TokenCredential", "TokenTransport", "workload_credential"]
 
-RENEW_EVERY_S = 30.0  # a service that refuses every token must not make us ask for one at every request
+RENEW_EVERY_S = 5.0  # a service that refuses every token must not make us ask for one at every request
 KEEP_S = 300  # the SDKs replace a token that lives no longer
 HANDED_OUT_S = 60  # shorter than KEEP_S, so that the SDKs ask us for each request and keep no token themselves
 
