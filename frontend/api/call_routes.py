@@ -74,7 +74,7 @@ async def list_calls(
         try:
             items.append(call_document(record, language))
         except StoreUnavailable:  # its diagnosis can't be read; the others are listed
-            services.stores.troubles.unreadable(record.call_id)
+            services.stores.troubles.unanswerable(record.call_id)
     return JSONResponse({"items": items, "next": page_token(page.next)}, headers=HEADERS[language])
 
 

@@ -158,7 +158,7 @@ class CosmosRecordStore:
             lasting = {**tombstone, "ttl": math.ceil(self._retention.total_seconds())}
             await self._again(lambda: container.upsert_item(lasting))
             await self._delete(container, call_id)
-        self._troubles.readable(call_id)
+        self._troubles.gone(call_id)
         return True
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:

@@ -290,14 +290,14 @@ class SqliteRecordStore:
             found = self._delete(call_id)
             if found or without_record:
                 self._connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", (id_sha256(call_id), now()))
-        self._troubles.readable(call_id)
+        self._troubles.gone(call_id)
         return found or self._is_erased(call_id)
 
     def _remove(self, call_id: str) -> None:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._delete(call_id)
-        self._troubles.readable(call_id)
+        self._troubles.gone(call_id)
 
     def _delete(self, call_id: str) -> bool:
         found = self._connection.execute("DELETE FROM calls WHERE id = ?", (call_id,)).rowcount > 0

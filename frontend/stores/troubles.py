@@ -57,17 +57,18 @@ class Troubles:
     def __init__(self) -> None:
         self._present: set[Trouble] = set()
         self._unreadable: set[str] = set()
+        self._unanswerable: set[str] = set()
 
     @property
     def present(self) -> tuple[Trouble, ...]:
         """Return what is wrong, in the order of `Trouble`."""
-        found = self._present | ({Trouble.RECORDS_UNREADABLE} if self._unreadable else set())
+        found = self._present | ({Trouble.RECORDS_UNREADABLE} if self.unreadable_records else set())
         return tuple(trouble for trouble in Trouble if trouble in found)
 
     @property
     def unreadable_records(self) -> int:
         """Return how many stored records were found that can't be read."""
-        return len(self._unreadable)
+        return len(self._unreadable) + len(self._unanswerable)
 
     def begin(self, trouble: Trouble) -> None:
         """Note that something is wrong; the log tells it when it begins."""
@@ -83,12 +84,26 @@ class Troubles:
 
     def unreadable(self, call_id: object) -> None:
         """Note a record that can't be read; call_id: as it is stored, of any type."""
-        digest = id_sha256(call_id if isinstance(call_id, str) and call_id.isascii() else repr(call_id))
-        if digest not in self._unreadable and len(self._unreadable) < MAX_NAMED:
-            self._unreadable.add(digest)
-            _log.error("a stored record can't be read and is left as it is", extra={"fields": {"call": digest}})
+        self._add(self._unreadable, call_id)
+
+    def unanswerable(self, call_id: str) -> None:
+        """Note a record that the store can read, but whose diagnosis lacks what every diagnosis has."""
+        self._add(self._unanswerable, call_id)
 
     def readable(self, call_id: str) -> None:
-        """Note that a record was read, or is gone."""
+        """Note that the store has read a record."""
         if self._unreadable:  # a digest for each record read would be wasted otherwise
             self._unreadable.discard(id_sha256(call_id))
+
+    def gone(self, call_id: str) -> None:
+        """Note that a record was erased."""
+        self.readable(call_id)
+        if self._unanswerable:
+            self._unanswerable.discard(id_sha256(call_id))
+
+    @staticmethod
+    def _add(found: set[str], call_id: object) -> None:
+        digest = id_sha256(call_id if isinstance(call_id, str) and call_id.isascii() else repr(call_id))
+        if digest not in found and len(found) < MAX_NAMED:
+            found.add(digest)
+            _log.error("a stored record can't be read and is left as it is", extra={"fields": {"call": digest}})
