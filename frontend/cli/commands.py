@@ -1,4 +1,4 @@
-"""Run the command of the command line (serve, check, score again, or accept the clock), and return the exit code."""
+"""Run the command of the command line, and return the exit code."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ def _with_settings(options: argparse.Namespace, settings: Settings, create: Call
         from frontend.cli.clock import clock  # noqa: PLC0415
 
         return asyncio.run(clock(settings, accept=options.accept))
+    if options.command == "recover":
+        from frontend.cli.recover import recover  # noqa: PLC0415
+
+        return recover(settings)
     return serve(options, settings, create or create_app)
 
 
