@@ -17,6 +17,7 @@ from typing import TypeVar
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 from frontend.stores.protocols import Blob
+from frontend.stores.sqlite_file import DAMAGED
 from frontend.stores.troubles import Trouble, Troubles
 from runtime.atomic_write import finish, open_beside, sync_folder
 
@@ -34,6 +35,9 @@ class FolderAudioStore:
         self._troubles = troubles or Troubles()
 
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
+        if Trouble.RECORD_STORE_DAMAGED in self._troubles.present:
+            # No record can follow, and no sweep removes what is left: refused calls would fill the disk.
+            raise StoreUnavailable(DAMAGED, retry_after_s=60)
         await self._run(partial(self._write, self._folder / name, data), deadline)
         self._troubles.end(Trouble.AUDIO_STORE_FULL)
 

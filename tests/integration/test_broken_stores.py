@@ -118,6 +118,8 @@ def check_damaged(one: FrontEnd, benchmark: bytes) -> None:
     answer = post(one.api, benchmark, "new")
     assert_problem(answer, 503, "store_unavailable")
     assert "damaged" in answer.json()["detail"]
+    assert_problem(post(one.api, benchmark), 503, "store_unavailable")  # without an id, so nothing is read before
+    assert [path.name for path in (one.var / "audio" / "calls").iterdir()] == ["kept"]
     assert_problem(one.api.delete("/v1/calls/kept"), 503, "store_unavailable")
     assert metric(one, 'tosia_store_trouble{cause="record_store_damaged"}') == 1.0
     assert metric(one, 'tosia_degraded{dependency="stores"}') == 1.0
