@@ -9,8 +9,8 @@ from __future__ import annotations
 from frontend.configuration.settings import Settings
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import now
-from frontend.stores.embedded_records import CLOCK_TRUST
 from frontend.stores.opening import open_stores
+from frontend.stores.sqlite_moments import CLOCK_TRUST
 
 PATIENCE_S = 10.0
 HOUR_S = 3600.0

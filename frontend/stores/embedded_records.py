@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,21 +23,19 @@ from frontend.domain.records import (
     from_now,
     id_sha256,
     is_sort_key,
-    moment,
     now,
     record_from_text,
 )
 from frontend.stores.protocols import ERASED, UNREADABLE, CallExists, Page, StaleRecord, Versioned
-from frontend.stores.sqlite_file import CLOCK, DAMAGED, ERASED_SINCE, SqliteFile
+from frontend.stores.sqlite_file import DAMAGED, SqliteFile
+from frontend.stores.sqlite_moments import CLOCK, CLOCK_TRUST, ERASED_SINCE, Moments
 from frontend.stores.troubles import Trouble, Troubles
 
 Answer = TypeVar("Answer")
 
-CLOCK_TRUST = timedelta(days=1)  # nothing expires by a clock that is further ahead of the last moment seen
 CLEAN_EVERY_S = 1.0  # between two tries to empty the log while another process reads it
 TELL_AFTER = 10  # tries
 VACUUM_REST = 100.0  # times as long as it took, until the next one: it takes 7 s for 50,000 calls, and all wait
-_SEEN_EVERY = timedelta(minutes=10)
 _COLUMNS = "id, sort_key, version, document"
 _TOMBSTONE = "SELECT 1 FROM tombstones WHERE id_sha256 = ?"  # of a call that was erased
 
@@ -53,6 +50,7 @@ class SqliteRecordStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._file = self._thread.submit(SqliteFile, path, self._troubles).result()
         self._connection = self._file.connection
+        self._moments = Moments(self._connection)
         self._cleaning: asyncio.Task[None] | None = None
         self._vacuum_after = 0.0
 
@@ -100,10 +98,10 @@ class SqliteRecordStore:
         await self._clean()
 
     async def clock_ahead_s(self, deadline: Deadline) -> float:
-        return await self._run(partial(self._file.read, self._clock_ahead_s), deadline)
+        return await self._run(partial(self._file.read, self._moments.clock_ahead_s), deadline)
 
     async def accept_clock(self, deadline: Deadline) -> None:
-        await self._run(partial(self._file.write, partial(self._note_moment, CLOCK, now())), deadline)
+        await self._run(partial(self._file.write, partial(self._moments.note, CLOCK)), deadline)
 
     async def ping(self, deadline: Deadline) -> None:
         await self._run(partial(self._file.look, self._first), deadline)
@@ -266,13 +264,11 @@ class SqliteRecordStore:
 
     def _expired(self, limit: int) -> list[str]:
         """Return ids of expired calls, and remove expired tombstones."""
-        if self._clock_ahead_s() > CLOCK_TRUST.total_seconds():
+        if self._moments.clock_ahead_s() > CLOCK_TRUST.total_seconds():
             self._troubles.begin(Trouble.CLOCK_AHEAD)
             return []
         self._troubles.end(Trouble.CLOCK_AHEAD)
-        seen = self._moment_of(CLOCK)
-        if seen is None or seen < moment(datetime.fromisoformat(now()) - _SEEN_EVERY):
-            self._note_moment(CLOCK, now())
+        self._moments.note_clock()
         before = from_now(-self._retention_s)
         self._connection.execute("DELETE FROM tombstones WHERE erased_at < ?", (before,))
         query = "SELECT id, sort_key FROM calls WHERE sort_key < ? ORDER BY sort_key, id LIMIT ? OFFSET ?"
@@ -305,7 +301,7 @@ class SqliteRecordStore:
     def _delete(self, call_id: str) -> bool:
         found = self._connection.execute("DELETE FROM calls WHERE id = ?", (call_id,)).rowcount > 0
         if found:
-            self._note_moment(ERASED_SINCE, now())
+            self._moments.note(ERASED_SINCE)
         return found
 
     def _overwrite_leftovers(self) -> None:
@@ -315,37 +311,19 @@ class SqliteRecordStore:
         the free space of the first one (found by tests/frontend/stores/test_erased.py with SQLite 3.40.1).
         """
         started = time.monotonic()
-        if self._moment_of(ERASED_SINCE) is None or started < self._vacuum_after:
+        if self._moments.of(ERASED_SINCE) is None or started < self._vacuum_after:
             return
         try:
             self._connection.execute("VACUUM")
         except sqlite3.OperationalError:
             self._troubles.begin(Trouble.ERASED_NOT_OVERWRITTEN)  # busy, or no room: the next sweep tries again
         else:
-            self._connection.execute("DELETE FROM moments WHERE name = ?", (ERASED_SINCE,))
+            self._moments.forget(ERASED_SINCE)
         ended = time.monotonic()
         self._vacuum_after = ended + VACUUM_REST * (ended - started)
 
     def _first(self) -> object:
         return self._connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone()
-
-    def _clock_ahead_s(self) -> float:
-        """Return how far the clock is ahead of the last moment that the store saw, in seconds; negative: behind."""
-        seen = self._moment_of(CLOCK)
-        if seen is None:  # a new database, or one of an older version
-            newest = self._connection.execute("SELECT max(sort_key) FROM calls").fetchone()[0]
-            seen = newest.partition("|")[0] if isinstance(newest, str) and is_sort_key(newest) else now()
-        try:
-            return (datetime.fromisoformat(now()) - datetime.fromisoformat(seen)).total_seconds()
-        except ValueError:
-            return float("inf")  # an altered moment is no evidence that the clock is right
-
-    def _moment_of(self, name: str) -> str | None:
-        row = self._connection.execute("SELECT moment FROM moments WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def _note_moment(self, name: str, at: str) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO moments VALUES (?, ?)", (name, at))
 
     def _is_erased(self, call_id: str) -> bool:
         return self._connection.execute(_TOMBSTONE, (id_sha256(call_id),)).fetchone() is not None

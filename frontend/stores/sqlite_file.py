@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from frontend.domain.errors import StoreUnavailable
-from frontend.domain.records import now
+from frontend.stores.sqlite_moments import Moments
 from frontend.stores.troubles import Trouble, Troubles
 
 Answer = TypeVar("Answer")
 
 DAMAGED = "record_store_damaged"  # the message key
-# Names in the table `moments`: the last time that the store saw, and that something was erased since the last VACUUM.
-CLOCK, ERASED_SINCE = "clock", "erased"
 START_CHECK_S = 2.0  # a larger database is checked on by the first sweep
 # SQLite empties its log into the database at this size. On a full disk the log can't grow to more than twice as much:
 # it is not emptied only if there is no room for its own size. The reserve has room for that, and for an erasure.
@@ -177,7 +175,7 @@ class SqliteFile:
             connection.executescript(_ADD_DUE)
         connection.executescript(_INDEXES)
         if new:
-            connection.execute("INSERT OR IGNORE INTO moments VALUES (?, ?)", (CLOCK, now()))
+            Moments(connection).note_clock()
         self.keep_reserve()
 
     def _note(self, error: sqlite3.Error) -> None:

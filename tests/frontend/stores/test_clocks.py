@@ -26,7 +26,7 @@ from frontend.calls.retention_sweeper import Sweeper, Swept
 from frontend.domain import records
 from frontend.domain.errors import CallErased
 from frontend.domain.records import CallRecord, from_now, now
-from frontend.stores import azure_identity, embedded_records
+from frontend.stores import azure_identity, sqlite_moments
 from frontend.stores.azure_records import MIN_TTL_S
 from frontend.stores.opening import open_stores
 from frontend.stores.troubles import Trouble
@@ -57,7 +57,7 @@ def shift(monkeypatch: pytest.MonkeyPatch) -> Shift:
             time = staticmethod(lambda: real_time() + seconds)
             monotonic = staticmethod(real_monotonic)
 
-        for module in (records, retention_sweeper):
+        for module in (records, retention_sweeper, sqlite_moments):
             monkeypatch.setattr(module, "datetime", Shifted)
         monkeypatch.setattr(azure_identity, "time", ShiftedTime)
 
@@ -261,5 +261,5 @@ def test_the_clock_of_the_store_is_noted_seldom(tmp_path: Path) -> None:
         assert (tmp_path / "calls.sqlite-wal").stat().st_size == before
         await stores.close()
 
-    assert timedelta(days=1) == embedded_records.CLOCK_TRUST
+    assert timedelta(days=1) == sqlite_moments.CLOCK_TRUST
     asyncio.run(check())
