@@ -1,7 +1,8 @@
 """`python -m frontend`: serve until SIGTERM or Ctrl-C.
 
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
-serves now.
+serves now. `clock`: whether calls expire by this machine's clock. `recover`: copy what can be read of
+a damaged SQLite file.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
 config.yml or the operator's file.
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     os.umask(0o077)  # only this user may read recordings and records
     # Worker processes use the cores; BLAS threads in each of them would only compete with them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if not options.check:
+    if not options.check and options.command not in ("clock", "recover"):
         start_preloading()
     from frontend.cli.commands import run  # noqa: PLC0415 - takes seconds, while the fork server imports
 
@@ -75,7 +76,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--check", action="store_true", help="say what is set and what can be reached, and as whom, and end"
     )
-    commands = parser.add_subparsers(dest="command", metavar="[backfill]", parser_class=argparse.ArgumentParser)
+    commands = parser.add_subparsers(
+        dest="command", metavar="[backfill | clock | recover]", parser_class=argparse.ArgumentParser
+    )
     again = commands.add_parser(
         "backfill", help="score stored calls again with the release that serves now", allow_abbrev=False
     )
@@ -85,6 +88,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="RFC 3339 date or time (UTC unless it says otherwise): calls received from then on",
     )
     again.add_argument("--limit", type=_count, default=None, help="how many calls at most (default: all)")
+    clock = commands.add_parser(
+        "clock", help="whether calls expire by this machine's clock (embedded stores)", allow_abbrev=False
+    )
+    clock.add_argument("--accept", action="store_true", help="the clock is right: calls may expire by it again")
+    commands.add_parser(
+        "recover", help="copy what can be read of a damaged calls.sqlite (embedded stores)", allow_abbrev=False
+    )
     return parser.parse_args(arguments)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from frontend.calls.attempts import Attempts
 from frontend.calls.call_service import Calls
@@ -17,6 +18,7 @@ from frontend.inference.workers import Workers
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores, open_stores
+from frontend.stores.troubles import Trouble
 from runtime.classify import AsyncClassifier
 from runtime.config import MODEL_REPOSITORY, Limits, Parameters, QualityLimits, load_config
 from runtime.contract import ModelContract, read_released_contract
@@ -127,6 +129,11 @@ class Services:
         metrics.body_bytes.set_function(lambda: self.admission.body_bytes)
         metrics.waiting.set_function(lambda: self.workers.waiting)
         metrics.degraded.labels("inference").set_function(lambda: not self.model.available)
+        troubles = self.stores.troubles
+        metrics.unreadable.set_function(lambda: troubles.unreadable_records)
+        for trouble in Trouble:
+            present = partial(lambda trouble: trouble in troubles.present, trouble)
+            metrics.store_trouble.labels(trouble.value).set_function(present)
         metrics.build.labels(SOFTWARE_VERSION).set(1)
 
     def run_in_background(self) -> list[asyncio.Task[None]]:

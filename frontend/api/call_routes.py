@@ -18,7 +18,7 @@ from frontend.api.responses import call_response, png_response, ranged_response
 from frontend.api.services_of import deadline_of, services_of
 from frontend.api.upload import read_upload
 from frontend.domain.deadline import Deadline
-from frontend.domain.errors import CallNotFound
+from frontend.domain.errors import CallNotFound, StoreUnavailable
 from frontend.domain.records import checked_call_id
 from frontend.i18n.language import HEADERS, language_of
 from frontend.observability.audit import audit
@@ -65,9 +65,14 @@ async def list_calls(
     status: StatusFilter = None,
 ) -> JSONResponse:
     """Calls, newest first."""
-    page = await services_of(request).calls.page(limit, sort_key_of(after), state, status, deadline_of(request))
-    language = language_of(request)
-    items = [call_document(record, language) for record in page.items]
+    services, language = services_of(request), language_of(request)
+    page = await services.calls.page(limit, sort_key_of(after), state, status, deadline_of(request))
+    items = []
+    for record in page.items:
+        try:
+            items.append(call_document(record, language))
+        except StoreUnavailable:  # its diagnosis can't be read; the others are listed
+            services.stores.troubles.unanswerable(record.call_id)
     return JSONResponse({"items": items, "next": page_token(page.next)}, headers=HEADERS[language])
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from frontend.api.answering_head import Router
 from frontend.api.services_of import services_of
 from frontend.domain.deadline import Deadline
-from frontend.domain.errors import NotReady, StoreUnavailable
+from frontend.domain.errors import NotReady
 from frontend.openapi import operations
+from frontend.stores.troubles import HARMLESS_TO_OTHERS, NOT_READY
 
 PING_S = 2.0
 
@@ -28,17 +27,17 @@ async def healthz(request: Request) -> JSONResponse:
 
 @router.get("/readyz", **operations.READYZ)
 async def readyz(request: Request) -> JSONResponse:
-    """503 until the model's parameters were seen and agree, and while draining; says what is degraded."""
+    """503 until the model's parameters were seen and agree, while draining, and while the stores take nothing and won't
+    by themselves; says what is degraded, and why.
+    """
     if request.app.state.draining:
         raise NotReady("shutting_down")
     services = services_of(request)
     services.model.known()
     inference = "ok" if services.model.available else "degraded"
-    deadline = Deadline.after(PING_S)
-    try:
-        await asyncio.gather(services.stores.records.ping(deadline), services.stores.audio.ping(deadline))
-        stores = "ok"
-    except StoreUnavailable:
-        stores = "degraded"
+    causes = await services.stores.look(Deadline.after(PING_S))
+    stores = "ok" if HARMLESS_TO_OTHERS.issuperset(causes) else "degraded"
     services.metrics.degraded.labels("stores").set(stores == "degraded")
-    return JSONResponse({"status": "ready", "inference": inference, "stores": stores})
+    if not NOT_READY.isdisjoint(causes):
+        raise NotReady("stores_not_usable", causes=", ".join(causes))
+    return JSONResponse({"status": "ready", "inference": inference, "stores": stores, "causes": list(causes)})

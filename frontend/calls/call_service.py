@@ -24,9 +24,9 @@ from frontend.domain.errors import (
     NotReady,
     StoreUnavailable,
 )
-from frontend.domain.records import CallRecord, State, StoredAudio
+from frontend.domain.records import CallRecord, State, StoredAudio, is_drawable
 from frontend.observability.metrics import Metrics
-from frontend.stores.protocols import AudioStore, Page, RecordStore, Versioned
+from frontend.stores.protocols import UNREADABLE, AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
 from runtime.prepare import AudioFile
 
@@ -116,6 +116,8 @@ class Calls:
         record, data = await self.read_audio(call_id, deadline)
         if record.diagnosis is None:
             raise NotDiagnosed("nothing_to_draw", state=record.state.value)
+        if not is_drawable(record.diagnosis):
+            raise StoreUnavailable(UNREADABLE, retry_after_s=60)
         return record, data
 
     async def page(

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.observability.audit import audit
-from frontend.stores.protocols import AudioStore, Blob, RecordStore
+from frontend.stores.protocols import UNREADABLE, AudioStore, Blob, RecordStore
 
 OVERLAP = timedelta(seconds=60.0)  # the storage service has its own clock, in whole seconds
 PAGE_S = 60.0
@@ -43,7 +43,8 @@ class Sweeper:
         every_s: float = 0.0,
         rest_factor: float = 0.0,
     ) -> None:
-        """Keep the settings. orphan_age_s: audio without a record is removed when it is older.
+        """Keep the settings. orphan_age_s: audio without a record is removed when it is older, and was seen here for
+        as long.
 
         every_s, rest_factor: `run` pauses every_s seconds, or rest_factor times the sweep's duration if that is longer
         """
@@ -53,6 +54,10 @@ class Sweeper:
         self._orphan_age = timedelta(seconds=orphan_age_s)
         lookback_s = audio.lookback_s
         self._from = None if lookback_s is None else datetime.now(UTC) - timedelta(seconds=lookback_s)
+        # Orphans, and when each was first seen, on the loop's clock. The wall clock may be wrong by days: audio whose
+        # request is still at work must not be taken for an old orphan.
+        self._seen: dict[Blob, float] = {}
+        self._away = False
 
     async def run(self, removed: Counter) -> None:
         """Sweep repeatedly until cancelled; removed: counts the removals, by `what`."""
@@ -65,14 +70,19 @@ class Sweeper:
                 removed.labels("expired").inc(swept.expired)
                 if swept != Swept(0, 0):
                     _log.info("swept %d recordings without a record and %d expired calls", swept.orphans, swept.expired)
+                self._away = False
             except StoreUnavailable:
-                _log.warning("a sweep was given up: a store is away")
+                if not self._away:
+                    _log.warning("a sweep was given up: a store is away")
+                self._away = True
             except Exception:  # noqa: BLE001 - a defect of ours must not end the loop
                 _log.exception("a sweep failed")
             await asyncio.sleep(max(self._every_s, self._rest_factor * (loop.time() - started)))
 
     async def sweep(self) -> Swept:
         """Sweep once. Raises: StoreUnavailable."""
+        # A damaged index may not find a record that is there, and its audio would be taken for an orphan.
+        await self._records.maintain(Deadline.after(PAGE_S))
         return Swept(expired=await self._remove_expired(), orphans=await self._remove_orphans())
 
     async def _remove_expired(self) -> int:
@@ -88,6 +98,8 @@ class Sweeper:
 
     async def _remove_orphans(self) -> int:
         until = datetime.now(UTC) - self._orphan_age
+        if self._from is not None and self._from > until + OVERLAP:  # the clock was ahead, and is right again
+            self._from = until - timedelta(seconds=self._audio.lookback_s or 0.0)
         looked_at, orphans = 0, []
         async for blob in self._audio.blobs(PAGE_S):
             if blob.written_at <= until and (self._from is None or blob.written_at > self._from):
@@ -102,10 +114,16 @@ class Sweeper:
                 *(len(orphans), looked_at),
             )
             return 0
-        removed = [await self._audio.remove(blob, Deadline.after(CALL_S)) for blob in orphans]
+        present = asyncio.get_running_loop().time()
+        self._seen |= {blob: self._seen.get(blob, present) for blob in orphans}
+        removed = 0
+        for blob in [blob for blob, at in self._seen.items() if present - at >= self._orphan_age.total_seconds()]:
+            if await self._is_orphan(blob):  # its record may have come meanwhile
+                removed += await self._audio.remove(blob, Deadline.after(CALL_S))
+            del self._seen[blob]
         if self._from is not None:
             self._from = until - OVERLAP
-        return sum(removed)
+        return removed
 
     async def _is_orphan(self, blob: Blob) -> bool:
         folder, _, rest = blob.name.partition("/")
@@ -116,6 +134,8 @@ class Sweeper:
             known = await self._records.read(call_id, Deadline.after(CALL_S))
         except CallErased:
             return True
-        except (KeyError, TypeError, ValueError):
+        except StoreUnavailable as error:
+            if error.key != UNREADABLE:
+                raise
             return False  # a record that can't be read is still a record
         return known is None or known.record.audio.name != blob.name

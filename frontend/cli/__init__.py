@@ -6,6 +6,8 @@ draining_server   uvicorn with a pause between SIGTERM and the end of listening
 bounded_head      HTTP/1.1 with a limit for a request's head
 check             `--check`: settings, and whether all can be reached
 backfill          score stored calls again
+clock             `clock`: whether calls expire by this machine's clock
+recover           `recover`: copy what can be read of a damaged SQLite file
 write_openapi     writes docs/openapi.json
 write_settings    writes the tables of docs/settings.md
 """

@@ -52,12 +52,18 @@ class _Backfill:
         self._diagnoser = diagnoser
         self._contract = contract
         self._limits = limits
+        self._unreadable = 0
 
     async def run(self, since: str, limit: int | None, at_once: int) -> int:
         todo: list[str] = []
         there = 0
         async for record in self._diagnosed_since(since):
-            if self._is_scored(record):
+            try:
+                scored = self._is_scored(record)
+            except (KeyError, TypeError):  # its diagnosis lacks what every diagnosis has
+                self._unreadable += 1
+                continue
+            if scored:
                 there += 1
             else:
                 todo.append(record.call_id)
@@ -76,17 +82,19 @@ class _Backfill:
         with tqdm(total=len(todo), desc="backfill", unit="call", file=sys.stderr) as bar:
             await asyncio.gather(*(work() for _ in range(at_once)))
         model = self._contract.model
+        unreadable = f" Stored records that can't be read: {self._unreadable}." if self._unreadable else ""
         print(
             f"{len(todo) - len(failed)} calls scored by {model.name} {model.version}, {there} had been before, "
-            f"{len(failed)} failed{': ' + ', '.join(sorted(set(failed))) if failed else ''}."
+            f"{len(failed)} failed{': ' + ', '.join(sorted(set(failed))) if failed else ''}.{unreadable}"
         )
-        return 1 if failed else 0
+        return 1 if failed or self._unreadable else 0
 
     async def _diagnosed_since(self, since: str) -> AsyncIterator[CallRecord]:
         """Yield the diagnosed calls since then, newest first."""
         after: str | None = None
         while True:
             page = await self._stores.records.page(PAGE, after, State.DIAGNOSED, None, self._deadline())
+            self._unreadable += page.unreadable
             for record in page.items:
                 if record.received_at < since:
                     return

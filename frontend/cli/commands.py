@@ -1,4 +1,4 @@
-"""Run the command of the command line (serve, check, or score again), and return the exit code."""
+"""Run the command of the command line, and return the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from frontend.app import create_app
 from frontend.cli.serve import serve
 from frontend.configuration.deadlines_limits_intervals import SETTINGS
-from frontend.configuration.settings import SettingsError, read_settings
+from frontend.configuration.settings import Settings, SettingsError, read_settings
 from frontend.configuration.tuning import Number
 from frontend.domain.errors import ServiceError
 from frontend.observability.json_logs import set_up_logs
@@ -28,12 +28,7 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
             from frontend.cli.check import check  # noqa: PLC0415 - imports the Azure SDK; a server need not have it
 
             return asyncio.run(check(os.environ, given(options)))
-        settings = read_settings(os.environ, given(options))
-        if options.command == "backfill":
-            from frontend.cli.backfill import backfill  # noqa: PLC0415
-
-            return asyncio.run(backfill(settings, options.since, options.limit))
-        return serve(options, settings, create or create_app)
+        return _with_settings(options, read_settings(os.environ, given(options)), create)
     except (SettingsError, RuntimeFailure, ServiceError) as error:
         print(f"frontend: {error}", file=sys.stderr)
         # If a server can't open a store at its start, a setting is wrong; if a command can't reach a service, a
@@ -46,6 +41,22 @@ def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> i
     except KeyboardInterrupt:
         print("frontend: stopped; the same command goes on from here.", file=sys.stderr)
         return 1
+
+
+def _with_settings(options: argparse.Namespace, settings: Settings, create: Callable[..., FastAPI] | None) -> int:
+    if options.command == "backfill":
+        from frontend.cli.backfill import backfill  # noqa: PLC0415
+
+        return asyncio.run(backfill(settings, options.since, options.limit))
+    if options.command == "clock":
+        from frontend.cli.clock import clock  # noqa: PLC0415
+
+        return asyncio.run(clock(settings, accept=options.accept))
+    if options.command == "recover":
+        from frontend.cli.recover import recover  # noqa: PLC0415
+
+        return recover(settings)
+    return serve(options, settings, create or create_app)
 
 
 def given(options: argparse.Namespace) -> dict[str, Number]:

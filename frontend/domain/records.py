@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
+import json
 import os
 import re
 import time
@@ -16,11 +16,10 @@ from typing import Any
 
 from frontend.domain.errors import InvalidCallId
 
-_log = logging.getLogger("tosia.stores")
-
 _ADDED = frozenset({"history", "owner", "due_at", "in_doubt"})  # fields added after the first version
 CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
 _CALL_ID = re.compile(CALL_ID)
+_MAX_DEPTH = 32  # of a document; ours have less than ten levels, and an encoder fails at about a thousand
 _SORT_KEY = re.compile(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}}Z\|{CALL_ID}", re.ASCII)
 
 
@@ -107,14 +106,15 @@ class CallRecord:
 _FIELDS = tuple(field.name for field in dataclasses.fields(CallRecord))
 
 
-def record_from_dict(document: dict[str, Any]) -> CallRecord:
+def record_from_dict(document: Any) -> CallRecord:
     """Invert `CallRecord.to_dict`. Fields added by a newer version are left out; fields missing in an older version get
     their defaults.
 
-    Raises: KeyError, TypeError, ValueError where the document is no record.
+    Raises: KeyError, TypeError, ValueError where the document is no record, or none that can be answered and stored
+        again.
     """
     failure, state = document["failure"], State(document["state"])
-    return CallRecord(
+    record = CallRecord(
         **{
             **{name: document[name] for name in _FIELDS if name not in _ADDED},
             "state": state,
@@ -126,15 +126,79 @@ def record_from_dict(document: dict[str, Any]) -> CallRecord:
             "due_at": document.get("due_at", document["updated_at"] if state is State.RECEIVED else None),
         }
     )
+    _check(record)
+    return record
 
 
-def readable_record(document: dict[str, Any]) -> CallRecord | None:
-    """Return the record, or None where it can't be read: one broken record must not delay the others."""
+def record_from_text(text: object) -> CallRecord:
+    """Return the record in a stored JSON text. Raises: KeyError, TypeError, ValueError as `record_from_dict`."""
+    if not isinstance(text, str):
+        raise TypeError("a stored record is no text")  # json.loads also takes bytes
     try:
-        return record_from_dict(document)
-    except (KeyError, TypeError, ValueError):
-        _log.error("a stored record can't be read and is left as it is")
-        return None
+        return record_from_dict(json.loads(text))
+    except RecursionError as error:
+        raise ValueError("a stored record is nested too deeply") from error
+
+
+def _check(record: CallRecord) -> None:
+    """Check what a dataclass does not: a disk or another program may have changed a stored record.
+
+    Raises: TypeError, ValueError.
+    """
+    audio, failure, diagnosis = record.audio, record.failure, record.diagnosis
+    texts = [record.call_id, record.received_at, record.updated_at, audio.name, audio.sha256, audio.content_type]
+    texts += [text for text in (record.owner, record.due_at) if text is not None]
+    texts += [failure.code] if failure else []
+    texts += [diagnosis["status"]] if diagnosis is not None else []
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a field of a stored record is no text")
+    numbers = (record.attempts, audio.bytes)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise TypeError("a field of a stored record is no count")
+    if type(record.in_doubt) is not bool:
+        raise TypeError("a field of a stored record is not true or false")
+    if not isinstance(diagnosis, dict | None) or (failure and not isinstance(failure.retryable, bool)):
+        raise TypeError("a stored diagnosis or failure has another form")
+    if not isinstance(record.history, list) or not all(isinstance(entry, dict) for entry in record.history):
+        raise TypeError("a stored history is no list of results")
+    if not is_sort_key(record.sort_key):
+        raise ValueError("a stored record has no valid id or time")
+    datetime.fromisoformat(record.received_at)
+    datetime.fromisoformat(record.updated_at)
+    # A name selects a file, and a content type is sent as a header.
+    folder, _, rest = audio.name.rpartition("/")
+    of_call = folder == f"calls/{record.call_id}" or (not folder and rest.startswith(f"{record.call_id}."))
+    if not of_call or not rest or rest == ".." or "\0" in rest:
+        raise ValueError("a stored record names audio that is not its own")
+    if not (audio.content_type.isascii() and audio.content_type.isprintable()):
+        raise ValueError("a stored content type is none")
+    _check_depth([diagnosis, record.history])
+    # Raises ValueError for what no answer can contain: NaN, and half a surrogate pair.
+    json.dumps([diagnosis, record.history, audio.sha256], ensure_ascii=False, allow_nan=False).encode()
+
+
+def _check_depth(value: list[Any]) -> None:
+    """Raises: ValueError. Level by level, so that it can't fail by the depth itself."""
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        items = [item for inner in level for item in (inner.values() if isinstance(inner, dict) else inner)]
+        level = [item for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ValueError("a stored record is nested too deeply")
+
+
+def is_drawable(diagnosis: dict[str, Any]) -> bool:
+    """Whether a stored diagnosis has what figures and playback are made from."""
+    segments, audio = diagnosis.get("segments"), diagnosis.get("audio")
+    if not isinstance(segments, list) or not isinstance(audio, dict) or "channel" not in audio:
+        return False
+    return all(
+        isinstance(segment, dict)
+        and isinstance(segment.get("is_cough"), bool)
+        and all(isinstance(segment.get(name), int | float) for name in ("start_s", "end_s", "cough_probability"))
+        for segment in segments
+    )
 
 
 def checked_call_id(text: str) -> str:

@@ -93,6 +93,15 @@ class Metrics:
             registry=registry,
         )
         self.degraded = Gauge("tosia_degraded", "1 while a dependency is away", ("dependency",), registry=registry)
+        self.store_trouble = Gauge(
+            "tosia_store_trouble",
+            "1 while something is wrong with the stores, by the cause",
+            ("cause",),
+            registry=registry,
+        )
+        self.unreadable = Gauge(
+            "tosia_unreadable_records", "Stored records that were found and can't be read", registry=registry
+        )
         self.build = Gauge(
             "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
         )

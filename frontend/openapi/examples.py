@@ -190,8 +190,8 @@ PAGES: dict[str, dict[str, Any]] = {
 
 PROBES: dict[str, dict[str, Any]] = {
     "alive": {"status": "alive"},
-    "ready": {"status": "ready", "inference": "ok", "stores": "ok"},
-    "degraded": {"status": "ready", "inference": "degraded", "stores": "ok"},
+    "ready": {"status": "ready", "inference": "ok", "stores": "ok", "causes": []},
+    "degraded": {"status": "ready", "inference": "ok", "stores": "degraded", "causes": ["record_store_away"]},
 }
 
 _DETAILS: dict[type[Exception], str] = {

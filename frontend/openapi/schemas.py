@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from frontend.answers.http_errors import CODES
 from frontend.domain.records import CALL_ID, Failure, State
+from frontend.stores.troubles import Trouble
 from runtime.diagnosis import Diagnosis, Thresholds
 from runtime.messages.languages import Language
 
@@ -128,6 +129,9 @@ class ReadyAnswer(BaseModel):
     status: Literal["ready"]
     inference: Health
     stores: Health
+    causes: list[Trouble] = Field(
+        description="What is wrong with the stores; with `stores` at `ok`, other calls are served as usual"
+    )
 
 
 class Problem(BaseModel):

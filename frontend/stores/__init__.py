@@ -1,8 +1,11 @@
 """Where audio and records are kept.
 
 protocols          what every store must do
+troubles           what is wrong with the stores now
 opening            the stores that the settings name
 embedded_audio     audio in a folder
+sqlite_file        the file of the records in SQLite: damage, room, leftovers
+sqlite_moments     what it remembers of time
 embedded_records   records in SQLite
 azure_identity     the identity of this process
 azure_call         deadlines and errors of a request to Azure

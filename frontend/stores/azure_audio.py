@@ -16,7 +16,7 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import BodyTooLarge, StoreUnavailable
 from frontend.domain.records import now
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
-from frontend.stores.azure_identity import TokenCredential
+from frontend.stores.azure_identity import TokenCredential, TokenTransport
 from frontend.stores.protocols import Blob
 
 SERVICE = "audio_store"
@@ -34,8 +34,7 @@ class BlobAudioStore:
         options: dict[str, Any] = {
             # Two retries, each after a second; the SDK's default pauses begin at 15 s, longer than a request may take.
             "retry_policy": ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=0),
-            "connection_timeout": CONNECT_S,
-            "read_timeout": READ_S,
+            "transport": TokenTransport(credential, connection_timeout=CONNECT_S, read_timeout=READ_S),
             "max_single_put_size": _WHOLE_BYTES,
             "max_single_get_size": _WHOLE_BYTES,
         }

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.cosmos import exceptions
@@ -22,13 +24,21 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from frontend.configuration.settings import AzureSettings
 from frontend.domain.deadline import Deadline
-from frontend.domain.errors import CallErased
-from frontend.domain.records import CallRecord, State, id_sha256, now, readable_record, record_from_dict
-from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
-from frontend.stores.azure_identity import TokenCredential
-from frontend.stores.protocols import ERASED, CallExists, Page, RecordTooLarge, StaleRecord, Versioned
+from frontend.domain.errors import CallErased, StoreUnavailable
+from frontend.domain.records import CallRecord, State, id_sha256, now, record_from_dict
+from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call, requested_pause_s
+from frontend.stores.azure_identity import ServiceClock, TokenCredential, TokenTransport
+from frontend.stores.protocols import ERASED, UNREADABLE, CallExists, Page, RecordTooLarge, StaleRecord, Versioned
+from frontend.stores.troubles import Troubles
+
+Answer = TypeVar("Answer")
 
 SERVICE = "record_store"
+# The SDK sends a write once, since it may have been done; ours can be repeated. 449: Cosmos asks for exactly that.
+AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE, 449)
+WRITE_TRIES, FIRST_PAUSE_S = 6, 0.05
+MIN_TTL_S = 86_400  # no record goes sooner, whatever the clocks say
+_MORE = 4  # times as many items are asked for if some can't be read
 _TOO_LARGE = 413
 _NO_CONTAINER = 1003  # the sub-status of a 404: the container is missing, not the item
 _CALL, _TOMBSTONE = "call", "tombstone"
@@ -37,9 +47,17 @@ _CALL, _TOMBSTONE = "call", "tombstone"
 class CosmosRecordStore:
     """Satisfies `protocols.RecordStore`. Connects at the first call."""
 
-    def __init__(self, settings: AzureSettings, credential: TokenCredential | None, retention_days: int) -> None:
-        """Keep the settings. credential: used if the settings have no key."""
+    def __init__(
+        self,
+        settings: AzureSettings,
+        credential: TokenCredential | None,
+        retention_days: int,
+        troubles: Troubles | None = None,
+    ) -> None:
+        """Keep the settings. credential: used if the settings have no key. troubles: where what is wrong is noted."""
         self._settings = settings
+        self._troubles = troubles or Troubles()
+        self._clock = ServiceClock()
         self._credential = credential
         self._retention = timedelta(days=retention_days)
         self._client: CosmosClient | None = None
@@ -48,10 +66,17 @@ class CosmosRecordStore:
     async def create(self, record: CallRecord, deadline: Deadline) -> Versioned:
         async with azure_call(SERVICE, deadline):
             container = await self._container()
+            new = self._item(record, self._retention.total_seconds())
+            tries: list[int] = []
             try:
-                item = dict(await container.create_item(self._item(record)))
+                item = dict(await self._again(lambda: container.create_item(new), tries))
             except exceptions.CosmosResourceExistsError as error:
-                raise CallExists(record.call_id) from error
+                # After a repetition it may be the one that we have created, although we were told otherwise.
+                there = await self._item_or_none(container, record.call_id) if tries else None
+                found = None if there is None else self._versioned(there)
+                if there is None or found is None or found.record != record:
+                    raise CallExists(record.call_id) from error
+                item = there
             if await self._is_erased(container, record.call_id):
                 await self._delete(container, record.call_id)
                 raise CallErased(ERASED)
@@ -66,7 +91,10 @@ class CosmosRecordStore:
                 await self._delete(container, call_id)
                 item = None
             if item is not None:
-                return Versioned(record_from_dict(item), item["_etag"])
+                found = self._versioned(item)
+                if found is None:
+                    raise StoreUnavailable(UNREADABLE, retry_after_s=60)
+                return found
             if await self._is_erased(container, call_id):
                 raise CallErased(ERASED)
         return None
@@ -74,16 +102,20 @@ class CosmosRecordStore:
     async def replace(self, record: CallRecord, etag: str, deadline: Deadline) -> Versioned:
         async with azure_call(SERVICE, deadline):
             container = await self._container()
+            changed = self._item(record, self._rest_s(record))
             try:
                 item = dict(
-                    await container.replace_item(
-                        record.call_id, self._item(record), etag=etag, match_condition=MatchConditions.IfNotModified
+                    await self._again(
+                        lambda: container.replace_item(
+                            record.call_id, changed, etag=etag, match_condition=MatchConditions.IfNotModified
+                        )
                     )
                 )
             except exceptions.CosmosAccessConditionFailedError as error:
                 # The SDK repeats a write if its answer was lost: the new version may then be our own.
                 there = await self._item_or_none(container, record.call_id)
-                if there is None or readable_record(there) != record:
+                found = None if there is None else self._versioned(there)
+                if there is None or found is None or found.record != record:
                     raise StaleRecord(record.call_id) from error
                 item = there
             except exceptions.CosmosResourceNotFoundError as error:
@@ -102,26 +134,20 @@ class CosmosRecordStore:
         given = [condition for condition in conditions if condition[2] is not None]
         # Continue by key, since the SDK has no continuation for ordered queries over all partitions.
         where = " AND ".join(["c.kind = @kind", *(entry[0] for entry in given)])
-        items = await self._query(
-            f"SELECT TOP {limit + 1} * FROM c WHERE {where} ORDER BY c.sort_key DESC",  # noqa: S608 - our own texts
-            {name: value for _, name, value in given},
-            deadline,
-        )
-        records = [one for item in items[:limit] if (one := readable_record(item)) is not None]
-        return Page(records, items[limit - 1]["sort_key"] if len(items) > limit else None)
+        values = {name: value for _, name, value in given}
+        found = await self._readable(f"WHERE {where} ORDER BY c.sort_key DESC", values, limit + 1, deadline)
+        # Those that can't be read count for the page on which they are: before its last record, or on the last page.
+        records = [call.record for call in found if call is not None]
+        if len(records) <= limit:
+            return Page(records, None, found.count(None))
+        last = next(n for n, call in enumerate(found) if call is not None and call.record is records[limit - 1])
+        return Page(records[:limit], records[limit - 1].sort_key, found[:last].count(None))
 
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        where = "WHERE c.kind = @kind AND c.due_at <= @moment"
-        query = f"SELECT TOP {limit} * FROM c {where} ORDER BY c.due_at"  # noqa: S608 - a number
-        items = await self._query(query, {"@moment": moment}, deadline)
-        found = [(record, str(item["_etag"])) for item in items if (record := readable_record(item)) is not None]
-        async with azure_call(SERVICE, deadline):
-            container = await self._container()
-            erased = await asyncio.gather(*(self._is_erased(container, record.call_id) for record, _ in found))
-            for (record, _), gone in zip(found, erased, strict=True):
-                if gone:
-                    await self._delete(container, record.call_id)
-        return [Versioned(record, etag) for (record, etag), gone in zip(found, erased, strict=True) if not gone]
+        return await self._waiting("c.due_at <= @moment", moment, limit, deadline)
+
+    async def leased_beyond(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
+        return await self._waiting("c.due_at > @moment", moment, limit, deadline)
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
         async with azure_call(SERVICE, deadline):
@@ -129,8 +155,10 @@ class CosmosRecordStore:
             if await self._item_or_none(container, call_id) is None and not without_record:
                 return await self._is_erased(container, call_id)
             tombstone = {"id": _tombstone(call_id), "kind": _TOMBSTONE, "erased_at": now()}
-            await container.upsert_item({**tombstone, "ttl": math.ceil(self._retention.total_seconds())})
+            lasting = {**tombstone, "ttl": math.ceil(self._retention.total_seconds())}
+            await self._again(lambda: container.upsert_item(lasting))
             await self._delete(container, call_id)
+        self._troubles.gone(call_id)
         return True
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:
@@ -142,6 +170,16 @@ class CosmosRecordStore:
     async def forget(self, call_id: str, deadline: Deadline) -> None:
         async with azure_call(SERVICE, deadline):
             await self._delete(await self._container(), call_id)
+
+    async def maintain(self, deadline: Deadline) -> None:
+        """Do nothing: Cosmos looks after its own files."""
+
+    async def clock_ahead_s(self, deadline: Deadline) -> float:
+        """Return 0.0: records expire by Cosmos' clock."""
+        return 0.0
+
+    async def accept_clock(self, deadline: Deadline) -> None:
+        """Do nothing: records expire by Cosmos' clock."""
 
     async def ping(self, deadline: Deadline) -> None:
         async with azure_call(SERVICE, deadline):
@@ -186,6 +224,7 @@ class CosmosRecordStore:
             retry_read=2,
             retry_status=2,
             retry_backoff_factor=0.2,
+            transport=TokenTransport(self._credential if key is None else None, self._clock),
             **emulated,
         )
         try:
@@ -203,6 +242,61 @@ class CosmosRecordStore:
             found = container.query_items(query, parameters=parameters)
             return [item async for item in found]
 
+    async def _readable(
+        self, clauses: str, values: dict[str, Any], limit: int, deadline: Deadline
+    ) -> list[Versioned | None]:
+        """Return items in their order until `limit` of them can be read, or there are no more; None: one that can't."""
+        top = limit
+        while True:
+            query = f"SELECT TOP {top} * FROM c {clauses}"  # noqa: S608 - our own texts
+            found = [self._versioned(item) for item in await self._query(query, values, deadline)]
+            if len(found) < top or len(found) - found.count(None) >= limit:
+                return found
+            top *= _MORE
+
+    async def _waiting(self, condition: str, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
+        clauses = f"WHERE c.kind = @kind AND {condition} ORDER BY c.due_at"
+        items = await self._readable(clauses, {"@moment": moment}, limit, deadline)
+        found = [call for call in items if call is not None][:limit]
+        async with azure_call(SERVICE, deadline):
+            container = await self._container()
+            erased = await asyncio.gather(*(self._is_erased(container, call.record.call_id) for call in found))
+            for call, gone in zip(found, erased, strict=True):
+                if gone:
+                    await self._delete(container, call.record.call_id)
+        return [call for call, gone in zip(found, erased, strict=True) if not gone]
+
+    def _versioned(self, item: dict[str, Any]) -> Versioned | None:
+        """Return an item's record, or None where it can't be read, which is noted."""
+        try:
+            record, etag = record_from_dict(item), item["_etag"]
+            if (record.call_id, record.sort_key) != (item["id"], item["sort_key"]) or not isinstance(etag, str):
+                raise ValueError("the item's own properties are not the record's")
+        except (KeyError, TypeError, ValueError):
+            self._troubles.unreadable(item.get("id"))
+            return None
+        self._troubles.readable(record.call_id)
+        return Versioned(record, etag)
+
+    async def _again(self, send: Callable[[], Awaitable[Answer]], tries: list[int] | None = None) -> Answer:
+        """Send a write that may be repeated, until it is answered otherwise than by AGAIN; the deadline ends it.
+
+        tries: gets the status of each answer after which the write was sent again
+        """
+        pause_s = FIRST_PAUSE_S
+        for _ in range(WRITE_TRIES - 1):
+            try:
+                return await send()
+            except exceptions.CosmosHttpResponseError as error:
+                if error.status_code not in AGAIN:
+                    raise
+                if tries is not None:
+                    tries.append(error.status_code)
+                requested_s = requested_pause_s(error)
+                await asyncio.sleep(pause_s if requested_s is None else requested_s)
+                pause_s *= 2.0
+        return await send()
+
     async def _is_erased(self, container: ContainerProxy, call_id: str) -> bool:
         return await self._item_or_none(container, _tombstone(call_id)) is not None
 
@@ -216,18 +310,27 @@ class CosmosRecordStore:
 
     async def _delete(self, container: ContainerProxy, call_id: str) -> None:
         with contextlib.suppress(exceptions.CosmosResourceNotFoundError):
-            await container.delete_item(call_id, call_id)
+            await self._again(lambda: container.delete_item(call_id, call_id))
 
-    def _item(self, record: CallRecord) -> dict[str, Any]:
-        """Return the item. ttl: seconds from this write to the end of the retention period, counted from receipt."""
+    def _rest_s(self, record: CallRecord) -> float:
+        """Return the rest of the retention period in seconds, counted from receipt by Cosmos' clock.
+
+        `received_at` was written by a clock of ours, which may have been wrong: so it is never more than a whole
+        period, and at least MIN_TTL_S.
+        """
+        whole = self._retention.total_seconds()
         end = datetime.fromisoformat(record.received_at) + self._retention
+        return min(whole, max(MIN_TTL_S, end.timestamp() - self._clock.time()))
+
+    def _item(self, record: CallRecord, ttl_s: float) -> dict[str, Any]:
+        """Return the item. ttl_s: from this write to its end, by Cosmos' clock."""
         return {
             **record.to_dict(),
             "id": record.call_id,
             "kind": _CALL,
             "sort_key": record.sort_key,
             "status": record.status,
-            "ttl": max(1, math.ceil((end - datetime.now(UTC)).total_seconds())),
+            "ttl": math.ceil(ttl_s),
         }
 
 

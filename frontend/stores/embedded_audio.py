@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -16,6 +17,8 @@ from typing import TypeVar
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 from frontend.stores.protocols import Blob
+from frontend.stores.sqlite_file import DAMAGED
+from frontend.stores.troubles import Trouble, Troubles
 from runtime.atomic_write import finish, open_beside, sync_folder
 
 Answer = TypeVar("Answer")
@@ -26,11 +29,17 @@ class FolderAudioStore:
 
     lookback_s: float | None = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, troubles: Troubles | None = None) -> None:
+        """Keep the folder's path; it is made at the first write. troubles: where a full disk is noted."""
         self._folder = folder
+        self._troubles = troubles or Troubles()
 
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
+        if Trouble.RECORD_STORE_DAMAGED in self._troubles.present:
+            # No record can follow, and no sweep removes what is left: refused calls would fill the disk.
+            raise StoreUnavailable(DAMAGED, retry_after_s=60)
         await self._run(partial(self._write, self._folder / name, data), deadline)
+        self._troubles.end(Trouble.AUDIO_STORE_FULL)
 
     async def read(self, name: str, deadline: Deadline) -> bytes | None:
         return await self._run(partial(_or_none, (self._folder / name).read_bytes), deadline)
@@ -64,6 +73,8 @@ class FolderAudioStore:
             async with deadline.for_store():
                 return await asyncio.to_thread(work)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._troubles.begin(Trouble.AUDIO_STORE_FULL)
             raise StoreUnavailable("audio_store_unusable") from error
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -97,6 +108,7 @@ class FolderAudioStore:
             (self._folder / name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._folder / "calls" / call_id)
+            sync_folder(self._folder / "calls")  # a power cut must not bring it back
 
     def _list(self) -> list[Blob]:
         """List all blobs, including half-written files that a crash has left."""

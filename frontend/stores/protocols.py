@@ -15,7 +15,10 @@ from typing import Protocol
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import CallRecord, State
 
-ERASED = "call_erased"  # the message key of CallErased
+# Message keys: of CallErased, and of StoreUnavailable where one stored record can't be read.
+ERASED = "call_erased"
+UNREADABLE = "record_unreadable"
+REFUSED = ("record_store_refused", "audio_store_refused")  # the same where a service refuses our identity or key
 
 
 class CallExists(Exception):
@@ -40,10 +43,14 @@ class Versioned:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records, newest first; next: the sort key from which to continue, or None at the end."""
+    """Some records, newest first; next: the sort key from which to continue, or None at the end.
+
+    unreadable: how many stored records among them were left out, because they can't be read
+    """
 
     items: list[CallRecord]
     next: str | None
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ class RecordStore(Protocol):
         ...
 
     async def read(self, call_id: str, deadline: Deadline) -> Versioned | None:
-        """Raises: CallErased."""
+        """Raises: CallErased; StoreUnavailable with the key UNREADABLE where the stored record can't be read."""
         ...
 
     async def replace(self, record: CallRecord, etag: str, deadline: Deadline) -> Versioned:
@@ -123,7 +130,13 @@ class RecordStore(Protocol):
         ...
 
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        """Return calls without a result that were due at that moment, the longest due first."""
+        """Return calls without a result that were due at that moment, the longest due first. Records that can't be read
+        are passed over, however many there are.
+        """
+        ...
+
+    async def leased_beyond(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
+        """Return calls without a result that are due later than that moment, the earliest first."""
         ...
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
@@ -136,11 +149,27 @@ class RecordStore(Protocol):
         ...
 
     async def expired(self, limit: int, deadline: Deadline) -> list[str]:
-        """Return ids of calls older than the retention period; always empty if the store itself removes such calls."""
+        """Return ids of calls older than the retention period; always empty if the store itself removes such calls, and
+        while the clock is more than a day ahead of the last moment that the store saw.
+        """
         ...
 
     async def forget(self, call_id: str, deadline: Deadline) -> None:
         """Remove an expired call's record without a tombstone."""
+        ...
+
+    async def maintain(self, deadline: Deadline) -> None:
+        """Look for damage, and overwrite what erased records have left. Raises: StoreUnavailable, also for damage."""
+        ...
+
+    async def clock_ahead_s(self, deadline: Deadline) -> float:
+        """Return how far our clock is ahead of the last moment that the store saw, in seconds; 0.0 for a store that
+        expires calls by its own clock.
+        """
+        ...
+
+    async def accept_clock(self, deadline: Deadline) -> None:
+        """Take our clock as right, however far ahead it is: an operator has said so."""
         ...
 
     async def ping(self, deadline: Deadline) -> None:

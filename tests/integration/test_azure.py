@@ -308,7 +308,7 @@ def test_check_tells_what_can_be_reached_and_as_whom(account: Account, environme
 @pytest.mark.parametrize(
     ("changes", "part", "words"),
     [
-        ({"COSMO_KEY": "d3Jvbmc="}, "records", "can't be used"),
+        ({"COSMO_KEY": "d3Jvbmc="}, "records", "refuses this service's identity or key"),
         ({"COSMO_CONTAINER": "missing"}, "records", "can't be used"),
         ({"COSMO_ENDPOINT": "http://127.0.0.1:1/"}, "records", "can't be reached"),
         ({"BLOB_CONTAINER": "missing"}, "audio", "can't be used"),

@@ -31,7 +31,12 @@ def test_the_model_is_the_release_on_disk(api: httpx.Client, benchmark: bytes) -
 
 def test_probes_need_no_key(anybody: httpx.Client) -> None:
     assert anybody.get("/healthz").json() == {"status": "alive"}
-    assert anybody.get("/readyz").json() == {"status": "ready", "inference": "ok", "stores": "ok"}
+    assert anybody.get("/readyz").json() == {
+        "status": "ready",
+        "inference": "ok",
+        "stores": "ok",
+        "causes": [],
+    }
 
 
 def test_metrics_have_a_port_of_their_own(anybody: httpx.Client, service: Service) -> None:

@@ -40,9 +40,15 @@ class Entra:
     """As a context manager.
 
     `environment`: of a front end that has this identity and no key; issued: how many tokens were given.
+
+    told_s: how long a token lives by its own account; `revoke` ends it before
+    refuses: while it is set, the services take no token; denial: what they answer then
     """
 
-    def __init__(self, azure: Azure, account: Account, folder: Path) -> None:
+    def __init__(self, azure: Azure, account: Account, folder: Path, told_s: int = TOKEN_S) -> None:
+        self._told_s = told_s
+        self.refuses = False
+        self.denial = _DENIED
         self._azure = azure
         self._account = account
         self._folder = folder
@@ -58,6 +64,10 @@ class Entra:
     @property
     def issued(self) -> int:
         return len(self._tokens)
+
+    def revoke(self) -> None:
+        """No token that was given is taken any more, whatever it says about itself."""
+        self._tokens = dict.fromkeys(self._tokens, 0.0)
 
     def environment(self) -> dict[str, str]:
         return {
@@ -92,17 +102,17 @@ class Entra:
         if not good or form.get("client_assertion") != ["the service account's token"]:
             return Answer(400, {"Content-Type": "application/json"}, b'{"error": "invalid_client"}')
         token = f"token-{len(self._tokens)}"
-        self._tokens[token] = time.monotonic() + TOKEN_S
-        answer = {"token_type": "Bearer", "access_token": token, "expires_in": TOKEN_S}
+        self._tokens[token] = time.monotonic() + self._told_s
+        answer = {"token_type": "Bearer", "access_token": token, "expires_in": self._told_s}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
     def _check(self, seen: Seen) -> Fault | None:
         given = urllib.parse.unquote(seen.headers.get("authorization", ""))
         token = given.removeprefix("Bearer ").removeprefix("type=aad&ver=1.0&sig=")
-        if self._tokens.get(token, 0.0) > time.monotonic():
+        if self._tokens.get(token, 0.0) > time.monotonic() and not self.refuses:
             return None
         self.denied += 1
-        return _DENIED
+        return self.denial
 
     def _check_cosmos(self, seen: Seen) -> Fault | None:
         denied = self._check(seen)

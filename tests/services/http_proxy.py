@@ -39,6 +39,13 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Misreport:
+    """The request is forwarded, and the server's answer replaced by this one."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
 class Slow:
     """The request is forwarded so much later."""
 
@@ -60,7 +67,7 @@ class Refuse:
     """The connection is reset without forwarding anything."""
 
 
-Fault = Answer | Slow | Cut | Lose | Refuse
+Fault = Answer | Misreport | Slow | Cut | Lose | Refuse
 Rule = Callable[[Seen], Fault | None]
 
 
@@ -129,6 +136,9 @@ class HttpProxy:
                     upstream.close()
                 if isinstance(fault, Lose):
                     self._reset()
+                    return
+                if isinstance(fault, Misreport):
+                    self._send(fault.answer.status, [*fault.answer.headers.items()], fault.answer.body)
                     return
                 headers = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP]
                 length = answer.getheader("content-length")  # of HEAD, whose answer has no body

@@ -13,10 +13,10 @@ import pytest
 from frontend.calls import reconciler
 from frontend.calls.reconciler import Reconciler
 from frontend.domain.errors import CallErased, StoreUnavailable
-from frontend.domain.records import State
+from frontend.domain.records import State, from_now
 from frontend.observability.metrics import Metrics
 from frontend.stores.opening import Stores
-from tests.frontend.calls.test_attempts import LIMITS, Diagnosing, attempts_on, on_stores, received, stored
+from tests.frontend.calls.test_attempts import LIMITS, Diagnosing, attempts_on, on_stores, received, soon, stored
 
 
 @dataclass
@@ -58,6 +58,7 @@ class Erased:
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler, "COUNT_S", 0.0)
+    monkeypatch.setattr(reconciler, "FAR_S", 0.0)
 
 
 async def until(condition: Callable[[], Any], running: Reconciler) -> None:
@@ -143,3 +144,63 @@ def test_a_call_that_is_erased_meanwhile_is_passed_over(tmp_path: Path) -> None:
         assert erased.left == 0
 
     on_stores(tmp_path, check)
+
+
+def watching(attempts: Any, records: Any, lease_s: float) -> Reconciler:
+    """A reconciler for which the longest lease takes so long."""
+    one = made(attempts, records, Model(), Metrics())
+    one._longest_lease_s = lease_s
+    return one
+
+
+def test_a_lease_of_before_the_clock_was_set_back_is_taken_over(tmp_path: Path) -> None:
+    """It ends a day ahead, and its process has died."""
+
+    async def check(stores: Stores) -> None:
+        await received(stores, owner="died", due_at=from_now(86_400.0))
+        diagnosing = Diagnosing()
+
+        async def diagnosed() -> bool:
+            return (await stored(stores)).state is State.DIAGNOSED
+
+        await until(diagnosed, watching(attempts_on(stores, diagnosing), stores.records, 0.2))
+        assert diagnosing.count == 1
+
+    on_stores(tmp_path, check)
+
+
+def test_a_lease_far_ahead_that_is_renewed_is_left_to_its_process(tmp_path: Path) -> None:
+    """That process' clock is ahead, and it is at work: two that take over from each other would never finish."""
+
+    async def check(stores: Stores) -> None:
+        call = await received(stores, owner="ahead", due_at=from_now(86_400.0))
+        diagnosing, renewed = Diagnosing(), 0
+
+        async def renewed_often() -> bool:
+            nonlocal call, renewed
+            renewed += 1
+            call = await stores.records.replace(call.record, call.etag, soon())
+            return renewed == 100
+
+        loop = watching(attempts_on(stores, diagnosing), stores.records, 60.0)
+        await until(renewed_often, loop)
+        assert diagnosing.count == 0
+        # Only its present version is watched, and counts from when it was seen.
+        assert len(loop._far) <= 1
+
+    on_stores(tmp_path, check)
+
+
+def test_an_outage_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def check(stores: Stores) -> None:
+        await received(stores)
+        records = Troubled(stores.records, [StoreUnavailable("away")] * 20)
+
+        async def diagnosed() -> bool:
+            return (await stored(stores)).state is State.DIAGNOSED
+
+        await until(diagnosed, made(attempts_on(stores, Diagnosing()), records, Model(), Metrics()))
+
+    with caplog.at_level("INFO", "tosia.reconciler"):
+        on_stores(tmp_path, check)
+    assert [entry.getMessage() for entry in caplog.records] == ["the record store is away", "the record store is back"]

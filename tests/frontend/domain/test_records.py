@@ -21,8 +21,8 @@ from frontend.domain.records import (
     is_sort_key,
     new_call_id,
     now,
-    readable_record,
     record_from_dict,
+    record_from_text,
 )
 
 AUDIO = StoredAudio("calls/a/ff", "ff", 3, "audio/ogg")
@@ -102,10 +102,67 @@ def test_a_record_of_the_first_version_has_no_lease_and_is_due() -> None:
     assert record_from_dict({**document, "state": "diagnosed"}).due_at is None
 
 
-def test_what_can_not_be_read_is_none() -> None:
-    for broken in ({}, {**record().to_dict(), "state": "unknown"}, {**record().to_dict(), "audio": {}}):
-        assert readable_record(broken) is None
-    assert readable_record({**record().to_dict(), "_etag": "1", "newer": 2}) == record()
+def changed(**fields: object) -> dict[str, object]:
+    return {**record().to_dict(), **fields}
+
+
+NESTED = json.loads("[" * 200 + "]" * 200)
+AUDIO_FIELDS = {"name": "calls/a/ff", "sha256": "ff", "bytes": 3, "content_type": "audio/ogg"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        [],
+        None,
+        7,
+        "text",
+        changed(state="unknown"),
+        changed(audio={}),
+        changed(audio=None),
+        changed(call_id=7),
+        changed(call_id="a/b"),
+        changed(received_at="9999-99-99T99:99:99.999999Z"),
+        changed(received_at=None),
+        changed(updated_at="yesterday"),
+        changed(attempts="3"),
+        changed(attempts=True),
+        changed(attempts=-1),
+        changed(failure={"code": 7, "retryable": True}),
+        changed(failure={"code": "x", "retryable": "no"}),
+        changed(failure=[1]),
+        changed(diagnosis=[]),
+        changed(diagnosis={}),
+        changed(diagnosis={"status": 7}),
+        changed(diagnosis={"status": "ok", "nested": NESTED}),
+        changed(diagnosis={"status": "ok", "number": float("nan")}),
+        changed(diagnosis={"status": "ok", "half": "\ud800"}),
+        changed(history={}),
+        changed(history=["text"]),
+        changed(owner=7),
+        changed(due_at=7),
+        changed(audio={**AUDIO_FIELDS, "name": "calls/another/ff"}),
+        changed(audio={**AUDIO_FIELDS, "name": "calls/a/../../secret"}),
+        changed(audio={**AUDIO_FIELDS, "name": "/etc/hostname"}),
+        changed(audio={**AUDIO_FIELDS, "bytes": "3"}),
+        changed(audio={**AUDIO_FIELDS, "content_type": "audio/ogg\r\nX-Other: 1"}),
+    ],
+)
+def test_what_is_no_record_is_refused(broken: object) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        record_from_dict(broken)
+
+
+@pytest.mark.parametrize("text", ["", "{", "\0", b"{}", None, 7, "[" * 100_000, '{"a":' * 100_000, "9" * 9999])
+def test_a_text_that_is_no_record_is_refused(text: object) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        record_from_text(text)
+
+
+def test_fields_of_a_newer_version_are_left_out() -> None:
+    assert record_from_dict(changed(_etag="1", newer=2)) == record()
+    assert record_from_text(json.dumps(changed(newer=2))) == record()
 
 
 def test_digests_of_ids_tell_no_id() -> None:

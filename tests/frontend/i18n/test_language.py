@@ -66,7 +66,10 @@ MADE = {
     'f"again_{failure.code}"',
     'f"{service}_unusable"',
     'f"{service}_unreachable"',
+    'f"{service}_refused"',
+    "DAMAGED",
     "ERASED",
+    "UNREADABLE",
 }
 
 

@@ -17,12 +17,14 @@ import pytest
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import BodyTooLarge, CallErased, StoreUnavailable
 from frontend.domain.records import State
+from frontend.stores.azure_records import WRITE_TRIES
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.protocols import CallExists, RecordTooLarge, StaleRecord
+from frontend.stores.troubles import NOT_READY, Trouble
 from tests.frontend.settings import azure_settings
 from tests.frontend.stores.test_stores import record
 from tests.services.azure import Account, Azure
-from tests.services.http_proxy import Answer, Cut, HttpProxy, Lose, Refuse, Seen, Slow, first
+from tests.services.http_proxy import Answer, Cut, HttpProxy, Lose, Misreport, Refuse, Seen, Slow, first
 
 THROTTLED = Answer(429, {"x-ms-retry-after-ms": "40", "x-ms-substatus": "3200"})
 THROTTLED_LONG = Answer(429, {"x-ms-retry-after-ms": "7000", "x-ms-substatus": "3200"})
@@ -345,3 +347,93 @@ def test_one_client_is_opened_however_long_it_takes(proxied: Proxied) -> None:
 
     with proxied.running() as account:
         asyncio.run(run(account))
+
+
+TRANSIENT = [408, 410, 449]
+
+
+@pytest.mark.parametrize("status", TRANSIENT)
+def test_a_write_that_cosmos_could_not_do_just_then_is_sent_again(proxied: Proxied, status: int) -> None:
+    """The SDK (4.17.1) sends it once, whatever `retry_status` says."""
+
+    async def check(stores: Stores) -> None:
+        def again(which: Callable[[Seen], bool] = is_write) -> None:
+            proxied.cosmos.rule = first(2, Answer(status), which)
+
+        again()
+        known = await stores.records.create(record("a"), soon())
+        again()
+        changed = replace(known.record, attempts=1)
+        assert (await stores.records.replace(changed, known.etag, soon())).record == changed
+        again()
+        assert await stores.records.erase("a", without_record=False, deadline=soon())
+        await stores.records.create(record("b"), soon())
+        again(lambda seen: seen.method == "DELETE")
+        assert await stores.records.erase("b", without_record=False, deadline=soon())
+        assert proxied.cosmos.faults == 2 * 4
+        assert [item["id"] for item in proxied.azure.items(proxied.account) if item["kind"] == "call"] == []
+
+    on_stores(proxied, check)
+
+
+@pytest.mark.parametrize("status", TRANSIENT)
+def test_a_write_that_was_done_although_cosmos_says_otherwise_is_ours(proxied: Proxied, status: int) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = first(1, Misreport(Answer(status)), is_write)
+        mine = replace(record("a"), owner="me")
+        known = await stores.records.create(mine, soon())
+        assert known == await stores.records.read("a", soon())
+        proxied.cosmos.rule = first(1, Misreport(Answer(status)), is_write)
+        done = replace(mine, state=State.DIAGNOSED, attempts=1)
+        written = await stores.records.replace(done, known.etag, soon())
+        assert written == await stores.records.read("a", soon())
+        proxied.cosmos.rule = first(1, Misreport(Answer(status)), lambda seen: seen.method == "DELETE")
+        assert await stores.records.erase("a", without_record=False, deadline=soon())
+        assert proxied.cosmos.faults == 3
+        # But another's call under the same id stays another's.
+        await stores.records.create(replace(record("b"), owner="another"), soon())
+        proxied.cosmos.rule = first(1, Answer(status), is_write)
+        with pytest.raises(CallExists):
+            await stores.records.create(replace(record("b"), owner="me"), soon())
+
+    on_stores(proxied, check)
+
+
+def test_a_write_is_sent_again_after_the_time_that_cosmos_names_and_until_the_deadline(proxied: Proxied) -> None:
+    async def check(stores: Stores) -> None:
+        proxied.cosmos.rule = first(1, Answer(449, {"x-ms-retry-after-ms": "300"}), is_write)
+        started = time.monotonic()
+        await stores.records.create(record("a"), soon())
+        assert time.monotonic() - started >= 0.3
+        proxied.cosmos.rule = lambda seen: Answer(449, {"x-ms-retry-after-ms": "30000"}) if is_write(seen) else None
+        with pytest.raises(StoreUnavailable) as caught:
+            await stores.records.create(record("b"), soon(0.5))
+        assert caught.value.key == "store_too_slow"
+        proxied.cosmos.rule = lambda seen: Answer(449) if is_write(seen) else None
+        before = proxied.cosmos.faults
+        with pytest.raises(StoreUnavailable):
+            await stores.records.create(record("b"), soon())
+        assert proxied.cosmos.faults == before + WRITE_TRIES
+
+    on_stores(proxied, check)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_store_that_refuses_us_is_told_apart_from_one_that_is_away(proxied: Proxied, status: int) -> None:
+    async def check(stores: Stores) -> None:
+        assert await stores.look(soon()) == ()
+        proxied.cosmos.rule = proxied.blob.rule = lambda _: Answer(status)
+        refused = (Trouble.RECORD_STORE_REFUSES_US, Trouble.AUDIO_STORE_REFUSES_US)
+        assert await stores.look(soon()) == refused
+        assert NOT_READY.issuperset(refused)
+        proxied.cosmos.rule = proxied.blob.rule = lambda _: BUSY
+        away = (Trouble.RECORD_STORE_AWAY, Trouble.AUDIO_STORE_AWAY)
+        assert await stores.look(soon()) == away
+        assert NOT_READY.isdisjoint(away)
+        # 403 with this sub-status: Cosmos moves the account's writes to another region.
+        proxied.cosmos.rule, proxied.blob.rule = (lambda _: Answer(403, {"x-ms-substatus": "3"})), lambda _: None
+        assert await stores.look(soon(1.0)) == (Trouble.RECORD_STORE_AWAY,)
+        proxied.cosmos.rule = lambda _: None
+        assert await stores.look(soon()) == ()
+
+    on_stores(proxied, check)

@@ -188,6 +188,33 @@ def test_calls_that_are_due_come_in_that_order(run: Callable[[Check], None]) -> 
     run(check)
 
 
+def test_leases_that_end_far_ahead(run: Callable[[Check], None]) -> None:
+    """Further than any lease can: a clock was set back, or another process' clock is ahead."""
+
+    async def check(pair: Pair) -> None:
+        for call_id, seconds in (("due", -1.0), ("leased", 30.0), ("far", 86_400.0), ("farther", 99_999.0)):
+            await pair.records.create(replace(record(call_id), due_at=from_now(seconds)))
+        await pair.records.create(record("done", 3, State.DIAGNOSED, "ok"))
+        far = await pair.records.leased_beyond(from_now(600.0), 9)
+        assert [item.record.call_id for item in far] == ["far", "farther"]
+        assert [item.record.call_id for item in await pair.records.leased_beyond(from_now(600.0), 1)] == ["far"]
+        assert await pair.records.replace(replace(far[0].record, due_at=from_now(1.0)), far[0].etag)
+
+    run(check)
+
+
+def test_a_clock_that_is_right_expires_nothing_young(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        await pair.records.create(replace(record("a"), received_at=now()))
+        assert abs(await pair.records.clock_ahead_s()) < 60.0
+        await pair.records.accept_clock()
+        await pair.records.maintain()
+        assert await pair.records.expired(9) == []
+        assert await pair.stores.look(Deadline.after(30.0)) == ()
+
+    run(check)
+
+
 def test_an_erased_call_never_comes_back(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         known = await pair.records.create(record("a"))
@@ -356,6 +383,7 @@ def test_nothing_is_asked_after_the_deadline(run: Callable[[Check], None]) -> No
             records.replace(known.record, known.etag, late),
             records.page(9, None, None, None, late),
             records.due(now(), 9, late),
+            records.leased_beyond(now(), 9, late),
             records.erase("late", without_record=True, deadline=late),
             records.ping(late),
         ):
@@ -412,8 +440,8 @@ def test_what_is_older_than_the_retention_period_expires(tmp_path: Path) -> None
             await store.read("young", Deadline.after(9.0))
         with closing(sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None)) as other:
             other.execute("UPDATE tombstones SET erased_at = ?", (from_now(-31 * day_s),))
-            assert await store.read("young", Deadline.after(9.0)) is None
             assert await store.expired(1, Deadline.after(9.0)) == ["older"]
+            assert await store.read("young", Deadline.after(9.0)) is None
             assert other.execute("SELECT count(*) FROM tombstones").fetchone() == (0,)
         await store.close()
 
