@@ -60,6 +60,7 @@ class Limits:
     worker_timeout_s: float
     max_in_flight: int
     max_in_flight_bytes: int
+    max_key_share: float
     max_wait_s: float
     always_per_worker: int
     retention_days: int

@@ -11,11 +11,12 @@ from fastapi import Depends, Request, Security
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from frontend.answers.call_document import call_document
-from frontend.answers.page_token import page_token, sort_key_of
+from frontend.answers.page_token import sort_key_of
 from frontend.api.answering_head import Router
 from frontend.api.authenticate import api_key_header, require_key
-from frontend.api.responses import call_response, png_response, ranged_response
+from frontend.api.call_list import page_of_calls
+from frontend.api.held_answers import HeldAnswer
+from frontend.api.responses import call_response, png_response, ranged_response, streamed_response
 from frontend.api.services_of import deadline_of, services_of
 from frontend.api.upload import read_upload
 from frontend.domain.deadline import Deadline
@@ -53,8 +54,9 @@ async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONRespon
     """Diagnoses a call whose audio already lies in the store."""
     services, deadline = services_of(request), deadline_of(request)
     services.model.known()
-    with services.admission.admitted():
-        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline, hold)
     return call_response(request, outcome.record, created=outcome.created)
 
 
@@ -65,12 +67,11 @@ async def list_calls(
     after: PageToken = None,
     state: StateFilter = None,
     status: StatusFilter = None,
-) -> JSONResponse:
-    """Calls, newest first."""
-    page = await services_of(request).calls.page(limit, sort_key_of(after), state, status, deadline_of(request))
-    language = language_of(request)
-    items = [call_document(record, language) for record in page.items]
-    return JSONResponse({"items": items, "next": page_token(page.next)}, headers=HEADERS[language])
+) -> Response:
+    """Calls, newest first; fewer than `limit` where their records are large."""
+    language, calls = language_of(request), services_of(request).calls
+    page = await page_of_calls(calls, limit, sort_key_of(after), state, status, language, deadline_of(request))
+    return HeldAnswer(page, media_type="application/json", headers=HEADERS[language])
 
 
 @router.get("/calls/{call_id}", **operations.GET_CALL)
@@ -91,17 +92,26 @@ async def delete_call(call_id: CallId, request: Request) -> Response:
 @router.get("/calls/{call_id}/audio", response_class=Response, **operations.GET_AUDIO)
 async def get_audio(call_id: CallId, request: Request) -> Response:
     """The audio as it was received; ranges work."""
-    record, data = await services_of(request).calls.read_audio(checked_call_id(call_id), deadline_of(request))
+    services, deadline = services_of(request), deadline_of(request)
+    record = await services.calls.read(checked_call_id(call_id), deadline)
     audit("read audio", request.state.key_name, call_id)
-    return ranged_response(request, data, record.audio.content_type)
+    return streamed_response(
+        request,
+        services.calls.piecewise(record),
+        record.audio.bytes,
+        record.audio.content_type,
+        deadline,
+        services.limits.request_deadline_s,
+    )
 
 
 @router.get("/calls/{call_id}/audio.wav", response_class=Response, **operations.GET_WAV)
 async def get_wav(call_id: CallId, request: Request) -> Response:
     """The channel that was diagnosed, as WAV for any browser (16 bits, 16 kHz at most); ranges work."""
     services, deadline = services_of(request), deadline_of(request)
-    with services.admission.admitted():
-        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read audio", request.state.key_name, call_id)
         work = services.workers.render(partial(worker_tasks.diagnosed_channel, data, record.diagnosis or {}), deadline)
         return ranged_response(request, await _unless_gone(request, work), "audio/wav")
@@ -114,8 +124,9 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
     Numbers in the figure are for people and count from 1: number 1 is `segments[0]`.
     """
     services, deadline = services_of(request), deadline_of(request)
-    with services.admission.admitted():
-        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read figure", request.state.key_name, call_id)
         language = language_of(request)
         drawing = services.workers.render(
@@ -128,8 +139,9 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
 async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Response:
     """One candidate's colour spectrogram; n counts `segments` from 0, while figures and console count from 1."""
     services, deadline = services_of(request), deadline_of(request)
-    with services.admission.admitted():
-        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read segment", request.state.key_name, call_id)
         try:
             drawing = services.workers.render(
