@@ -81,11 +81,7 @@ class Admission:
     @property
     def in_work(self) -> int:
         """Count the recordings in work: those of open requests, and those of requests that were answered early."""
-        return max(self._places, len(self._running))
-
-    @property
-    def _places(self) -> int:
-        return len(self.tickets) - self._answers
+        return max(len(self.tickets) - self._answers, len(self._running))
 
     def admit(self, body_bytes: int | None, key_name: str | None = None) -> Ticket:
         """Return a place that must be released; it holds the first step of the body.
@@ -98,12 +94,16 @@ class Admission:
             self._make_place(key_name)
         elif self.in_work >= self._always and self._is_wait_too_long(key_name):
             self._refuse("wait")
-        self._make_room(step if body_bytes is None else body_bytes, key_name)
+        needed = step if body_bytes is None else body_bytes
+        if self.body_bytes + needed > limits.max_in_flight_bytes:
+            self._make_room(needed, key_name)
+        self._places_of[key_name] += 1
         return self._hold(Ticket(key_name, step))
 
     def hold_answer(self, answer_bytes: int, key_name: str | None) -> Ticket:
         """Return the memory of an answer, which must be released when it is sent. Raises: Overloaded."""
         self._make_room(answer_bytes, key_name)
+        self._answers += 1
         return self._hold(Ticket(key_name, answer_bytes, answer=True, reading=False))
 
     def grow(self, ticket: Ticket, body_bytes: int) -> None:
@@ -209,10 +209,6 @@ class Admission:
     def _hold(self, ticket: Ticket) -> Ticket:
         self.tickets[ticket] = None
         self._count(ticket, ticket.body_bytes)
-        if ticket.answer:
-            self._answers += 1
-        else:
-            self._places_of[ticket.key_name] += 1
         return ticket
 
     def _count(self, ticket: Ticket, more: int) -> None:
