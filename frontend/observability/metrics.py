@@ -59,6 +59,11 @@ class Metrics:
             buckets=_BATCH_BUCKETS,
             registry=registry,
         )
+        self.unusable_scores = Counter(
+            "tosia_unusable_scores_total",
+            "Answers of the model that were no probabilities; the call is tried again",
+            registry=registry,
+        )
         self.diagnoses = Counter("tosia_diagnoses_total", "Diagnoses by status", ("status",), registry=registry)
         self.reasons = Counter("tosia_diagnosis_reasons_total", "Reasons in diagnoses", ("reason",), registry=registry)
         self.attempts = Counter(
