@@ -142,9 +142,13 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_due = self.loop.call_later(HEAD_S, self.end, "head")
 
     def _await_reader(self) -> None:
-        """Give the reader the time for a full buffer at 4 KiB/s, after a pause as long as senders may make."""
+        """Give the reader the time for full buffers at 4 KiB/s, and a pause as long as senders may make.
+
+        The kernel asks for more only when a third of its buffer is free, and a reader's kernel tells in steps, too.
+        """
         if self._read_due is None:
-            patience_s = self.idle_s + 2 * WRITE_BUFFER_BYTES / SLOWEST_BYTES_PER_S
+            buffered = 2 * WRITE_BUFFER_BYTES + SEND_BUFFER_BYTES
+            patience_s = self.idle_s + buffered / SLOWEST_BYTES_PER_S
             self._read_due = self.loop.call_later(patience_s, self.end, "reader")
 
 

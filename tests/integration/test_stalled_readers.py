@@ -102,7 +102,7 @@ def test_readers_that_stall_hold_little_memory(one: FrontEnd, benchmark: bytes) 
 
 @pytest.mark.system
 def test_readers_that_stall_are_ended_each_with_its_line(one: FrontEnd) -> None:
-    """4 s by these settings, and 16 s for what is in the buffers."""
+    """4 s by these settings, and 32 s for what is in the buffers."""
     with connections(one, READERS, get(AUDIO)) as readers:
         for reader in readers:
             assert reader.recv(9) == b"HTTP/1.1 "
