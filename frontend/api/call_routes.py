@@ -94,14 +94,13 @@ async def get_audio(call_id: CallId, request: Request) -> Response:
     """The audio as it was received; ranges work."""
     services, deadline = services_of(request), deadline_of(request)
     record = await services.calls.read(checked_call_id(call_id), deadline)
-    audit("read audio", request.state.key_name, call_id)
     return streamed_response(
         request,
         services.calls.piecewise(record),
-        record.audio.bytes,
-        record.audio.content_type,
+        record.audio,
         deadline,
         services.limits.request_deadline_s,
+        partial(audit, "read audio", request.state.key_name, call_id),
     )
 
 

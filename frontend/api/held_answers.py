@@ -7,7 +7,7 @@ uvicorn takes a body of any size and keeps what the reader has not taken; betwee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,20 +56,23 @@ class StreamedAudio(StreamingResponse):
         span: tuple[int, int],
         deadline: Deadline,
         piece_s: float,
+        verified: Callable[[], None],
         status: int,
         headers: Mapping[str, str],
         media_type: str,
     ) -> None:
-        """span: the first byte and the one after the last; deadline: of the verification; piece_s: the store's time
-        for each piece
+        """span: the first byte and the one after the last; deadline: of the verification, after which `verified` is
+        called; piece_s: the store's time for each piece
         """
         self._audio, self._span, self._deadline, self._piece_s = audio, span, deadline, piece_s
+        self._verified = verified
         length = {"Content-Length": str(span[1] - span[0])}
         super().__init__(self._parts(), status, {**headers, **length}, media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with _held(scope, STREAM_BYTES) as ticket:
             await self._audio.verify(self._deadline)
+            self._verified()
             if scope["method"] == "HEAD":
                 await Response(status_code=self.status_code, headers=self.headers)(scope, receive, send)
                 return

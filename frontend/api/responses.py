@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -13,7 +13,7 @@ from frontend.api.held_answers import HeldAnswer, HeldJson, StreamedAudio
 from frontend.calls.stored_audio import PiecewiseAudio
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import RangeNotSatisfiable
-from frontend.domain.records import CallRecord, State
+from frontend.domain.records import CallRecord, State, StoredAudio
 from frontend.i18n.language import HEADERS, language_of
 
 RETRY_AFTER_S = "2"
@@ -45,11 +45,19 @@ def ranged_response(request: Request, data: bytes, media_type: str) -> Response:
 
 
 def streamed_response(
-    request: Request, audio: PiecewiseAudio, size: int, media_type: str, deadline: Deadline, piece_s: float
+    request: Request,
+    audio: PiecewiseAudio,
+    stored: StoredAudio,
+    deadline: Deadline,
+    piece_s: float,
+    verified: Callable[[], None],
 ) -> Response:
-    """Answer as `ranged_response`, but read the audio while it is sent. Raises: RangeNotSatisfiable."""
-    span, status, headers = _ranged(request, size)
-    return StreamedAudio(audio, span, deadline, piece_s, status, headers, media_type)
+    """Answer as `ranged_response`, but read the audio while it is sent. The other arguments: see `StreamedAudio`.
+
+    Raises: RangeNotSatisfiable.
+    """
+    span, status, headers = _ranged(request, stored.bytes)
+    return StreamedAudio(audio, span, deadline, piece_s, verified, status, headers, stored.content_type)
 
 
 def _ranged(request: Request, size: int) -> tuple[tuple[int, int], int, dict[str, str]]:
