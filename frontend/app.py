@@ -12,8 +12,8 @@ from starlette.types import Lifespan
 
 from frontend.api import call_routes, console_routes, health_routes
 from frontend.api.answering_head import add_head
-from frontend.api.authenticate import key_digests
 from frontend.api.exception_handlers import add_problem_handlers
+from frontend.configuration.known_keys import key_digests
 from frontend.configuration.settings import Settings
 from frontend.middleware.admission_gate import AdmissionGate
 from frontend.middleware.request_context import RequestContext

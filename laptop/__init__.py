@@ -2,6 +2,7 @@
 
 api_key    the API key of this machine
 service    Triton and the front end, started and stopped together
+keeper     starts Triton again where it must be
 run        `make run`
 demo       `make demo`
 __main__   which of the two

@@ -39,7 +39,7 @@ def run(port: int, metrics_port: int) -> None:
         print(f'  curl -H "X-API-Key: {key.shell}" -F {form} {service.url}/v1/diagnoses')
         print("Ctrl-C ends it.", flush=True)
         while True:
-            service.check()
+            service.keep()
             time.sleep(WATCH_S)
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from laptop.errors import LaptopError, SetupError
+from laptop.keeper import TritonKeeper
 from local_triton import TritonServer
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,7 @@ class Service:
         self._log = var / "frontend.log"
         self._triton = TritonServer(CHECKOUT / "model_repository", log=var / "triton.log")
         self._frontend: subprocess.Popen[bytes] | None = None
+        self._keeper: TritonKeeper | None = None  # once it serves
 
     @property
     def url(self) -> str:
@@ -57,6 +59,7 @@ class Service:
             self._frontend = self._start_frontend()
             self._triton.start()
             self._wait_until_ready()
+            self._keeper = TritonKeeper(self._triton, self._can_score)
         except BaseException:
             self.stop()
             raise
@@ -67,10 +70,15 @@ class Service:
     ) -> None:
         self.stop()
 
+    def keep(self) -> None:
+        """Start Triton again if it must be. Raises: LaptopError where that does not help or the front end has ended."""
+        self._check_frontend()
+        if self._keeper is not None:
+            self._keeper.keep()
+
     def check(self) -> None:
         """Check the processes. Raises: LaptopError where one of them has ended by itself."""
-        if self._frontend is not None and self._frontend.poll() is not None:
-            self._raise_frontend_ended(self._frontend.returncode)
+        self._check_frontend()
         if self._triton.poll() is not None:
             raise LaptopError(f"Triton has ended: {self._triton.why_it_ended()} (log: {self._triton.log})")
 
@@ -114,22 +122,32 @@ class Service:
         answer = "no answer"
         while time.monotonic() < deadline:
             self.check()
-            status, answer = self._readyz()
+            status, answer = self._get(self.port, "/readyz")
             if status == http.client.OK:
                 return
             time.sleep(POLL_S)
         raise LaptopError(f"The front end is not ready after {READY_S:.0f} s: {answer} (log: {self._log})")
 
-    def _readyz(self) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2.0)
+    def _get(self, port: int, path: str) -> tuple[int, str]:
+        """Status and body; 0 where nobody answers."""
+        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2.0)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             return 0, "no answer"
         finally:
             connection.close()
+
+    def _can_score(self) -> bool:
+        """Whether the model answers the front end. Its metrics say so: a request to /readyz is a line in the log."""
+        status, text = self._get(self.metrics_port, "/metrics")
+        return status != http.client.OK or 'tosia_degraded{dependency="inference"} 1.0' not in text
+
+    def _check_frontend(self) -> None:
+        if self._frontend is not None and self._frontend.poll() is not None:
+            self._raise_frontend_ended(self._frontend.returncode)
 
     def _raise_frontend_ended(self, code: int) -> None:
         lines = self._log.read_text("utf-8", "replace").strip().splitlines() or ["no output"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contract import ModelContract
-from runtime.errors import InferenceError
+from runtime.errors import UnusableScores
+
+# A model in half precision rounds each probability by up to 2.4e-4 before it is float32 again. Logits, or the other
+# output in its place, are off by far more.
+SUM_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +56,28 @@ class AsyncClassifier(Protocol):
         ...
 
 
-def checked_scores(cough: NDArray[np.float32] | None, classes: NDArray[np.float32] | None, n: int) -> Scores:
-    """Check the two output tensors, [shape=(n, 1)] and [shape=(n, n_classes)], and return the scores of n spectrograms.
+def checked_scores(cough: NDArray[Any] | None, classes: NDArray[Any] | None, n: int, contract: ModelContract) -> Scores:
+    """Check the two output tensors, float32 [shape=(n, 1)] and [shape=(n, n_classes)], and return n scores.
 
-    Triton 24.10 answers OK with empty outputs where its Python environment is wrong, so sizes and values are checked.
-    Raises: InferenceError.
+    Triton checks no outputs of a model: other types and shapes, and values that are no probabilities, come back as OK;
+    24.10 answers with empty outputs where its Python environment is wrong.
+    Raises: UnusableScores.
     """
-    if cough is None or classes is None or cough.shape != (n, 1) or classes.shape[:1] != (n,) or classes.ndim != 2:
-        raise InferenceError("The inference server answered without the scores: check its environment and its log.")
-    if not (np.isfinite(cough).all() and np.isfinite(classes).all()):
-        raise InferenceError("The inference server answered with scores that are no numbers: check the model.")
+    if cough is None or classes is None or cough.shape != (n, 1) or classes.shape != (n, len(contract.labels)):
+        raise UnusableScores("The inference server answered without the scores: check its environment and its log.")
+    if cough.dtype != np.float32 or classes.dtype != np.float32:
+        raise UnusableScores("The inference server answered with scores of another type: check the model.")
+    # Compared so that NaN is refused as well.
+    if not all((scores >= 0.0).all() and (scores <= 1.0).all() for scores in (cough, classes)):
+        raise UnusableScores("The inference server answered with scores that are no probabilities: check the model.")
+    if not (np.abs(classes.sum(axis=1) - 1.0) <= SUM_TOLERANCE).all():
+        raise UnusableScores("The inference server's class probabilities do not sum to 1: check the model.")
     return Scores(cough[:, 0], classes)
+
+
+def blank_batch(contract: ModelContract) -> NDArray[np.uint8]:
+    """Return the smallest batch, to find out whether the model can score: uint8 [shape=(1, n_mels, n_frames)]."""
+    return np.zeros((1, *contract.image), dtype=np.uint8)
 
 
 def no_scores(contract: ModelContract) -> Scores:

@@ -62,6 +62,7 @@ class Limits:
     worker_memory_bytes: int
     max_in_flight: int
     max_in_flight_bytes: int
+    max_key_share: float
     max_wait_s: float
     always_per_worker: int
     retention_days: int

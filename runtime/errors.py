@@ -10,7 +10,8 @@ WordedError                    its text is an English sentence
     ├── RecordUnreadable       a record can't be replayed
     ├── OutputError            what was asked for can't be written
     └── InferenceError         the model can't be asked now; asking again may help
-        └── InferenceTimeout   it did not answer before the deadline
+        ├── InferenceTimeout   it did not answer before the deadline
+        └── UnusableScores     it answered, but not with probabilities
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ __all__ = [
     "UndecodableAudio",
     "UnsupportedMedia",
     "UnsupportedSampleRate",
+    "UnusableScores",
     "WordedError",
 ]
 
@@ -104,3 +106,7 @@ class InferenceError(RuntimeFailure):
 
 class InferenceTimeout(InferenceError):
     """The inference server did not answer before the deadline."""
+
+
+class UnusableScores(InferenceError):
+    """The inference server answered with something else than probabilities."""

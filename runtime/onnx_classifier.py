@@ -51,7 +51,7 @@ class OnnxClassifier:
 
     def _run(self, batch: NDArray[np.uint8]) -> Scores:
         cough, classes = self._session.run([COUGH_OUTPUT, CLASS_OUTPUT], {INPUT: batch})
-        return checked_scores(cough, classes, len(batch))
+        return checked_scores(cough, classes, len(batch), self._contract)
 
 
 @lru_cache(maxsize=1)

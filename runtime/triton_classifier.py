@@ -7,6 +7,8 @@ owner keeps one client for its whole life; a client per request leaks (tritoncli
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from types import TracebackType
@@ -21,13 +23,35 @@ from tritonclient.utils import InferenceServerException
 
 from runtime.classify import Scores, checked_scores, join_scores, no_scores
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME, ModelContract, contract_of
-from runtime.errors import InferenceError, InferenceTimeout
+from runtime.errors import InferenceError, InferenceTimeout, UnusableScores
 from runtime.trace_context import outgoing_headers
 
 Answer = TypeVar("Answer")
 
 DEFAULT_TIMEOUT_S = 10.0
 _TIMEOUT = "The inference server did not answer in time: try again."
+
+# A server that drains answers NOT_FOUND and UNAVAILABLE for seconds, while its neighbour could answer: another try goes
+# to the next address in turn. Inference changes nothing, so it may be repeated. gRPC stops at the deadline of a request
+# and after five tries, its limit; under load all five may meet the same server, so NOT_FOUND gets three such rounds.
+# Where nobody listens the answer is UNAVAILABLE, and one round is enough.
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [{"service": "inference.GRPCInferenceService"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.02s",
+                "maxBackoff": "0.2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND"],
+            },
+        }
+    ]
+}
+# gRPC repeats no request beyond its buffer, by default 256 KiB: a batch of 64 spectrograms of 6 KB is larger.
+_RETRY_BUFFER_BYTES = 4 * 1024 * 1024
+_ROUNDS = (False, False, True)  # whether it is the last
 
 # Passing `channel_args` drops tritonclient's own defaults, so its message size and keepalive are repeated here.
 # Triton's server closes connections that ping more often than every 5 minutes without data unless told otherwise.
@@ -38,6 +62,8 @@ CHANNEL_ARGS: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 2),
     ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.service_config", json.dumps(_RETRIES)),
+    ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
     # Reconnect to a returned server within a second, not after gRPC's two-minute back-off.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -63,7 +89,7 @@ class TritonClassifier:
             return no_scores(contract)
         step = contract.max_batch_size
         batches = [spectrograms[start : start + step] for start in range(0, len(spectrograms), step)]
-        return join_scores([_translated(partial(self._infer, batch)) for batch in batches])
+        return join_scores([_translated(partial(self._infer, batch, contract)) for batch in batches])
 
     def close(self) -> None:
         self._client.close()
@@ -81,9 +107,17 @@ class TritonClassifier:
         metadata = self._client.get_model_metadata(MODEL_NAME, client_timeout=self._timeout_s)
         return contract_of(answer.config, _serving_version(metadata))
 
-    def _infer(self, batch: NDArray[np.uint8]) -> Scores:
-        answer = self._client.infer(**_request(batch, self._timeout_s))
-        return checked_scores(answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT), len(batch))
+    def _infer(self, batch: NDArray[np.uint8], contract: ModelContract) -> Scores:
+        until = time.monotonic() + self._timeout_s
+        for last in _ROUNDS:
+            try:
+                answer = self._client.infer(**_request(batch, max(0.001, until - time.monotonic())))
+            except InferenceServerException as error:
+                if last or not _is_draining(error):
+                    raise
+            else:
+                return _scores(answer, len(batch), contract)
+        raise AssertionError("the last round returns or raises")
 
 
 class AsyncTritonClassifier:
@@ -120,14 +154,8 @@ class AsyncTritonClassifier:
                 parts = []
                 for start in range(0, len(spectrograms), contract.max_batch_size):
                     batch = spectrograms[start : start + contract.max_batch_size]
-                    # Each batch gets the remaining time: Triton must not begin a batch after the timeout.
-                    left_s = (timeout.when() or 0.0) - asyncio.get_running_loop().time()
-                    if left_s <= 0.0:
-                        raise TimeoutError
-                    answer = await self._client.infer(**_request(batch, left_s))
-                    parts.append(
-                        checked_scores(answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT), len(batch))
-                    )
+                    answer = await self._infer(batch, timeout.when() or 0.0)
+                    parts.append(_scores(answer, len(batch), contract))
         except TimeoutError as error:
             raise InferenceTimeout(_TIMEOUT) from error
         except (InferenceServerException, grpc.RpcError) as error:
@@ -136,6 +164,19 @@ class AsyncTritonClassifier:
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _infer(self, batch: NDArray[np.uint8], until: float) -> Any:
+        """until: on the event loop's clock. Each try gets the remaining time: Triton must not begin one after it."""
+        for last in _ROUNDS:
+            left_s = until - asyncio.get_running_loop().time()
+            if left_s <= 0.0:
+                raise TimeoutError
+            try:
+                return await self._client.infer(**_request(batch, left_s))
+            except InferenceServerException as error:
+                if last or not _is_draining(error):
+                    raise
+        raise AssertionError("the last round returns or raises")
 
 
 @lru_cache(maxsize=4)
@@ -156,6 +197,18 @@ def _request(batch: NDArray[np.uint8], timeout_s: float) -> dict[str, Any]:
         "client_timeout": timeout_s,
         "headers": outgoing_headers(),
     }
+
+
+def _scores(answer: triton.InferResult, n: int, contract: ModelContract) -> Scores:
+    try:
+        cough, classes = answer.as_numpy(COUGH_OUTPUT), answer.as_numpy(CLASS_OUTPUT)
+    except (ValueError, TypeError, KeyError) as error:  # its bytes don't fit the shape or type that it names
+        raise UnusableScores("The inference server answered what can't be read: check the model.") from error
+    return checked_scores(cough, classes, n, contract)
+
+
+def _is_draining(error: InferenceServerException) -> bool:
+    return "NOT_FOUND" in str(error.status())
 
 
 def _serving_version(metadata: Any) -> str:

@@ -40,6 +40,8 @@ LONGEST_FIRST = (
     "frontend/stores/test_azure_faults.py",
     "integration/test_outage.py",
     "laptop/test_run.py",
+    "integration/test_stalled_readers.py",
+    "integration/test_draining_triton.py",
     "integration/test_backfill.py",
     "e2e/test_everybody.py",
     "integration/test_schemathesis.py",

@@ -9,6 +9,8 @@ call_routes          /v1
 wrapped_audio        recordings that were packed or written as text on their way
 audio_form           the parts of a form, and what stands around them
 upload               the multipart form, within its limits
+call_list            a page of calls, bounded in bytes
+held_answers         answers that take memory until they are sent
 responses            call documents, images, byte ranges
 exception_handlers   exceptions become problems
 """

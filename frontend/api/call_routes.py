@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, Request, Security
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from frontend.answers.call_document import call_document
-from frontend.answers.page_token import page_token, sort_key_of
+from frontend.answers.page_token import sort_key_of
 from frontend.api.answering_head import Router
 from frontend.api.authenticate import api_key_header, require_key
-from frontend.api.responses import call_response, png_response, ranged_response
+from frontend.api.call_list import page_of_calls
+from frontend.api.held_answers import HeldAnswer
+from frontend.api.responses import call_response, png_response, ranged_response, streamed_response
 from frontend.api.services_of import deadline_of, services_of
 from frontend.api.upload import read_upload
 from frontend.domain.deadline import Deadline
-from frontend.domain.errors import CallNotFound, StoreUnavailable
+from frontend.domain.errors import CallNotFound
 from frontend.domain.records import checked_call_id
 from frontend.i18n.language import HEADERS, language_of
 from frontend.observability.audit import audit
@@ -51,8 +53,9 @@ async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONRespon
     """Diagnoses a call whose audio already lies in the store."""
     services, deadline = services_of(request), deadline_of(request)
     services.model.known()
-    with services.admission.admitted():
-        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline, hold)
     return call_response(request, outcome.record, created=outcome.created)
 
 
@@ -63,17 +66,14 @@ async def list_calls(
     after: PageToken = None,
     state: StateFilter = None,
     status: StatusFilter = None,
-) -> JSONResponse:
-    """Calls, newest first."""
-    services, language = services_of(request), language_of(request)
-    page = await services.calls.page(limit, sort_key_of(after), state, status, deadline_of(request))
-    items = []
-    for record in page.items:
-        try:
-            items.append(call_document(record, language))
-        except StoreUnavailable:  # its diagnosis can't be read; the others are listed
-            services.stores.troubles.unanswerable(record.call_id)
-    return JSONResponse({"items": items, "next": page_token(page.next)}, headers=HEADERS[language])
+) -> Response:
+    """Calls, newest first; fewer than `limit` where their records are large."""
+    language, services = language_of(request), services_of(request)
+    page = await page_of_calls(
+        services.calls, limit, sort_key_of(after), state, status, language, deadline_of(request),
+        services.stores.troubles.unanswerable,
+    )  # fmt: skip
+    return HeldAnswer(page, media_type="application/json", headers=HEADERS[language])
 
 
 @router.get("/calls/{call_id}", **operations.GET_CALL)
@@ -94,17 +94,25 @@ async def delete_call(call_id: CallId, request: Request) -> Response:
 @router.get("/calls/{call_id}/audio", response_class=Response, **operations.GET_AUDIO)
 async def get_audio(call_id: CallId, request: Request) -> Response:
     """The audio as it was received; ranges work."""
-    record, data = await services_of(request).calls.read_audio(checked_call_id(call_id), deadline_of(request))
-    audit("read audio", request.state.key_name, call_id)
-    return ranged_response(request, data, record.audio.content_type)
+    services, deadline = services_of(request), deadline_of(request)
+    record = await services.calls.read(checked_call_id(call_id), deadline)
+    return streamed_response(
+        request,
+        services.calls.piecewise(record),
+        record.audio,
+        deadline,
+        services.limits.request_deadline_s,
+        partial(audit, "read audio", request.state.key_name, call_id),
+    )
 
 
 @router.get("/calls/{call_id}/audio.wav", response_class=Response, **operations.GET_WAV)
 async def get_wav(call_id: CallId, request: Request) -> Response:
     """The channel that was diagnosed, as WAV for any browser (16 bits, 16 kHz at most); ranges work."""
     services, deadline = services_of(request), deadline_of(request)
-    with services.admission.admitted():
-        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read audio", request.state.key_name, call_id)
         work = services.workers.sound(data, record.diagnosis or {}, deadline)
         return ranged_response(request, await _unless_gone(request, work), "audio/wav")
@@ -117,8 +125,9 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
     Numbers in the figure are for people and count from 1: number 1 is `segments[0]`.
     """
     services, deadline = services_of(request), deadline_of(request)
-    with services.admission.admitted():
-        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read figure", request.state.key_name, call_id)
         language = language_of(request)
         drawing = services.workers.figure(data, record.diagnosis or {}, language.value, deadline)
@@ -129,8 +138,9 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
 async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Response:
     """One candidate's colour spectrogram; n counts `segments` from 0, while figures and console count from 1."""
     services, deadline = services_of(request), deadline_of(request)
-    with services.admission.admitted():
-        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline)
+    with services.admission.admitted(request.state.key_name) as ticket:
+        hold = partial(services.admission.grow, ticket)
+        record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read segment", request.state.key_name, call_id)
         diagnosis = record.diagnosis or {}
         count = len(diagnosis.get("segments", ()))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from frontend.answers.call_document import call_document
+from frontend.api.held_answers import HeldAnswer, HeldJson, StreamedAudio
+from frontend.calls.stored_audio import PiecewiseAudio
+from frontend.domain.deadline import Deadline
 from frontend.domain.errors import RangeNotSatisfiable
-from frontend.domain.records import CallRecord, State
+from frontend.domain.records import CallRecord, State, StoredAudio
 from frontend.i18n.language import HEADERS, language_of
 
 RETRY_AFTER_S = "2"
 _PRIVATE = {"Cache-Control": "private, no-store"}
 
 
-def call_response(request: Request, record: CallRecord, *, created: bool | None = None) -> JSONResponse:
+def call_response(request: Request, record: CallRecord, *, created: bool | None = None) -> HeldJson:
     """Answer one call, in the language of the request. created: whether a POST has created it; None for a GET."""
     language = language_of(request)
     status, headers = 200, HEADERS[language]
@@ -27,24 +30,45 @@ def call_response(request: Request, record: CallRecord, *, created: bool | None 
             status, headers["Retry-After"] = 202, RETRY_AFTER_S
         elif created:
             status = 201
-    return JSONResponse(call_document(record, language), status, headers)
+    return HeldJson(call_document(record, language), status, headers)
 
 
 def png_response(image: bytes, headers: Mapping[str, str] | None = None) -> Response:
     """Answer an image that no cache may keep."""
-    return Response(image, media_type="image/png", headers={**_PRIVATE, **(headers or {})})
+    return HeldAnswer(image, media_type="image/png", headers={**_PRIVATE, **(headers or {})})
 
 
 def ranged_response(request: Request, data: bytes, media_type: str) -> Response:
     """Answer the whole body, or the range in the request's header. Raises: RangeNotSatisfiable."""
+    (start, end), status, headers = _ranged(request, len(data))
+    return HeldAnswer(data[start:end], status, headers, media_type)
+
+
+def streamed_response(
+    request: Request,
+    audio: PiecewiseAudio,
+    stored: StoredAudio,
+    deadline: Deadline,
+    piece_s: float,
+    verified: Callable[[], None],
+) -> Response:
+    """Answer as `ranged_response`, but read the audio while it is sent. The other arguments: see `StreamedAudio`.
+
+    Raises: RangeNotSatisfiable.
+    """
+    span, status, headers = _ranged(request, stored.bytes)
+    return StreamedAudio(audio, span, deadline, piece_s, verified, status, headers, stored.content_type)
+
+
+def _ranged(request: Request, size: int) -> tuple[tuple[int, int], int, dict[str, str]]:
+    """Return the span, the status and the headers of an answer of `size` bytes in whole."""
     headers = {"Accept-Ranges": "bytes", **_PRIVATE}
     # A range is defined for GET only; with any other method it is ignored (RFC 9110, section 14.2).
-    span = parse_range(request.headers.get("range"), len(data)) if request.method == "GET" else None
+    span = parse_range(request.headers.get("range"), size) if request.method == "GET" else None
     if span is None:
-        return Response(data, media_type=media_type, headers=headers)
-    start, end = span
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-    return Response(data[start:end], 206, media_type=media_type, headers=headers)
+        return (0, size), 200, headers
+    headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
+    return span, 206, headers
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException
 from frontend.api.audio_form import AudioFormParser, from_first_part, no_first_part
 from frontend.api.wrapped_audio import coding_of, transfer_coding_of
 from frontend.calls.audio_digest import sha256_of
-from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio
+from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio, Overloaded
 from frontend.domain.records import checked_call_id, new_call_id
 from frontend.inference.admission import Admission, Ticket
 from frontend.openapi.schemas import MAX_FORM_FIELDS
@@ -23,7 +23,7 @@ from runtime.config import Limits
 from runtime.errors import UnsupportedMedia
 from runtime.prepare import AudioFile, sniff
 
-_SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes need about half of it
+SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes need about half of it
 # The content types that browsers may receive with the audio: never HTML or a script, whatever type the sender gave.
 _SAFE_TYPE = re.compile(r"(audio|video)/[a-z0-9/.+-]+")
 _FORM_OVERHEAD_BYTES = 16 * 1024  # boundaries, part headers and call_id, beside the audio
@@ -48,7 +48,8 @@ async def read_upload(request: Request, limits: Limits, admission: Admission, ti
     ticket: the request's place, which grows with the body
 
     Raises: UnsupportedMedia, BodyTooLarge (before the body is read, where the header declares a length), BodyTimeout,
-    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId, Overloaded (the bodies in work fill the memory).
+    MissingAudio, EmptyAudio, InvalidRequest, InvalidCallId, Overloaded (the bodies in work fill the
+    memory, or another key needs the place).
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("not_multipart")
@@ -119,10 +120,14 @@ async def _limited(
     started = loop.time()
     while True:
         try:
-            async with asyncio.timeout_at(started + idle_s + total / _SLOWEST_BYTES_PER_S):
+            async with asyncio.timeout_at(started + idle_s + total / SLOWEST_BYTES_PER_S) as ticket.waiting:
                 chunk = await anext(stream, None)
         except TimeoutError as error:
-            raise BodyTimeout("body_too_slow") from error
+            raise (Overloaded("overloaded") if ticket.ended else BodyTimeout("body_too_slow")) from error
+        finally:
+            ticket.waiting = None
+        if ticket.ended:  # as the chunk came
+            raise Overloaded("overloaded")
         if chunk is None:
             if not begun and not opening.startswith(head):
                 raise no_first_part(head)

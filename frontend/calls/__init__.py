@@ -1,6 +1,7 @@
 """The life of a call; knows no HTTP.
 
 call_service        submit, read, erase
+stored_audio        audio in pieces, verified before it is sent
 audio_digest        SHA-256 of a recording
 attempts            one attempt: claim, diagnose, write the result once
 reconciler          claims calls that were left unfinished

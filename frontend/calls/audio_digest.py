@@ -19,3 +19,8 @@ async def sha256_of(data: bytes) -> str:
     if len(data) <= _INLINE_BYTES:
         return hashlib.sha256(data).hexdigest()
     return await asyncio.get_running_loop().run_in_executor(_THREADS, lambda: hashlib.sha256(data).hexdigest())
+
+
+async def updated(digest: hashlib._Hash, data: bytes) -> None:
+    """Add the next bytes to a digest."""
+    await asyncio.get_running_loop().run_in_executor(_THREADS, digest.update, data)

@@ -9,10 +9,12 @@ or an outage left unfinished.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from frontend.calls.attempts import AttemptResult, Attempts, Erased, Refused, Stored
 from frontend.calls.audio_digest import sha256_of
+from frontend.calls.stored_audio import PiecewiseAudio
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import (
     AUDIO_ERRORS_BY_CODE,
@@ -29,6 +31,10 @@ from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import UNREADABLE, AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
 from runtime.prepare import AudioFile
+
+
+def _hold_nothing(audio_bytes: int) -> None:
+    """For callers who count no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,10 @@ class Calls:
             raise CallConflict("call_id_taken")
         return await self._finish(call, deadline, created=created)
 
-    async def diagnose_stored(self, call_id: str, deadline: Deadline) -> Outcome:
-        """Diagnose a call whose audio is already in the store.
+    async def diagnose_stored(
+        self, call_id: str, deadline: Deadline, hold: Callable[[int], None] = _hold_nothing
+    ) -> Outcome:
+        """Diagnose a call whose audio is already in the store. hold: gets the bytes of audio before they are read
 
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
@@ -84,8 +92,10 @@ class Calls:
         if call is not None:
             return await self._finish(call, deadline, created=False)
         name = await self._audio.find(call_id, deadline)
-        if name and (await self._audio.size(name, deadline) or 0) > self._limits.max_body_bytes:
+        size = (await self._audio.size(name, deadline) or 0) if name else 0
+        if size > self._limits.max_body_bytes:
             raise BodyTooLarge("stored_audio_too_large")
+        hold(size)
         data = await self._audio.read(name, deadline) if name else None
         if name is None or data is None:
             raise CallNotFound("neither_record_nor_audio")
@@ -101,9 +111,19 @@ class Calls:
             raise CallNotFound("no_such_call")
         return known.record
 
-    async def read_audio(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
-        """Raises: CallNotFound, CallErased, StoreUnavailable."""
+    def piecewise(self, record: CallRecord) -> PiecewiseAudio:
+        """Return a call's audio, to be verified and sent in pieces."""
+        return PiecewiseAudio(self._audio, record.audio)
+
+    async def read_audio(
+        self, call_id: str, deadline: Deadline, hold: Callable[[int], None] = _hold_nothing
+    ) -> tuple[CallRecord, bytes]:
+        """Return a call and its whole audio. hold: gets the bytes of audio before they are read
+
+        Raises: CallNotFound, CallErased, StoreUnavailable; all that `hold` raises.
+        """
         record = await self.read(call_id, deadline)
+        hold(record.audio.bytes)
         data = await self._audio.read(record.audio.name, deadline)
         if data is None:
             raise CallNotFound("audio_no_longer_stored")
@@ -111,9 +131,11 @@ class Calls:
             raise StoreUnavailable("stored_audio_altered")
         return record, data
 
-    async def read_diagnosed(self, call_id: str, deadline: Deadline) -> tuple[CallRecord, bytes]:
-        """Return a diagnosed call and its audio. Raises: as `read_audio`; NotDiagnosed."""
-        record, data = await self.read_audio(call_id, deadline)
+    async def read_diagnosed(
+        self, call_id: str, deadline: Deadline, hold: Callable[[int], None] = _hold_nothing
+    ) -> tuple[CallRecord, bytes]:
+        """Return a diagnosed call and its whole audio. Raises: as `read_audio`; NotDiagnosed."""
+        record, data = await self.read_audio(call_id, deadline, hold)
         if record.diagnosis is None:
             raise NotDiagnosed("nothing_to_draw", state=record.state.value)
         if not is_drawable(record.diagnosis):

@@ -1,13 +1,13 @@
 """The commands of `python -m frontend`.
 
-commands          which command runs, and its exit code
-serve             listen, serve, end
-draining_server   uvicorn with a pause between SIGTERM and the end of listening
-bounded_head      HTTP/1.1 with a limit for a request's head
-check             `--check`: settings, and whether all can be reached
-backfill          score stored calls again
-clock             `clock`: whether calls expire by this machine's clock
-recover           `recover`: copy what can be read of a damaged SQLite file
-write_openapi     writes docs/openapi.json
-write_settings    writes the tables of docs/settings.md
+commands            which command runs, and its exit code
+serve               listen, serve, end
+draining_server     uvicorn with a pause between SIGTERM and the end of listening
+bounded_connection  HTTP/1.1 with bounds for what one connection may take
+check               `--check`: settings, and whether all can be reached
+backfill            score stored calls again
+clock               `clock`: whether calls expire by this machine's clock
+recover             `recover`: copy what can be read of a damaged SQLite file
+write_openapi       writes docs/openapi.json
+write_settings      writes the tables of docs/settings.md
 """

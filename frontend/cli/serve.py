@@ -11,7 +11,7 @@ import prometheus_client
 import uvicorn
 from fastapi import FastAPI
 
-from frontend.cli.bounded_head import BoundedHead
+from frontend.cli.bounded_connection import SEND_BUFFER_BYTES, bounded_connections
 from frontend.cli.draining_server import DrainingServer
 from frontend.configuration.settings import Settings, SettingsError
 
@@ -23,6 +23,7 @@ def serve(options: argparse.Namespace, settings: Settings, create: Callable[...,
     tuning = settings.tuning
     app = create(settings, worker_count=tuning.worker_count)
     listener = _listen(options.host, options.port, "--port")
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # connections inherit it
     _listen(options.host, options.metrics_port, "--metrics-port").close()
     prometheus_client.start_http_server(options.metrics_port, options.host, app.state.metrics.registry)
     # log_config: uvicorn's default prints traces with their messages (observability/json_logs.py).
@@ -35,7 +36,7 @@ def serve(options: argparse.Namespace, settings: Settings, create: Callable[...,
         proxy_headers=False,  # the caller's address is not used
         ws="none",
         loop="uvloop",
-        http=BoundedHead,
+        http=bounded_connections(tuning.limits.request_deadline_s, app.state.metrics),
         timeout_graceful_shutdown=tuning.end_s,
         # Longer than the proxy keeps idle connections (nginx: 60 s); otherwise a request may use a connection that we
         # have just closed.

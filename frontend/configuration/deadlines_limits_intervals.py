@@ -58,7 +58,10 @@ SETTINGS = {
     ),
     "limits.max_in_flight": Setting("recordings in work at once; more are refused before they are read", "", 1),
     "limits.max_in_flight_bytes": Setting(
-        "bodies in memory at once", "bytes", 1024, also="the memory of the pods"
+        "bodies and answers in memory at once", "bytes", 1024, also="the memory of the pods"
+    ),
+    "limits.max_key_share": Setting(
+        "a key with more of the places or memory gives way to other keys", "", 0.0, 1.0
     ),
     "limits.max_wait_s": Setting("a recording that would wait longer for a worker is refused", "s", 0.0),
     "limits.always_per_worker": Setting(

@@ -13,7 +13,7 @@ from runtime.classify import AsyncClassifier
 from runtime.conclude import conclude
 from runtime.config import Limits, QualityLimits
 from runtime.diagnosis import Diagnosis
-from runtime.errors import InferenceTimeout
+from runtime.errors import InferenceError, InferenceTimeout, UnusableScores
 from runtime.prepare import AudioFile
 
 
@@ -38,7 +38,7 @@ class Diagnoser:
 
     @property
     def available(self) -> bool:
-        """Whether Triton answered the last check, so that an attempt is useful."""
+        """Whether Triton answered the last check and can score, so that an attempt is useful."""
         return self._model.available
 
     async def diagnose(
@@ -57,7 +57,15 @@ class Diagnoser:
         if deadline.passed:
             raise InferenceTimeout("The deadline passed before the inference server was asked.")
         started = time.perf_counter()
-        scores = await self._classifier.classify(prepared.spectrograms, contract, deadline.remaining_s)
+        try:
+            scores = await self._classifier.classify(prepared.spectrograms, contract, deadline.remaining_s)
+        except InferenceError as error:
+            self._model.inference_failed(error)
+            if isinstance(error, UnusableScores):
+                self._metrics.unusable_scores.inc()
+            raise
+        if len(prepared.spectrograms):  # else nobody was asked
+            self._model.inference_succeeded()
         infer_ms = (time.perf_counter() - started) * 1000.0
         diagnosis = conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)
         self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))

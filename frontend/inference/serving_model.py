@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable
 
 from frontend.domain.errors import NotReady
-from runtime.classify import AsyncClassifier
+from runtime.classify import AsyncClassifier, blank_batch
 from runtime.contract import ModelContract
-from runtime.errors import InferenceError, ModelContractError
+from runtime.errors import InferenceError, ModelContractError, UnusableScores
 
 WATCH_S = 1.0
+TRIAL_S = 2.0  # for one spectrogram; a few ms are usual
 
 _log = logging.getLogger("tosia.serving_model")
 
@@ -21,8 +22,10 @@ class ServingModel:
     """Watches the model behind Triton.
 
     Calls are refused until its contract is read, and while its contract differs from ours. If Triton goes away, the
-    last contract stays valid: calls are then stored and finished later. If Triton may sleep (be scaled to zero) and was
-    not reached yet, the release's own contract is valid, but no call is scored by it.
+    last contract stays valid: calls are then stored and finished later. Triton calls a model ready whose process has
+    died, so after an inference that failed the model is available again when it has scored a blank spectrogram. If
+    Triton may sleep (be scaled to zero) and was not reached yet, the release's own contract is valid, but no call is
+    scored by it.
     """
 
     def __init__(
@@ -42,7 +45,20 @@ class ServingModel:
         self._differs = False
         self._contract: ModelContract | None = None
         self._why_not: NotReady | ModelContractError = NotReady("triton_not_seen")
+        self._suspect = False  # the last inference failed
+        self._unusable = False  # its scores could not be used
         self.available = False
+
+    def inference_failed(self, error: InferenceError) -> None:
+        """Note that a recording could not be scored; `look` then tries the model itself."""
+        self._suspect = True
+        if isinstance(error, UnusableScores) and not self._unusable:
+            self._unusable = True
+            _log.error("scores of the model can't be used: %s", error)
+
+    def inference_succeeded(self) -> None:
+        """Note that a recording was scored."""
+        self._suspect = self._unusable = False
 
     def known(self) -> ModelContract:
         """Return the contract that is served, or will be after Triton's sleep: enough to accept calls.
@@ -79,7 +95,7 @@ class ServingModel:
             self._differs = False
             if contract != self._contract:  # the known one keeps what it has worked out
                 self._contract = contract
-            self._set_available(await self._classifier.is_ready())
+            self._set_available(await self._classifier.is_ready() and await self._can_score(contract))
 
     async def watch(self) -> None:
         """Call `look` repeatedly until cancelled."""
@@ -90,6 +106,16 @@ class ServingModel:
                 except Exception:  # noqa: BLE001 - a defect of ours must not end the watch
                     _log.exception("looking at the model failed")
                 await asyncio.sleep(WATCH_S)
+
+    async def _can_score(self, contract: ModelContract) -> bool:
+        if not self._suspect:
+            return True
+        try:
+            await self._classifier.classify(blank_batch(contract), contract, TRIAL_S)
+        except InferenceError:
+            return False
+        self._suspect = False
+        return True
 
     def _set_available(self, available: bool) -> None:
         if available != self.available:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontend.answers.http_errors import http_error
 from frontend.answers.problem_document import PROBLEM_TYPE, problem_document
+from frontend.configuration.known_keys import key_name_of
 from frontend.domain.errors import Overloaded
 from frontend.i18n.language import HEADERS, language_of
 from frontend.services import Services
@@ -18,7 +19,7 @@ _GATED = frozenset({"/v1/diagnoses"})
 
 
 class AdmissionGate:
-    """ASGI middleware in front of the upload routes: a refusal needs no routing, no key check and no form parsing.
+    """ASGI middleware in front of the upload routes: a refusal needs no routing and no form parsing.
 
     It gives the place back whatever becomes of the request, with all that `read_upload` let its body hold.
     """
@@ -34,12 +35,16 @@ class AdmissionGate:
             return
         services: Services = scope["app"].state.services
         admission = services.admission
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
         # A length above the limit is refused later as too large.
         told = declared.isdecimal() and len(declared) < 16
         claim = min(int(declared), self._max_body_bytes) if told else None
+        key_name = key_name_of(headers.get("x-api-key", ""), scope["app"].state.key_digests)
+        if key_name is not None:
+            scope["state"]["key_name"] = key_name
         try:
-            ticket = admission.admit(claim)
+            ticket = admission.admit(claim, key_name)
         except Overloaded as error:
             scope["state"]["refused"] = path
             await _refuse(error, scope, send)

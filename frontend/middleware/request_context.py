@@ -73,6 +73,8 @@ class RequestContext:
                 "duration_s": round(seconds, 4),
                 "key": key_name,
             }
+            if ended := scope["state"].get("ended"):
+                fields["ended"] = ended
             # At overload the metric carries this; thousands of lines a second would slow down admitted requests.
             level = logging.DEBUG if refused else logging.INFO
             if _log.isEnabledFor(level):

@@ -37,9 +37,15 @@ class Metrics:
         self.refusals = Counter(
             "tosia_refusals_total", "Requests refused from their headers, by the limit", ("limit",), registry=registry
         )
+        self.connections_ended = Counter(
+            "tosia_connections_ended_total",
+            "Connections that were ended before their answer was complete, by the cause",
+            ("cause",),
+            registry=registry,
+        )
         self.in_work = Gauge("tosia_recordings_in_work", "Recordings in work at this moment", registry=registry)
         self.waiting = Gauge("tosia_recordings_waiting", "Recordings that wait for a worker", registry=registry)
-        self.body_bytes = Gauge("tosia_body_bytes_in_work", "Bytes of the bodies in work", registry=registry)
+        self.body_bytes = Gauge("tosia_body_bytes_in_work", "Bytes of bodies and answers in memory", registry=registry)
         self.stages = Histogram(
             "tosia_stage_duration_seconds",
             "Time of each stage of a recording",
@@ -51,6 +57,11 @@ class Metrics:
             "tosia_inference_batch_size",
             "Spectrograms of one recording, sent to Triton as one batch",
             buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.unusable_scores = Counter(
+            "tosia_unusable_scores_total",
+            "Answers of the model that were no probabilities; the call is tried again",
             registry=registry,
         )
         self.diagnoses = Counter("tosia_diagnoses_total", "Diagnoses by status", ("status",), registry=registry)
@@ -105,7 +116,9 @@ class Metrics:
         self.build = Gauge(
             "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
         )
-        for limit in ("recordings", "bytes", "wait"):
+        for cause in ("head", "pipeline", "reader", "share", "store"):
+            self.connections_ended.labels(cause)
+        for limit in ("recordings", "bytes", "wait", "share"):
             self.refusals.labels(limit)  # so that a rate has a 0 to start from
         for status in Status:
             self.diagnoses.labels(status.value)

@@ -244,7 +244,7 @@ LIST_CALLS = _operation(
     "List calls",
     {
         200: _answer(PageAnswer, "A page of calls", "page", "last_page", headers=_SPOKEN),
-        **_problems(Unauthorized, InvalidRequest, StoreUnavailable),
+        **_problems(Unauthorized, InvalidRequest, Overloaded, StoreUnavailable),
     },
 )
 GET_CALL = _operation(
@@ -254,7 +254,7 @@ GET_CALL = _operation(
         200: _answer(
             CallAnswer, "The record", "diagnosed", "in_english", "received", "failed", "scored_again", headers=_SPOKEN
         ),
-        **_problems(*_ONE_CALL, CallErased),
+        **_problems(*_ONE_CALL, CallErased, Overloaded),
     },
 )
 DELETE_CALL = _operation(
@@ -266,7 +266,7 @@ GET_AUDIO = _operation(
     {
         200: _file("All of it", "recording", *_SENT, headers=("Accept-Ranges", *_PRIVATE)),
         206: _file("The range", "recording", *_SENT, headers=("Content-Range", "Accept-Ranges", *_PRIVATE)),
-        **_problems(*_ONE_CALL, CallErased, RangeNotSatisfiable),
+        **_problems(*_ONE_CALL, CallErased, Overloaded, RangeNotSatisfiable),
     },
     _RANGE,
 )

@@ -80,6 +80,19 @@ class BlobAudioStore:
                 return None
             return data
 
+    async def read_piece(self, name: str, start: int, end: int, deadline: Deadline) -> bytes | None:
+        async with azure_call(SERVICE, deadline):
+            try:
+                download = await self._container.download_blob(name, offset=start, length=end - start)
+                data: bytes = await download.readall()
+            except HttpResponseError as error:
+                if error.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    return b""
+                if error.status_code != HTTPStatus.NOT_FOUND:
+                    raise
+                return None
+            return data
+
     async def size(self, name: str, deadline: Deadline) -> int | None:
         async with azure_call(SERVICE, deadline):
             try:

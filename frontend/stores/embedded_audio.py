@@ -44,6 +44,14 @@ class FolderAudioStore:
     async def read(self, name: str, deadline: Deadline) -> bytes | None:
         return await self._run(partial(_or_none, (self._folder / name).read_bytes), deadline)
 
+    async def read_piece(self, name: str, start: int, end: int, deadline: Deadline) -> bytes | None:
+        def read() -> bytes:
+            with (self._folder / name).open("rb") as file:
+                file.seek(start)
+                return file.read(end - start)
+
+        return await self._run(partial(_or_none, read), deadline)
+
     async def size(self, name: str, deadline: Deadline) -> int | None:
         status = await self._run(partial(_or_none, (self._folder / name).stat), deadline)
         return None if status is None else status.st_size

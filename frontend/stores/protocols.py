@@ -79,6 +79,10 @@ class AudioStore(Protocol):
         """The bytes, or None if there is no such blob."""
         ...
 
+    async def read_piece(self, name: str, start: int, end: int, deadline: Deadline) -> bytes | None:
+        """The bytes from `start` up to `end`, fewer where the blob ends before; None if there is no such blob."""
+        ...
+
     async def size(self, name: str, deadline: Deadline) -> int | None:
         """Bytes, or None if there is no such blob."""
         ...

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -84,6 +84,21 @@ def test_a_record_of_a_newer_version_is_read_and_a_broken_one_stops_nobody(one: 
         store.execute("DELETE FROM calls WHERE id = 'broken'")
 
 
+def test_stalled_bodies_of_one_key_keep_no_other_key_out(one: FrontEnd, tmp_path: Path, benchmark: bytes) -> None:
+    """All 64 places are held by one key; before, every other key was refused for ten seconds."""
+    with front_end(tmp_path, one.triton_url) as shared, ExitStack() as senders:
+        shared.environment["API_KEY"] = f"other:another-key,first:{KEY}"
+        shared.start("--workers", "1")
+        wait_for(lambda: shared.get("/readyz") == 200, "the front end is ready")
+        for _ in range(64):
+            sender = senders.enter_context(socket.create_connection(("127.0.0.1", shared.port), timeout=30))
+            sender.sendall(stalled_head("another-key"))
+        wait_for(lambda: "tosia_recordings_in_work 64.0" in metrics_of(shared), "every place is held")
+        assert [post(shared.api, benchmark).status_code for _ in range(3)] == [201] * 3
+        assert 'tosia_refusals_total{limit="share"} 1.0' in metrics_of(shared)  # one place is enough for these
+        assert "tosia_recordings_in_work 63.0" in metrics_of(shared)
+
+
 @pytest.mark.system
 def test_senders_that_trickle_are_ended(one: FrontEnd, tmp_path: Path) -> None:
     with front_end(tmp_path, one.triton_url, settings="limits: {request_deadline_s: 1}") as impatient:
@@ -94,14 +109,22 @@ def test_senders_that_trickle_are_ended(one: FrontEnd, tmp_path: Path) -> None:
     assert b'"body_timeout"' in answer
 
 
+def metrics_of(one: FrontEnd) -> str:
+    return httpx.get(f"http://127.0.0.1:{one.metrics_port}/metrics", trust_env=False).text
+
+
+def stalled_head(key: str) -> bytes:
+    """A head, and the beginning of the body that it declares."""
+    return (
+        f"POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 900000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+    ).encode()
+
+
 def trickled(one: FrontEnd) -> bytes:
     """What a sender is told that sends a byte at a time."""
-    head = (
-        "POST /v1/diagnoses HTTP/1.1\r\nHost: x\r\nX-API-Key: " + KEY + "\r\nContent-Length: 900000\r\n"
-        "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
-    )
     with socket.create_connection(("127.0.0.1", one.port), timeout=30) as sender:
-        sender.sendall(head.encode())
+        sender.sendall(stalled_head(KEY))
         stop = threading.Event()
 
         def trickle() -> None:

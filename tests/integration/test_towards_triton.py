@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +20,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from laptop.service import CHECKOUT, Service
 from runtime.__main__ import main
-from runtime.triton_classifier import AsyncTritonClassifier, shared_classifier
+from runtime.errors import UnusableScores
+from runtime.triton_classifier import AsyncTritonClassifier, TritonClassifier, shared_classifier
 from tests.integration.problems import post
 from tests.integration.processes import FrontEnd, front_end, wait_for
 
@@ -34,6 +35,7 @@ class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
         self._triton = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(url))
         self.headers: list[dict[str, str]] = []
         self.passes = 1_000_000  # so many inferences; then Triton is away
+        self.alter: Callable[[Any], object] = lambda answer: None
 
     def ModelInfer(  # noqa: N802 - gRPC's name
         self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext
@@ -41,7 +43,9 @@ class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
         if len(self.headers) == self.passes:
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         self.headers.append({key: str(value) for key, value in context.invocation_metadata()})
-        return self._triton.ModelInfer(request)
+        answer = self._triton.ModelInfer(request)
+        self.alter(answer)
+        return answer
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
         return self._triton.ModelConfig(request)
@@ -146,3 +150,54 @@ def test_two_pods_get_requests_in_turn(service: Service) -> None:
     assert len(first.headers) + len(second.headers) == 20
     # In turn once both connections stand; the first few may all go to the one that stands first.
     assert min(len(first.headers), len(second.headers)) >= 5
+
+
+def as_float64(answer: Any) -> None:
+    for number, output in enumerate(answer.outputs):
+        output.datatype = "FP64"
+        answer.raw_output_contents[number] = bytes(2 * len(answer.raw_output_contents[number]))
+
+
+def without_a_row(answer: Any) -> None:
+    for number, output in enumerate(answer.outputs):
+        answer.raw_output_contents[number] = answer.raw_output_contents[number][: -4 * output.shape[1]]
+        output.shape[0] -= 1
+
+
+def swapped(answer: Any) -> None:
+    first, second = answer.outputs
+    first.name, second.name = second.name, first.name
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        as_float64,
+        without_a_row,
+        swapped,
+        lambda answer: answer.raw_output_contents.__setitem__(0, b""),
+        lambda answer: answer.raw_output_contents.__delitem__(1),
+        lambda answer: answer.outputs.__delitem__(1),
+        lambda answer: setattr(answer.outputs[0], "datatype", "FP8"),
+    ],
+    ids=["another type", "a row less", "swapped", "no bytes", "contents missing", "output missing", "unknown type"],
+)
+def test_answers_that_are_no_scores_are_told_apart_from_a_triton_that_is_away(
+    service: Service, alter: Callable[[Any], object]
+) -> None:
+    """The relay alters what the real Triton answers, as no model that it loads here would."""
+    spectrograms = np.zeros((2, 64, 96), dtype=np.uint8)
+
+    async def ask(address: str) -> None:
+        classifier = AsyncTritonClassifier(address)
+        try:
+            await classifier.classify(spectrograms, await classifier.contract(), 10.0)
+        finally:
+            await classifier.close()
+
+    with relay_of(service) as (relay, port):
+        relay.alter = alter
+        with pytest.raises(UnusableScores, match="check"):
+            asyncio.run(ask(f"127.0.0.1:{port}"))
+        with TritonClassifier(f"127.0.0.1:{port}") as classifier, pytest.raises(UnusableScores, match="check"):
+            classifier.classify(spectrograms)

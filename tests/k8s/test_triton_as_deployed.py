@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -86,6 +87,15 @@ def test_the_http_port_is_closed_alike(triton: TritonServer, path: str) -> None:
     answer = httpx.request(method, f"http://{triton.http_url}{path}", trust_env=False)
     assert answer.status_code in (400, 403), answer.text
     assert httpx.get(f"http://{triton.http_url}/v2/health/ready", trust_env=False).status_code == 200
+
+
+def test_a_server_without_the_model_is_not_ready_by_the_probe(triton: TritonServer, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with TritonServer(tmp_path / "empty", log=tmp_path / "triton.log") as empty:
+        for server, status in ((triton, 200), (empty, 400)):
+            url = f"http://{server.http_url}/v2"
+            assert httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200
+            assert httpx.get(f"{url}/models/cough_cnn/ready", trust_env=False).status_code == status
 
 
 def test_the_metrics_that_rules_ask_for_are_there(triton: TritonServer) -> None:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.integration.processes import descendants, is_running, wait_for
@@ -41,6 +42,12 @@ def paste_curl_line(printed: str, elsewhere: Path, **environment: str) -> dict[s
         check=True,
     )
     return json.loads(run.stdout)
+
+
+def url_of(printed: str) -> str:
+    found = re.search(r"http://127\.0\.0\.1:\d+", printed)
+    assert found is not None
+    return found[0]
 
 
 def assert_nothing_left(process: subprocess.Popen[str], started: list[int], before: set[str]) -> None:
@@ -115,6 +122,34 @@ def test_a_part_that_dies_ends_the_run_with_one_line(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert re.fullmatch(r"tosia: The front end has ended \(-9\): read [^\n]*frontend\.log[^\n]*\.\n", errors)
     wait_for(lambda: not any(is_running(pid) for pid in started), "every process has ended")
+
+
+@pytest.mark.system
+def test_triton_is_started_again_where_its_model_or_itself_has_died(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    process, printed = start(checkout)
+    api, key = url_of(printed), (checkout / "var" / "api_key").read_text().strip()
+    told = []
+    for name, lines in ((b"triton_python_backend_stub\0", 1), (b"tritonserver\0", 1)):
+        before = descendants(process.pid)
+        for pid in before:
+            if name in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0] + b"\0":
+                os.kill(pid, signal.SIGKILL)
+        record = paste_curl_line(printed, tmp_path)
+        assert process.stderr is not None
+        told += [process.stderr.readline() for _ in range(lines)]
+
+        def state(call_id: str = str(record["call_id"])) -> str:
+            return str(
+                httpx.get(f"{api}/v1/calls/{call_id}", headers={"X-API-Key": key}, trust_env=False).json()["state"]
+            )
+
+        wait_for(lambda: state() == "diagnosed", "the call that came meanwhile is finished")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "", "")
+    assert told[0] == "tosia: Triton's model does not answer: it is started again.\n"
+    assert re.fullmatch(r"tosia: Triton has ended \([^\n]*\): it is started again\.\n", told[1])
 
 
 @pytest.mark.system

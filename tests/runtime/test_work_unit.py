@@ -9,7 +9,7 @@ import pytest
 from runtime import ParametersDiffer, WorkUnit, execute
 from runtime.classify import Scores, checked_scores, join_scores, no_scores
 from runtime.config import ROOT
-from runtime.errors import AudioError, InferenceError
+from runtime.errors import AudioError, UnusableScores
 from tests.runtime.parts import COLOR_SPEC, MEL_SPEC, SEGMENTATION, contract
 
 PATH = ROOT / "samples" / "preprocessing" / "benchmark_1" / "raw.ogg"
@@ -82,28 +82,47 @@ def test_execute_hands_on_what_is_wrong_with_the_audio():
 
 def test_checked_scores():
     cough, classes = np.ones((2, 1), dtype=np.float32), np.full((2, 2), 0.5, dtype=np.float32)
-    made = checked_scores(cough, classes, 2)
+    made = checked_scores(cough, classes, 2, contract())
     assert made.cough.shape == (2,)
     assert made.classes.shape == (2, 2)
+
+
+HALVES, ONES = np.full((2, 2), 0.5, dtype=np.float32), np.ones((2, 1), dtype=np.float32)
 
 
 @pytest.mark.parametrize(
     ("cough", "classes"),
     [
-        (None, np.ones((2, 2))),
-        (np.ones((2, 1)), None),
-        (np.zeros((0, 1)), np.zeros((0, 2))),
-        (np.ones(2), np.ones((2, 2))),
-        (np.ones((2, 1)), np.ones((1, 2))),
-        (np.ones((2, 1)), np.ones(2)),
-        (np.full((2, 1), np.nan), np.ones((2, 2))),
-        (np.ones((2, 1)), np.full((2, 2), np.inf)),
+        (None, HALVES),
+        (ONES, None),
+        (ONES[:0], HALVES[:0]),
+        (ONES[:, 0], HALVES),
+        (ONES, HALVES[:1]),
+        (ONES, HALVES[:, 0]),
+        (ONES, np.full((2, 3), 1 / 3, dtype=np.float32)),
+        (HALVES, ONES),
+        (ONES.astype(np.float64), HALVES),
+        (ONES, HALVES.astype(np.float16)),
+        (ONES.astype(object), HALVES),
+        (ONES * np.nan, HALVES),
+        (ONES, HALVES * np.inf),
+        (ONES, HALVES * np.nan),
+        (ONES * 1.001, HALVES),
+        (-ONES, HALVES),
+        (ONES, np.float32([[0.5, 0.5], [-0.5, 1.5]])),
+        (ONES, HALVES * 0.98),
+        (ONES, HALVES * 2.0),
     ],
 )
 def test_answers_that_are_no_scores(cough, classes):
     """Triton 24.10 with NumPy 2 answers OK with zero bytes."""
-    with pytest.raises(InferenceError, match="check"):
-        checked_scores(cough, classes, 2)
+    with pytest.raises(UnusableScores, match="check"):
+        checked_scores(cough, classes, 2, contract())
+
+
+def test_scores_in_half_precision_are_taken():
+    classes = np.float32(np.float16([[0.1, 0.9], [1 / 3, 2 / 3]]))
+    assert checked_scores(ONES, classes, 2, contract()).classes is classes
 
 
 def test_no_scores_and_joined_scores():

@@ -20,6 +20,7 @@ from k8s.tools.validate.objects import Bundle, Object, Pod
 from k8s.tools.validate.safety import quantity
 from k8s.tools.validate.tuned import is_front_end, tuning_of
 from runtime.config import Limits, load_limits
+from runtime.contract import MODEL_NAME
 
 SERVER_BYTES = 512 * 2**20  # the server, the process that workers are forked from, and what idle workers share: 350 MB
 
@@ -85,7 +86,8 @@ _FUNCTIONS = {
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
 }
-_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", "/v2/health/ready"}}
+_MODEL_READY = f"/v2/models/{MODEL_NAME}/ready"
+_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", _MODEL_READY}}
 
 
 def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
@@ -108,8 +110,15 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                         yield bundle.says(pod.owner, problem)
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     path = container.get(probe, {}).get("httpGet", {}).get("path")
+                    if _serves_triton(container) and probe != "livenessProbe" and path not in (None, _MODEL_READY):
+                        # On an empty repository the server itself is ready.
+                        yield bundle.says(pod.owner, f"the {probe} asks {path}: ask {_MODEL_READY}")
                     if path is not None and name in _ENDPOINTS and path not in _ENDPOINTS[name]:
                         yield bundle.says(pod.owner, f"the {probe} asks {path}, which is no health endpoint of {name}")
+
+
+def _serves_triton(container: Object) -> bool:
+    return container.get("command") == ["tritonserver"]
 
 
 @functools.cache

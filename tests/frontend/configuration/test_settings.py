@@ -12,7 +12,8 @@ import pytest
 from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
-from frontend.api.authenticate import key_digests, require_key
+from frontend.api.authenticate import require_key
+from frontend.configuration.known_keys import key_digests
 from frontend.configuration.settings import ApiKey, Settings, SettingsError, read_settings
 from frontend.configuration.variables import VARIABLES
 from frontend.domain.errors import Unauthorized
@@ -198,7 +199,7 @@ def name_of_key(given: str | None) -> str:
     app = FastAPI()
     app.state.key_digests = key_digests(read_settings({**GOOD, "API_KEY": "old:k1,new:k2"}).api_keys)
     headers = [] if given is None else [(b"x-api-key", given.encode("utf-8", "surrogateescape"))]
-    request = Request({"type": "http", "app": app, "headers": headers})
+    request = Request({"type": "http", "app": app, "headers": headers, "state": {}})
     asyncio.run(require_key(request))
     return str(request.state.key_name)
 

@@ -10,11 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.upload import read_upload
+from frontend.configuration.known_keys import key_digests
+from frontend.configuration.settings import ApiKey
 from frontend.domain.errors import BodyTimeout, Overloaded
 from frontend.inference.admission import STEP_BYTES, Admission
 from frontend.middleware.admission_gate import AdmissionGate
@@ -22,6 +25,7 @@ from frontend.middleware.unread_body import UnreadBody
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits, load_limits
 
+KEY_DIGESTS = key_digests((ApiKey("one", SecretStr("first")), ApiKey("other", SecretStr("second"))))
 LIMITS = replace(load_limits()[1], max_in_flight=4, max_in_flight_bytes=100, max_body_bytes=60, max_wait_s=1.0)
 
 
@@ -166,7 +170,7 @@ def test_forty_senders_that_trickle_hold_what_they_sent_and_give_it_back(
     monkeypatch: pytest.MonkeyPatch, length: list[Any], gone: bool
 ) -> None:
     """With whole reservations three of them would have filled the memory. gone: they hang up; else they stall."""
-    monkeypatch.setattr("frontend.api.upload._SLOWEST_BYTES_PER_S", 1e9)  # a step buys no time
+    monkeypatch.setattr("frontend.api.upload.SLOWEST_BYTES_PER_S", 1e9)  # a step buys no time
     limits = replace(LARGE, request_deadline_s=0.05, max_in_flight_bytes=80 * STEP_BYTES)
     admission, _ = make(limits=limits)
     most = 0
@@ -327,6 +331,146 @@ async def gated(
 ) -> None:
     owner = Starlette()
     owner.state.services = SimpleNamespace(admission=admission)
+    owner.state.key_digests = KEY_DIGESTS
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": owner}
     scope["state"] = {"request_id": "r"}
     await outermost(AdmissionGate(app, max_body_bytes=LARGE.max_body_bytes))(scope, receive, send)
+
+
+EIGHT = replace(LARGE, max_in_flight=8, max_key_share=0.5)
+FIRST, SECOND = (b"x-api-key", b"first"), (b"x-api-key", b"second")
+
+
+async def stalled(scope: Scope, receive: Receive, send: Send) -> None:
+    """The route, with a sender who has sent the beginning of a form."""
+    admission = scope["app"].state.services.admission
+    await read_upload(Request(scope, receive), admission._limits, admission, scope["state"]["ticket"])
+
+
+async def begin(admission: Admission, count: int, key: tuple[bytes, bytes]) -> list[asyncio.Task[None]]:
+    """Start so many senders who stall with one step each; return when all are waited for."""
+
+    def sender() -> Receive:
+        messages = [BEGINNING]
+
+        async def receive() -> Message:
+            if messages:
+                return {"type": "http.request", "body": messages.pop(), "more_body": True}
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+        return receive
+
+    async def ignored(message: Message) -> None:
+        pass
+
+    tasks = [
+        asyncio.create_task(gated(stalled, admission, [FORM, key], receive=sender(), send=ignored))
+        for _ in range(count)
+    ]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> list[type[BaseException] | None]:
+    """How each ended; those that still wait are cancelled."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+    return [type(item) for item in await asyncio.gather(*tasks, return_exceptions=True)]
+
+
+def test_a_key_alone_may_hold_every_place_and_gives_way_to_another_key_down_to_its_share() -> None:
+    admission, metrics = make(limits=EIGHT)
+
+    async def run() -> None:
+        first = await begin(admission, 8, FIRST)
+        assert admission.in_work == 8
+        second = await begin(admission, 6, SECOND)
+        # Four are the second key's share; the two beyond it are refused, as the ninth of the first key would be.
+        assert (admission.in_work, refusals(metrics, "share"), refusals(metrics, "recordings")) == (8, 4.0, 2.0)
+        assert [task.done() for task in first] == [True] * 4 + [False] * 4  # the oldest have ended
+        assert await ended(first) == [Overloaded] * 4 + [asyncio.CancelledError] * 4
+        await ended(second)
+
+    asyncio.run(run())
+    assert (admission.in_work, admission.body_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("key", [(b"x-api-key", b"neither"), (b"accept", b"*/*")], ids=["unknown", "none"])
+def test_who_has_no_key_takes_the_place_of_nobody(key: tuple[bytes, bytes]) -> None:
+    admission, metrics = make(limits=EIGHT)
+
+    async def run() -> None:
+        first = await begin(admission, 8, FIRST)
+        await begin(admission, 1, key)
+        assert refusals(metrics, "recordings") == 1.0
+        assert await ended(first) == [asyncio.CancelledError] * 8
+
+    asyncio.run(run())
+
+
+def test_recordings_in_work_are_not_ended_for_another_key() -> None:
+    admission, _ = make(limits=EIGHT)
+    for _ in range(8):
+        admission.admit(0, "one").reading = False
+    with pytest.raises(Overloaded):
+        admission.admit(0, "other")
+    assert admission.in_work == 8
+
+
+def test_calls_that_go_on_after_their_request_make_no_place_so_no_body_is_ended() -> None:
+    admission, metrics = make(running=8, limits=EIGHT)
+
+    async def run() -> None:
+        admission._running = []  # type: ignore[assignment]
+        first = await begin(admission, 4, FIRST)
+        admission._running = [str(n) for n in range(8)]
+        with pytest.raises(Overloaded):
+            admission.admit(0, "other")
+        assert await ended(first) == [asyncio.CancelledError] * 4
+
+    asyncio.run(run())
+    assert refusals(metrics, "share") == 0.0
+
+
+def test_memory_is_given_up_like_places_and_none_in_vain() -> None:
+    """16 steps: the first key's bodies hold 8 of them, and another 8 are in work."""
+    admission, metrics = make(limits=LARGE)
+    admission.grow(admission.admit(0, "one"), 8 * STEP_BYTES)
+
+    async def run() -> None:
+        first = await begin(admission, 8, FIRST)
+        assert admission.body_bytes == LARGE.max_in_flight_bytes
+        growing = admission.admit(3 * STEP_BYTES, "other")
+        admission.grow(growing, 3 * STEP_BYTES)
+        assert refusals(metrics, "share") == 3.0
+        with pytest.raises(Overloaded):  # the first key is at 13, and could give way to its share; this is beyond ours
+            admission.hold_answer(6 * STEP_BYTES, "other")
+        assert await ended(first) == [Overloaded] * 3 + [asyncio.CancelledError] * 5
+
+    asyncio.run(run())
+
+
+def test_a_key_with_nothing_in_work_does_not_wait_for_the_recordings_of_others() -> None:
+    admission, _ = make(seconds_each=0.4)
+    for _ in range(3):
+        admission.admit(0, "one").reading = False
+    admission.admit(0, "other").reading = False
+    for key_name in ("one", "other", None):
+        with pytest.raises(Overloaded):
+            admission.admit(0, key_name)
+
+
+def test_answers_take_memory_but_no_place() -> None:
+    admission, metrics = make(limits=LARGE)
+    held = [admission.hold_answer(4 * STEP_BYTES, "one") for _ in range(4)]
+    assert (admission.in_work, admission.body_bytes) == (0, LARGE.max_in_flight_bytes)
+    with pytest.raises(Overloaded):
+        admission.hold_answer(1, "one")
+    assert refusals(metrics, "bytes") == 1.0
+    admission.release(held[0])
+    admission.release(held[0])
+    assert admission.body_bytes == 12 * STEP_BYTES

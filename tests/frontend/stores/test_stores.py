@@ -261,6 +261,18 @@ def test_audio_is_written_read_and_erased(run: Callable[[Check], None]) -> None:
     run(check)
 
 
+def test_audio_is_read_in_pieces(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        await pair.audio.write("calls/a/ff", b"abcdef")
+        await pair.audio.write("calls/a/00", b"")
+        pieces = [await pair.audio.read_piece("calls/a/ff", start, start + 4) for start in (0, 4, 6, 9)]
+        assert pieces == [b"abcd", b"ef", b"", b""]
+        assert await pair.audio.read_piece("calls/a/00", 0, 4) == b""
+        assert await pair.audio.read_piece("calls/a/01", 0, 4) is None
+
+    run(check)
+
+
 def test_audio_that_the_telephone_system_put_there(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         assert await pair.audio.find("a.b") is None
@@ -373,6 +385,7 @@ def test_nothing_is_asked_after_the_deadline(run: Callable[[Check], None]) -> No
         for refused in (
             audio.write("calls/late/ff", b"abc", late),
             audio.read("calls/late/ff", late),
+            audio.read_piece("calls/late/ff", 0, 4, late),
             audio.size("calls/late/ff", late),
             audio.find("late", late),
             audio.erase("late", late),
