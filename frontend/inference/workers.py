@@ -26,8 +26,6 @@ from runtime.prepare import AudioFile, Prepared
 
 EWMA_ALPHA = 0.1  # the weight of the latest recording in the mean of a worker's time
 TOO_LATE = "The deadline passed before the recording was prepared."
-# Each is the recording's doing, and another attempt would end like this one.
-_REFUSALS = {Loss.DIED: "decoder_died", Loss.CPU: "decoder_too_slow", Loss.MEMORY: "decoder_too_large"}
 
 _log = logging.getLogger("tosia.workers")
 
@@ -184,7 +182,12 @@ def _lost(loss: Loss) -> Exception:
         return WorkTimeout()
     if loss is Loss.CLOSED:
         return WorkersClosed()
-    return UndecodableAudio(_REFUSALS[loss])
+    # The rest is the recording's doing, and another attempt would end like this one.
+    if loss is Loss.CPU:
+        return UndecodableAudio("decoder_too_slow")
+    if loss is Loss.MEMORY:
+        return UndecodableAudio("decoder_too_large")
+    return UndecodableAudio("decoder_died")
 
 
 def _untrusted(job: Job) -> UndecodableAudio:
