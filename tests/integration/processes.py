@@ -80,11 +80,15 @@ class FrontEnd:
         """Process ids of the workers that decode: those in the cage. All are forked from a server of
         multiprocessing's.
         """
+        return [pid for pid in children(self.fork_server()) if _is_caged(pid)]
+
+    def fork_server(self) -> int:
+        """Process id of the process that workers are forked from."""
         assert self.process is not None
         (server,) = [
             pid for pid in children(self.process.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
-        return [pid for pid in children(server) if _is_caged(pid)]
+        return server
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """The exit code."""

@@ -137,6 +137,42 @@ def test_workers_that_are_killed_while_idle_cost_nothing(running: FrontEnd, benc
     wait_for(lambda: len(running.workers()) == count, "there are as many workers as before")
 
 
+def test_liveness_fails_while_work_waits_for_workers_that_can_t_be_had(
+    triton: TritonServer, tmp_path: Path, benchmark: bytes
+) -> None:
+    """And only then: what can be waited for is no reason to restart."""
+    settings = (
+        "{limits: {worker_timeout_s: 1, request_deadline_s: 1}, service: {stuck_after_s: 2, reconcile_every_s: 0.2}}"
+    )
+    with front_end(tmp_path, triton.grpc_url, settings=settings) as running:
+        running.start("--workers", "1")
+        wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
+        server = running.fork_server()
+        os.kill(server, signal.SIGSTOP)
+        try:
+            for pid in running.workers():
+                os.kill(pid, signal.SIGKILL)
+            assert running.get("/healthz") == 200  # nothing waits
+            assert_accepted(post(running.api, benchmark, "stuck"), "stuck")
+            wait_for(lambda: running.get("/healthz") == 503, "liveness fails")
+            assert_problem(running.api.get("/healthz"), 503, "not_ready")
+        finally:
+            os.kill(server, signal.SIGCONT)
+        wait_for(lambda: running.state("stuck") == "diagnosed", "the call is finished")
+        assert running.get("/healthz") == 200
+
+
+def test_the_process_that_workers_are_forked_from_is_killed(running: FrontEnd, benchmark: bytes) -> None:
+    """The next one takes seconds for its imports; what waits meanwhile is finished."""
+    server, workers = running.fork_server(), running.workers()
+    for pid in (server, *workers):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(is_running(pid) for pid in (server, *workers)), "they are gone")
+    assert post(running.api, benchmark).status_code in (201, 202)
+    wait_for(lambda: len(running.workers()) == len(workers), "there are as many workers as before")
+    assert post(running.api, benchmark).status_code == 201
+
+
 def test_the_front_end_is_killed_with_a_call_left_and_starts_before_triton(
     triton: TritonServer, running: FrontEnd, benchmark: bytes
 ) -> None:

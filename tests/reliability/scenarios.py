@@ -299,6 +299,52 @@ def cosmos_throttles(world: World, calls: int) -> Counts:
             return ledger.settle(counts, one, backend)
 
 
+def workers_killed(world: World, backend: Backend, kills: int) -> Counts:
+    """Workers are killed at random times while calls come in; every tenth while the front end is frozen for a second.
+
+    The row says how long after a kill, or after the front end was thawed, the next call was diagnosed.
+    """
+    ledger = Ledger(world.recording)
+    dice = random.Random(0)
+    done = threading.Event()
+    diagnosed_at = [time.monotonic()]
+    with ready(world, backend, f"workers-{backend.name}") as one:
+        assert one.process is not None
+
+        def send() -> None:
+            while not done.is_set():
+                if ledger.submit(one.api) in ledger.accepted:
+                    diagnosed_at.append(time.monotonic())
+
+        costs: list[float] = []
+        with ThreadPoolExecutor(SENDERS) as pool:
+            senders = [pool.submit(send) for _ in range(SENDERS)]
+            try:
+                for n in range(kills):
+                    time.sleep(dice.uniform(0.05, 0.25))
+                    frozen = n % 10 == 9
+                    if frozen:
+                        one.process.send_signal(signal.SIGSTOP)
+                    for pid in one.workers()[:1]:
+                        os.kill(pid, signal.SIGKILL)
+                    if frozen:
+                        time.sleep(1.0)
+                        one.process.send_signal(signal.SIGCONT)
+                    killed_at = time.monotonic()
+                    wait_for(
+                        lambda killed_at=killed_at: diagnosed_at[-1] > killed_at, "the next call is diagnosed", 60.0
+                    )
+                    costs.append(next(at for at in diagnosed_at if at > killed_at) - killed_at)
+            finally:
+                one.process.send_signal(signal.SIGCONT)
+                done.set()
+            for sender in senders:
+                sender.result()
+        costs.sort()
+        faults = f"{kills} kills; next result after {costs[len(costs) // 2]:.2f} s, at most {costs[-1]:.2f} s"
+        return ledger.settle(Counts("workers killed", backend.name, faults), one, backend)
+
+
 def _for_a_while(event: threading.Event, after_s: float, for_s: float) -> None:
     time.sleep(after_s)
     event.set()

@@ -22,7 +22,7 @@ from tests.reliability.ledger import Counts, table
 from tests.reliability.scenarios import World
 from tests.services.azure import Azure
 
-CALLS, RESTARTS, KILLS, ROUNDS = 500, 20, 200, 200
+CALLS, RESTARTS, KILLS, ROUNDS, WORKER_KILLS = 500, 20, 200, 200, 300
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- make soak: from here -->", "<!-- make soak: to here -->"
 
@@ -39,6 +39,7 @@ SCENARIOS: list[Callable[[World], Counts]] = [
     lambda world: scenarios.blob_downloads_cut(world, CALLS),
     lambda world: scenarios.disk_full(world, CALLS),
     lambda world: scenarios.sqlite_killed(world, ROUNDS),
+    lambda world: scenarios.workers_killed(world, EmbeddedBackend(world.folder / "var-5"), WORKER_KILLS),
 ]
 
 

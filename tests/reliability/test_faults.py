@@ -17,6 +17,7 @@ from tests.reliability.scenarios import World
 
 CALLS = 50
 RESTARTS = 3
+WORKER_KILLS = 20
 
 SCENARIOS: dict[str, Callable[[World], Counts]] = {
     "triton": lambda world: scenarios.triton_killed_under_load(world, AzureBackend(world.azure), RESTARTS, CALLS),
@@ -24,9 +25,10 @@ SCENARIOS: dict[str, Callable[[World], Counts]] = {
     "backlog": lambda world: scenarios.two_replicas_on_one_backlog(world, EmbeddedBackend(world.folder / "var"), CALLS),
     "frozen": lambda world: scenarios.frozen_replica(world, AzureBackend(world.azure)),
     "cosmos": lambda world: scenarios.cosmos_throttles(world, CALLS),
+    "workers": lambda world: scenarios.workers_killed(world, EmbeddedBackend(world.folder / "workers"), WORKER_KILLS),
     "blob": lambda world: scenarios.blob_downloads_cut(world, CALLS),
 }
-QUICK = ("triton", "disk")
+QUICK = ("triton", "disk", "workers")
 
 
 @pytest.mark.timeout(400)
