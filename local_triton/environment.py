@@ -1,7 +1,7 @@
 """Finds the Python environment that holds Triton's wheel, and checks that the server can run in it.
 
-It is an environment of its own (`.venv-triton`, locked in requirements/triton.txt) because the wheel needs NumPy 1,
-as Triton is a container of its own in production. Another one can be named in `TOSIA_TRITON_ENV`.
+It is an environment of its own (`.venv-triton`, locked in requirements/triton.txt), with the ONNX Runtime of Triton
+24.10, as Triton is a container of its own in production. Another one can be named in `TOSIA_TRITON_ENV`.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
@@ -23,6 +23,10 @@ ELSEWHERE = "work in the container that .devcontainer describes."
 REMAKE = "remove it and make it again from requirements/triton.txt."
 
 
+# Where Debian and Ubuntu, and builds of one's own, put a shared libpython.
+SYSTEM_LIBRARIES = tuple(
+    map(Path, ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/local/lib", "/usr/lib64"))
+)
 STUB_NAME = "triton_python_backend_stub"
 
 
@@ -33,7 +37,8 @@ class TritonEnvironment:
     path: Path
     python: str  # like "3.11": a stub is built for one version
     site_packages: Path
-    libpython: Path | None = None  # set only where the system's loader would not find it by itself
+    libpython: Path | None = None  # set only where the system's loader would not find the right one by itself
+    libpython_name: str = ""  # under which the stub asks for it
 
     @property
     def server(self) -> Path:
@@ -79,8 +84,8 @@ def find_environment(
             lacks = part.relative_to(environment.site_packages)
             raise UnusableEnvironmentError(f"The Triton environment {path} lacks {lacks}: {REMAKE}")
 
-    libpython = find_libpython(environment, Path(facts["library_dir"]), missing_libraries or loader_misses)
-    return TritonEnvironment(path, environment.python, environment.site_packages, libpython)
+    libpython, name = find_libpython(environment, Path(facts["library_dir"]), missing_libraries or loader_misses)
+    return TritonEnvironment(path, environment.python, environment.site_packages, libpython, name)
 
 
 def check_platform(system: str, machine: str, libc: tuple[str, str]) -> None:
@@ -138,40 +143,53 @@ def _probe(path: Path) -> _Facts:
 
 
 def check_versions(path: Path, versions: dict[str, str | None]) -> None:
-    """Raises UnusableEnvironmentError for a missing package, or for NumPy 2.
-
-    With NumPy 2 the stub of release 24.10 answers status OK with empty outputs, so nothing later would notice.
-    """
+    """Raises UnusableEnvironmentError for a missing package."""
     for name, version in versions.items():
         if version is None:
             raise UnusableEnvironmentError(f"The Triton environment {path} lacks the package {name}: {REMAKE}")
-    numpy = versions["numpy"] or ""
-    if int(numpy.split(".")[0]) >= 2:
-        raise UnusableEnvironmentError(
-            f"The Triton environment {path} has NumPy {numpy}, with which Triton 24.10 answers empty outputs "
-            f"(it needs numpy<2): {REMAKE}"
-        )
 
 
 def find_libpython(
-    environment: TritonEnvironment, library_dir: Path, missing_libraries: MissingLibraries
-) -> Path | None:
-    """The libpython that the stub must be pointed to, or None where the loader finds one by itself.
+    environment: TritonEnvironment,
+    library_dir: Path,
+    missing_libraries: MissingLibraries,
+    system_dirs: Sequence[Path] = SYSTEM_LIBRARIES,
+) -> tuple[Path | None, str]:
+    """The libpython that the stub must be pointed to, and the name under which it asks for it; None where the loader
+    finds the right one by itself.
 
+    The stub for Python 3.13 asks for a copy that the wheel brings, with which NumPy can't be imported: it is given the
+    interpreter's own.
     library_dir: `lib/` of the environment's interpreter: a shared build (pyenv, uv, conda) has it there.
     Raises MissingLibraryError, naming the Debian package.
     """
+    wanted = f"libpython{environment.python}.so.1.0"
+    if copy := _bundled_libpython(environment):
+        for folder in (library_dir, *system_dirs):
+            if (folder / wanted).exists():
+                return folder / wanted, copy
+        raise _libpython_missing(wanted, environment.python)
     missing = missing_libraries(environment.stub, [environment.libraries])
     if not missing:
-        return None
+        return None, wanted
     library = library_dir / missing[0]
     if library.exists() and not missing_libraries(environment.stub, [environment.libraries, library_dir]):
-        return library
-    package = re.sub(r"\.so.*", "", missing[0])
-    raise MissingLibraryError(
-        f"Triton's Python stub needs {missing[0]}, which is not here: "
-        f"on Debian or Ubuntu run `apt-get install {package}`, elsewhere install a Python {environment.python} "
-        "built with --enable-shared."
+        return library, missing[0]
+    raise _libpython_missing(missing[0], environment.python)
+
+
+def _bundled_libpython(environment: TritonEnvironment) -> str | None:
+    """The name of the copy that the wheel brings for this Python, such as `libpython3-419a3a08.13.so.1.0`."""
+    major, _, minor = environment.python.partition(".")
+    pattern = rf"libpython{major}-[0-9a-f]+\.{minor}\.so\.1\.0"
+    return next((item.name for item in environment.libraries.iterdir() if re.fullmatch(pattern, item.name)), None)
+
+
+def _libpython_missing(library: str, python: str) -> MissingLibraryError:
+    package = re.sub(r"\.so.*", "", library)
+    return MissingLibraryError(
+        f"Triton's Python stub needs {library}, which is not here: on Debian or Ubuntu run "
+        f"`apt-get install {package}`, elsewhere install a Python {python} built with --enable-shared."
     )
 
 

@@ -156,7 +156,7 @@ class TritonServer:
             # The stub takes its packages from the first Python in PATH, and any variable of ours could mislead it.
             env={
                 "PATH": f"{environment.path / 'bin'}:/usr/bin:/bin",
-                "LD_LIBRARY_PATH": f"{environment.libraries}:{self._scratch / 'lib'}",
+                "LD_LIBRARY_PATH": f"{self._scratch / 'lib'}:{environment.libraries}",
                 "LANG": "C.UTF-8",
             },
             start_new_session=True,  # a Ctrl-C in the terminal is for us: we then stop it in good order
@@ -201,5 +201,5 @@ def _prepare(environment: TritonEnvironment, model_repository: Path) -> Path:
     (scratch / "repository").symlink_to(model_repository)
     (scratch / "lib").mkdir()
     if environment.libpython:  # alone, since its own folder may hold other libraries that would replace the system's
-        (scratch / "lib" / environment.libpython.name).symlink_to(environment.libpython)
+        (scratch / "lib" / environment.libpython_name).symlink_to(environment.libpython)
     return scratch

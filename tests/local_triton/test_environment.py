@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from local_triton import MissingLibraryError, UnsupportedPlatformError, UnusableEnvironmentError
-from local_triton.environment import CHECKOUT, check_platform, find_environment, find_libpython, loader_misses
+from local_triton.environment import (
+    CHECKOUT,
+    TritonEnvironment,
+    check_platform,
+    find_environment,
+    find_libpython,
+    loader_misses,
+)
 
 
 def fake_environment(folder: Path, **versions: str | None) -> Path:
@@ -37,11 +44,6 @@ def test_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_environment()
 
 
-def test_numpy_2_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableEnvironmentError, match=r"NumPy 2\.0\.1, .* empty outputs .*requirements/triton\.txt"):
-        find_environment(fake_environment(tmp_path, numpy="2.0.1"))
-
-
 def test_missing_package(tmp_path: Path) -> None:
     with pytest.raises(UnusableEnvironmentError, match="lacks the package onnxruntime"):
         find_environment(fake_environment(tmp_path, onnxruntime=None))
@@ -70,7 +72,22 @@ def test_libpython_of_a_shared_build_outside_the_system(tmp_path: Path) -> None:
     name = f"libpython{environment.python}.so.1.0"
     (tmp_path / name).touch()
     found = find_libpython(environment, tmp_path, lambda stub, dirs: [] if tmp_path in dirs else [name])
-    assert found == tmp_path / name
+    assert found == (tmp_path / name, name)
+
+
+def test_the_copy_of_the_wheel_is_replaced_by_the_interpreters_own(tmp_path: Path) -> None:
+    """With the copy that the wheel brings for Python 3.13, NumPy can't be imported in the stub."""
+    real = find_environment()
+    environment = TritonEnvironment(real.path, "3.13", real.site_packages)
+    (copy,) = [item.name for item in real.libraries.iterdir() if item.name.endswith(".13.so.1.0")]
+    (tmp_path / "lib").mkdir()
+    ours = tmp_path / "lib" / "libpython3.13.so.1.0"
+    ours.touch()
+    nowhere = tmp_path / "nowhere"
+    assert find_libpython(environment, ours.parent, loader_misses, [nowhere]) == (ours, copy)
+    assert find_libpython(environment, nowhere, loader_misses, [nowhere, ours.parent]) == (ours, copy)
+    with pytest.raises(MissingLibraryError, match=r"apt-get install libpython3\.13`"):
+        find_libpython(environment, nowhere, loader_misses, [nowhere])
 
 
 def test_loader_names_what_is_missing() -> None:
