@@ -65,12 +65,14 @@ class SqliteFile:
         try:
             existed = path.exists() and path.stat().st_size > 0
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            self.connection.text_factory = _text
-            self.connection.execute("SELECT count(*) FROM sqlite_schema")
-            if existed and not self.check(START_CHECK_S):
-                return
-            self._prepare(new=not existed)
+            with contextlib.ExitStack() as unless_opened:
+                self.connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+                unless_opened.callback(self.connection.close)
+                self.connection.text_factory = _text
+                self.connection.execute("SELECT count(*) FROM sqlite_schema")
+                if not existed or self.check(START_CHECK_S):
+                    self._prepare(new=not existed)
+                unless_opened.pop_all()
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable("record_store_not_opened", file=path.name, folder=path.parent.name) from error
 
