@@ -4,7 +4,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= python3
+# python3 where it fits, else the newest that does.
+ifndef PYTHON
+PYTHON := $(shell for one in python3 python3.13 python3.12 python3.11; do \
+  "$$one" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
+  { echo "$$one"; exit; }; done; echo python3)
+endif
 PORT ?= 8080
 METRICS_PORT ?= 9090
 DATA ?= ../shared/data/cough ../shared/data/hardneg
@@ -32,8 +37,12 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
+# What the machine is checked for before the first set-up, all in one message.
+run demo soak bench export $(TRITON): MACHINE := triton
+test test-system: MACHINE := tests
+
 .PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate stress masking \
-  validate export releases rollback verify publish openapi settings samples manifests image image-test lock
+  validate export releases rollback verify publish openapi settings samples manifests image image-test newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -126,11 +135,14 @@ image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/im
 image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend and get a diagnosis from it (root; buildah)
 	@.venv/bin/python -m pytest -m image tests/image
 
+newcomer-test: ## the two commands on a bare Debian 13, as a user who is not root (root; debootstrap; SUITE=)
+	@tests/newcomer.sh $(or $(SUITE),trixie)
+
 lock: ## resolve requirements/*.in again
 	@scripts/lock.sh
 
 .venv/bin/python .venv-triton/bin/python .venv-training/bin/python .venv-bench/bin/python .venv-perf/bin/python:
-	@$(PYTHON) scripts/check_machine.py
+	@$(PYTHON) scripts/check_machine.py $(MACHINE)
 	@$(call INSTALL, $(PYTHON) -m venv $(@:/bin/python=) )
 
 $(SERVING): requirements/serving.txt | .venv/bin/python

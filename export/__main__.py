@@ -19,6 +19,7 @@ from export.command import run_command
 from export.errors import ExportError, OwnModelError
 from export.formats.to_tensorrt import build_plan, plan_scores, require_gpu
 from export.gate.gate import judge_onnx, judge_padded, judge_served
+from export.gate.onnx_runtimes import require_runtimes
 from export.parity import Parity, compare, require_half_parity
 from export.releases.release import ORIGIN, onnx_contents, plan_contents, write_release
 from export.releases.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export_onnx(made: Callable[[], Source], repository: Path, releases: Path) -> None:
     """Raises: ExportError, RuntimeFailure, TritonError; then nothing was written."""
+    require_runtimes()
     source = made()
     model, padded, facts = source.model, source.padded, source.facts
     spectrograms, expected = source.spectrograms, source.expected

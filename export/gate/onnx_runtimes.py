@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.errors import GateError
+from export.errors import GateError, UnavailableError
 from export.gate import score_onnx
 from export.gate.golden_set import Spectrograms
 from runtime.classify import Scores
@@ -21,6 +21,29 @@ RUNTIMES = {
     "1.23.1": ".venv-training",  # Triton 25.10
     "1.28.0": ".venv",  # Triton 26.08, on AKS; and in process
 }
+
+
+NEWEST_PYTHON = (3, 12)  # ONNX Runtime 1.19.2 has no wheel for a newer one
+
+
+def require_runtimes(root: Path = ROOT) -> None:
+    """Find out before any work whether all of RUNTIMES can be there: a release was judged by each of them.
+
+    Raises: UnavailableError.
+    """
+    python = root / RUNTIMES["1.19.2"] / "bin" / "python"
+    code = "import sys; print(*sys.version_info[:2])"
+    try:
+        said = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        return  # `score_with` says what is wrong with it
+    found = (int(said[0]), int(said[1]))
+    if found > NEWEST_PYTHON:
+        wanted = ".".join(map(str, NEWEST_PYTHON))
+        raise UnavailableError(
+            f"A release is judged with ONNX Runtime 1.19.2, too, which has no wheel for Python {found[0]}.{found[1]}: "
+            f"run `make export PYTHON=python{wanted}` in a clone of its own."
+        )
 
 
 def score_with(version: str, model: bytes, spectrograms: Spectrograms, root: Path = ROOT) -> Scores:

@@ -16,12 +16,12 @@ import torch
 
 from export import __main__ as command
 from export.candidate import load_candidate, precise_scores, torch_scores
-from export.errors import GateError
+from export.errors import GateError, UnavailableError
 from export.formats.to_half import HalfCoughCNN
 from export.formats.to_onnx import to_onnx
 from export.gate.gate import judge_classifier, judge_half, judge_onnx
 from export.gate.golden_set import Spectrograms, golden_set, random_spectrograms, sample_spectrograms
-from export.gate.onnx_runtimes import RUNTIMES, score_with
+from export.gate.onnx_runtimes import RUNTIMES, require_runtimes, score_with
 from export.parity import compare, decisions, require_half_parity, require_parity
 from runtime.classify import Scores
 from runtime.config import ROOT
@@ -233,3 +233,18 @@ def test_a_plan_says_what_is_missing(
     assert command.main(["--format", "tensorrt"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(words, line)
+
+
+@pytest.mark.parametrize(("version", "refused"), [("3 11", False), ("3 12", False), ("3 13", True)])
+def test_a_python_without_the_oldest_runtime_makes_no_release(tmp_path: Path, version: str, refused: bool) -> None:
+    python = tmp_path / ".venv-triton" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\necho {version}\n")
+    python.chmod(0o755)
+    if not refused:
+        require_runtimes(tmp_path)
+        return
+    with pytest.raises(
+        UnavailableError, match=r"1\.19\.2.*no wheel for Python 3\.13: run `make export PYTHON=python3\.12`"
+    ):
+        require_runtimes(tmp_path)

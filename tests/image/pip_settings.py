@@ -53,3 +53,21 @@ def places(settings: dict[str, str]) -> list[str]:
     """What would give away where the packages came from."""
     named = [settings.get(name, "") for name in ("index-url", "extra-index-url", "find-links", "trusted-host", "proxy")]
     return " ".join(named).split()
+
+
+def install(root: Path) -> None:
+    """Lend the settings to another system's root: its /etc/pip.conf, and what they name on this machine's disk."""
+    settings = {name: value for name, value in pip_settings().items() if name != "cert"}
+    (root / "etc" / "pip.conf").write_text(
+        "[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
+    )
+    for word in " ".join(settings.values()).split():
+        path = Path(word.removeprefix("file://"))
+        path = path.parent if word.startswith("file://") and path.name == "simple" else path
+        if path.is_absolute() and path.exists():
+            (root / path.relative_to("/")).mkdir(parents=True, exist_ok=True)
+            subprocess.run(["mount", "--bind", str(path.resolve()), str(root / path.relative_to("/"))], check=True)
+
+
+if __name__ == "__main__":
+    install(Path(sys.argv[1]))
