@@ -18,7 +18,9 @@ if [ "${TOSIA_NEWCOMER:-}" != inside ]; then
   exec unshare --mount --pid --fork --kill-child -- "$0" "$suite" "$@"
 fi
 root=$(mktemp -d)
-trap 'umount -R "$root/proc" "$root/dev" "$root/tmp" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
+chmod 755 "$root"
+mount --bind "$root" "$root"
+trap 'umount -R --lazy "$root"; rm -rf --one-file-system "$root"' EXIT
 mirror=$(apt-get indextargets --format '$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' | awk '$1 == "main" {print $2; exit}')
 echo "newcomer-test: making $suite ..." >&2
 debootstrap --variant=minbase --include=ca-certificates,make,git,python3 "$suite" "$root" "$mirror" >/dev/null
@@ -40,7 +42,7 @@ chroot "$root" chown -R newcomer:newcomer /home/newcomer/tosia
 if said=$(as_newcomer "$1" 2>&1); then
   echo "newcomer-test: \`$1\` needed nothing." >&2
 else
-  install=$(sed -nE 's/.*: (apt-get install [^.]*[a-z0-9])\.$/\1/p' <<<"$said" | head -1)
+  install=$(sed -nE 's/.*: (apt-get install .*)\.$/\1/p' <<<"$said" | head -1)
   echo "newcomer-test: it says: $(tail -2 <<<"$said")" >&2
   [ -n "$install" ] || exit 1
   chroot "$root" apt-get update -qq
