@@ -107,9 +107,15 @@ class TritonServer:
         return self._warden.poll() if self._warden else None
 
     def why_it_ended(self) -> str:
-        """One line from the log for a server that ended by itself; before `stop()`."""
-        text = self.log.read_text("utf-8", errors="replace") if self.log.exists() else ""
-        return why_it_ended(text).replace(str(self._scratch / "repository"), str(self.model_repository))
+        """One line from the log; only useful once the server has ended.
+
+        Of a model without a version Triton's log says nothing but that it could not load all models.
+        """
+        reason = why_it_ended(self.log.read_text(errors="replace"))
+        without = _without_version(self.model_repository) if reason.endswith("failed to load all models") else []
+        if without:
+            return f"it refuses the model {without[0]}: it has no version, which is a folder with a number for a name"
+        return reason
 
     def stop(self) -> None:
         """Ends the server and everything it started; does nothing when it does not run."""
@@ -158,6 +164,8 @@ class TritonServer:
                 "PATH": f"{environment.path / 'bin'}:/usr/bin:/bin",
                 "LD_LIBRARY_PATH": f"{self._scratch / 'lib'}:{environment.libraries}",
                 "LANG": "C.UTF-8",
+                # Triton tells its backends only the configuration itself, not its file.
+                "TOSIA_MODEL_CONFIG_NAME": _option(self._extra_args, "--model-config-name"),
             },
             start_new_session=True,  # a Ctrl-C in the terminal is for us: we then stop it in good order
         )
@@ -176,6 +184,26 @@ class TritonServer:
     def _is_ready(self) -> bool:
         # Triton opens gRPC, HTTP and metrics in this order, the last some 50 ms after the models are ready.
         return _answers(self.http_port, "/v2/health/ready") and _answers(self.metrics_port, "/metrics")
+
+
+def _without_version(repository: Path) -> list[str]:
+    """The models that have no folder with a number for a name."""
+    return sorted(
+        model.name
+        for model in repository.iterdir()
+        if model.is_dir() and not any(item.is_dir() and item.name.isdecimal() for item in model.iterdir())
+    )
+
+
+def _option(arguments: Sequence[str], name: str) -> str:
+    """The value of the last `--name=value` or `--name value`; empty where it is not given."""
+    value = ""
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{name}="):
+            value = argument.partition("=")[2]
+        elif argument == name and place + 1 < len(arguments):
+            value = arguments[place + 1]
+    return value
 
 
 def _answers(port: int, path: str) -> bool:

@@ -1,12 +1,13 @@
 """What Triton with the C++ ONNX Runtime backend refuses at load must be refused here, with the reason."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_triton import TritonServer
+from local_triton import ServerFailedError, TritonServer
 from local_triton.load_failures import load_failures
 from tests.local_triton.tiny_models import CONFIG, accelerator, add_model, parameter, save_model, warmup
 
@@ -55,6 +56,28 @@ BROKEN = {
     "warmup_of_none": Broken("model_warmup 'w': batch_size is 0, not from 1 to 8", added=warmup(0)),
     "runtime": Broken("remove `runtime` from config.pbtxt", added='runtime: "model.py"\n'),
     "cpu_accelerator": Broken("unknown `cpu_execution_accelerator`", added=accelerator("cpu", "fast")),
+    "gpu_accelerator": Broken("unknown gpu_execution_accelerator 'tensor_rt'", added=accelerator("gpu", "tensor_rt")),
+    "gpu_key": Broken(
+        "unknown parameter 'trt_engine_cache' of the accelerator tensorrt",
+        added=accelerator("gpu", "tensorrt", trt_engine_cache="true"),
+    ),
+    "precision": Broken(
+        "parameter 'precision_mode' of the accelerator tensorrt is 'HALF'",
+        added=accelerator("gpu", "tensorrt", precision_mode="HALF"),
+    ),
+    "cuda_search": Broken(
+        "parameter 'cudnn_conv_algo_search' of the accelerator cuda is 'FAST'",
+        added=accelerator("gpu", "cuda", cudnn_conv_algo_search="FAST"),
+    ),
+    "cuda_key": Broken(
+        "unknown parameter 'cudnn_conv_search'", added=accelerator("gpu", "cuda", cudnn_conv_search="1")
+    ),
+    "old_search": Broken("`cudnn_conv_algo_search` is '3'", added=parameter("cudnn_conv_algo_search", "3")),
+    "shrinkage": Broken(
+        "`memory.enable_memory_arena_shrinkage` is 'all'",
+        added=parameter("memory.enable_memory_arena_shrinkage", "all"),
+    ),
+    "absolute_file": Broken("not an absolute path", added='default_model_filename: "/model.onnx"\n'),
     "reshape": Broken("output 'mean': `reshape` is not supported", "dims: [1]", "dims: [1] reshape { shape: [1] }"),
     "file_missing": Broken("there is no 1/other.onnx", added='default_model_filename: "other.onnx"\n'),
     # the server's own checks
@@ -85,3 +108,40 @@ def test_refused_with_the_reason(name: str, reasons: dict[str, str]) -> None:
 
 def test_the_good_one_beside_them_loads(reasons: dict[str, str]) -> None:
     assert set(reasons) == set(BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "reason"),
+    [
+        ({"gpu": accelerator("gpu", "tensor_rt")}, "unknown gpu_execution_accelerator 'tensor_rt'"),
+        ({"gpu": 'runtime: "model.py"\n'}, "remove `runtime`"),
+        ({}, "there is no configs/gpu.pbtxt"),
+    ],
+    ids=["its own mistake", "its own text is looked at", "it is missing"],
+)
+def test_the_configuration_that_was_chosen_is_the_one_that_is_checked(
+    tmp_path: Path, chosen: dict[str, str], reason: str
+) -> None:
+    """And not config.pbtxt, which is good; Triton itself falls back to it without a word."""
+    model = add_model(tmp_path / "repository", "good")
+    save_model(model)
+    for name, added in chosen.items():
+        folder = model.parent.parent / "configs"
+        folder.mkdir()
+        (folder / f"{name}.pbtxt").write_text(CONFIG + added)
+    server = TritonServer(tmp_path / "repository", log=tmp_path / "triton.log", extra_args=["--model-config-name=gpu"])
+    with pytest.raises(ServerFailedError, match=re.escape(reason)):
+        server.start()
+
+
+@pytest.mark.parametrize("name", ["no versions", "first"])
+def test_a_model_without_a_version_that_can_be_served_is_named(tmp_path: Path, name: str) -> None:
+    model = add_model(tmp_path / "repository", "lost")
+    if name == "no versions":
+        model.parent.rmdir()
+    else:
+        save_model(model)
+        model.parent.rename(model.parent.parent / name)
+    server = TritonServer(tmp_path / "repository", log=tmp_path / "triton.log")
+    with pytest.raises(ServerFailedError, match="it refuses the model lost: it has no version"):
+        server.start()

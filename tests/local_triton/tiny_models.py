@@ -61,9 +61,12 @@ def parameter(name: str, value: str) -> str:
     return f'parameters {{ key: "{name}" value: {{ string_value: "{value}" }} }}\n'
 
 
-def accelerator(device: str, name: str) -> str:
+def accelerator(device: str, name: str, **parameters: str) -> str:
     """An execution accelerator for "cpu" or "gpu"."""
-    return f"optimization {{ execution_accelerators {{ {device}_execution_accelerator {{ name: '{name}' }} }} }}\n"
+    keys = "".join(f" parameters {{ key: '{key}' value: '{value}' }}" for key, value in parameters.items())
+    return (
+        f"optimization {{ execution_accelerators {{ {device}_execution_accelerator {{ name: '{name}'{keys} }} }} }}\n"
+    )
 
 
 def add_model(repository: Path, name: str, config: str = CONFIG) -> Path:

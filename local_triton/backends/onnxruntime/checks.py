@@ -7,7 +7,12 @@ triton-inference-server/onnxruntime_backend (src/onnxruntime.cc, onnxruntime_uti
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from local_triton.backends.onnxruntime import gpu_settings
+else:
+    import gpu_settings  # Triton's stub has this folder on its path, and no package around it
 
 ModelConfig = dict[str, Any]  # config.pbtxt as JSON, as Triton hands it over: every field filled in
 Signature = dict[str, tuple[str, list[int]]]  # tensor name -> (type of ONNX Runtime, shape with -1 for any size)
@@ -55,8 +60,13 @@ def check_config(config: ModelConfig, config_text: str) -> None:
     if config.get("model_transaction_policy", {}).get("decoupled"):
         raise RefusedError("the ONNX Runtime backend does not support decoupled models")
     accelerators = config.get("optimization", {}).get("execution_accelerators", {})
-    if accelerators.get("cpu_execution_accelerator"):  # those for a GPU are ignored on CPU, as the C++ backend does
+    if accelerators.get("cpu_execution_accelerator"):
         raise RefusedError("unknown `cpu_execution_accelerator`: there is none here")
+    # Those for a GPU have no effect here, and are looked at all the same.
+    if wrong := gpu_settings.wrong_setting(config):
+        raise RefusedError(wrong)
+    if str(config.get("default_model_filename", "")).startswith("/"):
+        raise RefusedError("`default_model_filename` must be a name in the version's folder, not an absolute path")
     _check_parameters(config.get("parameters", {}))
     _check_warmup(config.get("model_warmup", []), int(config["max_batch_size"]))
 

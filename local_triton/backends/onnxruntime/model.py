@@ -5,6 +5,7 @@ config.pbtxt that the C++ backend serves on a cluster works on a laptop. It must
 """
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 else:
     import checks  # Triton's stub has this folder on its path, and no package around it
 
+CONFIG_NAME = "TOSIA_MODEL_CONFIG_NAME"  # set by local_triton/server.py
 Tensors = dict[str, np.ndarray[Any, Any]]
 
 
@@ -27,7 +29,7 @@ class TritonPythonModel:
         """Loads the ONNX file, or raises `checks.RefusedError`, whose text Triton reports as the reason."""
         folder = Path(args["model_repository"])
         config = json.loads(args["model_config"])
-        checks.check_config(config, (folder / "config.pbtxt").read_text("utf-8"))
+        checks.check_config(config, chosen_config(folder).read_text("utf-8"))
 
         file = folder / args["model_version"] / (config.get("default_model_filename") or "model.onnx")
         if file.is_dir():
@@ -80,6 +82,21 @@ class TritonPythonModel:
             return respond(request, self.run(inputs))
         except Exception as error:  # noqa: BLE001 - an exception out of execute() would fail the neighbours
             return triton.InferenceResponse(output_tensors=[], error=triton.TritonError(str(error)))
+
+
+def chosen_config(folder: Path) -> Path:
+    """The configuration that Triton has chosen: that of `--model-config-name`, which the server's environment names.
+
+    Where it is missing Triton serves config.pbtxt without a word, which is another model on a GPU.
+    """
+    name = os.environ.get(CONFIG_NAME, "")
+    file = folder / "configs" / f"{name}.pbtxt" if name else folder / "config.pbtxt"
+    if not file.is_file():
+        raise checks.RefusedError(
+            f"there is no {file.relative_to(folder)}, which --model-config-name={name} chooses: Triton would serve "
+            "config.pbtxt in its place"
+        )
+    return file
 
 
 def load(file: Path, parameters: dict[str, dict[str, str]], args: dict[str, str]) -> onnxruntime.InferenceSession:
