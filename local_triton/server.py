@@ -107,11 +107,12 @@ class TritonServer:
         return self._warden.poll() if self._warden else None
 
     def why_it_ended(self) -> str:
-        """One line from the log; only useful once the server has ended.
+        """One line from the log for a server that ended by itself; before `stop()`.
 
         Of a model without a version Triton's log says nothing but that it could not load all models.
         """
-        reason = why_it_ended(self.log.read_text(errors="replace"))
+        text = self.log.read_text("utf-8", errors="replace") if self.log.exists() else ""
+        reason = why_it_ended(text).replace(str(self._scratch / "repository"), str(self.model_repository))
         without = _without_version(self.model_repository) if reason.endswith("failed to load all models") else []
         if without:
             return f"it refuses the model {without[0]}: it has no version, which is a folder with a number for a name"
