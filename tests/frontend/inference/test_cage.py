@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import random
 import signal
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -82,6 +84,18 @@ def test_nothing_is_opened_started_or_changed_in_the_cage(tmp_path: Path) -> Non
     check(test)
 
 
+def test_nothing_is_open_in_the_cage_but_the_workers_own_socket() -> None:
+    """A worker that is led astray would write lines into our log, or hold pipes of multiprocessing's open."""
+    nothing = Path(os.devnull).stat().st_rdev
+
+    async def test() -> None:
+        async with running() as (workers, _):
+            found = json.loads((await run(workers, stand_ins.descriptors)).facts)
+            assert found == [[stat.S_IFCHR, nothing]] * 3 + [[stat.S_IFSOCK, 0]]
+
+    check(test)
+
+
 def test_the_stand_ins_do_what_they_say_outside_of_the_cage(tmp_path: Path) -> None:
     """Or the test above could not fail."""
     child = os.fork()
@@ -93,7 +107,10 @@ def test_the_stand_ins_do_what_they_say_outside_of_the_cage(tmp_path: Path) -> N
         os._exit(0)
     os.waitpid(child, 0)
     went = (tmp_path / "went").read_text().split("\n")
-    assert {"open", "write", "socket", "pipe", "fork", "program", "spawn", "kill", "remove", "memory file"} <= set(went)
+    expected = {"open", "write", "socket", "pipe", "fork", "program", "spawn", "kill", "remove", "memory file"}
+    expected |= {"queued signal", "queued signal to a thread", "limits of others", "priority of others", "session"}
+    expected |= {"processors of others", "shared memory", "shared messages", "shared semaphores", "thread"}
+    assert expected <= set(went)
 
 
 def test_memory_beyond_the_limit_is_refused_and_costs_one_recording() -> None:
