@@ -129,19 +129,23 @@ class _Worker(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
 
     def data_received(self, data: bytes) -> None:
-        """Read answers; asyncio calls this."""
+        """Read an answer; asyncio calls this.
+
+        A worker says one thing for each that it was given. One that says more might answer what it has not heard yet:
+        the next recording, of another caller.
+        """
         received = self._received
         received += data
-        while len(received) >= wire.MESSAGE.size:
-            kind, first, second = wire.MESSAGE.unpack_from(received)
-            if kind not in _KINDS or first > wire.MOST_FACTS_BYTES or second > self._pool.bounds.memory_bytes:
-                self.end(Loss.DIED)
-                return
-            begin, size = wire.MESSAGE.size, wire.MESSAGE.size + first + second
-            if len(received) < size:
-                return
+        if len(received) < wire.MESSAGE.size:
+            return
+        kind, first, second = wire.MESSAGE.unpack_from(received)
+        begin, size = wire.MESSAGE.size, wire.MESSAGE.size + first + second
+        too_large = first > wire.MOST_FACTS_BYTES or second > self._pool.most_data_bytes
+        if kind not in _KINDS or too_large or len(received) > size or self._cause is not None:
+            self.end(Loss.DIED)
+        elif len(received) == size:
             answer = Answer(Kind(kind), bytes(received[begin : begin + first]), bytes(received[begin + first : size]))
-            del received[:size]
+            received.clear()
             self._take(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,6 +195,7 @@ class Pool:
         count: int,
         bounds: Bounds,
         timeout_s: float,
+        most_data_bytes: int,
         *,
         on_begin: Callable[[float], None],
         on_loss: Callable[[Loss], None],
@@ -198,9 +203,10 @@ class Pool:
         """Keep the settings.
 
         timeout_s: wall time of a task, after which its worker is ended
+        most_data_bytes: of an answer, see `wire.most_data_bytes`
         on_begin: gets the seconds that a task has waited for a worker; on_loss: why a worker had to be replaced
         """
-        self.count, self.bounds, self.timeout_s = count, bounds, timeout_s
+        self.count, self.bounds, self.timeout_s, self.most_data_bytes = count, bounds, timeout_s, most_data_bytes
         self._on_begin, self._on_loss = on_begin, on_loss
         self._workers: set[_Worker] = set()  # those that take tasks
         self._waiting: deque[Job] = deque()
