@@ -17,6 +17,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 
@@ -244,7 +245,11 @@ class Campaign:
         found.restarts = watch.by_label(text, "tosia_worker_restarts_total")
         found.ended_connections = watch.by_label(text, "tosia_connections_ended_total")
         found.lag_s = watch.lag_s(text, 0.5), watch.lag_s(text, 0.99)
-        found.troubles += watch.log_troubles((self._one.var / "frontend.log").read_text(errors="replace"))
+        log = (self._one.var / "frontend.log").read_text(errors="replace")
+        found.troubles += watch.log_troubles(log)
+        if found.troubles:
+            self._keep.mkdir(parents=True, exist_ok=True)
+            (self._keep / "frontend.log").write_text(log)
 
     def _judge_calls(self) -> None:
         """Every call that was accepted is diagnosed, or failed because of its recording."""
@@ -254,14 +259,28 @@ class Campaign:
 
         with contextlib.suppress(AssertionError):  # what is not finished is counted below
             wait_for(lambda: not unfinished(), "the accepted calls are finished")
+        records = self._records()
         for call_id in self._accepted:
-            record = self._one.api.get(f"/v1/calls/{call_id}").json()
+            record = records.get(call_id) or self._one.api.get(f"/v1/calls/{call_id}").json()
             # A drawn DELETE may have met it.
             state = "erased" if record.get("code") == "call_erased" else record.get("state", "not found")
             code = (record.get("failure") or {}).get("code")
             self.found.calls[f"{state} {code}" if code else state] += 1
             if state not in ("diagnosed", "erased") and not (state == "failed" and code in _FAILURES):
-                self.found.troubles[f"an accepted call is {state} {code}"] += 1
+                self._trouble(
+                    f"an accepted call is {state} {code}", self._one.api.get(f"/v1/calls/{call_id}/audio").content
+                )
+
+    def _records(self) -> dict[str, dict[str, Any]]:
+        """All records, by id, in pages."""
+        found: dict[str, dict[str, Any]] = {}
+        asked = {"limit": "200"}
+        while True:
+            page = self._one.api.get("/v1/calls", params=asked).json()
+            found |= {record["call_id"]: record for record in page["items"]}
+            if page["next"] is None:
+                return found
+            asked["after"] = page["next"]
 
 
 def _is_whole(received: bytes, request: bytes) -> bool:

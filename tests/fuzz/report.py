@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import textwrap
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ BEGIN, END = "<!-- make fuzz: from here -->", "<!-- make fuzz: to here -->"
 def page(found: Found, minutes: float, seed: int) -> str:
     """The section between the marks."""
     # With the seed everybody could make the bodies that others' software can't stand.
-    told = f"seed {seed}" if not found.kept else "seed not told, since some of its bodies were kept"
+    seed_told = f"seed {seed}" if not found.kept else "seed not told, since some of its bodies were kept"
     summary = [
         ("bodies", f"{found.bodies}"),
         ("what must not be", _counts(found.troubles) or "none"),
@@ -39,8 +40,8 @@ def page(found: Found, minutes: float, seed: int) -> str:
     return "\n\n".join(
         (
             f"{datetime.now(UTC):%Y-%m-%d}, version {SOFTWARE_VERSION}, {os.cpu_count()} cores "
-            f"({platform.machine()}), {minutes:.0f} min, {told}:",
-            markdown(("of the run", ""), summary),
+            f"({platform.machine()}), {minutes:.0f} min, {seed_told}:",
+            "\n".join(textwrap.fill(f"- {what}: {told}", 120, subsequent_indent="  ") for what, told in summary),
             markdown(
                 ("recording", "bodies", "diagnosed", "undecodable", "other refusals", "workers", "CPU s", "wall s"),
                 recordings,
