@@ -32,8 +32,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # What a step prints goes to stderr: stdout belongs to the verb's own result.
 INSTALL = { $(1) ; } >&2
 
-.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate stress masking \
-  validate export releases rollback verify publish openapi settings samples manifests image image-test lock
+.PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
+  masking validate export releases rollback verify publish openapi settings samples manifests image image-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## kills, every page, drawn req
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
+
+fuzz: $(DEV) $(TRITON) ## damaged recordings and requests, ARGS="--minutes 30 --seed 7" (--write: docs/reliability.md)
+	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 bench: $(SERVING) $(TRITON) $(PERF) ## measure against every target -> docs/performance.md (PERF_URL=host:port)
 	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \

@@ -399,6 +399,17 @@ def test_a_sender_that_stops_is_let_go(begun: bytes) -> None:
     assert_problem(post(stalling(), idle_s=0.01), 408, "body_timeout")
 
 
+def test_a_sender_that_was_fast_is_let_go_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand bytes would do for ten days. `make fuzz` met one that had sent a megabyte."""
+    monkeypatch.setattr("frontend.api.upload.SLOWEST_BYTES_PER_S", 0.001)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield AUDIO + SAMPLE[:1000]
+        await asyncio.Event().wait()
+
+    assert_problem(post(stalling(), idle_s=0.01), 408, "body_timeout")
+
+
 def test_a_sender_that_trickles_is_let_go() -> None:
     """A byte at a time is below 4 KiB/s, and no pause is long: it is the sum that counts."""
 
