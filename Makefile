@@ -39,10 +39,11 @@ INSTALL = { $(1) ; } >&2
 
 # What the machine is checked for before the first set-up, all in one message.
 run demo soak bench export $(TRITON): MACHINE := triton
-test test-system: MACHINE := tests
+test test-system fuzz: MACHINE := tests
 
-.PHONY: help run demo test test-system soak bench bench-gpu test-training check train crossval evaluate stress masking \
-  validate export releases rollback verify publish openapi settings samples manifests image image-test newcomer-test lock
+.PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
+  masking validate export releases rollback verify publish openapi settings samples manifests image image-test \
+  newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +62,9 @@ test-system: $(DEV) $(TRITON) $(NODE) $(KUBECTL) ## kills, every page, drawn req
 
 soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at most -> docs/reliability.md
 	@.venv/bin/python -m tests.reliability.soak
+
+fuzz: $(DEV) $(TRITON) ## damaged recordings and requests, ARGS="--minutes 30 --seed 7" (--write: docs/reliability.md)
+	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 bench: $(SERVING) $(TRITON) $(PERF) ## measure against every target -> docs/performance.md (PERF_URL=host:port)
 	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \

@@ -21,7 +21,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from frontend.configuration.deadlines_limits_intervals import SETTINGS, variable_of
-from frontend.configuration.variables import described, in_columns
+from frontend.configuration.variables import SECRETS, described, in_columns
 from frontend.inference.fork_server import start_preloading
 
 if TYPE_CHECKING:
@@ -43,11 +43,14 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     os.umask(0o077)  # only this user may read recordings and records
     # Worker processes use the cores; BLAS threads in each of them would only compete with them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    environment = dict(os.environ)
     if not options.check and options.command not in ("clock", "recover"):
+        for name in SECRETS:
+            os.environ.pop(name, None)  # for good: the process that workers are forked from may be started again
         start_preloading()
     from frontend.cli.commands import run  # noqa: PLC0415 - takes seconds, while the fork server imports
 
-    return run(options, create)
+    return run(options, environment, create)
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

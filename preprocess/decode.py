@@ -273,9 +273,11 @@ def _first_with_sound(decode_number: Callable[[int], Piece], count: Callable[[],
         else:
             tracks = piece.tracks
             heard = _Heard(piece, track=number, tracks=tracks)
-            if tracks <= 1 or float(np.ptp(piece.samples, axis=1).max()) > 2 * _NO_SOUND:
+            is_empty = not piece.samples.shape[1]
+            if tracks <= 1 or (not is_empty and float(np.ptp(piece.samples, axis=1).max()) > 2 * _NO_SOUND):
                 return heard
-            silent = silent or heard
+            if silent is None or not silent.piece.samples.shape[1]:
+                silent = heard
         number += 1
     if silent is None:
         raise first_error or UndecodableAudio("no_audio_track")

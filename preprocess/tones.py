@@ -248,7 +248,7 @@ def _beating(peaks: _Peaks, levels: Levels, shortest: int) -> list[_Run]:
 def _parted(mean: NDArray[np.float32], centre_hz: float, bin_hz: float) -> tuple[float, ...]:
     """The two lines of the mean spectrum, if they can be told apart, else their centre."""
     low = max(round(centre_hz / bin_hz) - _BEATING_REACH, 1)
-    part = mean[low : round(centre_hz / bin_hz) + _BEATING_REACH + 1]
+    part = mean[low : min(round(centre_hz / bin_hz) + _BEATING_REACH + 1, len(mean) - 1)]  # each has a bin beside it
     tops = low + np.flatnonzero(
         (part > mean[low - 1 : low - 1 + len(part)]) & (part >= mean[low + 1 : low + 1 + len(part)])
     )

@@ -37,6 +37,7 @@ LONGEST_FIRST = (
     "integration/test_sleeping_triton.py",
     "docs/test_readme.py",
     "e2e/test_triton_away.py",
+    "fuzz/test_fuzz.py",
     "frontend/stores/test_azure_faults.py",
     "integration/test_outage.py",
     "laptop/test_run.py",

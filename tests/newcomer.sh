@@ -21,7 +21,8 @@ root=$(mktemp -d)
 chmod 755 "$root"
 mount --bind "$root" "$root"
 trap 'umount -R --lazy "$root"; rm -rf --one-file-system "$root"' EXIT
-mirror=$(apt-get indextargets --format '$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' | awk '$1 == "main" {print $2; exit}')
+mirror=$(apt-get indextargets --format '$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+  awk '$1 == "main" {print $2; exit}')
 echo "newcomer-test: making $suite ..." >&2
 debootstrap --variant=minbase --include=ca-certificates,make,git,python3 "$suite" "$root" "$mirror" >/dev/null
 mount -t proc proc "$root/proc"

@@ -192,7 +192,7 @@ class Attempts:
                 if attempt is not None:
                     await asyncio.wait({attempt}, timeout=deadline.remaining_s)
                     result = attempt.result() if attempt.done() and not attempt.cancelled() else Pending()
-                    return Stored(call) if isinstance(result, Pending) else result
+                    return Stored(_as_begun(call)) if isinstance(result, Pending) else result
                 if not self._diagnoser.available or _is_pausing_beyond(record, deadline):
                     break
                 await asyncio.sleep(min(POLL_S, deadline.remaining_s))
@@ -324,6 +324,13 @@ def _is_free(record: CallRecord, owner: str) -> bool:
     seconds would use up all attempts.
     """
     return record.state is State.FAILED or record.owner == owner or record.due_at is None or record.due_at <= now()
+
+
+def _as_begun(call: Versioned) -> Versioned:
+    """Return a call in work as its caller is told of it: one that had failed was begun anew, and waits."""
+    if call.record.state is not State.FAILED:
+        return call
+    return replace(call, record=replace(call.record, state=State.RECEIVED, failure=None))
 
 
 def _is_pausing_beyond(record: CallRecord, deadline: Deadline) -> bool:

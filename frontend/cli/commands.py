@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
 
@@ -20,15 +20,18 @@ from frontend.observability.json_logs import set_up_logs
 from runtime.errors import RuntimeFailure
 
 
-def run(options: argparse.Namespace, create: Callable[..., FastAPI] | None) -> int:
-    """Run the command and return its exit code. create: used instead of `create_app`."""
+def run(options: argparse.Namespace, environment: Mapping[str, str], create: Callable[..., FastAPI] | None) -> int:
+    """Run the command and return its exit code.
+
+    environment: of the process when it was started; create: used instead of `create_app`
+    """
     set_up_logs()
     try:
         if options.check:
             from frontend.cli.check import check  # noqa: PLC0415 - imports the Azure SDK; a server need not have it
 
-            return asyncio.run(check(os.environ, given(options)))
-        return _with_settings(options, read_settings(os.environ, given(options)), create)
+            return asyncio.run(check(environment, given(options)))
+        return _with_settings(options, read_settings(environment, given(options)), create)
     except (SettingsError, RuntimeFailure, ServiceError) as error:
         print(f"frontend: {error}", file=sys.stderr)
         # If a server can't open a store at its start, a setting is wrong; if a command can't reach a service, a

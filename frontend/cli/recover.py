@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from frontend.configuration.settings import Settings
-from frontend.stores.sqlite_file import SqliteFile
+from frontend.stores.sqlite_file import SqliteFile, sqlite_errors
 from frontend.stores.troubles import Troubles
 
 _TABLES = {"calls": "id", "tombstones": "id_sha256", "moments": "name"}  # with their keys
@@ -46,9 +46,10 @@ def _copy(old: Path, new: Path) -> tuple[dict[str, int], bool]:
         for table, key in _TABLES.items():
             for order in ("ASC", "DESC"):
                 try:
-                    for row in _rows(source, table, key, order):
-                        marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in row)
-                        target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+                    with sqlite_errors():
+                        for row in _rows(source, table, key, order):
+                            marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in row)
+                            target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
                 except sqlite3.DatabaseError:
                     whole = False
             (counts[table],) = target.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608

@@ -41,6 +41,9 @@ VARIABLES = {
     "unusual", "0"),
 }  # fmt: skip
 
+# With one of these somebody else may read calls. No child process gets them: decoders run there.
+SECRETS = ("API_KEY", "BLOB_CONNECTION", "COSMO_KEY")
+
 
 def described(width: int) -> str:
     """Describe each variable on one line, or on more lines where it is longer than `width` columns."""

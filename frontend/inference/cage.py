@@ -3,8 +3,9 @@
 A decoder that is led astray by a recording meets three bounds. The kernel keeps them, and the process can't undo them:
 
     memory          so much more than the idle worker has; beyond it an allocation fails
-    descriptors     none new, so no files, sockets or pipes
-    system calls    no other processes or programs, no sockets, no change of files by name, no signals to others
+    descriptors     none but its own socket, so no files, other sockets or pipes, and no line in our log
+    system calls    no other processes, programs or threads, no sockets, no change of files by name; no signals to other
+                    processes, and no change of their limits, processors or priority; no memory that outlives it
 
 CPU time is bounded for each task by a timer of the process itself, which ends it (SIGPROF).
 
@@ -29,46 +30,62 @@ _OOM_SCORE = "500"  # of 1000: where memory is short, the kernel ends a worker b
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
 # Offsets in `struct seccomp_data`, and instructions of classic BPF (linux/filter.h).
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
-_CLONE_THREAD = 0x10000
 # From here on all architectures have the same numbers, for what was added since 2019. The C library does without.
 _NEW = 424
 _X32 = 0x40000000  # the numbers of another ABI on x86-64
 
-# The numbers of linux/unistd.h: (AUDIT_ARCH, clone, tgkill, those that are refused).
+# The numbers of linux/unistd.h: (AUDIT_ARCH, tgkill, those that are refused).
 _REFUSED = {
     "x86_64": (
         0xC000003E,
-        56,
         234,
         {
-            "open": 2, "socket": 41, "connect": 42, "accept": 43, "bind": 49, "listen": 50, "socketpair": 53,
-            "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "truncate": 76, "rename": 82, "mkdir": 83, "rmdir": 84,
-            "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90, "chown": 92, "lchown": 94, "ptrace": 101,
-            "utime": 132, "mknod": 133, "pivot_root": 155, "chroot": 161, "mount": 165, "umount2": 166,
-            "setxattr": 188, "lsetxattr": 189, "removexattr": 197, "lremovexattr": 198, "tkill": 200, "io_setup": 206,
-            "utimes": 235, "add_key": 248, "request_key": 249, "keyctl": 250, "openat": 257, "mkdirat": 258,
-            "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265,
-            "symlinkat": 266, "fchmodat": 268, "unshare": 272, "utimensat": 280, "accept4": 288,
-            "perf_event_open": 298, "name_to_handle_at": 303, "open_by_handle_at": 304, "setns": 308,
-            "process_vm_readv": 310, "process_vm_writev": 311, "renameat2": 316, "memfd_create": 319, "bpf": 321,
-            "execveat": 322, "userfaultfd": 323,
+            "open": 2, "ioctl": 16, "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "connect": 42, "accept": 43,
+            "bind": 49, "listen": 50, "socketpair": 53, "clone": 56, "fork": 57, "vfork": 58, "execve": 59, "kill": 62,
+            "semget": 64, "semop": 65, "semctl": 66, "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "fcntl":
+            72, "flock": 73, "truncate": 76, "ftruncate": 77, "chdir": 80, "fchdir": 81, "rename": 82, "mkdir": 83,
+            "rmdir": 84, "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90, "fchmod": 91, "chown": 92,
+            "fchown": 93, "lchown": 94, "ptrace": 101, "syslog": 103, "setpgid": 109, "setsid": 112, "rt_sigqueueinfo":
+            129, "utime": 132, "mknod": 133, "personality": 135, "setpriority": 141, "sched_setparam": 142,
+            "sched_setscheduler": 144, "vhangup": 153, "modify_ldt": 154, "pivot_root": 155, "adjtimex": 159,
+            "setrlimit": 160, "chroot": 161, "sync": 162, "acct": 163, "settimeofday": 164, "mount": 165, "umount2":
+            166, "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170, "setdomainname": 171, "iopl": 172,
+            "ioperm": 173, "init_module": 175, "delete_module": 176, "quotactl": 179, "setxattr": 188, "lsetxattr": 189,
+            "removexattr": 197, "lremovexattr": 198, "tkill": 200, "sched_setaffinity": 203, "io_setup": 206,
+            "semtimedop": 220, "clock_settime": 227, "utimes": 235, "mq_open": 240, "mq_unlink": 241, "kexec_load": 246,
+            "add_key": 248, "request_key": 249, "keyctl": 250, "ioprio_set": 251, "migrate_pages": 256, "openat": 257,
+            "mkdirat": 258, "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264,
+            "linkat": 265, "symlinkat": 266, "fchmodat": 268, "unshare": 272, "move_pages": 279, "utimensat": 280,
+            "accept4": 288, "rt_tgsigqueueinfo": 297, "perf_event_open": 298, "fanotify_init": 300, "prlimit64": 302,
+            "name_to_handle_at": 303, "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308, "process_vm_readv":
+            310, "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "sched_setattr": 314, "renameat2": 316,
+            "memfd_create": 319, "kexec_file_load": 320, "bpf": 321, "execveat": 322, "userfaultfd": 323,
         },
     ),
     "aarch64": (
         0xC00000B7,
-        220,
         131,
         {
-            "io_setup": 0, "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15, "mknodat": 33,
-            "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "umount2": 39, "mount": 40,
-            "pivot_root": 41, "truncate": 45, "chroot": 51, "fchmodat": 53, "fchownat": 54, "openat": 56,
-            "utimensat": 88, "unshare": 97, "ptrace": 117, "kill": 129, "tkill": 130, "socket": 198, "socketpair": 199,
-            "bind": 200, "listen": 201, "accept": 202, "connect": 203, "add_key": 217, "request_key": 218,
-            "keyctl": 219, "execve": 221, "perf_event_open": 241, "accept4": 242, "name_to_handle_at": 264,
-            "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271,
-            "renameat2": 276, "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282,
+            "io_setup": 0, "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15, "fcntl": 25, "ioctl":
+            29, "ioprio_set": 30, "flock": 32, "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat":
+            37, "renameat": 38, "umount2": 39, "mount": 40, "pivot_root": 41, "truncate": 45, "ftruncate": 46, "chdir":
+            49, "fchdir": 50, "chroot": 51, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "openat": 56,
+            "vhangup": 58, "quotactl": 60, "sync": 81, "utimensat": 88, "acct": 89, "personality": 92, "unshare": 97,
+            "kexec_load": 104, "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace":
+            117, "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122, "kill": 129, "tkill": 130,
+            "rt_sigqueueinfo": 138, "setpriority": 140, "reboot": 142, "setpgid": 154, "setsid": 157, "sethostname":
+            161, "setdomainname": 162, "setrlimit": 164, "settimeofday": 170, "adjtimex": 171, "mq_open": 180,
+            "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "semget": 190, "semctl": 191,
+            "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196, "socket": 198, "socketpair":
+            199, "bind": 200, "listen": 201, "accept": 202, "connect": 203, "add_key": 217, "request_key": 218,
+            "keyctl": 219, "clone": 220, "execve": 221, "swapon": 224, "swapoff": 225, "migrate_pages": 238,
+            "move_pages": 239, "rt_tgsigqueueinfo": 240, "perf_event_open": 241, "accept4": 242, "prlimit64": 261,
+            "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266, "setns":
+            268, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273, "sched_setattr":
+            274, "renameat2": 276, "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282,
+            "kexec_file_load": 294,
         },
     ),
 }  # fmt: skip
@@ -87,12 +104,19 @@ def limit_memory(more_bytes: int) -> None:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
 
 
-def close_cage() -> bool:
-    """Take no new descriptors, write no files, refuse system calls; for good. Return whether the kernel filters calls.
+def close_cage(connection: int) -> bool:
+    """Keep one descriptor and take no others, write no files, refuse system calls; for good.
 
-    All that is to be imported or opened must have been before. Where the kernel or the processor allows no filter, the
-    other limits hold.
+    All that is to be imported or opened must have been before. Return whether the kernel filters calls: where it or the
+    processor has no filter, the other limits hold.
     """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):  # libraries write to them
+        os.dup2(nothing, standard)
+    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if descriptor not in (0, 1, 2, connection):
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(descriptor)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     return _filter_system_calls()
@@ -116,7 +140,7 @@ def _filter_system_calls() -> bool:
     return bool(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.create_string_buffer(head), 0, 0) == 0)
 
 
-def _program(architecture: int, clone: int, tgkill: int, refused: dict[str, int]) -> bytes:
+def _program(architecture: int, tgkill: int, refused: dict[str, int]) -> bytes:
     """Return a program of classic BPF: one instruction is its code, two distances to jump, and a number."""
     refuse, absent = _ERROR | errno.EPERM, _ERROR | errno.ENOSYS
     steps: list[tuple[int, int, int, int]] = [
@@ -132,12 +156,6 @@ def _program(architecture: int, clone: int, tgkill: int, refused: dict[str, int]
     for number in sorted(refused.values()):
         steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, refuse)]
     steps += [
-        # A thread is no process: the C library may start one, and then gives this flag.
-        (_EQUAL, 0, 4, clone),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        (_ANY_BIT, 1, 0, _CLONE_THREAD),
-        (_RETURN, 0, 0, refuse),
-        (_RETURN, 0, 0, _ALLOW),
         # `abort` of a library ends its own process with it.
         (_EQUAL, 0, 4, tgkill),
         (_LOAD, 0, 0, _FIRST_ARGUMENT),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import os
+import signal
 from multiprocessing.context import ForkServerContext
 
 
@@ -21,3 +24,11 @@ def start_preloading() -> None:
     """Start the process that imports preloaded.py; return at once."""
     forking_context()
     multiprocessing.forkserver.ensure_running()
+
+
+def end_fork_server() -> None:
+    """Kill that process: whoever waits for it gets an error, and the next start of a worker starts another one."""
+    pid = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import os
 import wave
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported: a caged worker starts no threads
 
 # PyAV imports these when it meets such a stream, and a caged worker opens no files.
 import av.audio.stream

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import socket
 import time
 from collections import deque
@@ -19,13 +21,14 @@ from multiprocessing.context import ForkServerProcess
 from typing import cast
 
 from frontend.inference import cage, wire
-from frontend.inference.fork_server import forking_context
+from frontend.inference.fork_server import end_fork_server, forking_context
 from frontend.inference.wire import Answer, Kind
 from frontend.inference.worker import Bounds, task_head, work
 from frontend.inference.worker_tasks import Task, WorkerParameters
 
 START_S = 120.0  # the imports before the first worker take seconds, on a busy machine many
 PAUSE_S = 0.5  # between two attempts to start a worker
+RETRY_S = 0.5  # until a task whose worker died may go to any worker; by then its own new one should have started
 EXIT_S = 2.0  # until a worker whose socket is closed has ended
 
 _KINDS = frozenset(Kind)
@@ -49,6 +52,7 @@ class Job:
 
     ended: its answer, or why there is none
     deaths: of workers that ran it; given_up: nobody waits for it any more
+    held: the worker that is about to start gets it
     """
 
     task: Task
@@ -57,6 +61,7 @@ class Job:
     since: float = field(default_factory=time.monotonic)
     deaths: int = 0
     given_up: bool = False
+    held: bool = False
     worker: _Worker | None = None
 
     def end(self, outcome: Answer | Loss) -> None:
@@ -86,7 +91,12 @@ class _Worker(asyncio.Protocol):
         ours.setblocking(False)
         process = forking_context().Process(target=work, args=(theirs, self._pool.bounds), daemon=True)
         try:
-            await asyncio.to_thread(process.start)
+            async with asyncio.timeout(START_S):
+                await asyncio.to_thread(process.start)
+        except TimeoutError:
+            end_fork_server()  # it was stopped, or hangs: its successor may do better
+            ours.close()
+            raise
         except BaseException:
             ours.close()
             raise
@@ -118,9 +128,10 @@ class _Worker(asyncio.Protocol):
     def end(self, cause: Loss) -> None:
         """Kill the process; the socket's end does the rest."""
         self._cause = self._cause or cause
-        if self._process is not None:
+        # Not `Process.kill`: where the process that forks has died, multiprocessing takes all that it forked for dead.
+        if self._process is not None and self._process.pid is not None and not self.gone.done():
             with contextlib.suppress(OSError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
         if self._transport is not None:
             self._transport.abort()
 
@@ -129,19 +140,23 @@ class _Worker(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
 
     def data_received(self, data: bytes) -> None:
-        """Read answers; asyncio calls this."""
+        """Read an answer; asyncio calls this.
+
+        A worker says one thing for each that it was given. One that says more might answer what it has not heard yet:
+        the next recording, of another caller.
+        """
         received = self._received
         received += data
-        while len(received) >= wire.MESSAGE.size:
-            kind, first, second = wire.MESSAGE.unpack_from(received)
-            if kind not in _KINDS or first > wire.MOST_FACTS_BYTES or second > self._pool.bounds.memory_bytes:
-                self.end(Loss.DIED)
-                return
-            begin, size = wire.MESSAGE.size, wire.MESSAGE.size + first + second
-            if len(received) < size:
-                return
+        if len(received) < wire.MESSAGE.size:
+            return
+        kind, first, second = wire.MESSAGE.unpack_from(received)
+        begin, size = wire.MESSAGE.size, wire.MESSAGE.size + first + second
+        too_large = first > wire.MOST_FACTS_BYTES or second > self._pool.most_data_bytes
+        if kind not in _KINDS or too_large or len(received) > size or self._cause is not None:
+            self.end(Loss.DIED)
+        elif len(received) == size:
             answer = Answer(Kind(kind), bytes(received[begin : begin + first]), bytes(received[begin + first : size]))
-            del received[:size]
+            received.clear()
             self._take(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,6 +206,7 @@ class Pool:
         count: int,
         bounds: Bounds,
         timeout_s: float,
+        most_data_bytes: int,
         *,
         on_begin: Callable[[float], None],
         on_loss: Callable[[Loss], None],
@@ -198,9 +214,10 @@ class Pool:
         """Keep the settings.
 
         timeout_s: wall time of a task, after which its worker is ended
+        most_data_bytes: of an answer, see `wire.most_data_bytes`
         on_begin: gets the seconds that a task has waited for a worker; on_loss: why a worker had to be replaced
         """
-        self.count, self.bounds, self.timeout_s = count, bounds, timeout_s
+        self.count, self.bounds, self.timeout_s, self.most_data_bytes = count, bounds, timeout_s, most_data_bytes
         self._on_begin, self._on_loss = on_begin, on_loss
         self._workers: set[_Worker] = set()  # those that take tasks
         self._waiting: deque[Job] = deque()
@@ -265,6 +282,8 @@ class Pool:
         await asyncio.gather(*(worker.gone for worker in workers))
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=EXIT_S)
+            if late:
+                end_fork_server()  # a thread waits for it, and this process for its threads
             for task in late:  # a worker that was about to start; its socket is closed
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -287,7 +306,11 @@ class Pool:
         self._told_unfiltered = True
 
     async def _replace(self, worker: _Worker) -> None:
-        cause = await worker.cause()
+        try:
+            cause = await worker.cause()
+        except Exception as error:  # noqa: BLE001 - no thread could be started, say: that must not cost the worker
+            _log.warning("it is not known why a worker ended (%s)", type(error).__name__)
+            cause = Loss.DIED
         if cause is not Loss.CLOSED:
             _log.warning("a worker ended: %s", cause.value)
             self._on_loss(cause)
@@ -301,16 +324,29 @@ class Pool:
             else:
                 job.end(cause)
                 self.answered()
+        if again is None:
+            await self._add_until_one_starts()
+            return
+        again.held = True
+        later = asyncio.get_running_loop().call_later(RETRY_S, self._requeue, again)
         await self._add_until_one_starts(again)
-        if again is not None and self._closed:
+        later.cancel()
+        if self._closed:
             again.end(Loss.CLOSED)
+
+    def _requeue(self, job: Job) -> None:
+        """Let any worker have a job that waits for a new one."""
+        if job.held and not job.given_up:
+            job.held = False
+            self._waiting.appendleft(job)
+            self._dispatch()
 
     async def _add_until_one_starts(self, first: Job | None = None) -> None:
         """Start a worker. first: its first job."""
         while not self._closed:
             try:
                 await self._add(first)
-            except (OSError, TimeoutError, EOFError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was (no process or thread could be started), go on
                 _log.warning("a worker could not be started (%s)", type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
             else:
@@ -323,11 +359,12 @@ class Pool:
             worker.end(Loss.CLOSED)
             return
         if worker.gone.done():  # it has ended at once, and is replaced already
-            if first is not None and not first.given_up:
-                self._waiting.appendleft(first)
+            if first is not None:
+                self._requeue(first)
             return
         self._workers.add(worker)
-        if first is not None and not first.given_up:
+        if first is not None and first.held and not first.given_up:
+            first.held = False
             worker.give(first)
         elif not self._waiting and not self.in_work:
             self._unanswered_since = None

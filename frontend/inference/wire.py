@@ -17,15 +17,26 @@ from enum import IntEnum
 from typing import Any, get_type_hints
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
 from frontend.domain.errors import AUDIO_ERRORS_BY_CODE
 from runtime.config import Parameters
 from runtime.errors import AudioError
+from runtime.messages.catalogue import say
+from runtime.messages.languages import Language
 from runtime.prepare import Prepared
 
 MESSAGE = struct.Struct("<BIQ")
 MOST_FACTS_BYTES = 4 * 1024 * 1024  # of 120 s with a candidate in each tenth of a second: 0.3 MB
+
+
+def most_data_bytes(max_duration_s: float) -> int:
+    """Return how long the second part of an answer may be; max_duration_s: of a recording.
+
+    A second has at most 68 kB of spectrograms (two channels, a candidate in each 0.18 s), 32 kB of samples or sound. A
+    figure has a few MB.
+    """
+    return 16 * 1024 * 1024 + int(max_duration_s * 128 * 1024)
 
 
 class Kind(IntEnum):
@@ -87,12 +98,13 @@ def _read(connection: socket.socket, size: int) -> bytes | None:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-# `Prepared` but for its array.
+# `Prepared` but for its array. A number that is none, or a text without end, would make a record that nobody can read.
 _FACTS: TypeAdapter[Any] = TypeAdapter(
     dataclasses.make_dataclass(
         "PreparedFacts",
         [(name, hint) for name, hint in get_type_hints(Prepared).items() if name != "spectrograms"],
         frozen=True,
+        namespace={"__pydantic_config__": ConfigDict(allow_inf_nan=False, str_max_length=200)},
     )
 )
 _REFUSAL: TypeAdapter[tuple[str, str, dict[str, str | int | float]]] = TypeAdapter(
@@ -107,8 +119,8 @@ def of_prepared(prepared: Prepared) -> tuple[bytes, bytes]:
     return json.dumps(facts, default=dataclasses.asdict).encode(), spectrograms.tobytes()
 
 
-def to_prepared(answer: Answer, parameters: Parameters) -> Prepared:
-    """Read what `of_prepared` wrote. Raises: BadAnswer."""
+def to_prepared(answer: Answer, audio_sha256: str, preprocess_sha256: str, parameters: Parameters) -> Prepared:
+    """Read what `of_prepared` wrote of the recording and the parameters with these digests. Raises: BadAnswer."""
     _, mel_spec, _ = parameters
     try:
         facts = _FACTS.validate_json(answer.facts)
@@ -116,6 +128,8 @@ def to_prepared(answer: Answer, parameters: Parameters) -> Prepared:
         spectrograms = np.frombuffer(answer.data, np.uint8).reshape(n, mel_spec.n_mels, mel_spec.n_frames)
     except ValueError as error:  # pydantic's error is one
         raise BadAnswer from error
+    if (facts.audio_sha256, facts.preprocess_sha256) != (audio_sha256, preprocess_sha256):
+        raise BadAnswer
     return Prepared(**vars(facts), spectrograms=spectrograms)
 
 
@@ -128,6 +142,8 @@ def to_refusal(answer: Answer) -> AudioError:
     """Read what `of_refusal` wrote. Raises: BadAnswer."""
     try:
         code, key, values = _REFUSAL.validate_json(answer.facts)
-        return AUDIO_ERRORS_BY_CODE[code](key, **values)
-    except (ValidationError, KeyError) as error:
-        raise BadAnswer from error
+        error = AUDIO_ERRORS_BY_CODE[code](key, **values)
+        say("detail", key, Language.ENGLISH, values)  # it is one of our sentences, and has all that belongs in it
+    except (ValueError, KeyError, TypeError) as broken:
+        raise BadAnswer from broken
+    return error

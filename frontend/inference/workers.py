@@ -92,7 +92,7 @@ class Workers:
         task = Task(worker_tasks.prepare, audio.data, (audio.sha256, audio.container))
         job, answer = await self._run(self._decoding, task, deadline, parameters)
         try:
-            prepared = wire.to_prepared(answer, parameters.preprocess)
+            prepared = wire.to_prepared(answer, audio.sha256, parameters.sha256, parameters.preprocess)
         except BadAnswer as error:
             raise _untrusted(job) from error
         worked_s = sum(prepared.timings_ms.values()) / 1000.0
@@ -172,6 +172,7 @@ class Workers:
             count,
             Bounds(limits.worker_memory_bytes, limits.worker_cpu_s, caged),
             limits.worker_timeout_s,
+            wire.most_data_bytes(limits.max_duration_s),
             on_begin=metrics.stages.labels("wait_for_worker").observe,
             on_loss=lambda loss: metrics.worker_restarts.labels(loss.value).inc(),
         )
@@ -201,6 +202,6 @@ def _said(facts: bytes) -> list[str]:
     """Return where a task failed; a worker that was led astray might say anything."""
     try:
         places = json.loads(facts)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [str(place)[:200] for place in places[:50]] if isinstance(places, list) else []

@@ -36,6 +36,7 @@ Answer = TypeVar("Answer")
 CLEAN_EVERY_S = 1.0  # between two tries to empty the log while another process reads it
 TELL_AFTER = 10  # tries
 VACUUM_REST = 100.0  # times as long as it took, until the next one: it takes 7 s for 50,000 calls, and all wait
+_VERSIONS = 2**62  # there are fewer; SQLite's largest number has no successor
 _COLUMNS = "id, sort_key, version, document"
 _TOMBSTONE = "SELECT 1 FROM tombstones WHERE id_sha256 = ?"  # of a call that was erased
 
@@ -254,7 +255,8 @@ class SqliteRecordStore:
         call_id, sort_key, version, document = row
         try:
             record = record_from_text(document)
-            if (record.call_id, record.sort_key) != (call_id, sort_key) or type(version) is not int:
+            columns_agree = (record.call_id, record.sort_key) == (call_id, sort_key)
+            if not columns_agree or type(version) is not int or not 0 < version < _VERSIONS:
                 raise ValueError("the columns are not the document's")
         except (KeyError, TypeError, ValueError):
             self._troubles.unreadable(call_id)

@@ -11,7 +11,8 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +50,20 @@ CREATE INDEX IF NOT EXISTS calls_due ON calls (due_at) WHERE due_at IS NOT NULL;
 """
 
 
+@contextmanager
+def sqlite_errors() -> Iterator[None]:
+    """Raise sqlite3.DatabaseError (SQLITE_CORRUPT) where Python's module fails over SQLite's message.
+
+    The message quotes a damaged schema, which may be no UTF-8 (Python 3.11, SQLite 3.40.1).
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        damaged = sqlite3.DatabaseError("the database schema is damaged")
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged from error
+
+
 class SqliteFile:
     """A connection, and what is known about the file.
 
@@ -65,7 +80,7 @@ class SqliteFile:
         try:
             existed = path.exists() and path.stat().st_size > 0
             path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.ExitStack() as unless_opened:
+            with contextlib.ExitStack() as unless_opened, sqlite_errors():
                 self.connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
                 unless_opened.callback(self.connection.close)
                 self.connection.text_factory = _text
@@ -88,7 +103,8 @@ class SqliteFile:
         with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
             try:
-                rows = connection.execute(f"PRAGMA integrity_check({_RESULT_LIMIT})").fetchall()
+                with sqlite_errors():
+                    rows = connection.execute(f"PRAGMA integrity_check({_RESULT_LIMIT})").fetchall()
             except sqlite3.Error as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                     return True  # nothing was found in that time
@@ -103,7 +119,8 @@ class SqliteFile:
     def read(self, work: Callable[[], Answer]) -> Answer:
         """Do work that only reads. Raises: sqlite3.Error, StoreUnavailable."""
         try:
-            return work()
+            with sqlite_errors():
+                return work()
         except sqlite3.Error as error:
             self._note(error)
             if self.damaged:
@@ -146,7 +163,8 @@ class SqliteFile:
             return False
         self.connection.execute(f"PRAGMA busy_timeout = {int(CHECKPOINT_S * 1000)}")
         try:
-            (busy, *_), *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with sqlite_errors():
+                (busy, *_), *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             self._note(error)
             return False

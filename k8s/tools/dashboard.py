@@ -100,6 +100,23 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (('sum by (cause) (increase(tosia_worker_restarts_total{namespace="tosia"}[15m]))', "{{cause}}"),),
         ),
         Panel(
+            "What is wrong with the stores",
+            "short",
+            (
+                ('max by (cause) (tosia_store_trouble{namespace="tosia"})', "{{cause}}"),
+                ('max(tosia_unreadable_records{namespace="tosia"})', "records that can't be read"),
+            ),
+            "1 while it is; records are counted.",
+        ),
+        Panel(
+            "Connections ended, unusable scores",
+            "cps",
+            (
+                ('sum by (cause) (rate(tosia_connections_ended_total{namespace="tosia"}[5m]))', "{{cause}}"),
+                ('sum(rate(tosia_unusable_scores_total{namespace="tosia"}[5m]))', "unusable scores"),
+            ),
+        ),
+        Panel(
             "Event loop lag, 99th percentile",
             "s",
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -35,4 +36,5 @@ def caf_facts(data: bytes) -> CafFacts | None:
         if size < 0:  # the audio runs to the end of the file
             break
         at += size
-    return CafFacts(rate_hz, channels, priming, frames) if channels and rate_hz > 0 else None
+    # A rate below 1 Hz, or none that is a number, is not one to count by.
+    return CafFacts(rate_hz, channels, priming, frames) if channels and 1.0 <= rate_hz < math.inf else None

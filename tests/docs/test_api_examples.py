@@ -34,6 +34,7 @@ def run(command: list[str], environment: dict[str, str], given: str | None = Non
     return done.stdout
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing: apt-get install curl")
 def test_curl(environment: dict[str, str], tmp_path: Path) -> None:
     # Another checkout's tests on this machine write where the page says, too.
     lines = [line.replace("/tmp/", f"{tmp_path}/") for line in blocks(DOCUMENT, "sh")]  # noqa: S108

@@ -17,7 +17,7 @@ import pytest
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from tests.integration.problems import assert_problem, post
-from tests.integration.processes import KEY, FrontEnd, front_end, wait_for
+from tests.integration.processes import KEY, FrontEnd, descendants, front_end, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,15 @@ def test_the_log_names_the_key_and_the_route_but_no_call(one: FrontEnd, benchmar
     assert '"key": "default"' in log
     assert "secret-call-id" not in log
     assert KEY not in log
+
+
+def test_the_processes_that_decode_were_started_without_a_key(one: FrontEnd) -> None:
+    """The kernel keeps what a process was started with, and its code can read it."""
+    assert one.process is not None
+    found = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(one.process.pid)}
+    assert set(one.workers()) < found.keys(), "the one that they are forked from, too"
+    assert all(b"TOSIA_STORES=" in environment for environment in found.values())
+    assert [pid for pid, environment in found.items() if KEY.encode() in environment] == []
 
 
 def test_it_answers_while_it_drains_and_then_ends(one: FrontEnd, benchmark: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -32,6 +33,8 @@ def start(checkout: Path, **environment: str) -> tuple[subprocess.Popen[str], st
 
 
 def paste_curl_line(printed: str, elsewhere: Path, **environment: str) -> dict[str, object]:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is missing: apt-get install curl")
     (line,) = [item.strip() for item in printed.splitlines() if item.strip().startswith("curl ")]
     run = subprocess.run(
         ["bash", "-c", line],

@@ -61,14 +61,20 @@ def test_python_that_does_not_run(tmp_path: Path) -> None:
         find_environment(folder)
 
 
-def test_missing_libpython_names_the_package() -> None:
-    with pytest.raises(MissingLibraryError, match=r"libpython3\.1\d\.so\.1\.0.*`apt-get install libpython3\.1\d`"):
-        find_environment(missing_libraries=lambda stub, dirs: [f"libpython{stub.parent.name}.so.1.0"])
+def without_a_copy() -> TritonEnvironment:
+    """The real one, as for a Python whose libpython the wheel does not bring."""
+    real = find_environment()
+    return TritonEnvironment(real.path, "3.11", real.site_packages)
+
+
+def test_missing_libpython_names_the_package(tmp_path: Path) -> None:
+    with pytest.raises(MissingLibraryError, match=r"libpython3\.11\.so\.1\.0.*`apt-get install libpython3\.11`"):
+        find_libpython(without_a_copy(), tmp_path, lambda stub, dirs: [f"libpython{stub.parent.name}.so.1.0"])
 
 
 def test_libpython_of_a_shared_build_outside_the_system(tmp_path: Path) -> None:
     """As with pyenv or uv: the loader finds it only where it is pointed to."""
-    environment = find_environment()
+    environment = without_a_copy()
     name = f"libpython{environment.python}.so.1.0"
     (tmp_path / name).touch()
     found = find_libpython(environment, tmp_path, lambda stub, dirs: [] if tmp_path in dirs else [name])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
 import struct
 import tracemalloc
 from collections.abc import Iterator
@@ -449,6 +451,18 @@ def test_a_first_track_that_nobody_can_decode():
     recording = decode(data.replace(b"A_OPUS", b"A_ZZZZ", 1), LIMITS)
     assert (recording.track, recording.tracks) == (1, 2)
     check_onsets(recording, 1.0, 7.0)
+
+
+def test_a_track_without_a_sample_beside_others():
+    """`make fuzz` met one: the loudest of no samples is not a number."""
+    flac = by_ffmpeg(bursts(16_000, 1.0, 7.0), 16_000, "ogg", "flac")
+    second, third = (at.start() for at in itertools.islice(re.finditer(b"OggS", flac), 1, 3))
+    opus_head, opus_tags = page([head()], 0, 77, 0, BEGINS), page([TAGS], 0, 77, 1)
+    recording = decode(opus_head + flac[:second] + opus_tags + flac[second:], LIMITS)
+    assert (recording.track, recording.tracks) == (1, 2)
+    check_onsets(recording, 1.0, 7.0)
+    with pytest.raises(UndecodableAudio):
+        decode(opus_head + flac[:second] + opus_tags + flac[second:third], LIMITS)
 
 
 # --- containers and codecs ----------------------------------------------------------------------------------------

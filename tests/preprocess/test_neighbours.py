@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import struct
 
 import numpy as np
 import pytest
 
 from preprocess.decode import decode
-from preprocess.errors import UnsupportedMedia
+from preprocess.errors import AudioError, UnsupportedMedia
+from preprocess.formats.caf import caf_facts
 from preprocess.formats.ogg import links
 from tests.preprocess.amr_wb import amr_wb
 from tests.preprocess.recordings import LIMITS, by_ffmpeg, by_libsndfile
@@ -178,6 +181,22 @@ def test_a_caf_whose_number_of_frames_is_wrong(valid):
     )
     recording = decode(data, LIMITS)
     assert recording.duration_s == pytest.approx(count * 0.072, abs=0.1)
+
+
+@pytest.mark.parametrize("rate_hz", [math.nan, math.inf, -math.inf, 0.0, -1.0, 0.5, 5e-324, 1e308])
+def test_a_caf_whose_rate_is_none(rate_hz):
+    """Whatever FFmpeg makes of it, nothing is counted by such a rate. `make fuzz` met one."""
+    mp2 = by_ffmpeg(bursts(16_000, 1.0, 7.0), 16_000, "mp2", "mp2", 64_000)
+    data = (
+        b"caff\0\1\0\0"
+        + caf_chunk(b"desc", struct.pack(">d4sIIIII", rate_hz, b".mp2", 0, 288, 1152, 1, 0))
+        + caf_chunk(b"pakt", struct.pack(">qqii", len(mp2) // 288, 0, 1, 0))
+        + caf_chunk(b"data", b"\0\0\0\1" + mp2)
+    )
+    with contextlib.suppress(AudioError):
+        assert decode(data, LIMITS).samples.shape[1] > 0
+    facts = caf_facts(data)
+    assert facts is None or facts.rate_hz == 1e308
 
 
 # --- others -------------------------------------------------------------------------------------------------------

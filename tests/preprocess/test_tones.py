@@ -56,6 +56,18 @@ def test_lines_that_a_frame_does_not_part_beat_and_are_one_tone(pair, named):
     assert (tone.start_s, tone.end_s) == pytest.approx((1.0, 2.5), abs=0.03)
 
 
+@pytest.mark.parametrize("spread_hz", [0.0, 20.0, 40.0])
+@pytest.mark.parametrize("hz", range(3820, 4000, 15))
+def test_a_tone_near_half_the_sample_rate_has_its_times_or_is_none(hz, spread_hz):
+    """Its line has no bins above it. `make fuzz` met one, in a damaged file."""
+    found = tones_of(placed(sines([hz, hz + spread_hz][: 2 if spread_hz else 1], 1.5), 1.0))
+    if hz + spread_hz < 3900.0:
+        (tone,) = found
+        assert tone.frequencies_hz == pytest.approx((hz + spread_hz / 2,), abs=20.0)
+        assert (tone.start_s, tone.end_s) == pytest.approx((1.0, 2.5), abs=0.05)  # its beat may end it a frame early
+    assert len(found) <= 1
+
+
 def test_bursts_of_a_busy_tone_are_tones_of_their_own():
     samples = noise(4.0, RATE, 1e-4)
     for start in (0.5, 1.0, 1.5):

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +64,11 @@ def table(rows: list[list[str]]) -> str:
     """Markdown, of `Counts.row`s: what was done, then what was found, as one table would be too wide to read."""
     done = [[str(number), *row[:3], row[-1]] for number, row in enumerate(rows, start=1)]
     found = [[str(number), *row[3:-1]] for number, row in enumerate(rows, start=1)]
-    return f"{_table(DONE, done)}\n\n{_table(FOUND, found)}"
+    return f"{markdown(DONE, done)}\n\n{markdown(FOUND, found)}"
 
 
-def _table(header: tuple[str, ...], rows: list[list[str]]) -> str:
+def markdown(header: tuple[str, ...], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

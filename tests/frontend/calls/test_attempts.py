@@ -365,6 +365,25 @@ def test_a_call_that_was_given_up_is_begun_anew_by_a_request(tmp_path: Path) -> 
     on_stores(tmp_path, check)
 
 
+def test_a_call_that_is_begun_anew_and_takes_longer_than_its_request_waits(tmp_path: Path) -> None:
+    """It is told as `received`, for a 202, and not with the failure that it had."""
+
+    async def check(stores: Stores) -> None:
+        failed = await received(stores, state=State.FAILED, failure=Failure("not_ready", True), due_at=None)
+        diagnosing = Diagnosing(until=asyncio.Event())
+        attempts = attempts_on(stores, diagnosing)
+        first = asyncio.create_task(call_of(attempts.wait(failed, soon(0.3))))
+        await diagnosing.begun.wait()
+        both = [await first, await call_of(attempts.wait(failed, soon(0.01)))]
+        assert [(call.record.state, call.record.failure) for call in both] == 2 * [(State.RECEIVED, None)]
+        assert diagnosing.until is not None
+        diagnosing.until.set()
+        await asyncio.gather(*attempts._running.values())
+        assert (await stored(stores)).state is State.DIAGNOSED
+
+    on_stores(tmp_path, check)
+
+
 @pytest.mark.parametrize(
     ("error", "failure"),
     [

@@ -192,7 +192,7 @@ def test_one_port_can_not_serve_both(monkeypatch: pytest.MonkeyPatch, capsys: py
     for name, value in EMBEDDED.items():
         monkeypatch.setenv(name, value)
     options = parse_arguments(["--port", "9090"])
-    assert run(options, None) == 2
+    assert run(options, os.environ, None) == 2
     assert (
         capsys.readouterr().err
         == "frontend: --port and --metrics-port are both 9090: choose another for one of them.\n"

@@ -27,17 +27,40 @@ class Shipped:
 
 
 def try_everything(data, parameters, folder):  # type: ignore[no-untyped-def]
-    """What goes through that should not, one name a line."""
+    """What goes through that should not, one name a line. Nothing of it changes the process that it is tried on."""
+    import ctypes
+    import fcntl
     import os
+    import platform
+    import resource
     import signal
     import socket
+    import struct
     import threading
 
-    def thread() -> bool:
+    libc, parent = ctypes.CDLL(None, use_errno=True), os.getppid()
+    numbers = {
+        "x86_64": {"queue": 129, "thread": 297, "limits": 302, "memory": 29, "messages": 68, "semaphores": 64},
+        "aarch64": {"queue": 138, "thread": 240, "limits": 261, "memory": 194, "messages": 186, "semaphores": 190},
+    }[platform.machine()]
+
+    def call(name: str, *arguments: object) -> int:
+        result = libc.syscall(numbers[name], *arguments)
+        if result == -1:
+            raise OSError(ctypes.get_errno(), name)
+        return int(result)
+
+    def shared(name: str, remove: str, *arguments: object) -> None:
+        found = call(name, 0, *arguments)
+        getattr(libc, remove)(found, *([0] if remove == "semctl" else []), 0, 0)
+
+    def started() -> None:
         one = threading.Thread(target=lambda: None)
         one.start()
         one.join()
-        return True
+
+    nothing = struct.pack("iiiiii", 0, 0, -1, 0, 0, 0) + bytes(104)  # siginfo_t; signal 0 only asks
+    limits = ctypes.create_string_buffer(16)
 
     tries = {
         "open": lambda: open("/etc/hostname"),
@@ -56,7 +79,20 @@ def try_everything(data, parameters, folder):  # type: ignore[no-untyped-def]
         "rename": lambda: os.replace(f"{folder}/is-not-there", f"{folder}/made"),
         "folder": lambda: os.mkdir(f"{folder}/folder"),
         "mode": lambda: os.chmod(folder, 0o700),
-        "more files": lambda: __import__("resource").setrlimit(7, (100, 100)),
+        "more files": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)),
+        "more memory": lambda: resource.setrlimit(resource.RLIMIT_AS, resource.getrlimit(resource.RLIMIT_AS)),
+        "queued signal": lambda: call("queue", parent, 0, nothing),
+        "queued signal to a thread": lambda: call("thread", parent, parent, 0, nothing),
+        "signals by descriptor": lambda: fcntl.fcntl(1, fcntl.F_SETOWN, 0),
+        "limits of others": lambda: call("limits", parent, resource.RLIMIT_CORE, None, limits),
+        "priority of others": lambda: os.setpriority(os.PRIO_PROCESS, parent, os.getpriority(0, parent)),
+        "processors of others": lambda: os.sched_setaffinity(parent, os.sched_getaffinity(parent)),
+        "shared memory": lambda: shared("memory", "shmctl", 4096, 0o1600),
+        "shared messages": lambda: shared("messages", "msgctl", 0o1600),
+        "shared semaphores": lambda: shared("semaphores", "semctl", 1, 0o1600),
+        "session": lambda: os.setpgid(0, 0),
+        "working folder": lambda: os.chdir("/"),
+        "thread": started,
     }
     went = []
     for name, attempt in tries.items():
@@ -64,13 +100,27 @@ def try_everything(data, parameters, folder):  # type: ignore[no-untyped-def]
             attempt()
         except FileNotFoundError:
             went.append(name)  # it was looked up
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):
             continue
         else:
             went.append(name)
-    if not thread():
-        went.append("no thread")
     return "\n".join(went).encode(), b""
+
+
+def descriptors(data, parameters):  # type: ignore[no-untyped-def]
+    """What is open, as pairs: the type of the file, and the device where it is one."""
+    import json
+    import os
+    import stat
+
+    found = []
+    for number in range(1024):
+        try:
+            status = os.fstat(number)
+        except OSError:
+            continue
+        found.append([stat.S_IFMT(status.st_mode), status.st_rdev])
+    return json.dumps(found).encode(), b""
 
 
 def allocate(data, parameters, size):  # type: ignore[no-untyped-def]
@@ -137,3 +187,19 @@ def say_and_die(data, parameters, message):  # type: ignore[no-untyped-def]
 def answer(data, parameters, facts, found):  # type: ignore[no-untyped-def]
     """Answer with these parts."""
     return facts, found
+
+
+def answer_twice(data, parameters, answers):  # type: ignore[no-untyped-def]
+    """Write answers at once, one of them for a task that has not come yet, and wait for it."""
+    import os
+    import socket
+    import stat
+
+    for number in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, answers)
+                socket.socket(fileno=number).recv(1 << 20)
+        except OSError:
+            continue
+    os._exit(1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import random
 import signal
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
@@ -24,7 +26,7 @@ from frontend.inference.wire import Answer, Kind
 from frontend.inference.worker_tasks import Task
 from frontend.inference.workers import WorkerDefect, Workers, WorkTimeout
 from frontend.observability.metrics import Metrics
-from runtime.config import ROOT, load_config, load_limits
+from runtime.config import ROOT, load_config, load_limits, parameters_sha256
 from runtime.errors import AudioError, UndecodableAudio
 from runtime.prepare import AudioFile, Prepared, prepare_file
 from tests.frontend.inference import stand_ins
@@ -89,6 +91,18 @@ def test_nothing_is_opened_started_or_changed_in_the_cage(tmp_path: Path) -> Non
     check(test)
 
 
+def test_nothing_is_open_in_the_cage_but_the_workers_own_socket() -> None:
+    """A worker that is led astray would write lines into our log, or hold pipes of multiprocessing's open."""
+    nothing = Path(os.devnull).stat().st_rdev
+
+    async def test() -> None:
+        async with running() as (workers, _):
+            found = json.loads((await run(workers, stand_ins.descriptors)).facts)
+            assert found == [[stat.S_IFCHR, nothing]] * 3 + [[stat.S_IFSOCK, 0]]
+
+    check(test)
+
+
 def test_the_stand_ins_do_what_they_say_outside_of_the_cage(tmp_path: Path) -> None:
     """Or the test above could not fail."""
     child = os.fork()
@@ -100,7 +114,10 @@ def test_the_stand_ins_do_what_they_say_outside_of_the_cage(tmp_path: Path) -> N
         os._exit(0)
     os.waitpid(child, 0)
     went = (tmp_path / "went").read_text().split("\n")
-    assert {"open", "write", "socket", "pipe", "fork", "program", "spawn", "kill", "remove", "memory file"} <= set(went)
+    expected = {"open", "write", "socket", "pipe", "fork", "program", "spawn", "kill", "remove", "memory file"}
+    expected |= {"queued signal", "queued signal to a thread", "limits of others", "priority of others", "session"}
+    expected |= {"processors of others", "shared memory", "shared messages", "shared semaphores", "thread"}
+    assert expected <= set(went)
 
 
 def test_memory_beyond_the_limit_is_refused_and_costs_one_recording() -> None:
@@ -221,6 +238,9 @@ def test_a_defect_of_ours_is_told_without_its_words(caplog: pytest.LogCaptureFix
 LIES = {
     "another kind": wire.MESSAGE.pack(200, 0, 0),
     "a huge answer": wire.MESSAGE.pack(Kind.DONE, 0, 1 << 50),
+    "more data than any answer has": wire.MESSAGE.pack(Kind.DONE, 0, wire.most_data_bytes(LIMITS.max_duration_s) + 1),
+    "two answers": 2 * wire.MESSAGE.pack(Kind.DONE, 0, 0),
+    "an answer behind the end of the memory": wire.MESSAGE.pack(Kind.SHORT, 0, 0) + wire.MESSAGE.pack(Kind.DONE, 0, 0),
     "huge facts": wire.MESSAGE.pack(Kind.DONE, (1 << 32) - 1, 0),
 }
 
@@ -233,6 +253,24 @@ def test_a_worker_that_lies_is_ended(lie: str) -> None:
                 await run(workers, stand_ins.say, LIES[lie])
             assert restarts(metrics, "died") == 2
             assert same(await workers.prepare(NOTE, Deadline.after(PATIENCE_S)), prepared(NOTE))
+
+    check(test)
+
+
+def test_a_worker_answers_for_no_recording_but_its_own() -> None:
+    """It writes the answer to the next one, too, before that has come."""
+
+    async def test() -> None:
+        async with running() as (workers, _):
+            forged = wire.of_prepared(replace(prepared(NOTE), codec="forged"))
+            answers = wire.MESSAGE.pack(Kind.DONE, 0, 0)
+            answers += wire.MESSAGE.pack(Kind.DONE, *map(len, forged)) + b"".join(forged)
+            led_astray = run(workers, stand_ins.answer_twice, answers)
+            after_it = workers.prepare(NOTE, Deadline.after(PATIENCE_S))
+            ended, found = await asyncio.gather(led_astray, after_it, return_exceptions=True)
+            assert isinstance(ended, UndecodableAudio)
+            assert isinstance(found, Prepared)
+            assert same(found, prepared(NOTE))
 
     check(test)
 
@@ -270,7 +308,36 @@ def test_facts_that_are_none_are_not_believed(facts: bytes, monkeypatch: pytest.
     check(test)
 
 
-@pytest.mark.parametrize("facts", [b"", b"[]", b'["internal_error", "x", {}]', b'["empty_audio", "x", {"a": [1]}]'])
+def facts_with(**changes: object) -> bytes:
+    facts, _ = wire.of_prepared(prepared(NOTE))
+    return json.dumps({**json.loads(facts), **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"duration_s": float("nan")}, {"pauses_s": float("inf")}, {"timings_ms": {"decode": float("-inf")}},
+        {"codec": "x" * 1000}, {"codec": "\ud800"}, {"n_channels": "one"}, {"truncated": None}, {"channels": []},
+        {"audio_sha256": "0" * 64}, {"preprocess_sha256": "0" * 64},
+    ],
+)  # fmt: skip
+def test_facts_that_no_worker_of_ours_sends_are_not_believed(changes: dict[str, object]) -> None:
+    """A record with such numbers could not be read again, and another digest is of another recording."""
+    _, spectrograms = wire.of_prepared(prepared(NOTE))
+    digests = NOTE.sha256, parameters_sha256(*PARAMETERS)
+    assert same(wire.to_prepared(Answer(Kind.DONE, facts_with(), spectrograms), *digests, PARAMETERS), prepared(NOTE))
+    with pytest.raises(wire.BadAnswer):
+        wire.to_prepared(Answer(Kind.DONE, facts_with(**changes), spectrograms), *digests, PARAMETERS)
+
+
+NO_ERRORS = [
+    b"", b"[]", b'["internal_error", "x", {}]', b'["empty_audio", "x", {"a": [1]}]', b'["undecodable_audio", "x", {}]',
+    b'["undecodable_audio", "decoder_died", {"key": 1}]',
+    b'["audio_too_long", "recording_too_long", {"most": "x"}]',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("facts", NO_ERRORS)
 def test_an_error_that_is_none_is_not_believed(facts: bytes) -> None:
     with pytest.raises(wire.BadAnswer):
         wire.to_refusal(Answer(Kind.REFUSED, facts))

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from frontend.calls.retention_sweeper import Sweeper
+from frontend.cli.recover import recover
 from frontend.domain.errors import StoreUnavailable
 from frontend.domain.records import CallRecord, State, now
 from frontend.stores import sqlite_file
@@ -229,3 +230,15 @@ def test_a_value_of_another_type_is_no_damage(tmp_path: Path) -> None:
         assert await found(stores, 1) == "as it was"
 
     on(tmp_path, check)
+
+
+@pytest.mark.parametrize("text", [b"CREATE TABLE calls", b"CREATE TABLE tombstones", b"CREATE INDEX calls_due"])
+def test_a_damaged_schema_that_is_no_text_is_told_as_damage(tmp_path: Path, text: bytes) -> None:
+    """Python's module fails over SQLite's message, which quotes it, which is no UTF-8."""
+    path = filled(tmp_path)
+    whole = path.read_bytes()
+    assert text in whole
+    path.write_bytes(whole.replace(text, text.replace(b"EATE", b"\xffATE")))
+    with pytest.raises(StoreUnavailable, match="can't be opened"):
+        open_stores(embedded_settings(tmp_path), 30)
+    assert recover(embedded_settings(tmp_path)) == 1

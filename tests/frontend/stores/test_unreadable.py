@@ -43,6 +43,7 @@ SPOILT = {
     "not UTF-8": "UPDATE calls SET document = CAST(x'7bff80' AS TEXT) WHERE id = ?",
     "a number": "UPDATE calls SET document = 7 WHERE id = ?",
     "version": "UPDATE calls SET version = 'seven' WHERE id = ?",
+    "last version": "UPDATE calls SET version = 9223372036854775807 WHERE id = ?",
     "sort key": "UPDATE calls SET sort_key = x'ff' WHERE id = ?",
     "another's": "UPDATE calls SET document = replace(document, 'broken', 'spoken') WHERE id = ?",
 }
