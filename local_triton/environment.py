@@ -143,10 +143,13 @@ def _probe(path: Path) -> _Facts:
 
 
 def check_versions(path: Path, versions: dict[str, str | None]) -> None:
-    """Raises UnusableEnvironmentError for a missing package."""
+    """Raises UnusableEnvironmentError for a missing package, or for NumPy 1: its arrays can't be handed over."""
     for name, version in versions.items():
         if version is None:
             raise UnusableEnvironmentError(f"The Triton environment {path} lacks the package {name}: {REMAKE}")
+    numpy = versions["numpy"] or ""
+    if int(numpy.split(".")[0]) < 2:
+        raise UnusableEnvironmentError(f"The Triton environment {path} has NumPy {numpy}, not 2 or newer: {REMAKE}")
 
 
 def find_libpython(

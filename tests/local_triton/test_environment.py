@@ -22,7 +22,7 @@ def fake_environment(folder: Path, **versions: str | None) -> Path:
         "python": "3.11",
         "site_packages": str(folder / "site-packages"),
         "library_dir": "",
-        "versions": {"nvidia-pytriton": "0.7.0", "numpy": "1.26.4", "onnxruntime": "1.19.2", **versions},
+        "versions": {"nvidia-pytriton": "0.7.0", "numpy": "2.4.6", "onnxruntime": "1.19.2", **versions},
     }
     python = folder / "bin" / "python"
     python.parent.mkdir()
@@ -42,6 +42,11 @@ def test_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOSIA_TRITON_ENV", str(tmp_path / "nowhere"))
     with pytest.raises(UnusableEnvironmentError, match=r"There is no Triton environment at .*nowhere: `make run`"):
         find_environment()
+
+
+def test_numpy_1_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableEnvironmentError, match=r"NumPy 1\.26\.4, not 2 or newer: .*requirements/triton\.txt"):
+        find_environment(fake_environment(tmp_path, numpy="1.26.4"))
 
 
 def test_missing_package(tmp_path: Path) -> None:
