@@ -18,7 +18,8 @@ RETENTION_DAYS = 30
 # Counts how often a result was written, in the database itself.
 _COUNT_RESULTS = """
 CREATE TABLE IF NOT EXISTS test_results (id TEXT NOT NULL);
-CREATE TRIGGER IF NOT EXISTS test_results_written AFTER UPDATE ON calls WHEN NEW.state IN ('diagnosed', 'failed')
+CREATE TRIGGER IF NOT EXISTS test_results_written AFTER UPDATE ON calls
+WHEN NEW.state = 'diagnosed' OR (NEW.state = 'failed' AND NOT json_extract(NEW.document, '$.failure.retryable'))
 BEGIN INSERT INTO test_results VALUES (NEW.id); END;
 """
 
@@ -39,7 +40,7 @@ class Backend(Protocol):
         ...
 
     def results_written(self) -> dict[str, int]:
-        """How often a result was written, by call id."""
+        """How often a result was written, by call id; a failure after which the call may be sent again is none."""
         ...
 
     def blob_names(self) -> set[str]:

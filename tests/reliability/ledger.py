@@ -125,11 +125,9 @@ class Ledger:
     def settle(self, counts: Counts, running: FrontEnd, backend: Backend) -> Counts:
         """Wait until no call is left in work, sweep, and compare what lies in the stores with what was answered."""
         wait_for(lambda: nothing_left(running), "no call is left in work", SETTLE_S)
-        again = self._send_again(running)
-        counts.again = len(again)
+        counts.again = self._send_again(running)
         counts.swept = asyncio.run(_sweep(backend))
-        # That a call was given up is written, too.
-        results = {call_id: count - (call_id in again) for call_id, count in backend.results_written().items()}
+        results = backend.results_written()
         for call_id in sorted(self.accepted - self.erased):
             answer = running.api.get(f"/v1/calls/{call_id}")
             record: dict[str, Any] = answer.json()
@@ -148,15 +146,18 @@ class Ledger:
         counts.seconds = time.monotonic() - self.started
         return counts
 
-    def _send_again(self, running: FrontEnd) -> set[str]:
-        """Send accepted calls again that were given up, as their failure asks for: two processes died with them."""
-        given_up = set()
+    def _send_again(self, running: FrontEnd) -> int:
+        """Send accepted calls again that were given up, as their failure asks for: two processes died with them.
+
+        Returns how many.
+        """
+        count = 0
         for call_id in sorted(self.accepted - self.erased):
             record = running.api.get(f"/v1/calls/{call_id}").json()
             if record.get("failure") == {"code": "attempts_never_ended", "retryable": True}:
-                given_up.add(call_id)
+                count += 1
                 self.submit(running.api, call_id)
-        return given_up
+        return count
 
 
 def answered(send: Any) -> httpx.Response | None:
