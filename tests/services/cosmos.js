@@ -38,7 +38,8 @@ server.on("request", (req, res) => {
     if (req.method === "PUT" && res.statusCode === 200 && body) {
       const item = JSON.parse(body);
       const name = `${req.url.split("/")[4]}/${item.id}`; // /dbs/{database}/colls/{container}/docs/{id}
-      if (item.state === "diagnosed" || (item.state === "failed" && !item.failure.retryable)) results[name] = (results[name] || 0) + 1;
+      const isResult = item.state === "diagnosed" || (item.state === "failed" && !item.failure.retryable);
+      if (isResult) results[name] = (results[name] || 0) + 1;
     }
     end(body);
   };
