@@ -14,6 +14,7 @@ from runtime.errors import UnusableScores
 # A model in half precision rounds each probability by up to 2.4e-4 before it is float32 again. Logits, or the other
 # output in its place, are off by far more.
 SUM_TOLERANCE = 0.01
+RANGE_TOLERANCE = 1e-5  # a graph that ends in other operations than a sigmoid may round 1.0 up by some 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,12 @@ def checked_scores(cough: NDArray[Any] | None, classes: NDArray[Any] | None, n: 
     if cough.dtype != np.float32 or classes.dtype != np.float32:
         raise UnusableScores("The inference server answered with scores of another type: check the model.")
     # Compared so that NaN is refused as well.
-    if not all((scores >= 0.0).all() and (scores <= 1.0).all() for scores in (cough, classes)):
+    least, most = -RANGE_TOLERANCE, 1.0 + RANGE_TOLERANCE
+    if not all((scores >= least).all() and (scores <= most).all() for scores in (cough, classes)):
         raise UnusableScores("The inference server answered with scores that are no probabilities: check the model.")
     if not (np.abs(classes.sum(axis=1) - 1.0) <= SUM_TOLERANCE).all():
         raise UnusableScores("The inference server's class probabilities do not sum to 1: check the model.")
-    return Scores(cough[:, 0], classes)
+    return Scores(np.clip(cough[:, 0], 0.0, 1.0), np.clip(classes, 0.0, 1.0))
 
 
 def blank_batch(contract: ModelContract) -> NDArray[np.uint8]:

@@ -122,7 +122,15 @@ def test_answers_that_are_no_scores(cough, classes):
 
 def test_scores_in_half_precision_are_taken():
     classes = np.float32(np.float16([[0.1, 0.9], [1 / 3, 2 / 3]]))
-    assert checked_scores(ONES, classes, 2, contract()).classes is classes
+    np.testing.assert_array_equal(checked_scores(ONES, classes, 2, contract()).classes, classes)
+
+
+def test_scores_that_rounding_lifts_above_1_are_1():
+    cough = np.float32([[1.0000001], [-1e-7]])
+    classes = np.float32([[1.0000001, 0.0], [0.5, 0.5]])
+    scores = checked_scores(cough, classes, 2, contract())
+    np.testing.assert_array_equal(scores.cough, np.float32([1.0, 0.0]))
+    np.testing.assert_array_equal(scores.classes, np.float32([[1.0, 0.0], [0.5, 0.5]]))
 
 
 def test_no_scores_and_joined_scores():
