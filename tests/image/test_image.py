@@ -344,8 +344,18 @@ def test_sigterm_in_the_middle_of_a_request(serving: Serving, benchmark: bytes) 
     serving.container.send_signal(signal.SIGTERM)
     wait_for(lambda: serving.status("/readyz") == 503, "the server drains")
     assert serving.status("/healthz") == 200
-    wait_for(lambda: serving.status("/healthz") == 0, "the server has stopped to listen")
-    connection.send(body[len(body) // 2 :])
+    sent = len(body) // 2
+
+    def stopped_to_listen() -> bool:
+        """A sender that sends nothing for ten seconds would be given up, so some bytes go on each time."""
+        nonlocal sent
+        connection.send(body[sent : sent + 10])
+        sent += 10
+        return serving.status("/healthz") == 0
+
+    wait_for(stopped_to_listen, "the server has stopped to listen")
+    assert sent < len(body)
+    connection.send(body[sent:])
     late = connection.getresponse()
     assert late.status == 201
     assert json.loads(late.read())["diagnosis"]["status"] == "ok"
