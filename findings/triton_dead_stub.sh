@@ -5,7 +5,7 @@
 # these addresses keeps traffic on the server; only an inference, or the failures in its metrics, tell.
 # Seen with nvidia-pytriton 0.7.0 (Triton 2.51.0, release 24.10):
 #   before: ready 200, inference 200; after: model ready 200, server ready 200, inference 500
-# Needs Python 3.11 or 3.12 as python3, with its libpython (Debian: libpython3.11), and ports 18850 to 18852.
+# Needs Python 3.11 or 3.12 as python3, with its libpython (Debian: libpython3.11).
 set -euo pipefail
 folder=$(mktemp -d); server=""
 trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$folder"' EXIT
@@ -13,6 +13,10 @@ python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps nvidia-pytriton==0.7.0 numpy==1.26.4
 site=$("$folder/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 version=$("$folder/venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+read -r http grpc metrics < <(python3 -c '
+import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+print(*(one.getsockname()[1] for one in held))')
 mkdir -p "$folder/backends" "$folder/models/twice/1"
 cp -r "$site/pytriton/tritonserver/backends/python" "$folder/backends/python"
 cp "$site/pytriton/tritonserver/python_backend_stubs/$version/triton_python_backend_stub" "$folder/backends/python/"
@@ -33,15 +37,16 @@ env -i PATH="$folder/venv/bin:/usr/bin:/bin" LD_LIBRARY_PATH="$site/nvidia_pytri
   "$site/pytriton/tritonserver/bin/tritonserver" --model-repository="$folder/models" \
   --backend-directory="$folder/backends" --backend-config=python,shm-region-prefix-name="finding$$" \
   --disable-auto-complete-config --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1 \
-  --http-port=18850 --grpc-port=18851 --metrics-port=18852 > "$folder/log" 2>&1 &
+  --http-port="$http" --grpc-port="$grpc" --metrics-port="$metrics" > "$folder/log" 2>&1 &
 server=$!
-"$folder/venv/bin/python" - "$server" <<'PY' || { tail -5 "$folder/log"; exit 1; }
+"$folder/venv/bin/python" - "$server" "$http" <<'PY' || { tail -5 "$folder/log"; exit 1; }
 import json, os, signal, sys, time, urllib.error, urllib.request
 from pathlib import Path
 open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+server = "http://127.0.0.1:" + sys.argv[2] + "/v2/"
 def status(path, body=None):
     try:
-        return open_url("http://127.0.0.1:18850/v2/" + path, body and json.dumps(body).encode(), timeout=30).status
+        return open_url(server + path, body and json.dumps(body).encode(), timeout=30).status
     except urllib.error.HTTPError as error:
         return error.code
     except OSError:

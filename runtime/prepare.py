@@ -26,6 +26,7 @@ from runtime.processor import processor_class
 
 __all__ = [
     "MIX",
+    "STAGES",
     "AudioFile",
     "Container",
     "DecodeLimits",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 MIX = "mix"
+STAGES = frozenset({"decode", "resample", "segment", "quality", "mel", "color"})  # of `Prepared.timings_ms`
 
 # Two channels whose samples correlate above this carry one signal (a mono source written as stereo, through a codec);
 # the two parties of a call do not correlate, and opposite phases would cancel, so neither is mixed.

@@ -24,7 +24,7 @@ from runtime.config import Parameters
 from runtime.errors import AudioError
 from runtime.messages.catalogue import say
 from runtime.messages.languages import Language
-from runtime.prepare import Prepared
+from runtime.prepare import STAGES, Prepared
 
 MESSAGE = struct.Struct("<BIQ")
 MOST_FACTS_BYTES = 4 * 1024 * 1024  # of 120 s with a candidate in each tenth of a second: 0.3 MB
@@ -129,6 +129,9 @@ def to_prepared(answer: Answer, audio_sha256: str, preprocess_sha256: str, param
     except ValueError as error:  # pydantic's error is one
         raise BadAnswer from error
     if (facts.audio_sha256, facts.preprocess_sha256) != (audio_sha256, preprocess_sha256):
+        raise BadAnswer
+    # They become labels of a metric, and the estimate by which recordings are refused.
+    if not facts.timings_ms.keys() <= STAGES or any(value < 0.0 for value in facts.timings_ms.values()):
         raise BadAnswer
     return Prepared(**vars(facts), spectrograms=spectrograms)
 

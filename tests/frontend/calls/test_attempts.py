@@ -33,14 +33,14 @@ from frontend.domain.records import CallRecord, Failure, State, StoredAudio, fro
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import JsonLines
 from frontend.observability.metrics import Metrics
-from frontend.stores.opening import Stores, open_stores
+from frontend.stores.opening import Stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
 from runtime.config import load_limits
 from runtime.errors import InferenceError, UndecodableAudio
 from runtime.messages.catalogue import sections
 from runtime.messages.languages import Language
 from runtime.prepare import AudioFile
-from tests.frontend.settings import embedded_settings
+from tests.frontend.settings import on_stores
 
 _, LIMITS = load_limits()
 AUDIO = b"a recording"
@@ -112,17 +112,6 @@ async def call_of(result: Awaitable[AttemptResult]) -> Versioned:
     found = await result
     assert isinstance(found, Stored)
     return found.call
-
-
-def on_stores(folder: Path, check: Callable[[Stores], Awaitable[None]]) -> None:
-    async def run() -> None:
-        stores = open_stores(embedded_settings(folder), 30)
-        try:
-            await check(stores)
-        finally:
-            await stores.close()
-
-    asyncio.run(run())
 
 
 def test_of_two_replicas_one_gets_the_call(tmp_path: Path) -> None:

@@ -154,8 +154,8 @@ def raise_defect(data, parameters):  # type: ignore[no-untyped-def]
     raise RuntimeError("secret-of-a-caller")
 
 
-def say(data, parameters, message):  # type: ignore[no-untyped-def]
-    """Write to the front end what is not an answer, and hang."""
+def say(data, parameters, message, dies):  # type: ignore[no-untyped-def]
+    """Write to the front end what is not an answer; then end, or hang."""
     import os
     import stat
     import time
@@ -166,22 +166,10 @@ def say(data, parameters, message):  # type: ignore[no-untyped-def]
                 os.write(number, message)
         except OSError:
             continue
+    if dies:
+        os._exit(1)
     time.sleep(60)
     return b"", b""
-
-
-def say_and_die(data, parameters, message):  # type: ignore[no-untyped-def]
-    """Write the beginning of an answer, and end."""
-    import os
-    import stat
-
-    for number in range(3, 64):
-        try:
-            if stat.S_ISSOCK(os.fstat(number).st_mode):
-                os.write(number, message)
-        except OSError:
-            continue
-    os._exit(1)
 
 
 def answer(data, parameters, facts, found):  # type: ignore[no-untyped-def]

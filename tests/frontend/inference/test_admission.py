@@ -171,7 +171,7 @@ def test_forty_senders_that_trickle_hold_what_they_sent_and_give_it_back(
 ) -> None:
     """With whole reservations three of them would have filled the memory. gone: they hang up; else they stall."""
     monkeypatch.setattr("frontend.api.upload.SLOWEST_BYTES_PER_S", 1e9)  # a step buys no time
-    limits = replace(LARGE, request_deadline_s=60.0 if gone else 1.0, max_in_flight_bytes=80 * STEP_BYTES)
+    limits = replace(LARGE, request_deadline_s=60.0 if gone else 4.0, max_in_flight_bytes=80 * STEP_BYTES)
     admission, _ = make(limits=limits)
     most = 0
 

@@ -250,7 +250,7 @@ def test_a_worker_that_lies_is_ended(lie: str) -> None:
     async def test() -> None:
         async with running() as (workers, metrics):
             with pytest.raises(UndecodableAudio, match="decoder_died"):
-                await run(workers, stand_ins.say, LIES[lie])
+                await run(workers, stand_ins.say, LIES[lie], False)
             assert restarts(metrics, "died") == 2
             assert same(await workers.prepare(NOTE, Deadline.after(PATIENCE_S)), prepared(NOTE))
 
@@ -282,7 +282,7 @@ def test_a_worker_that_dies_in_the_middle_of_its_answer(length: int) -> None:
     async def test() -> None:
         async with running() as (workers, metrics):
             with pytest.raises(UndecodableAudio, match="decoder_died"):
-                await run(workers, stand_ins.say_and_die, part)
+                await run(workers, stand_ins.say, part, True)
             assert restarts(metrics, "died") == 2
             assert same(await workers.prepare(NOTE, Deadline.after(PATIENCE_S)), prepared(NOTE))
 
@@ -317,6 +317,7 @@ def facts_with(**changes: object) -> bytes:
     "changes",
     [
         {"duration_s": float("nan")}, {"pauses_s": float("inf")}, {"timings_ms": {"decode": float("-inf")}},
+        {"timings_ms": {"decode": -1.0}}, {"timings_ms": {"a label": 1.0}},
         {"codec": "x" * 1000}, {"codec": "\ud800"}, {"n_channels": "one"}, {"truncated": None}, {"channels": []},
         {"audio_sha256": "0" * 64}, {"preprocess_sha256": "0" * 64},
     ],

@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from frontend.stores.protocols import UNREADABLE
 from frontend.stores.sqlite_file import DAMAGED
 from frontend.stores.troubles import NOT_READY, Trouble
 from laptop.service import CHECKOUT
-from tests.frontend.settings import embedded_settings
+from tests.frontend.settings import embedded_settings, on_stores
 from tests.frontend.stores.test_azure_faults import soon
 from tests.frontend.stores.test_stores import record
 
@@ -77,17 +76,6 @@ async def found(stores: Stores, n: int) -> str:
     except StoreUnavailable as error:
         return error.key
     return "missing" if known is None else "as it was" if known.record == call(n) else "altered"
-
-
-def on(folder: Path, check: Callable[[Stores], Awaitable[None]]) -> None:
-    async def run() -> None:
-        stores = open_stores(embedded_settings(folder), 30)
-        try:
-            await check(stores)
-        finally:
-            await stores.close()
-
-    asyncio.run(run())
 
 
 async def kind_of(stores: Stores, path: Path) -> str:
@@ -159,7 +147,7 @@ def test_damage_while_it_runs_is_found_by_the_next_sweep(tmp_path: Path, caplog:
         assert {blob.name async for blob in stores.audio.blobs(9.0)} >= {"calls/no-record/ff", "calls/call-00/ff"}
 
     with caplog.at_level(logging.INFO, "tosia"):
-        on(tmp_path, check)
+        on_stores(tmp_path, check)
     assert len([entry for entry in caplog.records if "is damaged" in entry.getMessage()]) == 1
 
 
@@ -178,7 +166,7 @@ def test_damage_that_a_request_meets_ends_all_writing(tmp_path: Path, monkeypatc
         assert caught.value.key == DAMAGED
         assert await found(stores, 1) == "as it was"
 
-    on(tmp_path, check)
+    on_stores(tmp_path, check)
 
 
 @pytest.mark.parametrize("page", ["calls_by_time", "calls", "tombstones", "a leaf"])
@@ -215,7 +203,7 @@ def test_what_the_operator_is_told_to_do_works(tmp_path: Path, page: str) -> Non
         await stores.records.create(record("new"), soon())
         await stores.records.maintain(soon())
 
-    on(tmp_path, check)
+    on_stores(tmp_path, check)
 
 
 def test_a_value_of_another_type_is_no_damage(tmp_path: Path) -> None:
@@ -229,7 +217,7 @@ def test_a_value_of_another_type_is_no_damage(tmp_path: Path) -> None:
         assert await found(stores, 0) == UNREADABLE
         assert await found(stores, 1) == "as it was"
 
-    on(tmp_path, check)
+    on_stores(tmp_path, check)
 
 
 @pytest.mark.parametrize("text", [b"CREATE TABLE calls", b"CREATE TABLE tombstones", b"CREATE INDEX calls_due"])
