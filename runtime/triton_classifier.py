@@ -31,10 +31,11 @@ Answer = TypeVar("Answer")
 DEFAULT_TIMEOUT_S = 10.0
 _TIMEOUT = "The inference server did not answer in time: try again."
 
-# A server that drains answers NOT_FOUND and UNAVAILABLE for seconds, while its neighbour could answer: another try goes
-# to the next address in turn. Inference changes nothing, so it may be repeated. gRPC stops at the deadline of a request
-# and after five tries, its limit; under load all five may meet the same server, so NOT_FOUND gets three such rounds.
-# Where nobody listens the answer is UNAVAILABLE, and one round is enough.
+# A server that drains answers NOT_FOUND and UNAVAILABLE for seconds, and CANCELLED for what it had not finished at its
+# end, while its neighbour could answer: another try goes to the next address in turn. Inference changes nothing, so it
+# may be repeated. gRPC stops at the deadline of a request and after five tries, its limit; under load all five may meet
+# the same server, so what only a server can answer that is there gets three such rounds. Where nobody listens the
+# answer is UNAVAILABLE, and one round is enough.
 _RETRIES = {
     "methodConfig": [
         {
@@ -44,7 +45,7 @@ _RETRIES = {
                 "initialBackoff": "0.02s",
                 "maxBackoff": "0.2s",
                 "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND"],
+                "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND", "CANCELLED"],
             },
         }
     ]
@@ -208,7 +209,8 @@ def _scores(answer: triton.InferResult, n: int, contract: ModelContract) -> Scor
 
 
 def _is_draining(error: InferenceServerException) -> bool:
-    return "NOT_FOUND" in str(error.status())
+    status = str(error.status())
+    return "NOT_FOUND" in status or "CANCELLED" in status
 
 
 def _serving_version(metadata: Any) -> str:

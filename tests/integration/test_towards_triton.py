@@ -36,12 +36,15 @@ class Relay(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.headers: list[dict[str, str]] = []
         self.passes = 1_000_000  # so many inferences; then Triton is away
         self.alter: Callable[[Any], object] = lambda answer: None
+        self.refusals: list[grpc.StatusCode] = []  # of the next inferences
 
     def ModelInfer(  # noqa: N802 - gRPC's name
         self, request: service_pb2.ModelInferRequest, context: grpc.ServicerContext
     ) -> Any:
         if len(self.headers) == self.passes:
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        if self.refusals:
+            context.abort(self.refusals.pop(), "the server is draining")
         self.headers.append({key: str(value) for key, value in context.invocation_metadata()})
         answer = self._triton.ModelInfer(request)
         self.alter(answer)
@@ -150,6 +153,35 @@ def test_two_pods_get_requests_in_turn(service: Service) -> None:
     assert len(first.headers) + len(second.headers) == 20
     # In turn once both connections stand; the first few may all go to the one that stands first.
     assert min(len(first.headers), len(second.headers)) >= 5
+
+
+@pytest.mark.parametrize(
+    ("status", "count"),
+    [
+        (grpc.StatusCode.NOT_FOUND, 7),  # more than the five tries of one round
+        (grpc.StatusCode.CANCELLED, 7),
+        (grpc.StatusCode.UNAVAILABLE, 3),
+    ],
+)
+def test_what_a_server_answers_that_drains_is_asked_again(
+    service: Service, status: grpc.StatusCode, count: int
+) -> None:
+    """The relay answers as a Triton does that is about to end; test_draining_triton.py has real ones."""
+    spectrograms = np.zeros((2, 64, 96), dtype=np.uint8)
+
+    async def ask(address: str) -> int:
+        classifier = AsyncTritonClassifier(address)
+        try:
+            return len((await classifier.classify(spectrograms, await classifier.contract(), 30.0)).cough)
+        finally:
+            await classifier.close()
+
+    with relay_of(service) as (relay, port), TritonClassifier(f"127.0.0.1:{port}") as classifier:
+        relay.refusals = [status] * count
+        assert asyncio.run(ask(f"127.0.0.1:{port}")) == 2
+        relay.refusals = [status] * count
+        assert len(classifier.classify(spectrograms).cough) == 2
+        assert relay.refusals == []
 
 
 def as_float64(answer: Any) -> None:
