@@ -56,6 +56,14 @@ def test_answers_are_those_of_the_graph(client: grpc.InferenceServerClient) -> N
     assert result.as_numpy("mean").dtype == np.float32
 
 
+def test_an_answer_leaves_no_error_in_the_log(triton: TritonServer, client: grpc.InferenceServerClient) -> None:
+    for _ in range(3):  # what an answer leaves is printed after it was sent
+        client.infer("batching", [spectrogram(7)])
+    log = triton.log.read_text("utf-8")
+    assert "PyCapsule" not in log
+    assert "Exception ignored" not in log
+
+
 def test_only_the_outputs_that_were_asked_for(client: grpc.InferenceServerClient) -> None:
     result = client.infer("batching", [spectrogram(7)], outputs=[grpc.InferRequestedOutput("twice")])
     assert result.as_numpy("twice").tolist() == [[7.0, 7.0]]
