@@ -10,3 +10,5 @@ report      figures, targets, charts
 decoding    CPU of decoding here against another checkout, and decisions
 page        docs/performance.md
 """
+
+import runtime.no_telemetry  # noqa: F401 - before anything imports ONNX Runtime

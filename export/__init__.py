@@ -14,3 +14,5 @@ manage          `make releases`, `rollback`, `verify`, `publish`
 command         exit codes
 errors          why there is no release
 """
+
+import runtime.no_telemetry  # noqa: F401 - before anything imports ONNX Runtime

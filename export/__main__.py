@@ -92,7 +92,7 @@ def export_onnx(made: Callable[[], Source], repository: Path, releases: Path) ->
 
 def export_tensorrt(made: Callable[[], Source], repository: Path, releases: Path) -> None:
     """Raises: UnavailableError without a GPU and TensorRT; ExportError, RuntimeFailure."""
-    gpu = require_gpu()
+    built_on = require_gpu()
     source = made()
     facts = source.facts
     serving = read_contract(repository)
@@ -105,13 +105,16 @@ def export_tensorrt(made: Callable[[], Source], repository: Path, releases: Path
         )
     plan = build_plan(source.half, facts)
     found = plan_scores(plan, source.spectrograms, len(facts.labels))
-    parity = _shown([require_half_parity(compare(source.expected, found, facts, f"TensorRT on {gpu}"))])
+    parity = _shown([require_half_parity(compare(source.expected, found, facts, f"TensorRT on {built_on.gpu}"))])
     origin = {name: source.origin[name] for name in ORIGIN if name in source.origin}
-    contents = plan_contents(plan, facts, gpu, source.metrics, parity, serving.model.sha256, origin)
+    contents = plan_contents(plan, facts, built_on, source.metrics, parity, serving.model.sha256, origin)
     with one_at_a_time(releases):
         number = next_number(releases, repository)
         write_release(releases / str(number), number, contents)
-    print(f"Release {number} is written for {gpu}: publish it, and serve it on nodes with that GPU only.")
+    print(
+        f"Release {number} is written for {built_on.gpu} and TensorRT {built_on.tensorrt}: publish it, and serve it on "
+        "nodes with that GPU only."
+    )
 
 
 def _shown(found: Iterable[Parity]) -> list[Parity]:

@@ -1,9 +1,9 @@
 """A plan that was built on a GPU node (k8s/manifests/tensorrt-plan) becomes a release, once it was judged.
 
     python -m export.plan fetch  PATH FOLDER                       a published ONNX release, every digest checked
-    python -m export.plan trial  SOURCE PLAN GPU_FILE FOLDER       a repository that Triton can load, so that it can be
+    python -m export.plan trial  SOURCE PLAN BUILT_ON FOLDER       a repository that Triton can load, so that it can be
     judged
-    python -m export.plan finish SOURCE PLAN GPU_FILE URL FOLDER   judge what Triton at URL serves, write the release,
+    python -m export.plan finish SOURCE PLAN BUILT_ON URL FOLDER   judge what Triton at URL serves, write the release,
     publish it
 
 Exit codes: 0; 1 where the plan is not good enough or the container says no; 2 usage. Needs no torch: what the plan is
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from export.parity import Parity, compare, require_half_parity
 from export.releases.publish import container_of, fetch, publish, triton_path
 from export.releases.release import HALF_FILE, HALF_MISSING, ORIGIN, Contents, plan_contents, write_release
 from export.releases.repository import Release, read_release
+from export.triton_config import BuiltOn
 from runtime.config import ROOT
 from runtime.contract import MODEL_NAME, read_contract
 from runtime.model_facts import ModelFacts
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name)
         command.add_argument("source", type=Path, help="the ONNX release that the plan was built from")
         command.add_argument("plan", type=Path, help="model.plan")
-        command.add_argument("gpu", type=Path, help="a file that holds the GPU's name")
+        command.add_argument("built_on", type=Path, help="a JSON file: the names of `gpu` and `tensorrt`")
         if name == "finish":
             command.add_argument("url", help="Triton that serves the trial: host:port of its gRPC")
     for command in commands.choices.values():
@@ -57,10 +59,11 @@ def _act(options: argparse.Namespace) -> int:
     if options.command == "fetch":
         _require_half(fetch(container_of(), options.path.strip("/"), options.folder))
     elif options.command == "trial":
-        source = read_release(options.source)
-        write_release(options.folder, source.number, _contents(source, options.plan, options.gpu, ()))
+        source, built_on = read_release(options.source), read_built_on(options.built_on)
+        write_release(options.folder, source.number, _contents(source, options.plan, built_on, ()))
     else:
-        print(_finish(read_release(options.source), options.plan, options.gpu, options.url, options.folder))
+        built_on = read_built_on(options.built_on)
+        print(_finish(read_release(options.source), options.plan, built_on, options.url, options.folder))
     return 0
 
 
@@ -75,10 +78,10 @@ def _require_half(source: Release) -> None:
         )
 
 
-def _finish(source: Release, plan: Path, gpu: Path, url: str, folder: Path) -> str:
+def _finish(source: Release, plan: Path, built_on: BuiltOn, url: str, folder: Path) -> str:
     """The path that Triton takes."""
     plan_sha256 = hashlib.sha256(plan.read_bytes()).hexdigest()
-    contents = _contents(source, plan, gpu, [judge(source, plan_sha256, url, gpu.read_text(encoding="utf-8").strip())])
+    contents = _contents(source, plan, built_on, [judge(source, plan_sha256, url, built_on.gpu)])
     write_release(folder, source.number, contents)
     container = container_of()
     return triton_path(container, publish(read_release(folder), container))
@@ -99,12 +102,23 @@ def judge(source: Release, plan_sha256: str, url: str, gpu: str) -> Parity:
     return require_half_parity(compare(expected, found, _facts(source), f"TensorRT on {gpu}, served by Triton"))
 
 
-def _contents(source: Release, plan: Path, gpu: Path, parity: Sequence[Parity]) -> Contents:
+def _contents(source: Release, plan: Path, built_on: BuiltOn, parity: Sequence[Parity]) -> Contents:
     model_sha256 = read_contract(source.folder).model.sha256
-    name = gpu.read_text(encoding="utf-8").strip()
     manifest = source.manifest
     origin = {field: manifest[field] for field in ORIGIN if field in manifest}
-    return plan_contents(plan.read_bytes(), _facts(source), name, manifest["metrics"], parity, model_sha256, origin)
+    return plan_contents(plan.read_bytes(), _facts(source), built_on, manifest["metrics"], parity, model_sha256, origin)
+
+
+def read_built_on(file: Path) -> BuiltOn:
+    """What the Job noted beside the plan. Raises: ReleaseError, OSError."""
+    try:
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        found = BuiltOn(noted["gpu"].strip(), noted["tensorrt"].strip())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReleaseError(f"{file.name} does not say where the plan was built: gpu and tensorrt as JSON.") from error
+    if not found.gpu or not found.tensorrt:
+        raise ReleaseError(f"{file.name} lacks the name of the GPU or the version of TensorRT that built the plan.")
+    return found
 
 
 def _facts(source: Release) -> ModelFacts:

@@ -1,10 +1,9 @@
-"""The one typed source of every `config.pbtxt`: of the ONNX model on a CPU, on CUDA, through TensorRT's provider; of a
-plan.
-"""
+"""The one typed source of every `config.pbtxt`: of the ONNX model on a CPU and on CUDA; of a TensorRT plan."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -25,8 +24,6 @@ PLAN_FILE = "model.plan"
 
 # `tritonserver --model-config-name=cuda` reads cough_cnn/configs/cuda.pbtxt instead of config.pbtxt.
 CUDA_CONFIG = "cuda"
-PROVIDER_CONFIG = "tensorrt"
-ENGINE_CACHE = "/var/cache/tensorrt"  # a volume, k8s/manifests/overlays/tensorrt-provider
 ENGINE_WORKSPACE_BYTES = 1 << 30
 
 HEADER = """\
@@ -62,39 +59,31 @@ def cuda_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
     return config
 
 
-def provider_config(facts: ModelFacts, model_sha256: str) -> pb.ModelConfig:
-    """The same model through ONNX Runtime's TensorRT provider: engines for one profile, kept on a volume."""
-    config = onnx_config(facts, model_sha256)
-    config.parameters["score_margin"].string_value = repr(HALF_TOLERANCE)
-    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
-    accelerator.parameters.update(
-        {
-            "precision_mode": "FP16",
-            "max_workspace_size_bytes": str(ENGINE_WORKSPACE_BYTES),
-            "trt_engine_cache_enable": "1",
-            # A folder for each model: the provider names an engine after the graph, and weights are no part of that
-            # name.
-            "trt_engine_cache_path": f"{ENGINE_CACHE}/{model_sha256[:12]}",
-            # Without a profile the provider builds an engine for each new batch size, while requests wait.
-            **{f"trt_profile_{end}_shapes": f"{INPUT}:{shape}" for end, shape in profile_shapes(facts).items()},
-        }
-    )
-    return config
+@dataclass(frozen=True, slots=True)
+class BuiltOn:
+    """Where a TensorRT plan was built, and so the only place where it runs.
+
+    gpu: the name that nvidia-smi prints; tensorrt: the version, as NVIDIA's images name it in TRT_VERSION
+    """
+
+    gpu: str
+    tensorrt: str
 
 
-def plan_config(facts: ModelFacts, model_sha256: str, gpu: str) -> pb.ModelConfig:
-    """The configuration of a TensorRT plan, which runs on one type of GPU only. gpu: its name."""
+def plan_config(facts: ModelFacts, model_sha256: str, built_on: BuiltOn) -> pb.ModelConfig:
+    """The configuration of a TensorRT plan, which runs on one type of GPU, with one version of TensorRT."""
     config = _config(facts, model_sha256)
     config.backend = "tensorrt"
     config.default_model_filename = PLAN_FILE
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_GPU, count=1)
-    config.parameters["gpu"].string_value = gpu
+    config.parameters["gpu"].string_value = built_on.gpu
+    config.parameters["tensorrt"].string_value = built_on.tensorrt
     config.parameters["score_margin"].string_value = repr(HALF_TOLERANCE)
     return config
 
 
 def profile_shapes(facts: ModelFacts) -> dict[str, str]:
-    """`min`, `opt`, `max` -> batch x n_mels x n_frames, as trtexec and the provider write shapes."""
+    """`min`, `opt`, `max` -> batch x n_mels x n_frames, as trtexec writes shapes."""
     image = "x".join(map(str, facts.image))
     return {"min": f"1x{image}", "opt": f"{OPTIMAL_BATCH_SIZE}x{image}", "max": f"{MAX_BATCH_SIZE}x{image}"}
 
@@ -144,7 +133,7 @@ def _parameters(facts: ModelFacts, model_sha256: str) -> dict[str, str]:
         "uncertain_threshold": repr(facts.uncertain_threshold),
         "threshold_low": repr(facts.threshold_low),
         "threshold_high": repr(facts.threshold_high),
-        "score_margin": repr(TOLERANCE),  # what the gate lets runtimes differ by; engines in half precision replace it
+        "score_margin": repr(TOLERANCE),  # what the gate lets runtimes differ by; a plan in half precision replaces it
         "validated": json.dumps(facts.validated),
         "operating_point": canonical_json(facts.operating_point),
         "preprocess": canonical_json(facts.preprocess),

@@ -165,6 +165,7 @@ class TritonServer:
                 "PATH": f"{environment.path / 'bin'}:/usr/bin:/bin",
                 "LD_LIBRARY_PATH": f"{self._scratch / 'lib'}:{environment.libraries}",
                 "LANG": "C.UTF-8",
+                "ORT_DISABLE_TELEMETRY": "1",  # as on the cluster; wheels from 1.29 on report
                 # Triton tells its backends only the configuration itself, not its file.
                 "TOSIA_MODEL_CONFIG_NAME": _option(self._extra_args, "--model-config-name"),
             },

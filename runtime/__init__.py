@@ -21,8 +21,10 @@ __main__            `python -m runtime`
 atomic_write        write a file whole or not at all
 errors              what can go wrong
 version             the software's version
+no_telemetry        nothing that is imported here reports on its user
 """
 
+import runtime.no_telemetry  # noqa: F401 - before anything imports ONNX Runtime
 from runtime.config import load_config
 from runtime.diagnosis import Diagnosis
 from runtime.errors import ParametersDiffer

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Resolve requirements/*.in again into hash-pinned files for Python 3.11 and 3.12, without any registry address.
+# Resolve requirements/*.in again into hash-pinned files for Python 3.11 to 3.13, without any registry address.
 # Existing pins are kept where they still fit; delete a .txt first to take everything new.
 set -euo pipefail
 cd "$(dirname "$0")/../requirements"

@@ -16,14 +16,14 @@ import torch
 
 from export.errors import GateError, UnavailableError
 from export.gate.golden_set import Spectrograms
-from export.triton_config import ENGINE_WORKSPACE_BYTES, MAX_BATCH_SIZE, OPTIMAL_BATCH_SIZE
+from export.triton_config import ENGINE_WORKSPACE_BYTES, MAX_BATCH_SIZE, OPTIMAL_BATCH_SIZE, BuiltOn
 from runtime.classify import Scores, join_scores
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
 from runtime.model_facts import ModelFacts
 
 
-def require_gpu() -> str:
-    """The name of the GPU. Raises: UnavailableError naming all that is missing."""
+def require_gpu() -> BuiltOn:
+    """This machine's GPU and TensorRT. Raises: UnavailableError naming all that is missing."""
     missing = []
     if importlib.util.find_spec("tensorrt") is None:
         missing.append("the package `tensorrt` (pip install tensorrt, into .venv-training)")
@@ -34,7 +34,8 @@ def require_gpu() -> str:
             f"A TensorRT plan is built on the GPU that runs it, and this machine lacks {' and '.join(missing)}. "
             "On a cluster k8s/manifests/tensorrt-plan builds it on the GPU node."
         )
-    return str(torch.cuda.get_device_name(0))
+    version = importlib.import_module("tensorrt").__version__
+    return BuiltOn(str(torch.cuda.get_device_name(0)), str(version))
 
 
 def build_plan(model: bytes, facts: ModelFacts) -> bytes:

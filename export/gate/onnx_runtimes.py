@@ -19,7 +19,7 @@ from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT
 RUNTIMES = {
     "1.19.2": ".venv-triton",  # Triton 24.10, on a laptop
     "1.23.1": ".venv-training",  # Triton 25.10
-    "1.28.0": ".venv",  # Triton 26.08, on AKS; and in process
+    "1.31.1": ".venv",  # Triton 26.11, on AKS, as near as could be found; and in process
 }
 
 

@@ -23,12 +23,11 @@ from export.triton_config import (
     CUDA_CONFIG,
     LABEL_FILE,
     PADDED_FILE,
-    PROVIDER_CONFIG,
+    BuiltOn,
     config_text,
     cuda_config,
     onnx_config,
     plan_config,
-    provider_config,
 )
 from runtime.atomic_write import atomic_folder
 from runtime.contract import MODEL_NAME, read_contract
@@ -72,12 +71,10 @@ def onnx_contents(
     parity: Sequence[Parity] = (),
     more: Mapping[str, Any] | None = None,
 ) -> Contents:
-    """A release of an ONNX file, with the configurations that run it on CUDA and through TensorRT's provider beside the
-    plain one.
+    """A release of an ONNX file, with the configuration that runs it on CUDA beside the plain one.
 
     padded: the same for CUDA (formats/to_padded.py)
     half: the same in half precision, which Triton does not load: a plan is built from it (k8s/manifests/tensorrt-plan).
-        Without it there is no configuration for TensorRT's provider either, which computes in half precision, too.
     more: further fields of the manifest
     """
     sha256 = hashlib.sha256(model).hexdigest()
@@ -85,10 +82,7 @@ def onnx_contents(
         "config.pbtxt": onnx_config(facts, sha256),
         f"configs/{CUDA_CONFIG}.pbtxt": cuda_config(facts, sha256),
     }
-    files = {}
-    if half is not None:
-        configs[f"configs/{PROVIDER_CONFIG}.pbtxt"] = provider_config(facts, sha256)
-        files[HALF_FILE] = half
+    files = {} if half is None else {HALF_FILE: half}
     beside, named = {PADDED_FILE: padded}, {"format": "onnx", **(more or {})}
     return Contents(model, facts, configs, beside, files, metrics or {}, parity, named)
 
@@ -96,7 +90,7 @@ def onnx_contents(
 def plan_contents(
     plan: bytes,
     facts: ModelFacts,
-    gpu: str,
+    built_on: BuiltOn,
     metrics: Mapping[str, Any],
     parity: Sequence[Parity],
     made_of: str,
@@ -105,9 +99,11 @@ def plan_contents(
     """A release of a TensorRT plan. made_of: SHA-256 of the ONNX file of the release that it was built from; origin:
     the fields ORIGIN of a model that was made elsewhere.
     """
-    config = plan_config(facts, hashlib.sha256(plan).hexdigest(), gpu)
-    more = {"format": "tensorrt", "gpu": gpu, "made_of": made_of, **(origin or {})}
-    return Contents(plan, facts, {"config.pbtxt": config}, {}, {}, metrics, parity, more)
+    config = plan_config(facts, hashlib.sha256(plan).hexdigest(), built_on)
+    # The same under both names, so that a Deployment serves either kind of release with the same arguments.
+    configs = {"config.pbtxt": config, f"configs/{CUDA_CONFIG}.pbtxt": config}
+    more = {"format": "tensorrt", **asdict(built_on), "made_of": made_of, **(origin or {})}
+    return Contents(plan, facts, configs, {}, {}, metrics, parity, more)
 
 
 def write_release(target: Path, number: int, contents: Contents) -> None:

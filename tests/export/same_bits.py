@@ -19,7 +19,7 @@ from export.formats.to_half import HalfCoughCNN
 from export.formats.to_onnx import to_onnx
 from export.formats.to_padded import to_padded
 from export.gate.golden_set import golden_set, sample_spectrograms
-from export.triton_config import config_text, cuda_config, onnx_config, provider_config
+from export.triton_config import config_text, cuda_config, onnx_config
 from preprocess.decode import decode
 from runtime.config import ROOT, load_limits
 from training.evaluation.conditions import CHANNELS, DAMAGES, GAINS
@@ -34,9 +34,7 @@ def sha256(data: bytes) -> str:
 def release_files() -> dict[str, str]:
     network, facts = load_candidate(CHECKPOINT)
     model = to_onnx(network, *facts.image)
-    configs = {
-        item.__name__: config_text(item(facts, sha256(model))) for item in (onnx_config, cuda_config, provider_config)
-    }
+    configs = {item.__name__: config_text(item(facts, sha256(model))) for item in (onnx_config, cuda_config)}
     files = {"model": model, "half": to_onnx(HalfCoughCNN(network), *facts.image), "padded": to_padded(model)}
     return {name: sha256(data) for name, data in files.items()} | {
         name: sha256(text.encode()) for name, text in configs.items()

@@ -55,7 +55,7 @@ def test_every_runtime_agrees_and_no_decision_flips(
     network, facts = candidate
     expected = torch_scores(network, judged_by)
     found = list(judge_onnx(to_onnx(network, *facts.image), facts, judged_by, expected))
-    assert [item.what.split()[-1] for item in found] == list(RUNTIMES) == ["1.19.2", "1.23.1", "1.28.0"]
+    assert [item.what.split()[-1] for item in found] == list(RUNTIMES) == ["1.19.2", "1.23.1", "1.31.1"]
     assert all(item.flips == 0 and item.max_difference < 1e-5 and item.n == len(judged_by) for item in found)
     half = list(judge_half(to_onnx(HalfCoughCNN(network), *facts.image), facts, judged_by, expected))
     assert len(half) == 3
@@ -87,7 +87,7 @@ def test_the_golden_set_is_the_same_each_time_and_crosses_every_threshold(
 def test_half_precision_keeps_both_ends_of_the_contract(candidate: tuple[CoughCNN, ModelFacts]) -> None:
     network, facts = candidate
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    scores = score_with("1.28.0", to_onnx(HalfCoughCNN(network), *facts.image), random_spectrograms(3, *facts.image))
+    scores = score_with("1.31.1", to_onnx(HalfCoughCNN(network), *facts.image), random_spectrograms(3, *facts.image))
     assert scores.cough.dtype == scores.classes.dtype == np.float32
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -212,8 +212,8 @@ def test_other_parameters_are_refused(checkpoint: Path, capsys: pytest.CaptureFi
 def test_a_missing_environment_is_said(candidate: tuple[CoughCNN, ModelFacts], tmp_path: Path) -> None:
     with pytest.raises(GateError, match=r"\.venv-triton, which is not there"):
         score_with("1.19.2", b"", random_spectrograms(1, 64, 96), root=tmp_path)
-    with pytest.raises(GateError, match=r"ONNX Runtime 1\.28\.0 can't run the model"):
-        score_with("1.28.0", b"no model", random_spectrograms(1, 64, 96))
+    with pytest.raises(GateError, match=r"ONNX Runtime 1\.31\.1 can't run the model"):
+        score_with("1.31.1", b"no model", random_spectrograms(1, 64, 96))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from export.own.description import read_description
 from export.own.trial import try_out
 from export.releases.release import HALF_FILE
 from export.releases.repository import problems_of, read_release
-from export.triton_config import PADDED_FILE
+from export.triton_config import PADDED_FILE, BuiltOn
 from runtime.config import ROOT
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, read_contract
 from tests.export import own_network
@@ -109,7 +109,7 @@ def test_a_network_made_elsewhere_becomes_a_release(
     assert (contract.cough_threshold, contract.uncertain_threshold, contract.validated) == (0.5, 0.3, False)
     if given == "onnx":
         assert (release.folder / "cough_cnn" / "1" / "model.onnx").read_bytes() == file.read_bytes()
-        assert manifest["parity_with"].startswith("ONNX Runtime 1.28.0; not torch")
+        assert manifest["parity_with"].startswith("ONNX Runtime 1.31.1; not torch")
         assert manifest["origin"]["name"] == "their.onnx"
     else:
         assert manifest["parity_with"] == "torch"
@@ -433,7 +433,7 @@ def test_a_plan_needs_half_precision(
 
     model = tiny().SerializeToString()
     file = write(tmp_path, model)
-    monkeypatch.setattr(command, "require_gpu", lambda: "a GPU")
+    monkeypatch.setattr(command, "require_gpu", lambda: BuiltOn("a GPU", "11.0"))
     monkeypatch.setattr("export.sources.onnx_to_half", fails)
 
     monkeypatch.setattr(command, "read_contract", lambda _: read_description(file.with_suffix(".yaml")).facts(model))

@@ -7,6 +7,7 @@ but TensorRT's own.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from runtime.contract import newest_version, read_contract
 from tests.export.parts import write
 from tests.services.azurite import ACCOUNT, Azurite, require_azurite
 
-GPU = "NVIDIA A10-24Q"
+GPU, TENSORRT = "NVIDIA A100 80GB PCIe", "10.13.3.9"
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def standing_in(folder: Path, digest: str) -> Path:
 def built(tmp_path: Path) -> tuple[str, str]:
     """What trtexec and nvidia-smi leave on the volume."""
     (tmp_path / "model.plan").write_bytes(PLAN)
-    (tmp_path / "gpu").write_text(GPU + "\n")
-    return str(tmp_path / "model.plan"), str(tmp_path / "gpu")
+    (tmp_path / "built-on.json").write_text(json.dumps({"gpu": GPU + "\n", "tensorrt": TENSORRT}))
+    return str(tmp_path / "model.plan"), str(tmp_path / "built-on.json")
 
 
 def test_fetched_judged_written_and_published(
@@ -76,7 +77,9 @@ def test_fetched_judged_written_and_published(
     printed = capsys.readouterr().out.strip()
     assert printed.startswith(f"as://{ACCOUNT}/calls/releases/{version}-tensorrt-")
     release = fetch(container, printed.removeprefix(f"as://{ACCOUNT}/calls/"), tmp_path / "again")
-    assert (release.manifest["format"], release.manifest["gpu"]) == ("tensorrt", GPU)
+    assert [release.manifest[name] for name in ("format", "gpu", "tensorrt")] == ["tensorrt", GPU, TENSORRT]
+    configs = [release.folder / "cough_cnn" / name for name in ("config.pbtxt", "configs/cuda.pbtxt")]
+    assert configs[0].read_bytes() == configs[1].read_bytes()  # --model-config-name=cuda serves a plan, too
     assert release.manifest["made_of"] == read_contract(source).model.sha256
     assert release.manifest["parity"][0]["what"] == f"TensorRT on {GPU}, served by Triton"
     assert release.manifest["metrics"] == read_release(source).manifest["metrics"]
@@ -112,13 +115,31 @@ def test_a_server_with_another_model_judges_nothing(
 
 
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(["trial", str(MODEL_REPOSITORY), str(tmp_path / "no.plan"), str(tmp_path / "gpu"), str(tmp_path / "t")])
-        == 1
-    )
-    assert "No such file or directory (gpu)" in capsys.readouterr().err
+    missing = [str(tmp_path / "no.plan"), str(tmp_path / "gpu.json")]
+    assert main(["trial", str(MODEL_REPOSITORY), *missing, str(tmp_path / "t")]) == 1
+    assert "No such file or directory (gpu.json)" in capsys.readouterr().err
     assert main(["trial", str(tmp_path), "x", "y", str(tmp_path / "t")]) == 1
     assert "holds no manifest.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("noted", "words"),
+    [
+        ("NVIDIA T4", "does not say where the plan was built"),
+        ('{"gpu": "Tesla T4"}', "does not say where the plan was built"),
+        ('{"gpu": "Tesla T4", "tensorrt": 10}', "does not say where the plan was built"),
+        ('{"gpu": "", "tensorrt": "10.13"}', "lacks the name of the GPU"),
+    ],
+)
+def test_a_plan_of_unknown_origin_is_refused(
+    noted: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.plan").write_bytes(PLAN)
+    (tmp_path / "built-on.json").write_text(noted)
+    arguments = [str(MODEL_REPOSITORY), str(tmp_path / "model.plan"), str(tmp_path / "built-on.json")]
+    assert main(["trial", *arguments, str(tmp_path / "trial")]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "trial").exists()
 
 
 def test_of_a_release_without_half_precision_no_plan_is_built(

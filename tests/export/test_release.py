@@ -15,7 +15,7 @@ from export.formats.to_onnx import to_onnx
 from export.formats.to_padded import to_padded
 from export.releases.release import HALF_FILE, MANIFEST, published_metrics
 from export.releases.repository import problems_of, read_release
-from export.triton_config import PADDED_FILE, config_text, cuda_config, onnx_config, provider_config
+from export.triton_config import PADDED_FILE, config_text, cuda_config, onnx_config
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import read_contract
 
@@ -33,7 +33,6 @@ def test_the_committed_release_is_the_committed_checkpoint() -> None:
     sha256 = hashlib.sha256(model).hexdigest()
     assert (folder / "config.pbtxt").read_text() == config_text(onnx_config(facts, sha256))
     assert (folder / "configs" / "cuda.pbtxt").read_text() == config_text(cuda_config(facts, sha256))
-    assert (folder / "configs" / "tensorrt.pbtxt").read_text() == config_text(provider_config(facts, sha256))
     assert manifest["checkpoint_sha256"] == facts.checkpoint_sha256
     assert manifest["metrics"] == published_metrics(command.METRICS, facts) != {}
 
@@ -52,7 +51,7 @@ def test_an_export_is_judged_written_and_selected(tmp_path: Path, capsys: pytest
     assert [item for item in judged if item.startswith("ONNX Runtime")] == [
         "ONNX Runtime 1.19.2",
         "ONNX Runtime 1.23.1",
-        "ONNX Runtime 1.28.0",
+        "ONNX Runtime 1.31.1",
     ]
     assert sum(item.startswith("padded, ONNX Runtime") for item in judged) == 3
     assert sum(item.startswith("Triton, padded") for item in judged) == 3

@@ -16,6 +16,7 @@ from export.errors import ReleaseError
 from export.manage import main
 from export.releases.release import MANIFEST, onnx_contents, plan_contents, write_release
 from export.releases.repository import next_number, problems_of, read_release, select_release
+from export.triton_config import BuiltOn
 from runtime.config import MODEL_REPOSITORY, ROOT
 from runtime.contract import read_contract
 from tests.export.parts import FACTS, write
@@ -145,7 +146,7 @@ def test_a_folder_that_holds_another_number_is_said(three: Path, capsys: pytest.
 
 def test_a_plan_is_passed_over_and_never_selected(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No laptop runs it, and neither does the front end's own ONNX Runtime."""
-    contents = plan_contents(b"plan", FACTS, "NVIDIA A10-24Q", {}, (), "0" * 64)
+    contents = plan_contents(b"plan", FACTS, BuiltOn("Tesla T4", "10.13"), {}, (), "0" * 64)
     write_release(three / "releases" / "4", 4, contents)
     write(three / "releases", 5)
     select(three, 5)

@@ -40,7 +40,7 @@ def test_a_release_the_golden_set_and_the_conditions_are_the_same_bytes() -> Non
     here, older = written({}), written(OLDER)
     assert older["torch"] == "DEFAULT"
     assert here["release"].keys() == {
-        *("model", "half", "padded", "onnx_config", "cuda_config", "provider_config"),
+        *("model", "half", "padded", "onnx_config", "cuda_config"),
     }
     assert len(here["conditions"]) >= 20
     for kind in ("release", "judged by", "conditions"):

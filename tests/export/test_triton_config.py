@@ -1,6 +1,4 @@
-"""config.pbtxt by Triton's own protobuf: what each line promises, for the ONNX file, TensorRT's provider, and a
-plan.
-"""
+"""config.pbtxt by Triton's own protobuf: what each line promises, for the ONNX file and a plan."""
 
 from __future__ import annotations
 
@@ -16,12 +14,11 @@ from export.gate.check_config import check_config
 from export.releases.release import MANIFEST
 from export.triton_config import (
     MAX_BATCH_SIZE,
-    OPTIMAL_BATCH_SIZE,
+    BuiltOn,
     config_text,
     cuda_config,
     onnx_config,
     plan_config,
-    provider_config,
 )
 from runtime.config import MODEL_REPOSITORY, digest
 from runtime.contract import contract_of
@@ -91,47 +88,17 @@ def test_on_cuda_batches_have_one_size_and_nothing_waits() -> None:
     assert cuda == plain
 
 
-def test_the_provider_builds_one_engine_for_all_batches_and_keeps_it() -> None:
-    plain, through = onnx_config(FACTS, "a" * 64), provider_config(FACTS, "a" * 64)
-    (accelerator,) = through.optimization.execution_accelerators.gpu_execution_accelerator
-    assert accelerator.name == "tensorrt"
-    assert dict(accelerator.parameters) == {
-        "precision_mode": "FP16",
-        "max_workspace_size_bytes": str(1 << 30),
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": f"/var/cache/tensorrt/{'a' * 12}",
-        "trt_profile_min_shapes": "spectrogram:1x64x96",
-        "trt_profile_opt_shapes": f"spectrogram:{OPTIMAL_BATCH_SIZE}x64x96",
-        "trt_profile_max_shapes": f"spectrogram:{MAX_BATCH_SIZE}x64x96",
-    }
-    # Engines in half precision move scores further than ONNX Runtime does.
-    assert through.parameters["score_margin"].string_value == "0.02"
-    assert plain.parameters["score_margin"].string_value == "0.0001"
-    through.parameters["score_margin"].string_value = "0.0001"
-    through.ClearField("optimization")
-    assert through == plain
-
-
-def test_two_models_never_share_an_engine() -> None:
-    """The provider names an engine after the graph, not after its weights."""
-
-    def cache(sha256: str) -> str:
-        accelerators = provider_config(FACTS, sha256).optimization.execution_accelerators
-        return str(accelerators.gpu_execution_accelerator[0].parameters["trt_engine_cache_path"])
-
-    assert cache("a" * 64) != cache("b" * 64)
-
-
 def test_a_plan_is_pinned_to_its_gpu() -> None:
-    config = parsed(config_text(plan_config(FACTS, "a" * 64, "NVIDIA A10-24Q")))
+    config = parsed(config_text(plan_config(FACTS, "a" * 64, BuiltOn("Tesla T4", "10.13.3.9"))))
     assert (config.backend, config.default_model_filename) == ("tensorrt", "model.plan")
     assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
-    assert config.parameters["gpu"].string_value == "NVIDIA A10-24Q"
+    assert config.parameters["gpu"].string_value == "Tesla T4"
+    assert config.parameters["tensorrt"].string_value == "10.13.3.9"
     assert contract_of(config, "1").preprocess == FACTS.preprocess  # the front end can't tell it apart
 
 
 def test_the_committed_configs_fit_the_committed_file(model: onnx.ModelProto) -> None:
-    for name in ("config.pbtxt", "configs/tensorrt.pbtxt"):
+    for name in ("config.pbtxt", "configs/cuda.pbtxt"):
         check_config(parsed((FOLDER / name).read_text()), model)
 
 

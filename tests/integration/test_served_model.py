@@ -1,4 +1,4 @@
-"""The served model says what the model in process says: ONNX Runtime 1.19.2 behind Triton, 1.28.0 here."""
+"""The served model says what the model in process says: ONNX Runtime 1.19.2 behind Triton, 1.31.1 here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def assert_same(classifier: TritonClassifier, in_process: OnnxClassifier, spectr
 
 
 def test_runs_the_version_of_aks() -> None:
-    assert onnxruntime.__version__ == "1.28.0"
+    assert onnxruntime.__version__ == "1.31.1"
 
 
 def test_agrees_on_every_sample(service: Service, in_process: OnnxClassifier) -> None:

@@ -9,20 +9,21 @@ from pathlib import Path
 import pytest
 
 from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
+from export.plan import read_built_on
 from export.releases.release import HALF_FILE
-from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
+from export.triton_config import CUDA_CONFIG, BuiltOn, profile_shapes
 from k8s.tools.deploy.__main__ import ROLLOUT_S
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
 from tests.k8s.rendering import MANIFESTS, bundle, one
 
-TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
+TRITON = "nvcr.io/nvidia/tritonserver:26.11-py3"
 
 
 @pytest.mark.parametrize(
     ("folder", "config"),
-    [("azure", CUDA_CONFIG), ("scale-to-zero", CUDA_CONFIG), ("tensorrt-provider", PROVIDER_CONFIG), ("cpu", None)],
+    [("azure", CUDA_CONFIG), ("scale-to-zero", CUDA_CONFIG), ("cpu", None)],
 )
 def test_which_configuration_is_served(folder: str, config: str | None) -> None:
     (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
@@ -31,16 +32,6 @@ def test_which_configuration_is_served(folder: str, config: str | None) -> None:
     assert named == ([f"--model-config-name={config}"] if config else [])
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment.get("NVIDIA_TF32_OVERRIDE") == ("0" if config else None)
-
-
-def test_the_provider_overlay_reads_its_config_and_keeps_its_engines() -> None:
-    spec = one("overlays/tensorrt-provider", "Deployment", "triton")["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    assert f"--model-config-name={PROVIDER_CONFIG}" in container["args"]
-    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
-    volumes = {volume["name"]: volume for volume in spec["volumes"]}
-    claim = one("overlays/tensorrt-provider", "PersistentVolumeClaim")["metadata"]["name"]
-    assert volumes[mounts[ENGINE_CACHE]]["persistentVolumeClaim"]["claimName"] == claim
 
 
 def test_another_release_rolls_the_pods() -> None:
@@ -158,16 +149,17 @@ def test_the_jobs_script_builds_with_either_tensorrt(tmp_path: Path, knows_the_f
         f'#!/bin/bash\nif [ "$1" = --help ]; then echo "  {flag}"; seq 100000; else echo "$@" > "$(dirname '
         '"$0")/given"; fi\n'
     )
-    (tmp_path / "nvidia-smi").write_text('#!/bin/bash\necho "NVIDIA A10-24Q"\necho "NVIDIA A10-24Q"\n')
+    (tmp_path / "nvidia-smi").write_text('#!/bin/bash\necho "NVIDIA A100 80GB PCIe"\necho "NVIDIA A100 80GB PCIe"\n')
     for program in ("trtexec", "nvidia-smi"):
         (tmp_path / program).chmod(0o755)
     script = script.replace("/usr/src/tensorrt/bin", str(tmp_path)).replace("/plan/", f"{tmp_path}/")
     path = f"{tmp_path}:/usr/bin:/bin"
-    subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True, env={"PATH": path}, capture_output=True)
+    environment = {"PATH": path, "TRT_VERSION": "10.13.3.9"}  # as NVIDIA's image has it
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True, env=environment, capture_output=True)
     given = (tmp_path / "given").read_text().split()
     assert ("--stronglyTyped" in given) is knows_the_flag
     assert f"--saveEngine={tmp_path}/model.plan" in given
-    assert (tmp_path / "gpu").read_text() == "NVIDIA A10-24Q\n"
+    assert read_built_on(tmp_path / "built-on.json") == BuiltOn("NVIDIA A100 80GB PCIe", "10.13.3.9")
 
 
 def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() -> None:

@@ -106,7 +106,7 @@ def test_the_metrics_that_rules_ask_for_are_there(triton: TritonServer) -> None:
 
 
 def test_the_flags_are_the_servers_own() -> None:
-    """24.10 here; 26.08 keeps them (docs/decisions/0014-kubernetes.md)."""
+    """24.10 here; 26.11 keeps them (docs/decisions/0014-kubernetes.md)."""
     site = next((CHECKOUT / ".venv-triton" / "lib").glob("python3*")) / "site-packages"
     server = site / "pytriton" / "tritonserver" / "bin" / "tritonserver"
     run = subprocess.run(

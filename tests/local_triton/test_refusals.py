@@ -69,6 +69,9 @@ BROKEN = {
         "parameter 'cudnn_conv_algo_search' of the accelerator cuda is 'FAST'",
         added=accelerator("gpu", "cuda", cudnn_conv_algo_search="FAST"),
     ),
+    "cuda_overwritten": Broken(
+        "'gpu_mem_limit' of the accelerator cuda has no effect", added=accelerator("gpu", "cuda", gpu_mem_limit="1")
+    ),
     "cuda_key": Broken(
         "unknown parameter 'cudnn_conv_search'", added=accelerator("gpu", "cuda", cudnn_conv_search="1")
     ),

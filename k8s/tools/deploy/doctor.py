@@ -72,9 +72,6 @@ BY_COMPONENT = {
             "a cluster with --network-dataplane cilium and --enable-acns",
         ),
     ),
-    "tensorrt-provider": (
-        Need("premium file shares", ("storageclass", "azurefile-csi-premium"), "the Azure Files CSI driver"),
-    ),
 }
 
 

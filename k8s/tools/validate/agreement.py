@@ -24,7 +24,7 @@ from runtime.contract import MODEL_NAME
 
 SERVER_BYTES = 512 * 2**20  # the server, the process that workers are forked from, and what idle workers share: 350 MB
 
-TRITON_METRICS = {  # of 24.10 and 26.08
+TRITON_METRICS = {  # of 24.10 and 26.11
     "nv_inference_request_success",
     "nv_inference_request_failure",
     "nv_inference_count",
@@ -39,7 +39,7 @@ TRITON_METRICS = {  # of 24.10 and 26.08
     "nv_gpu_memory_used_bytes",
     "nv_gpu_memory_total_bytes",
 }
-TRITON_FLAGS = {  # of 24.10 and 26.08, as far as they make sense here; tests/k8s asks the server itself
+TRITON_FLAGS = {  # of 24.10 and 26.11, as far as they make sense here; tests/k8s asks the server itself
     *("--model-repository", "--model-control-mode", "--disable-auto-complete-config", "--model-config-name"),
     *("--exit-timeout-secs", "--exit-on-error", "--strict-readiness", "--load-model", "--backend-config"),
     *("--http-port", "--grpc-port", "--metrics-port", "--http-address", "--grpc-address", "--metrics-address"),

@@ -50,6 +50,9 @@ ACCELERATORS: dict[str, dict[str, Kind]] = {
         **dict.fromkeys(_BOOLEANS_OF_CUDA, BOOLEAN),
     },
 }
+# The C++ backend reads these a second time, from the model's own `parameters`, as soon as there are any at all, and
+# then takes its defaults for those that are not there (src/onnxruntime.cc, `ModelState::LoadModel`, read in 2026-11).
+OVERWRITTEN = ("cudnn_conv_algo_search", "arena_extend_strategy", "gpu_mem_limit", "do_copy_in_default_stream")
 # The older place of CUDA's options: the model's own `parameters`, where the two choices are numbers.
 PARAMETERS: dict[str, Kind] = {
     "cudnn_conv_algo_search": ("0", "1", "2"),
@@ -75,6 +78,15 @@ def wrong_setting(config: Mapping[str, object]) -> str | None:
             if not _fits(value, ACCELERATORS[name][key]):
                 return f"parameter '{key}' of the accelerator {name} is '{value}', not {_said(ACCELERATORS[name][key])}"
     parameters = config.get("parameters")
+    overwritten = [
+        key
+        for accelerator in (accelerators or {}).get("gpu_execution_accelerator", [])
+        if accelerator.get("name") == "cuda" and parameters
+        for key in accelerator.get("parameters", {})
+        if key in OVERWRITTEN
+    ]
+    if overwritten:
+        return f"'{overwritten[0]}' of the accelerator cuda has no effect: give it as a parameter of the model"
     for key, kind in PARAMETERS.items():
         entry = parameters.get(key) if isinstance(parameters, dict) else None
         if entry is not None and not _fits(entry.get("string_value", ""), kind):
