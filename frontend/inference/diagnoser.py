@@ -64,8 +64,8 @@ class Diagnoser:
             if isinstance(error, UnusableScores):
                 self._metrics.unusable_scores.inc()
             raise
-        if len(prepared.spectrograms):  # else nobody was asked
-            self._model.inference_succeeded()
+        if len(prepared.spectrograms) and self._model.inference_succeeded():  # without any, nobody was asked
+            self._metrics.first_score.set_to_current_time()
         infer_ms = (time.perf_counter() - started) * 1000.0
         diagnosis = conclude(prepared, scores, contract, self._quality_limits, self._limits.min_coughs, infer_ms)
         self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))

@@ -47,6 +47,7 @@ class ServingModel:
         self._why_not: NotReady | ModelContractError = NotReady("triton_not_seen")
         self._suspect = False  # the last inference failed
         self._unusable = False  # its scores could not be used
+        self._scored = False  # since it was last away
         self.available = False
 
     def inference_failed(self, error: InferenceError) -> None:
@@ -56,9 +57,11 @@ class ServingModel:
             self._unusable = True
             _log.error("scores of the model can't be used: %s", error)
 
-    def inference_succeeded(self) -> None:
-        """Note that a recording was scored."""
+    def inference_succeeded(self) -> bool:
+        """Note that a recording was scored. Return whether it is the first one since the model was away."""
+        first, self._scored = not self._scored, True
         self._suspect = self._unusable = False
+        return first
 
     def known(self) -> ModelContract:
         """Return the contract that is served, or will be after Triton's sleep: enough to accept calls.
@@ -120,4 +123,5 @@ class ServingModel:
     def _set_available(self, available: bool) -> None:
         if available != self.available:
             _log.info("inference is %s", "available" if available else "away")
+            self._scored = self._scored and available
         self.available = available

@@ -59,6 +59,11 @@ class Metrics:
             buckets=_BATCH_BUCKETS,
             registry=registry,
         )
+        self.first_score = Gauge(
+            "tosia_first_score_timestamp_seconds",
+            "When the model scored the first recording since it was away, in Unix time",
+            registry=registry,
+        )
         self.unusable_scores = Counter(
             "tosia_unusable_scores_total",
             "Answers of the model that were no probabilities; the call is tried again",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,20 @@ def test_calls_are_taken_in_while_triton_sleeps_and_diagnosed_by_what_it_then_se
         assert (answer.status_code, answer.json()["state"]) == (202, "received")
         assert one.api.get("/v1/model").json()["labels"] == ["negative", "positive"]
         wait_for(lambda: metric(one, "tosia_calls_due") == 1, "the call is counted, which is what wakes Triton")
+        started = time.time()
+        assert metric(one, "tosia_first_score_timestamp_seconds") == 0
         with TritonServer(REPOSITORY, log=tmp_path / "triton.log", grpc_port=port):
             wait_for(lambda: one.state("first") == "diagnosed", "the call is diagnosed")
             wait_for(lambda: metric(one, "tosia_calls_due") == 0, "no call waits")
+            woken = metric(one, "tosia_first_score_timestamp_seconds")
+            assert started <= woken <= time.time()
+            assert post(one.api, benchmark, "more").status_code == 201
+            assert metric(one, "tosia_first_score_timestamp_seconds") == woken  # of the first one only
         wait_for(lambda: one.api.get("/readyz").json()["inference"] == "degraded", "Triton is seen to sleep again")
         assert post(one.api, benchmark, "second").status_code == 202
+        with TritonServer(REPOSITORY, log=tmp_path / "triton.log", grpc_port=port):
+            wait_for(lambda: one.state("second") == "diagnosed", "the second call is diagnosed")
+            assert metric(one, "tosia_first_score_timestamp_seconds") > woken
 
 
 @pytest.mark.system
