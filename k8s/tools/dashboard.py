@@ -150,6 +150,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 (f"sum(rate(nv_inference_request_failure{{{TRITON}}}[5m]))", "failed"),
             ),
         ),
+        Panel(
+            "From no node to the first answer",
+            "s",
+            (("tosia:triton_start_seconds", "{{stage}} {{pod}}"),),
+            "Stages of each pod's start; all of them together may take 180 s (docs/deploy.md).",
+        ),
         Panel("GPU in use", "percentunit", (('nv_gpu_utilization{namespace="tosia"}', "{{pod}}"),)),
         Panel("GPU memory", "bytes", (('nv_gpu_memory_used_bytes{namespace="tosia"}', "{{pod}}"),)),
     ),

@@ -38,6 +38,7 @@ TRITON_METRICS = {  # of 24.10 and 26.11
     "nv_gpu_utilization",
     "nv_gpu_memory_used_bytes",
     "nv_gpu_memory_total_bytes",
+    "nv_model_load_duration_secs",  # 26.11 only
 }
 TRITON_FLAGS = {  # of 24.10 and 26.11, as far as they make sense here; tests/k8s asks the server itself
     *("--model-repository", "--model-control-mode", "--disable-auto-complete-config", "--model-config-name"),
@@ -68,6 +69,13 @@ CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those i
     "kube_pod_status_phase",
     "kube_deployment_status_replicas_available",
     "kube_deployment_spec_replicas",
+    "kube_node_created",
+    "kube_pod_created",
+    "kube_pod_info",
+    "kube_pod_status_scheduled_time",
+    "kube_pod_status_initialized_time",
+    "kube_pod_container_state_started",
+    "kube_pod_status_ready_time",
 }
 _FUNCTIONS = {
     *(
