@@ -43,7 +43,7 @@ test test-system fuzz: MACHINE := tests
 
 .PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
   masking validate export releases rollback verify publish openapi settings samples manifests image image-test \
-  newcomer-test lock
+  devcontainer-test newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -138,6 +138,9 @@ image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/im
 
 image-test: $(DEV) $(TRITON) ## build Dockerfile.frontend and get a diagnosis from it (root; buildah)
 	@.venv/bin/python -m pytest -m image tests/image
+
+devcontainer-test: $(DEV) ## build .devcontainer, run its post-create command in it (root; buildah, debootstrap)
+	@.venv/bin/python -m tests.image.devcontainer
 
 newcomer-test: ## the two commands on a bare Debian 13, as a user who is not root (root; debootstrap; SUITE=)
 	@tests/newcomer.sh $(or $(SUITE),trixie)

@@ -55,6 +55,19 @@ def test_it_runs_what_ci_runs_but_the_image_s_own_test() -> None:
     assert called().keys() | set(ours) <= known
 
 
+def test_the_image_s_python_is_tested_and_the_oldest_that_is_supported() -> None:
+    """The last verb alone is for one of them: the gate's ONNX Runtime has no wheel for 3.13."""
+    job = PIPELINE["stages"][0]["jobs"][0]
+    tested = {item["python"] for item in job["strategy"]["matrix"].values()}
+    image = re.findall(r"^ARG BASE=python:([0-9.]+)-", (CHECKOUT / "Dockerfile.frontend").read_text(), re.MULTILINE)
+    oldest = re.findall(r'^requires-python = ">=([0-9.]+),', (CHECKOUT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert len(image) == len(oldest) == 1
+    assert tested == {*image, *oldest}
+    assert steps("test")[0]["inputs"] == {"versionSpec": "$(python)"}
+    conditions = {verb: step["condition"] for verb, step in called().items() if "condition" in step}
+    assert conditions == {"test-training": f"and(succeeded(), eq(variables['python'], '{oldest[0]}'))"}
+
+
 def test_a_skipped_test_fails_it() -> None:
     assert PIPELINE["variables"]["CI"] == "true"
     assert [name for name, item in called().items() if item.get("env", {}).get("CI", "true") != "true"] == ["manifests"]

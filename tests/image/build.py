@@ -1,6 +1,6 @@
 """Builds Dockerfile.frontend without a daemon and without a registry: Debian's buildah, on a base made by debootstrap.
 
-The base is Debian 12 with its Python 3.11, under the name that the Dockerfile asks for. The official image differs: its
+The base is Debian 13 with its Python 3.13, under the name that the Dockerfile asks for. The official image differs: its
 Python is compiled by itself into /usr/local, with pip beside it and without bytecode (docs/image.md).
 
 Everything lies in one temporary folder, buildah's storage included, and goes with it.
@@ -20,9 +20,9 @@ from laptop.service import CHECKOUT
 from tests.image.parent import end_with_parent
 from tests.image.pip_settings import lend, pip_settings
 
-BASE = "python:3.11-slim"
+BASE = "python:3.13-slim-trixie"
 IMAGE = "tosia-frontend"
-SUITE = "bookworm"
+SUITE = "trixie"
 # Of what the official image has beside Python: the certificates that TLS to Azure is checked against.
 PACKAGES = "python3,python3-venv,ca-certificates"
 
@@ -42,21 +42,21 @@ def missing() -> str | None:
     ).returncode:
         return "this machine's root may not make namespaces (unshare --mount --pid)"
     if mirror() is None:
-        return f"apt here knows no source of Debian {SUITE}, which the base is made of"
+        return f"apt here knows no source of Debian, which the base is made of ({SUITE})"
     return None
 
 
 def mirror() -> str | None:
-    """Where this machine's apt takes Debian from."""
+    """Where this machine's apt takes Debian from: whatever its own release, all of them are there."""
     if shutil.which("apt-get") is None:
         return None
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"],
+        ["apt-get", "indextargets", "--format", "$(LABEL) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    found = [line.split()[2] for line in listed.splitlines() if line.startswith(f"{SUITE} main http")]
+    found = [line.split()[2] for line in listed.splitlines() if line.startswith("Debian main http")]
     return found[0] if found else None
 
 
@@ -93,26 +93,33 @@ class Build:
         assert not check or run.returncode == 0, f"{command[0]}: {run.stdout[-2000:]}{run.stderr[-4000:]}"
         return str(run.stdout).strip()
 
-    def make_base(self) -> None:
-        """The stand-in; `base` then tells what is in it."""
+    def make_base(self, name: str = BASE, suite: str = SUITE, packages: str = PACKAGES) -> None:
+        """The stand-in for `name`; `base` then tells what is in it."""
         container = self.buildah("from", "scratch")
         root = Path(self.buildah("mount", container))
-        self._run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root), str(mirror())])
+        # Without a keyring debootstrap would only warn, and go on.
+        options = ["--force-check-gpg", "--variant=minbase", f"--include={packages}"]
+        self._run(["debootstrap", *options, suite, str(root), str(mirror())])
         for pattern in ("var/cache/apt/**/*", "var/lib/apt/lists/**/*"):
             for file in root.glob(pattern):
                 if file.is_file():
                     file.unlink()
         self.base = tree(root)
-        self.buildah("commit", "--quiet", "--rm", container, BASE)
+        self.buildah("commit", "--quiet", "--rm", container, name)
 
     def build(self, context: Path = CHECKOUT, **arguments: str) -> None:
         """arguments: of the Dockerfile (ARG)."""
+        options = [option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")]
+        self.build_from(context / "Dockerfile.frontend", context, IMAGE, *options)
+
+    def build_from(self, dockerfile: Path, context: Path, image: str, *options: str) -> None:
+        """Of a base that was made here: none is pulled."""
         self.buildah(
-            *("bud", "--isolation", "chroot", "--pull-never", "--quiet", "--tag", IMAGE),
+            *("bud", "--isolation", "chroot", "--pull-never", "--quiet", "--tag", image),
             *("--format", "docker"),  # OCI's own has no HEALTHCHECK
-            *(option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")),
+            *options,
             *lend(self.settings, self.folder),
-            *("--file", context / "Dockerfile.frontend", context),
+            *("--file", dockerfile, context),
         )
 
     def entering(self, context: Path) -> set[str]:

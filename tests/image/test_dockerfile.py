@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from laptop.service import CHECKOUT
+from tests.image.build import BASE, SUITE
 
 TEXT = (CHECKOUT / "Dockerfile.frontend").read_text()
 LAST_STAGE = TEXT[TEXT.rindex("\nFROM ") :]
@@ -16,8 +17,9 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 def test_every_stage_starts_from_the_plain_base() -> None:
-    assert ("ARG", "BASE=python:3.11-slim") in instructions(TEXT)
+    assert ("ARG", f"BASE={BASE}") in instructions(TEXT)
     assert {rest.split()[0] for name, rest in instructions(TEXT) if name == "FROM"} == {"${BASE}"}
+    assert BASE.endswith(f"-{SUITE}"), "the stand-in is another Debian than the base"
 
 
 def test_nothing_runs_in_the_last_stage_and_it_takes_two_folders() -> None:

@@ -43,7 +43,7 @@ def weigh(root: Path) -> dict[str, Weight]:
                 continue
             inside = path.relative_to(root)
             if inside.is_relative_to(BYTECODE):
-                # .../module.cpython-311.pyc of .../module.py
+                # .../module.cpython-313.pyc of .../module.py
                 source = inside.relative_to(BYTECODE).with_name(path.name.split(".")[0] + ".py")
                 weights[_owner(source, owners)].bytecode += path.stat().st_size
             else:
