@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from k8s.tools.validate import admission, agreement, references, safety, schemas, serving, values
+from k8s.tools.validate import admission, agreement, placement, references, safety, schemas, serving, values
 from k8s.tools.validate.__main__ import CHECKS, findings, main
 from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
@@ -53,7 +53,8 @@ def test_custom_kinds_are_as_their_definitions_have_them() -> None:
 
 GONE = object()
 AZURE, POOL, PERF, CPU = "overlays/azure", "gpu-nodepool", "perf-analyzer", "overlays/cpu"
-CONCERNED = {AZURE, POOL, PERF, CPU, "overlays/fqdn-egress"}  # the others hold the same objects once more
+FIXED, PLAN = "overlays/no-spare-gpu", "tensorrt-plan"
+CONCERNED = {AZURE, POOL, PERF, CPU, FIXED, PLAN, "overlays/fqdn-egress"}  # the others hold the same objects once more
 POD = "spec|template|spec"
 ONE = f"{POD}|containers|0"
 LABELS = "matchLabels|app.kubernetes.io/name"
@@ -63,6 +64,10 @@ SET, FILE = "ConfigMap/settings", "data|settings.yml"
 FRONT, TRITON, SCALER = "Deployment/frontend", "Deployment/triton", "ScaledObject/triton"
 SPOT, NODES, PLUGIN = "NodePool/tosia-gpu-spot", "AKSNodeClass/tosia-gpu", "DaemonSet/nvidia-device-plugin"
 POLICY, INGRESS, RULES = "NetworkPolicy/triton", "Ingress/frontend", "PrometheusRule/tosia"
+HPA = "HorizontalPodAutoscaler/frontend"
+WEIGHT = f"{POD}|affinity|nodeAffinity|preferredDuringSchedulingIgnoredDuringExecution|0"
+PREFERRED = f"{WEIGHT}|preference"
+NO_SPOT = {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["spot"]}
 REQUIREMENT = {"key": "karpenter.azure.com/sku-gpu", "operator": "In", "values": ["T4"]}
 CLAIM = {"name": "calls", "persistentVolumeClaim": {"claimName": "call"}}
 
@@ -251,6 +256,37 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "no time to end": (safety.disruption, AZURE, TRITON, f"{POD}|terminationGracePeriodSeconds", 60, "killed before"),
     "budget that blocks": (safety.disruption, AZURE, "PodDisruptionBudget/frontend", "spec|maxUnavailable", 0,
         "never be drained"),
+    # where pods go, and whether there is room
+    "spot as good as on-demand": (placement.placement, AZURE, TRITON, f"{POD}|affinity", GONE,
+        "karpenter.sh/capacity-type NotIn"),
+    "spot among AKS' own pools": (placement.placement, AZURE, TRITON, f"{PREFERRED}|matchExpressions|1", GONE,
+        "kubernetes.azure.com/scalesetpriority NotIn"),
+    "on-demand, a little": (placement.placement, AZURE, TRITON, f"{WEIGHT}|weight", 1, "on-demand GPU is free"),
+    "a plan on spot": (placement.placement, PLAN, "Job/tensorrt-plan", f"{POD}|affinity", GONE,
+        "karpenter.sh/capacity-type NotIn"),
+    "no spot for bursts": (placement.placement, AZURE, TRITON,
+        f"{POD}|affinity|nodeAffinity|requiredDuringSchedulingIgnoredDuringExecution",
+        {"nodeSelectorTerms": [{"matchExpressions": [NO_SPOT]}]}, "bursts can't use them"),
+    "all in one zone": (placement.placement, AZURE, TRITON, f"{POD}|topologySpreadConstraints|0", GONE,
+        "not spread over zones"),
+    "nowhere without a zone": (placement.placement, AZURE, FRONT,
+        f"{POD}|topologySpreadConstraints|0|whenUnsatisfiable", "DoNotSchedule", "must be ScheduleAnyway"),
+    "old pods push to spot": (placement.placement, AZURE, TRITON, f"{POD}|topologySpreadConstraints|0|matchLabelKeys",
+        GONE, "matchLabelKeys"),
+    "minutes on a lost node": (placement.placement, AZURE, FRONT, f"{POD}|tolerations|1", GONE,
+        "node.kubernetes.io/unreachable for at most"),
+    "a lost node, ignored": (placement.placement, AZURE, TRITON, f"{POD}|tolerations|2|tolerationSeconds", 600,
+        "node.kubernetes.io/not-ready for at most"),
+    "two GPUs for a rollout": (placement.placement, AZURE, TRITON, "spec|strategy|rollingUpdate|maxSurge", 2,
+        "takes more GPUs"),
+    "a spare GPU all the same": (placement.placement, FIXED, TRITON, "spec|strategy|rollingUpdate|maxSurge", 1,
+        "rolls with maxSurge 1 and maxUnavailable 1"),
+    "a front end a node": (placement.placement, AZURE, FRONT, f"{ONE}|resources|requests|cpu", "2",
+        "do not fit on 2 nodes"),
+    "target of a request": (placement.placement, AZURE, HPA, "spec|metrics|0|resource|target",
+        {"type": "Utilization", "averageUtilization": 70}, "say averageValue"),
+    "target beyond reach": (placement.placement, AZURE, HPA, "spec|metrics|0|resource|target|averageValue", "2",
+        "more than the 1.5"),
     # what is unsafe
     "profile not enforced": (safety.security, AZURE, "Namespace/tosia",
         "metadata|labels|pod-security.kubernetes.io/enforce", GONE, "enforces the profile None"),

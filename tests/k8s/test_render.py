@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 from pathlib import Path
@@ -12,10 +13,12 @@ from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
 from k8s.tools.deploy.__main__ import ROLLOUT_S
+from k8s.tools.validate.placement import surge_of
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
 from tests.k8s.rendering import MANIFESTS, bundle, one
+from tests.k8s.scheduling import Node, best
 
 TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
 
@@ -80,6 +83,97 @@ def test_the_gpu_nodes_are_on_demand_first_and_spot_for_the_rest() -> None:
         assert pool["disruption"]["consolidateAfter"]
     taints = {taint["key"] for taint in spot["template"]["spec"]["taints"]}
     assert taints == {"nvidia.com/gpu", "kubernetes.azure.com/scalesetpriority"}
+
+
+LABELS = {"app.kubernetes.io/name": "triton"}
+
+
+def gpu_nodes(label: str, *, old_pod: bool) -> list[Node]:
+    """A free on-demand node, and a spot node that is better in all else: another zone than the old pod's, emptier, and
+    it has the image.
+    """
+    hash_key = "pod-template-hash"
+    old = [{**LABELS, hash_key: "old"}] if old_pod else []
+    zones = [{"topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name} for zone, name in ("1a", "1b", "2c")]
+    on_demand = {} if "scaleset" in label else {label: "on-demand"}
+    return [
+        Node("taken", {**zones[0], **on_demand}, old, fits=False),
+        Node("free", {**zones[1], **on_demand}, free=0.4),
+        Node("spot", {**zones[2], label: "spot"}, free=0.6, has_image=True),
+    ]
+
+
+@pytest.mark.parametrize("label", ["karpenter.sh/capacity-type", "kubernetes.azure.com/scalesetpriority"])
+@pytest.mark.parametrize("old_pod", [False, True])
+@pytest.mark.parametrize(
+    ("folder", "kind", "name"),
+    [
+        ("overlays/azure", "Deployment", "triton"),
+        ("overlays/no-spare-gpu", "Deployment", "triton"),
+        ("tensorrt-plan", "Job", "tensorrt-plan"),
+    ],
+)
+def test_triton_stays_off_spot_while_an_on_demand_gpu_is_free(
+    folder: str, kind: str, name: str, label: str, old_pod: bool
+) -> None:
+    template = copy.deepcopy(one(folder, kind, name)["spec"]["template"])
+    template["metadata"]["labels"]["pod-template-hash"] = "new"
+    nodes = gpu_nodes(label, old_pod=old_pod)
+    assert best(template, nodes) == "free"
+    assert best(template, [node for node in nodes if node.name != "free"]) == "spot", "bursts may use it"
+    del template["spec"]["affinity"]
+    assert best(template, nodes) == "spot", "what the preference is for"
+
+
+def test_the_old_pod_of_a_rollout_does_not_push_the_new_one_to_spot() -> None:
+    template = copy.deepcopy(one("overlays/azure", "Deployment", "triton")["spec"]["template"])
+    template["metadata"]["labels"]["pod-template-hash"] = "new"
+    nodes = gpu_nodes("karpenter.sh/capacity-type", old_pod=True)
+    assert best(template, nodes) == "free"
+    for constraint in template["spec"]["topologySpreadConstraints"]:
+        del constraint["matchLabelKeys"]
+    assert best(template, nodes) == "spot"
+
+
+def test_a_job_whose_node_is_taken_back_has_not_failed() -> None:
+    (rule,) = one("tensorrt-plan", "Job")["spec"]["podFailurePolicy"]["rules"]
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("folder", "rolling"),
+    [("azure", {"maxSurge": 1, "maxUnavailable": 0}), ("no-spare-gpu", {"maxSurge": 0, "maxUnavailable": 1})],
+)
+def test_a_rollout_takes_a_spare_gpu_or_the_old_pods(folder: str, rolling: dict[str, int]) -> None:
+    spec = one(f"overlays/{folder}", "Deployment", "triton")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == rolling
+    most = one(f"overlays/{folder}", "ScaledObject")["spec"]["maxReplicaCount"]
+    pools = bundle("gpu-nodepool").of("NodePool")
+    assert most + surge_of({"spec": spec}, most) <= sum(int(pool["spec"]["limits"]["nvidia.com/gpu"]) for pool in pools)
+
+
+@pytest.mark.parametrize("name", ["frontend", "triton"])
+def test_a_drained_or_lost_node_gives_its_pods_up(name: str) -> None:
+    """A drain may take the only pod; a lost node's pods are replaced after a minute; both may go to any zone."""
+    budget = one("overlays/azure", "PodDisruptionBudget", name)["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert "minAvailable" not in budget
+    spec = one("overlays/azure", "Deployment", name)["spec"]["template"]["spec"]
+    soon = {item["key"]: item["tolerationSeconds"] for item in spec["tolerations"] if item["effect"] == "NoExecute"}
+    assert soon == {"node.kubernetes.io/not-ready": 60, "node.kubernetes.io/unreachable": 60}
+    spread = {item["topologyKey"]: item["whenUnsatisfiable"] for item in spec["topologySpreadConstraints"]}
+    assert spread["topology.kubernetes.io/zone"] == "ScheduleAnyway"
+
+
+def test_front_ends_roll_on_two_nodes_of_four_cores() -> None:
+    """3.86 cores are allocatable on such a node of AKS, of which DaemonSets take 0.4: two front ends a node."""
+    deployment = one("overlays/azure", "Deployment", "frontend")
+    least = one("overlays/azure", "HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == "1500m"
+    assert least + surge_of(deployment, least) == 3 <= 2 * int((3.86 - 0.4) / 1.5)
+    (metric,) = one("overlays/azure", "HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert metric["resource"]["target"] == {"type": "AverageValue", "averageValue": "1400m"}
 
 
 def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay_in_the_cluster() -> None:

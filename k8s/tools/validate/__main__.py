@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from k8s.tools.validate import admission, agreement, files, references, rules, safety, schemas, serving, values
+from k8s.tools.validate import (
+    admission,
+    agreement,
+    files,
+    placement,
+    references,
+    rules,
+    safety,
+    schemas,
+    serving,
+    values,
+)
 from k8s.tools.validate.objects import Bundle, RenderError, folders, render
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -28,6 +39,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     references.selectors,
     references.ports,
     references.references,
+    placement.placement,
     safety.images,
     safety.secrets,
     safety.resources,

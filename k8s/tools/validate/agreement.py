@@ -17,6 +17,7 @@ from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
 from frontend.observability.metrics import Metrics
 from k8s.tools.validate.objects import Bundle, Object, Pod
+from k8s.tools.validate.placement import surge_of
 from k8s.tools.validate.safety import quantity
 from k8s.tools.validate.tuned import is_front_end, tuning_of
 from runtime.config import Limits, load_limits
@@ -175,7 +176,9 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(pool, "has no taint: anything may take a GPU node")
         gpus = sum(quantity(pool["spec"].get("limits", {}).get("nvidia.com/gpu")) or 0 for pool in pools)
         for scaler in bundle.of("ScaledObject"):
-            wanted = scaler["spec"].get("maxReplicaCount", 100) + 1  # a rollout needs one more
+            most = scaler["spec"].get("maxReplicaCount", 100)
+            scaled = bundle.named("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+            wanted = most + (0 if scaled is None else surge_of(scaled, most))
             if pools and wanted > gpus:
                 yield bundle.says(
                     scaler, f"asks for up to {wanted} GPUs, a rollout included, where the node pools stop at {gpus:.0f}"
