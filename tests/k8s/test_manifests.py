@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from k8s.tools.validate import admission, agreement, placement, references, safety, schemas, serving, values
+from k8s.tools.validate import admission, agreement, gpus, placement, references, safety, schemas, serving, values
 from k8s.tools.validate.__main__ import CHECKS, findings, main
 from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
@@ -287,7 +287,23 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         {"type": "Utilization", "averageUtilization": 70}, "say averageValue"),
     "target beyond reach": (placement.placement, AZURE, HPA, "spec|metrics|0|resource|target|averageValue", "2",
         "more than the 1.5"),
+    "a driver too old": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|4|values", ["T4", "A10"], "needs 580"),
+    "a sixth of a GPU": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|4|values", ["A10"], "may take a part of an A10"),
+    "a GPU nobody knows": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|4|values", ["T5"], "knows its driver"),
+    "any GPU": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|4", GONE, "names no GPU type"),
+    "an image family that floats": (gpus.gpus, POOL, NODES, "spec|imageFamily", "Ubuntu", "Ubuntu floats"),
+    "no image family": (gpus.gpus, POOL, NODES, "spec|imageFamily", GONE, "Ubuntu floats"),
+    "streamed from elsewhere": (gpus.gpus, AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:26.08-py3",
+        "in no registry of Azure"),
+    "streamed by digest": (gpus.gpus, AZURE, TRITON, f"{ONE}|image",
+        f"tosia.azurecr.io/tritonserver@sha256:{'0' * 64}", "named by a digest"),
     # what is unsafe
+    "telemetry of Triton": (safety.telemetry, AZURE, TRITON, f"{ONE}|env|4", GONE, "may report to others"),
+    "telemetry of the front end": (safety.telemetry, AZURE, FRONT, f"{ONE}|env|4|value", "0", "may report to others"),
+    "telemetry of a Job": (safety.telemetry, PLAN, "Job/tensorrt-plan", f"{POD}|initContainers|1|env", GONE,
+        "build may report"),
+    "telemetry on a laptop's cluster": (safety.telemetry, CPU, TRITON, f"{POD}|initContainers|0|env", GONE,
+        "release may report"),
     "profile not enforced": (safety.security, AZURE, "Namespace/tosia",
         "metadata|labels|pod-security.kubernetes.io/enforce", GONE, "enforces the profile None"),
     "everybody by address": (serving.reach, AZURE, POLICY, "spec|ingress|0|from|+", {"ipBlock": {"cidr": "0.0.0.0/0"}},

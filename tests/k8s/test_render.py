@@ -21,6 +21,7 @@ from tests.k8s.rendering import MANIFESTS, bundle, one
 from tests.k8s.scheduling import Node, best
 
 TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
+MIRRORED = TRITON.replace("nvcr.io/nvidia", "tosia.azurecr.io")  # by the pipeline: nodes stream it from there
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
 )
 def test_which_configuration_is_served(folder: str, config: str | None) -> None:
     (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == TRITON
+    assert container["image"] == (TRITON if folder == "cpu" else MIRRORED)
     named = [argument for argument in container["args"] if "model-config-name" in argument]
     assert named == ([f"--model-config-name={config}"] if config else [])
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
@@ -83,6 +84,16 @@ def test_the_gpu_nodes_are_on_demand_first_and_spot_for_the_rest() -> None:
         assert pool["disruption"]["consolidateAfter"]
     taints = {taint["key"] for taint in spot["template"]["spec"]["taints"]}
     assert taints == {"nvidia.com/gpu", "kubernetes.azure.com/scalesetpriority"}
+
+
+def test_gpu_nodes_have_a_fixed_image_a_driver_that_fits_and_stream_triton() -> None:
+    spec = one("gpu-nodepool", "AKSNodeClass")["spec"]
+    assert (spec["imageFamily"], spec["artifactStreaming"]) == ("Ubuntu2404", {"enabled": True})
+    for pool in bundle("gpu-nodepool").of("NodePool"):
+        wanted = {item["key"]: item["values"] for item in pool["spec"]["template"]["spec"]["requirements"]}
+        assert wanted["karpenter.azure.com/sku-gpu-name"] == ["T4", "A100"]
+    (plugin,) = one("gpu-nodepool", "DaemonSet")["spec"]["template"]["spec"]["containers"]
+    assert plugin["image"] == "nvcr.io/nvidia/k8s-device-plugin:v0.20.1"
 
 
 LABELS = {"app.kubernetes.io/name": "triton"}
@@ -184,7 +195,11 @@ def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay
     (container,) = triton["template"]["spec"]["containers"]
     assert container["image"] == TRITON
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
-    assert {variable["name"] for variable in container["env"]} == {"POD_UID", "REPOSITORY"}
+    assert {variable["name"] for variable in container["env"]} == {
+        "POD_UID",
+        "REPOSITORY",
+        "ORT_DISABLE_TELEMETRY",
+    }
     front_end = one("overlays/cpu", "Deployment", "frontend")["spec"]
     assert (triton["replicas"], front_end["replicas"], front_end["strategy"]) == (1, 1, {"type": "Recreate"})
     assert one("overlays/cpu", "ConfigMap", "frontend")["data"]["TOSIA_STORES"] == "embedded"
@@ -269,7 +284,7 @@ def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() ->
     steps = {step["name"]: step for step in (*spec["initContainers"], *spec["containers"])}
     assert spec["serviceAccountName"] != one("overlays/azure", "ServiceAccount", "triton")["metadata"]["name"]
     assert list(steps) == ["fetch", "build", "trial", "triton", "finish"]
-    assert steps["build"]["image"] == steps["triton"]["image"] == TRITON
+    assert steps["build"]["image"] == steps["triton"]["image"] == MIRRORED
     script = steps["build"]["args"][0]
     for end, shape in profile_shapes(FACTS).items():
         assert f"--{end}Shapes=spectrogram:{shape}" in script

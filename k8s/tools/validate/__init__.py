@@ -6,6 +6,7 @@ values       enumerations, ranges and names that no schema holds
 schemas      Kubernetes' own kinds (strictly, two versions), custom kinds, Karpenter's labels
 admission    what the API server refuses although it fits the schema
 references   selectors, ports and names that must exist
+gpus         GPU types and their drivers, whole GPUs, node images, streaming
 placement    on-demand before spot, zones, room for a rollout, lost nodes
 safety       images, secrets, resources, security, disruption, network
 rules        recording and alert rules, by promtool

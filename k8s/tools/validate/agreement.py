@@ -69,6 +69,8 @@ CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those i
     "kube_pod_status_phase",
     "kube_deployment_status_replicas_available",
     "kube_deployment_spec_replicas",
+    "kube_node_spec_taint",
+    "kube_node_status_allocatable",
 }
 _FUNCTIONS = {
     *(
@@ -87,6 +89,7 @@ _FUNCTIONS = {
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
 }
+OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
 _MODEL_READY = f"/v2/models/{MODEL_NAME}/ready"
 _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", _MODEL_READY}}
 
@@ -325,7 +328,7 @@ def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
     for source in container.get("envFrom", []):
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
-    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys()):
+    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys() - OF_LIBRARIES):
         yield f"{name} is no setting of the front end"
 
 

@@ -20,6 +20,7 @@ _SECRET_VALUE = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."  # a JWT
 )
+_HAS_ONNX_RUNTIME = re.compile(r"(.*/)?(tosia-frontend|frontend|tritonserver)(:(?!.*-sdk).*)?")
 LEVELS = {"tosia": "restricted", "gpu-resources": "privileged"}
 _PLAIN_VOLUMES = {
     "configMap",
@@ -65,6 +66,17 @@ def secrets(bundles: Sequence[Bundle]) -> Iterator[str]:
                 for variable in container.get("env", []):
                     if _SECRET_NAME.search(variable["name"]) and variable.get("value"):
                         yield bundle.says(pod.owner, f"{variable['name']} is written out: take it from a Secret")
+
+
+def telemetry(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Check that no ONNX Runtime reports to its makers: every container of an image that holds one says so."""
+    for bundle in bundles:
+        for pod in bundle.pods():
+            for container in pod.containers:
+                image = str(container.get("image", ""))
+                variables = {item["name"]: item.get("value") for item in container.get("env", [])}
+                if _HAS_ONNX_RUNTIME.fullmatch(image) and variables.get("ORT_DISABLE_TELEMETRY") != "1":
+                    yield bundle.says(pod.owner, f"{container['name']} may report to others: ORT_DISABLE_TELEMETRY=1")
 
 
 def resources(bundles: Sequence[Bundle]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from k8s.tools.validate.objects import Bundle, Object, Pod, matches
 from k8s.tools.validate.tuned import is_front_end, tuning_of, variables
 from runtime.config import load_limits
 
-TRITON_IMAGE = re.compile(r"nvcr\.io/nvidia/tritonserver:26\.08-py3(-sdk)?")
+TRITON_IMAGE = re.compile(r"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:26\.08-py3(-sdk)?")
 PROMETHEUS = "http://kube-prometheus-stack-prometheus.monitoring.svc:9090"
 _INGRESSES = {"ingress-nginx", "nginx-ingress", "app-routing-system"}
 _NAME = "app.kubernetes.io/name"
