@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 
-from k8s.tools.validate import admission, agreement, gpus, placement, references, safety, schemas, serving, values
+from k8s.tools.validate import (
+    admission,
+    agreement,
+    gateways,
+    gpus,
+    placement,
+    references,
+    safety,
+    schemas,
+    serving,
+    values,
+)
 from k8s.tools.validate.__main__ import CHECKS, findings, main
 from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
@@ -53,8 +64,17 @@ def test_custom_kinds_are_as_their_definitions_have_them() -> None:
 
 GONE = object()
 AZURE, POOL, PERF, CPU = "overlays/azure", "gpu-nodepool", "perf-analyzer", "overlays/cpu"
-FIXED, PLAN = "overlays/no-spare-gpu", "tensorrt-plan"
-CONCERNED = {AZURE, POOL, PERF, CPU, FIXED, PLAN, "overlays/fqdn-egress"}  # the others hold the same objects once more
+FIXED, PLAN, NGINX = "overlays/no-spare-gpu", "tensorrt-plan", "overlays/nginx"
+CONCERNED = {
+    NGINX,
+    AZURE,
+    POOL,
+    PERF,
+    CPU,
+    FIXED,
+    PLAN,
+    "overlays/fqdn-egress",
+}  # the others hold the same objects once more
 POD = "spec|template|spec"
 ONE = f"{POD}|containers|0"
 LABELS = "matchLabels|app.kubernetes.io/name"
@@ -64,6 +84,11 @@ SET, FILE = "ConfigMap/settings", "data|settings.yml"
 FRONT, TRITON, SCALER = "Deployment/frontend", "Deployment/triton", "ScaledObject/triton"
 SPOT, NODES, PLUGIN = "NodePool/tosia-gpu-spot", "AKSNodeClass/tosia-gpu", "DaemonSet/nvidia-device-plugin"
 POLICY, INGRESS, RULES = "NetworkPolicy/triton", "Ingress/frontend", "PrometheusRule/tosia"
+GATEWAY, ROUTE, REDIRECT = "Gateway/frontend", "HTTPRoute/frontend", "HTTPRoute/frontend-to-https"
+FROM_GATEWAY = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tosia-gateway"}},
+    "podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "frontend"}},
+}
 HPA = "HorizontalPodAutoscaler/frontend"
 WEIGHT = f"{POD}|affinity|nodeAffinity|preferredDuringSchedulingIgnoredDuringExecution|0"
 PREFERRED = f"{WEIGHT}|preference"
@@ -148,8 +173,8 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         "DNS needs UDP and TCP"),
     "rules that do nothing": (serving.reach, AZURE, POLICY, "spec|policyTypes", ["Egress"],
         "policyTypes lacks Ingress"),
-    "class of the ingress": (serving.way_in, AZURE, INGRESS, "spec|ingressClassName", "ngnix", "not nginx"),
-    "half the paths": (serving.way_in, AZURE, INGRESS, "spec|rules|0|http|paths|0|path", "/api", "not / alone"),
+    "class of the ingress": (serving.way_in, NGINX, INGRESS, "spec|ingressClassName", "ngnix", "not nginx"),
+    "half the paths": (serving.way_in, NGINX, INGRESS, "spec|rules|0|http|paths|0|path", "/api", "not / alone"),
     "nodes for ever": (serving.scaling, POOL, SPOT, f"{POD}|expireAfter", GONE, "has no expireAfter"),
     "scaled as another kind": (serving.scaling, AZURE, "HorizontalPodAutoscaler/frontend",
         "spec|scaleTargetRef|apiVersion", "v1", "scales v1"),
@@ -183,12 +208,12 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "liveness as readiness": (safety.disruption, AZURE, FRONT, f"{ONE}|livenessProbe|httpGet|path", "/readyz",
         "an outage restarts it"),
     "no readiness probe": (safety.disruption, AZURE, TRITON, f"{ONE}|readinessProbe", GONE, "has no readinessProbe"),
-    "ingress to no Service": (references.ports, AZURE, INGRESS, "spec|rules|0|http|paths|0|backend|service|name", "web",
+    "ingress to no Service": (references.ports, NGINX, INGRESS, "spec|rules|0|http|paths|0|backend|service|name", "web",
         "no Service web"),
-    "ingress without TLS": (references.ports, AZURE, INGRESS, "spec|tls", GONE, "has no TLS"),
-    "ingress: body limit": (configuration, AZURE, INGRESS,
+    "ingress without TLS": (references.ports, NGINX, INGRESS, "spec|tls", GONE, "has no TLS"),
+    "ingress: body limit": (configuration, NGINX, INGRESS,
         "metadata|annotations|nginx.ingress.kubernetes.io/proxy-body-size", "10m", "limits.max_body_bytes"),
-    "ingress: time": (configuration, AZURE, INGRESS,
+    "ingress: time": (configuration, NGINX, INGRESS,
         "metadata|annotations|nginx.ingress.kubernetes.io/proxy-read-timeout", "5", "limits.request_deadline_s"),
     "scaler of nothing": (references.references, AZURE, SCALER, "spec|scaleTargetRef|name", "tritons",
         "no Deployment tritons"),
@@ -218,7 +243,7 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "file: no such key": (configuration, AZURE, SET, FILE, "limits: {max_body: 1}", "limits.max_body is no setting"),
     "file: the model's": (configuration, AZURE, SET, FILE, "mel_spec: {n_fft: 512}", "belongs to the model"),
     "file: not mounted": (configuration, AZURE, FRONT, f"{ONE}|volumeMounts|1", GONE, "no ConfigMap is mounted"),
-    "file: longer than the ingress": (configuration, AZURE, SET, FILE, "limits: {request_deadline_s: 300}",
+    "file: longer than the ingress": (configuration, NGINX, SET, FILE, "limits: {request_deadline_s: 300}",
         "ends a request before"),
     "file: no time to end": (safety.disruption, AZURE, SET, FILE,
         "{limits: {request_deadline_s: 33}, service: {drain_seconds: 10}}", "takes 45 s to end"),
@@ -297,6 +322,59 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         "in no registry of Azure"),
     "streamed by digest": (gpus.gpus, AZURE, TRITON, f"{ONE}|image",
         f"tosia.azurecr.io/tritonserver@sha256:{'0' * 64}", "named by a digest"),
+    # the way in by Gateway API
+    "class of the gateway": (gateways.gateways, AZURE, GATEWAY, "spec|gatewayClassName", "istio",
+        "not approuting-istio"),
+    "no certificate's issuer": (gateways.gateways, AZURE, GATEWAY,
+        "metadata|annotations|cert-manager.io/cluster-issuer", GONE, "no issuer"),
+    "another port": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|port", 8443, "other listeners"),
+    "one name for two": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|name", "http", "two listeners"),
+    "two hosts": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|0|hostname", "x.tosia.example", "the same host"),
+    "any host": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|hostname", GONE, "the same host"),
+    "TLS without a certificate": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|tls|certificateRefs", [],
+        "names no certificate"),
+    "TLS passed on": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|tls|mode", "Passthrough", "must end TLS"),
+    "TLS on 80": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|0|tls", {"mode": "Terminate"},
+        "is HTTP and has TLS"),
+    "routes of all": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|allowedRoutes|namespaces|from", "All",
+        "any could take the host"),
+    "routes of none": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|allowedRoutes", GONE,
+        "takes no routes of tosia"),
+    "route of another host": (gateways.gateways, AZURE, ROUTE, "spec|hostnames|0", "x.tosia.example",
+        "the listener's is"),
+    "route of no gateway": (gateways.gateways, AZURE, ROUTE, "spec|parentRefs|0|namespace", GONE,
+        "no Gateway frontend"),
+    "route of no listener": (gateways.gateways, AZURE, ROUTE, "spec|parentRefs|0|sectionName", "tls",
+        "no listener tls"),
+    "route to no Service": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|backendRefs|0|name", "web", "Service web"),
+    "route to no port": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|backendRefs|0|port", 8080, "no port 8080"),
+    "route elsewhere": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|backendRefs|0|namespace", "other",
+        "ReferenceGrant"),
+    "route of half the paths": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|matches|0|path|value", "/v1",
+        "all below /"),
+    "route: time": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|timeouts|request", "5s",
+        "limits.request_deadline_s"),
+    "route: no time": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|timeouts", GONE, "no timeout"),
+    "file: longer than the route": (gateways.gateways, AZURE, SET, FILE, "limits: {request_deadline_s: 300}",
+        "ends a request before"),
+    "no redirect": (gateways.gateways, AZURE, REDIRECT, "spec|rules|0|filters|0|requestRedirect|scheme", "http",
+        "does not redirect"),
+    "calls without TLS": (gateways.gateways, AZURE, ROUTE, "spec|parentRefs|0|sectionName", "http", "without TLS"),
+    "two ways in": (gateways.gateways, AZURE, "Service/triton", "kind", "Ingress", "one way in"),
+    "gateway: misspelt field": (custom, AZURE, GATEWAY, "spec|listeners|0|hostName", "a", "hostName"),
+    "gateway: no such namespace": (references.references, AZURE, "NetworkPolicy/from-gateway",
+        f"spec|ingress|0|{NAMESPACE}", "tosia-gate", "tosia-gate"),
+    "gateway: pods of another": (references.selectors, AZURE, "NetworkPolicy/gateway",
+        "spec|podSelector|matchLabels|gateway.networking.k8s.io/gateway-name", "web", "matches no pod"),
+    "gateway: way to no port": (references.ports, AZURE, "NetworkPolicy/gateway", "spec|egress|0|ports|0|port", 8081,
+        "lets out to port 8081"),
+    "gateway: open on more": (safety.network, AZURE, "NetworkPolicy/gateway", "spec|ingress|0|ports|+",
+        {"protocol": "TCP", "port": 15021}, "lets everybody in"),
+    "gateway: Triton, too": (serving.reach, AZURE, POLICY, "spec|ingress|0|from|+", FROM_GATEWAY, "none of those"),
+    "gateway: metrics, too": (serving.reach, AZURE, "NetworkPolicy/from-gateway", "spec|ingress|0|ports|+",
+        {"protocol": "TCP", "port": "metrics"}, "none of those"),
+    "gateway: privileged pods": (safety.security, AZURE, "Namespace/tosia-gateway",
+        "metadata|labels|pod-security.kubernetes.io/enforce", "privileged", "not baseline"),
     # what is unsafe
     "telemetry of Triton": (safety.telemetry, AZURE, TRITON, f"{ONE}|env|4", GONE, "may report to others"),
     "telemetry of the front end": (safety.telemetry, AZURE, FRONT, f"{ONE}|env|4|value", "0", "may report to others"),
@@ -323,7 +401,7 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "key in a ConfigMap": (safety.secrets, AZURE, "ConfigMap/frontend", "data|COSMO_KEY", "abc", "belongs in a Secret"),
     "key in a variable": (safety.secrets, AZURE, FRONT, f"{ONE}|env|+", {"name": "API_KEY", "value": "abc"},
         "written out"),
-    "connection string": (safety.secrets, AZURE, INGRESS, "metadata|annotations|a", "AccountKey=bGlrZQ==",
+    "connection string": (safety.secrets, NGINX, INGRESS, "metadata|annotations|a", "AccountKey=bGlrZQ==",
         "looks like a key"),
     "no limits": (safety.resources, AZURE, TRITON, f"{ONE}|resources|limits", GONE, "has no limits of memory"),
     "no requests": (safety.resources, CPU, TRITON, f"{POD}|initContainers|0|resources|requests", GONE,
@@ -395,8 +473,15 @@ STUMBLES: dict[str, tuple[str, str, str, Any]] = {
     "peers of nothing": (AZURE, POLICY, "spec|ingress|0|from", None),
     "block without addresses": (AZURE, POLICY, "spec|egress|0|to|0|ipBlock|cidr", GONE),
     "Service without ports": (AZURE, "Service/triton", "spec|ports", GONE),
-    "ingress without a backend": (AZURE, INGRESS, "spec|rules|0|http|paths|0|backend", {"serviceName": "frontend"}),
-    "certificates of nothing": (AZURE, INGRESS, "spec|tls", None),
+    "gateway without listeners": (AZURE, "Gateway/frontend", "spec|listeners", GONE),
+    "route without rules": (AZURE, "HTTPRoute/frontend", "spec|rules", GONE),
+    "parents in words": (AZURE, "HTTPRoute/frontend", "spec|parentRefs", "frontend"),
+    "preference without a term": (AZURE, TRITON, f"{WEIGHT}|preference", GONE),
+    "spread without a way": (AZURE, TRITON, f"{POD}|topologySpreadConstraints|0|whenUnsatisfiable", GONE),
+    "surge in words": (AZURE, FRONT, "spec|strategy|rollingUpdate|maxSurge", "one"),
+    "GPUs without values": (POOL, SPOT, f"{POD}|requirements|4|values", GONE),
+    "ingress without a backend": (NGINX, INGRESS, "spec|rules|0|http|paths|0|backend", {"serviceName": "frontend"}),
+    "certificates of nothing": (NGINX, INGRESS, "spec|tls", None),
     "no version": (AZURE, FRONT, "apiVersion", GONE),
     "labels of nothing": (AZURE, "Namespace/tosia", "metadata|labels", None),
     "scaler of no target": (AZURE, SCALER, "spec|scaleTargetRef", GONE),

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
+from export.releases import publish
 from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
+from k8s.tools.deploy import release
 from k8s.tools.deploy.__main__ import ROLLOUT_S
+from k8s.tools.validate import schemas
+from k8s.tools.validate.objects import Bundle
 from k8s.tools.validate.placement import surge_of
+from laptop.service import CHECKOUT
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
-from tests.k8s.rendering import MANIFESTS, bundle, one
+from tests.k8s.rendering import MANIFESTS, bundle, definitions, one
 from tests.k8s.scheduling import Node, best
 
 TRITON = "nvcr.io/nvidia/tritonserver:26.08-py3"
@@ -239,14 +246,31 @@ def test_by_name_there_is_no_way_out_to_every_address() -> None:
     ]
 
 
+def test_there_is_one_way_in() -> None:
+    azure, nginx, cpu = (bundle(f"overlays/{name}") for name in ("azure", "nginx", "cpu"))
+    kinds = ("Gateway", "HTTPRoute", "Ingress")
+    assert [item["kind"] for item in azure.of(*kinds)] == ["Gateway", "HTTPRoute", "HTTPRoute"]
+    assert [item["kind"] for item in nginx.of(*kinds)] == ["Ingress"]
+    assert not cpu.of(*kinds)
+    left = [item for item in nginx.objects if "tosia-gateway" in json.dumps(item)]
+    assert left == [], "nothing of the gateway is left"
+    without = {(item["kind"], item["metadata"]["name"]) for item in azure.objects}
+    without -= {(item["kind"], item["metadata"]["name"]) for item in nginx.objects}
+    assert {kind for kind, _ in without} == {"Namespace", "Gateway", "HTTPRoute", "NetworkPolicy"}
+
+
 def test_who_may_reach_whom() -> None:
     policies = {policy["metadata"]["name"]: policy["spec"] for policy in bundle("overlays/azure").of("NetworkPolicy")}
-    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name in ("default-deny", "gateway-default-deny"):
+        assert policies[name] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     ports = {
         name: [[port["port"] for port in rule["ports"]] for rule in policies[name]["ingress"]]
         for name in ("frontend", "triton")
     }
     assert ports == {"frontend": [["http"], ["metrics"]], "triton": [["grpc"], ["metrics"], ["grpc", "metrics"]]}
+    (way_in,) = policies["from-gateway"]["ingress"]
+    assert (len(way_in["from"]), [port["port"] for port in way_in["ports"]]) == (1, ["http"])
+    assert [port["port"] for rule in policies["gateway"]["ingress"] for port in rule["ports"]] == [80, 443]
     assert policies["triton"]["ingress"][2]["from"] == [{"podSelector": {"matchLabels": {"tosia/bench": "true"}}}]
     out = {
         name: [[port["port"] for port in rule["ports"]] for rule in policies[name]["egress"]]
@@ -376,3 +400,50 @@ def test_the_lifecycle_policy_forgets_calls_when_the_front_end_does() -> None:
     actions = rule["definition"]["actions"]
     assert set(actions) == {"baseBlob", "snapshot", "version"}
     assert all(action == {"delete": {"daysAfterCreationGreaterThan": days}} for action in actions.values())
+
+
+def granted(condition: str, action: str, attribute: str) -> str:
+    """The prefix that a part of the condition asks for. action: what the part is about, as it negates it."""
+    space = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+    pattern = rf"!\(ActionMatches\{{'{space}/read'\}} {action}\) \) OR \( {attribute} StringStartsWith '([^']+)'"
+    (prefix,) = re.findall(pattern.replace("SPACE", space), " ".join(condition.split()))
+    return str(prefix)
+
+
+def test_tritons_identity_reads_and_lists_releases_and_nothing_else() -> None:
+    """What docs/deploy.md gives `az role assignment create`; that Azure holds it can't be tried here."""
+    condition = (MANIFESTS / "azure" / "triton-reads-releases.txt").read_text()
+    parts = (
+        (r"AND NOT SubOperationMatches\{'Blob\.List'\}", r"@Resource\[SPACE:path\]"),
+        (r"AND SubOperationMatches\{'Blob\.List'\}", r"@Request\[SPACE:prefix\]"),
+    )
+    for action, attribute in parts:
+        assert granted(condition, action, attribute) == f"{release.FOLDER}/" == f"{publish.FOLDER}/"
+    assert re.sub(r"\s|[^()]", "", condition).count("(") == condition.count(")")
+    assert len(re.findall(r"^AND$", condition, re.MULTILINE)) == 1
+    path = release.release_path(CHECKOUT / "model_repository")
+    assert path.startswith(f"{release.FOLDER}/")
+    (rule,) = json.loads((MANIFESTS / "azure" / "blob-lifecycle.json").read_text())["rules"]
+    assert not rule["definition"]["filters"]["prefixMatch"][0].removeprefix("CONTAINER/").startswith(release.FOLDER)
+    text = (CHECKOUT / "docs" / "deploy.md").read_text()
+    (command,) = re.findall(r"az role assignment create --role \"Storage Blob Data Reader\".*?\naz ", text, re.DOTALL)
+    assert "principal triton" in command
+    assert "$STORE/blobServices/default/containers/$CONTAINER" in command
+    assert "k8s/manifests/azure/triton-reads-releases.txt" in command
+
+
+@pytest.mark.shared
+def test_the_issuer_in_the_docs_fits_its_definition_and_the_gateway() -> None:
+    text = (CHECKOUT / "docs" / "deploy.md").read_text()
+    (manifest,) = re.findall(r"<<'END'\n(apiVersion: cert-manager.*?)END\n", text, re.DOTALL)
+    issuer = yaml.safe_load(manifest)
+    gateway = one("overlays/azure", "Gateway")
+    assert list(schemas.custom([Bundle("docs", [issuer])], schemas.read_definitions(definitions()))) == []
+    assert gateway["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == issuer["metadata"]["name"]
+    (solver,) = issuer["spec"]["acme"]["solvers"]
+    (parent,) = solver["http01"]["gatewayHTTPRoute"]["parentRefs"]
+    assert (parent["name"], parent["namespace"]) == (gateway["metadata"]["name"], gateway["metadata"]["namespace"])
+    (listener,) = [item for item in gateway["spec"]["listeners"] if item["name"] == parent["sectionName"]]
+    assert listener["port"] == 80
+    (allowed,) = listener["allowedRoutes"]["namespaces"]["selector"]["matchExpressions"]
+    assert gateway["metadata"]["namespace"] in allowed["values"], "the solver's route is there"

@@ -13,6 +13,7 @@ rules        recording and alert rules, by promtool
 serving      what is particular to us: who may reach whom, and how it must be set to hold
 tuned        how the front end would be set: its mounted file, its variables, its arguments
 agreement    with config.yml, the front end's settings, the rules, the nodes
+gateways     the way in by Gateway API
 __main__     `make manifests`
 
 Each check takes all folders (a Job of one folder may ask a Service of another) and yields findings, a line each.

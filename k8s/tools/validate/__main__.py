@@ -17,6 +17,7 @@ from k8s.tools.validate import (
     admission,
     agreement,
     files,
+    gateways,
     gpus,
     placement,
     references,
@@ -60,6 +61,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     serving.triton,
     serving.scaling,
     serving.way_in,
+    gateways.gateways,
 )
 
 

@@ -99,7 +99,7 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
     config, limits = _read(config_file)
     for bundle in bundles:
         for ingress in bundle.of("Ingress"):
-            for problem in _of_ingress(ingress, _limits_of(bundle) or limits):
+            for problem in _of_ingress(ingress, limits_of(bundle) or limits):
                 yield bundle.says(ingress, problem)
         for item in bundle.of("ConfigMap"):
             for name, text in (item.get("data") or {}).items():
@@ -295,7 +295,7 @@ def _nginx_bytes(text: str | None) -> int | None:
     return None if found is None else int(found[1]) * 1024 ** " kmg".index(found[2].lower() or " ")
 
 
-def _limits_of(bundle: Bundle) -> Limits | None:
+def limits_of(bundle: Bundle) -> Limits | None:
     """Return the limits of the folder's front end."""
     for pod in bundle.pods():
         for container in filter(is_front_end, pod.containers):

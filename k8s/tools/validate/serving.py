@@ -24,6 +24,11 @@ _FROM_PROMETHEUS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
     "podSelector": {"matchLabels": {_NAME: "prometheus"}},
 }
+_GATEWAY_PODS = {"podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "frontend"}}}
+_FROM_GATEWAY = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tosia-gateway"}},
+    **_GATEWAY_PODS,
+}
 _KUBE_DNS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
     "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
@@ -130,9 +135,10 @@ def _may_come(peer: Mapping[str, Any], selected: Mapping[str, str], ports: list[
     if peer == _FROM_PROMETHEUS:
         return set(ports) <= {"metrics", 8002, 9090}
     space = (peer.get("namespaceSelector") or {}).get("matchExpressions") or []
-    if space and set(space[0].get("values", [])) <= _INGRESSES:
-        return "acme.cert-manager.io/http01-solver" in selected or (
-            selected.get(_NAME) == "frontend" and set(ports) <= {"http", 8080}
+    by_nginx = bool(space) and set(space[0].get("values", [])) <= _INGRESSES
+    if peer in (_FROM_GATEWAY, _GATEWAY_PODS) or by_nginx:
+        return ("acme.cert-manager.io/http01-solver" in selected and peer != _FROM_GATEWAY) or (
+            selected.get(_NAME) == "frontend" and set(ports) <= {"http", 8080} and peer != _GATEWAY_PODS
         )
     labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
     if "namespaceSelector" in peer or "ipBlock" in peer or selected.get(_NAME) != "triton":
