@@ -10,11 +10,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf.json_format import MessageToJson
 
 from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.releases import publish
 from export.releases.release import HALF_FILE
-from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
+from export.triton_config import (
+    CUDA_CONFIG,
+    ENGINE_CACHE,
+    ONNX_FILE,
+    PADDED_FILE,
+    PROVIDER_CONFIG,
+    cuda_config,
+    onnx_config,
+    profile_shapes,
+    provider_config,
+)
 from k8s.tools.deploy import release
 from k8s.tools.deploy.__main__ import ROLLOUT_S
 from k8s.tools.validate import schemas
@@ -42,6 +53,30 @@ def test_which_configuration_is_served(folder: str, config: str | None) -> None:
     assert named == ([f"--model-config-name={config}"] if config else [])
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment.get("NVIDIA_TF32_OVERRIDE") == ("0" if config else None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("azure", f'"default_model_filename":"{PADDED_FILE}"'),
+        ("cpu", f'"default_model_filename":"{ONNX_FILE}"'),
+        ("tensorrt-provider", '"name":"tensorrt"'),
+    ],
+)
+def test_a_pod_starts_with_that_configuration_only(folder: str, expected: str) -> None:
+    """What the probe looks for is in that configuration as export writes it, and in no other."""
+    (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    assert container["startupProbe"]["exec"]["command"][3] == expected
+    configs = {
+        "azure": cuda_config(FACTS, "a" * 64),
+        "cpu": onnx_config(FACTS, "a" * 64),
+        "tensorrt-provider": provider_config(FACTS, "a" * 64),
+    }
+    texts = {
+        name: "".join(MessageToJson(item, preserving_proto_field_name=True).split()) for name, item in configs.items()
+    }
+    assert expected in texts[folder]
+    assert folder == "cpu" or expected not in texts["cpu"], "what Triton takes otherwise"
 
 
 def test_the_provider_overlay_reads_its_config_and_keeps_its_engines() -> None:
@@ -101,6 +136,13 @@ def test_gpu_nodes_have_a_fixed_image_a_driver_that_fits_and_stream_triton() -> 
         assert wanted["karpenter.azure.com/sku-gpu-name"] == ["T4", "A100"]
     (plugin,) = one("gpu-nodepool", "DaemonSet")["spec"]["template"]["spec"]["containers"]
     assert plugin["image"] == "nvcr.io/nvidia/k8s-device-plugin:v0.20.1"
+
+
+def test_the_image_reports_to_nobody_either() -> None:
+    """In the pods a rule holds it (safety.telemetry)."""
+    instructions = (CHECKOUT / "Dockerfile.frontend").read_text().replace("\\\n", " ").splitlines()
+    environment = [line for line in instructions if line.startswith("ENV ")]
+    assert "ORT_DISABLE_TELEMETRY=1" in environment[-1].split()
 
 
 LABELS = {"app.kubernetes.io/name": "triton"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,37 @@ def test_a_server_without_the_model_is_not_ready_by_the_probe(triton: TritonServ
             url = f"http://{server.http_url}/v2"
             assert httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200
             assert httpx.get(f"{url}/models/cough_cnn/ready", trust_env=False).status_code == status
+
+
+def started(server: TritonServer, folder: str) -> subprocess.CompletedProcess[str]:
+    """The Deployment's startupProbe, asking the server here."""
+    (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    python, option, script, expected = container["startupProbe"]["exec"]["command"]
+    assert (python, option, script.count('"127.0.0.1", 8000')) == ("python3", "-c", 1)
+    script = script.replace("8000", server.http_url.rpartition(":")[2])
+    return subprocess.run([sys.executable, option, script, expected], capture_output=True, text=True, check=False)
+
+
+def test_a_release_without_the_configuration_for_gpus_never_starts(triton: TritonServer, tmp_path: Path) -> None:
+    """Triton serves its config.pbtxt without a word. It is not told the name here: local_triton refuses the two."""
+    run = started(triton, "azure")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "does not serve what --model-config-name says" in started(triton, "cpu").stderr
+    shutil.copytree(REPOSITORY, tmp_path / "old")
+    shutil.rmtree(tmp_path / "old" / "cough_cnn" / "configs")
+    with TritonServer(tmp_path / "old", log=tmp_path / "triton.log") as old:
+        assert httpx.get(f"http://{old.http_url}/v2/models/cough_cnn/ready", trust_env=False).status_code == 200
+        run = started(old, "azure")
+        assert (run.returncode, run.stdout) == (1, "")
+        assert "the release has no such configuration, so it took config.pbtxt" in run.stderr
+        assert started(old, "cpu").returncode == 0
+
+
+def test_a_server_without_the_model_or_without_an_answer_has_not_started(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with TritonServer(tmp_path / "empty", log=tmp_path / "triton.log") as empty:
+        assert started(empty, "azure").stderr == "The model is not loaded yet.\n"
+    assert started(empty, "azure").stderr == "Triton does not answer yet.\n"
 
 
 def test_the_metrics_that_rules_ask_for_are_there(triton: TritonServer) -> None:

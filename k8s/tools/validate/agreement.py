@@ -89,6 +89,11 @@ _FUNCTIONS = {
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
 }
+SERVED = {  # --model-config-name -> what only that configuration has; without a name: config.pbtxt
+    "": '"default_model_filename":"model.onnx"',
+    "cuda": '"default_model_filename":"padded.onnx"',
+    "tensorrt": '"name":"tensorrt"',
+}
 OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
 _MODEL_READY = f"/v2/models/{MODEL_NAME}/ready"
 _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", _MODEL_READY}}
@@ -108,9 +113,12 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                         yield bundle.says(item, problem)
         for pod in bundle.pods():
             name = pod.labels.get("app.kubernetes.io/name", "")
-            for container in pod.spec.get("containers", []):
+            for container in pod.containers:
                 if is_front_end(container):
                     for problem in _of_front_end(bundle, pod, container):
+                        yield bundle.says(pod.owner, problem)
+                if _serves_triton(container):
+                    for problem in _of_start(container):
                         yield bundle.says(pod.owner, problem)
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     path = container.get(probe, {}).get("httpGet", {}).get("path")
@@ -119,6 +127,16 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                         yield bundle.says(pod.owner, f"the {probe} asks {path}: ask {_MODEL_READY}")
                     if path is not None and name in _ENDPOINTS and path not in _ENDPOINTS[name]:
                         yield bundle.says(pod.owner, f"the {probe} asks {path}, which is no health endpoint of {name}")
+
+
+def _of_start(container: Object) -> Iterator[str]:
+    """A server starts for nothing but the model, with the configuration that it was told to take."""
+    named = [item.partition("=")[2] for item in container.get("args", []) if item.startswith("--model-config-name=")]
+    command = container.get("startupProbe", {}).get("exec", {}).get("command", [])
+    if named and (len(command) != 4 or not all(word in command[2] for word in (f"/models/{MODEL_NAME}/", "config"))):
+        yield "the startupProbe does not ask for the configuration: without configs/ Triton takes config.pbtxt silently"
+    elif command and command[3] != (expected := SERVED[named[0] if named else ""]):
+        yield f"the startupProbe waits for {command[3]}, but this configuration has {expected}"
 
 
 def _serves_triton(container: Object) -> bool:

@@ -218,7 +218,8 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
             if "preStop" not in container.get("lifecycle", {}):
                 yield bundle.says(pod.owner, "has no preStop: it would be killed before its endpoints are updated")
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                if container.get(probe, {}).get("httpGet", {}).get("port") not in ("http", 8000):
+                asked = container.get(probe, {})
+                if asked.get("httpGet", {}).get("port") not in ("http", 8000) and "exec" not in asked:
                     yield bundle.says(pod.owner, f"the {probe} must ask the port http")
 
 
