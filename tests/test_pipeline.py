@@ -36,6 +36,39 @@ def test_a_push_to_master_or_main_tests_builds_and_pushes_in_that_order() -> Non
     assert [step["inputs"]["command"] for step in steps("image") if step.get("task") == "Docker@2"] == ["build", "push"]
 
 
+AZ = """#!/bin/bash
+echo "$@" >> "$CALLS"
+case "$1 $2 $3" in
+  "acr repository show") [ "$THERE" = yes ] ;;
+  "acr artifact-streaming create") [ "$TIER" = Premium ] ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("there", "tier"), [("no", "Premium"), ("yes", "Premium"), ("no", "Standard")])
+def test_tritons_image_is_mirrored_under_the_tag_that_is_deployed(tmp_path: Path, there: str, tier: str) -> None:
+    """A stand-in for az writes down what it is given."""
+    (stage,) = [item for item in PIPELINE["stages"] if item["stage"] == "image"]
+    (job,) = [item for item in stage["jobs"] if item["job"] == "triton"]
+    (step,) = job["steps"]
+    (tmp_path / "az").write_text(AZ)
+    (tmp_path / "az").chmod(0o755)
+    calls = tmp_path / "calls"
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CALLS": str(calls), "THERE": there, "TIER": tier}
+    script = step["inputs"]["inlineScript"]
+    run = subprocess.run(["bash", "-c", script], cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=True)
+    deployment = yaml.safe_load((CHECKOUT / "k8s/manifests/base/triton/deployment.yaml").read_text())
+    source = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = source.removeprefix("nvcr.io/nvidia/")
+    imported = f"acr import --name tosia --source {source} --image {image}"
+    assert (imported in calls.read_text().splitlines()) is (there == "no")
+    assert f"acr artifact-streaming create --name tosia --image {image}" in calls.read_text().splitlines()
+    assert ("can't be streamed" in run.stdout) is (tier != "Premium")
+    overlay = yaml.safe_load((CHECKOUT / "k8s/manifests/overlays/azure/kustomization.yaml").read_text())
+    names = {item["name"]: item["newName"] for item in overlay["images"]}
+    assert names[source.partition(":")[0]] == "tosia.azurecr.io/tritonserver"
+
+
 def verbs(text: str) -> list[str]:
     """In their order, with what is given to them."""
     return re.findall(r"^\s*make ([a-z-]+(?: [A-Z]+=\w+)*)$", text, flags=re.MULTILINE)

@@ -38,7 +38,7 @@ SETTINGS = {
     "quality.max_hum_db": Setting("louder hum, relative to the loud moments, may hide a cough: hum", "dB"),
     "quality.max_tone_fraction": Setting("tones for more of the time may hide a cough: tone", "", 0.0, 1.0),
     "limits.max_body_bytes": Setting(
-        "the largest recording", "bytes", 1024, also="the body size of the ingress (k8s/manifests/ingress)"
+        "the largest recording", "bytes", 1024, also="the body size of the ingress (k8s/manifests/components/nginx)"
     ),
     "limits.max_duration_s": Setting("the longest recording", "s", 1.0, also="the memory of the pods"),
     "limits.min_sample_rate_hz": Setting("the lowest sample rate", "Hz", 1),
@@ -49,7 +49,7 @@ SETTINGS = {
         "after it a stored call is answered 202 and finished later",
         "s",
         0.1,
-        also="terminationGracePeriodSeconds and the read timeout of the ingress",
+        also="terminationGracePeriodSeconds and the timeout of the way in (k8s/manifests/components)",
     ),
     "limits.worker_timeout_s": Setting("after it a worker that hangs on a recording is ended", "s", 0.1),
     "limits.worker_cpu_s": Setting("CPU time that a worker may use for one recording", "s", 0.1),

@@ -304,7 +304,8 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
 ) -> None:
     cluster.answers = {
         "serviceaccount triton": CLIENT_ID,
-        "ingress frontend": "api.tosia.org",
+        "crd httproutes": "httproutes.gateway.networking.k8s.io",
+        "httproute frontend": "api.tosia.org",
         "secret tosia": "1234",
     }
     assert cluster.deploy("all", SEED).returncode == 0
@@ -313,10 +314,64 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
         applied["ServiceAccount", "triton"]["metadata"]["annotations"]["azure.workload.identity/client-id"] == CLIENT_ID
     )
     assert "annotations" not in applied["ServiceAccount", "frontend"]["metadata"]
-    ingress = applied["Ingress", "frontend"]["spec"]
-    assert (ingress["rules"][0]["host"], ingress["tls"][0]["hosts"]) == ("api.tosia.org", ["api.tosia.org"])
+    assert hosts_of(applied) == {"api.tosia.org"}
     template = applied["Deployment", "frontend"]["spec"]["template"]
     assert template["metadata"]["annotations"] == {"tosia/secrets-version": "1234"}
+
+
+def hosts_of(applied: dict[tuple[str, str], dict[str, Any]]) -> set[str]:
+    """Every host that the way in names, whichever it is."""
+    found: list[str] = []
+    for (kind, _), item in applied.items():
+        spec = item.get("spec", {})
+        if kind == "Gateway":
+            found += [listener["hostname"] for listener in spec["listeners"]]
+        elif kind == "HTTPRoute":
+            found += spec["hostnames"]
+        elif kind == "Ingress":
+            found += [spec["rules"][0]["host"], *spec["tls"][0]["hosts"]]
+    return set(found)
+
+
+@pytest.mark.parametrize(
+    ("components", "kinds"),
+    [
+        ("", {"Gateway", "HTTPRoute"}),
+        ("gateway", {"Gateway", "HTTPRoute"}),
+        ("nginx", {"Ingress"}),
+        ("nginx no-spare-gpu", {"Ingress"}),
+    ],
+)
+def test_the_way_in_is_chosen_and_has_the_given_host(cluster: Cluster, components: str, kinds: set[str]) -> None:
+    given = {**SEED, "INGRESS_HOST": "api.tosia.org", "COMPONENTS": components}
+    assert cluster.deploy("apply", given).returncode == 0
+    applied = cluster.applied()
+    assert {kind for kind, _ in applied} & {"Gateway", "HTTPRoute", "Ingress"} == kinds
+    assert hosts_of(applied) == {"api.tosia.org"}
+
+
+@pytest.mark.parametrize("component", ["", "nginx"])
+def test_a_host_of_before_is_kept_when_the_way_in_changes(cluster: Cluster, component: str) -> None:
+    """From nginx, where the cluster may not know routes at all; the route wins over an ingress that was left there."""
+    cluster.answers = {"ingress frontend": "old.tosia.org"}
+    assert cluster.deploy("apply", {**SEED, "COMPONENTS": component}).returncode == 0
+    assert hosts_of(cluster.applied()) == {"old.tosia.org"}
+    assert not cluster.calls("httproute"), "kubectl fails on a kind that the cluster does not know"
+    cluster.answers |= {"crd httproutes": "httproutes.gateway.networking.k8s.io", "httproute frontend": "api.tosia.org"}
+    assert cluster.deploy("apply", {**SEED, "COMPONENTS": component}).returncode == 0
+    assert hosts_of(cluster.applied()) == {"api.tosia.org"}
+
+
+@pytest.mark.parametrize("verb", ["all", "diff"])
+def test_what_is_sent_names_its_own_namespaces(cluster: Cluster, verb: str) -> None:
+    """kubectl refuses objects of another namespace than its --namespace, and the gateway has one of its own."""
+    assert cluster.deploy(verb, SEED).returncode == 0
+    sent = [call for call in cluster.calls() if call.stdin]
+    assert any(("Gateway", "frontend") in call.objects for call in sent)
+    assert not [call.text for call in sent if "--namespace" in call.text]
+    cluster_wide = {"Namespace", "NodePool", "AKSNodeClass"}
+    objects = [item for call in sent for item in call.objects.values() if item["kind"] not in cluster_wide]
+    assert not [item["kind"] for item in objects if not item["metadata"].get("namespace")]
 
 
 def mounted(cluster: Cluster) -> tuple[str, str]:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+from google.protobuf.json_format import MessageToJson
 
 from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.plan import read_built_on
+from export.releases import publish
 from export.releases.release import HALF_FILE
-from export.triton_config import CUDA_CONFIG, BuiltOn, profile_shapes
+from export.triton_config import CUDA_CONFIG, ONNX_FILE, PADDED_FILE, BuiltOn, cuda_config, onnx_config, profile_shapes
+from k8s.tools.deploy import release
 from k8s.tools.deploy.__main__ import ROLLOUT_S
+from k8s.tools.validate import schemas
+from k8s.tools.validate.objects import Bundle
+from k8s.tools.validate.placement import surge_of
+from laptop.service import CHECKOUT
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
-from tests.k8s.rendering import MANIFESTS, bundle, one
+from tests.k8s.rendering import MANIFESTS, bundle, definitions, one
+from tests.k8s.scheduling import Node, best
 
 TRITON = "nvcr.io/nvidia/tritonserver:26.11-py3"
+MIRRORED = TRITON.replace("nvcr.io/nvidia", "tosia.azurecr.io")  # by the pipeline: nodes stream it from there
 
 
 @pytest.mark.parametrize(
@@ -27,11 +39,30 @@ TRITON = "nvcr.io/nvidia/tritonserver:26.11-py3"
 )
 def test_which_configuration_is_served(folder: str, config: str | None) -> None:
     (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == TRITON
+    assert container["image"] == (TRITON if folder == "cpu" else MIRRORED)
     named = [argument for argument in container["args"] if "model-config-name" in argument]
     assert named == ([f"--model-config-name={config}"] if config else [])
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment.get("NVIDIA_TF32_OVERRIDE") == ("0" if config else None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("azure", f'"default_model_filename":"{PADDED_FILE}"'),
+        ("cpu", f'"default_model_filename":"{ONNX_FILE}"'),
+    ],
+)
+def test_a_pod_starts_with_that_configuration_only(folder: str, expected: str) -> None:
+    """What the probe looks for is in that configuration as export writes it, and in no other."""
+    (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    assert container["startupProbe"]["exec"]["command"][3] == expected
+    configs = {"azure": cuda_config(FACTS, "a" * 64), "cpu": onnx_config(FACTS, "a" * 64)}
+    texts = {
+        name: "".join(MessageToJson(item, preserving_proto_field_name=True).split()) for name, item in configs.items()
+    }
+    assert expected in texts[folder]
+    assert folder == "cpu" or expected not in texts["cpu"], "what Triton takes otherwise"
 
 
 def test_another_release_rolls_the_pods() -> None:
@@ -73,6 +104,114 @@ def test_the_gpu_nodes_are_on_demand_first_and_spot_for_the_rest() -> None:
     assert taints == {"nvidia.com/gpu", "kubernetes.azure.com/scalesetpriority"}
 
 
+def test_gpu_nodes_have_a_fixed_image_a_driver_that_fits_and_stream_triton() -> None:
+    spec = one("gpu-nodepool", "AKSNodeClass")["spec"]
+    assert (spec["imageFamily"], spec["artifactStreaming"]) == ("Ubuntu2404", {"enabled": True})
+    for pool in bundle("gpu-nodepool").of("NodePool"):
+        wanted = {item["key"]: item["values"] for item in pool["spec"]["template"]["spec"]["requirements"]}
+        assert wanted["karpenter.azure.com/sku-gpu-name"] == ["T4", "A100"]
+    (plugin,) = one("gpu-nodepool", "DaemonSet")["spec"]["template"]["spec"]["containers"]
+    assert plugin["image"] == "nvcr.io/nvidia/k8s-device-plugin:v0.20.1"
+
+
+def test_the_image_reports_to_nobody_either() -> None:
+    """In the pods a rule holds it (safety.telemetry)."""
+    instructions = (CHECKOUT / "Dockerfile.frontend").read_text().replace("\\\n", " ").splitlines()
+    environment = [line for line in instructions if line.startswith("ENV ")]
+    assert "ORT_DISABLE_TELEMETRY=1" in environment[-1].split()
+
+
+LABELS = {"app.kubernetes.io/name": "triton"}
+
+
+def gpu_nodes(label: str, *, old_pod: bool) -> list[Node]:
+    """A free on-demand node, and a spot node that is better in all else: another zone than the old pod's, emptier, and
+    it has the image.
+    """
+    hash_key = "pod-template-hash"
+    old = [{**LABELS, hash_key: "old"}] if old_pod else []
+    zones = [{"topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name} for zone, name in ("1a", "1b", "2c")]
+    on_demand = {} if "scaleset" in label else {label: "on-demand"}
+    return [
+        Node("taken", {**zones[0], **on_demand}, old, fits=False),
+        Node("free", {**zones[1], **on_demand}, free=0.4),
+        Node("spot", {**zones[2], label: "spot"}, free=0.6, has_image=True),
+    ]
+
+
+@pytest.mark.parametrize("label", ["karpenter.sh/capacity-type", "kubernetes.azure.com/scalesetpriority"])
+@pytest.mark.parametrize("old_pod", [False, True])
+@pytest.mark.parametrize(
+    ("folder", "kind", "name"),
+    [
+        ("overlays/azure", "Deployment", "triton"),
+        ("overlays/no-spare-gpu", "Deployment", "triton"),
+        ("tensorrt-plan", "Job", "tensorrt-plan"),
+    ],
+)
+def test_triton_stays_off_spot_while_an_on_demand_gpu_is_free(
+    folder: str, kind: str, name: str, label: str, old_pod: bool
+) -> None:
+    template = copy.deepcopy(one(folder, kind, name)["spec"]["template"])
+    template["metadata"]["labels"]["pod-template-hash"] = "new"
+    nodes = gpu_nodes(label, old_pod=old_pod)
+    assert best(template, nodes) == "free"
+    assert best(template, [node for node in nodes if node.name != "free"]) == "spot", "bursts may use it"
+    del template["spec"]["affinity"]
+    assert best(template, nodes) == "spot", "what the preference is for"
+
+
+def test_the_old_pod_of_a_rollout_does_not_push_the_new_one_to_spot() -> None:
+    template = copy.deepcopy(one("overlays/azure", "Deployment", "triton")["spec"]["template"])
+    template["metadata"]["labels"]["pod-template-hash"] = "new"
+    nodes = gpu_nodes("karpenter.sh/capacity-type", old_pod=True)
+    assert best(template, nodes) == "free"
+    for constraint in template["spec"]["topologySpreadConstraints"]:
+        del constraint["matchLabelKeys"]
+    assert best(template, nodes) == "spot"
+
+
+def test_a_job_whose_node_is_taken_back_has_not_failed() -> None:
+    (rule,) = one("tensorrt-plan", "Job")["spec"]["podFailurePolicy"]["rules"]
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("folder", "rolling"),
+    [("azure", {"maxSurge": 1, "maxUnavailable": 0}), ("no-spare-gpu", {"maxSurge": 0, "maxUnavailable": 1})],
+)
+def test_a_rollout_takes_a_spare_gpu_or_the_old_pods(folder: str, rolling: dict[str, int]) -> None:
+    spec = one(f"overlays/{folder}", "Deployment", "triton")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == rolling
+    most = one(f"overlays/{folder}", "ScaledObject")["spec"]["maxReplicaCount"]
+    pools = bundle("gpu-nodepool").of("NodePool")
+    assert most + surge_of({"spec": spec}, most) <= sum(int(pool["spec"]["limits"]["nvidia.com/gpu"]) for pool in pools)
+
+
+@pytest.mark.parametrize("name", ["frontend", "triton"])
+def test_a_drained_or_lost_node_gives_its_pods_up(name: str) -> None:
+    """A drain may take the only pod; a lost node's pods are replaced after a minute; both may go to any zone."""
+    budget = one("overlays/azure", "PodDisruptionBudget", name)["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert "minAvailable" not in budget
+    spec = one("overlays/azure", "Deployment", name)["spec"]["template"]["spec"]
+    soon = {item["key"]: item["tolerationSeconds"] for item in spec["tolerations"] if item["effect"] == "NoExecute"}
+    assert soon == {"node.kubernetes.io/not-ready": 60, "node.kubernetes.io/unreachable": 60}
+    spread = {item["topologyKey"]: item["whenUnsatisfiable"] for item in spec["topologySpreadConstraints"]}
+    assert spread["topology.kubernetes.io/zone"] == "ScheduleAnyway"
+
+
+def test_front_ends_roll_on_two_nodes_of_four_cores() -> None:
+    """3.86 cores are allocatable on such a node of AKS, of which DaemonSets take 0.4: two front ends a node."""
+    deployment = one("overlays/azure", "Deployment", "frontend")
+    least = one("overlays/azure", "HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == "1500m"
+    assert least + surge_of(deployment, least) == 3 <= 2 * int((3.86 - 0.4) / 1.5)
+    (metric,) = one("overlays/azure", "HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert metric["resource"]["target"] == {"type": "AverageValue", "averageValue": "1400m"}
+
+
 def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay_in_the_cluster() -> None:
     cpu = bundle("overlays/cpu")
     own = {"Namespace", "Deployment", "Service", "ServiceAccount", "ConfigMap", "NetworkPolicy"}
@@ -81,7 +220,11 @@ def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay
     (container,) = triton["template"]["spec"]["containers"]
     assert container["image"] == TRITON
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
-    assert {variable["name"] for variable in container["env"]} == {"POD_UID", "REPOSITORY"}
+    assert {variable["name"] for variable in container["env"]} == {
+        "POD_UID",
+        "REPOSITORY",
+        "ORT_DISABLE_TELEMETRY",
+    }
     front_end = one("overlays/cpu", "Deployment", "frontend")["spec"]
     assert (triton["replicas"], front_end["replicas"], front_end["strategy"]) == (1, 1, {"type": "Recreate"})
     assert one("overlays/cpu", "ConfigMap", "frontend")["data"]["TOSIA_STORES"] == "embedded"
@@ -121,14 +264,31 @@ def test_by_name_there_is_no_way_out_to_every_address() -> None:
     ]
 
 
+def test_there_is_one_way_in() -> None:
+    azure, nginx, cpu = (bundle(f"overlays/{name}") for name in ("azure", "nginx", "cpu"))
+    kinds = ("Gateway", "HTTPRoute", "Ingress")
+    assert [item["kind"] for item in azure.of(*kinds)] == ["Gateway", "HTTPRoute", "HTTPRoute"]
+    assert [item["kind"] for item in nginx.of(*kinds)] == ["Ingress"]
+    assert not cpu.of(*kinds)
+    left = [item for item in nginx.objects if "tosia-gateway" in json.dumps(item)]
+    assert left == [], "nothing of the gateway is left"
+    without = {(item["kind"], item["metadata"]["name"]) for item in azure.objects}
+    without -= {(item["kind"], item["metadata"]["name"]) for item in nginx.objects}
+    assert {kind for kind, _ in without} == {"Namespace", "Gateway", "HTTPRoute", "NetworkPolicy"}
+
+
 def test_who_may_reach_whom() -> None:
     policies = {policy["metadata"]["name"]: policy["spec"] for policy in bundle("overlays/azure").of("NetworkPolicy")}
-    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name in ("default-deny", "gateway-default-deny"):
+        assert policies[name] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     ports = {
         name: [[port["port"] for port in rule["ports"]] for rule in policies[name]["ingress"]]
         for name in ("frontend", "triton")
     }
     assert ports == {"frontend": [["http"], ["metrics"]], "triton": [["grpc"], ["metrics"], ["grpc", "metrics"]]}
+    (way_in,) = policies["from-gateway"]["ingress"]
+    assert (len(way_in["from"]), [port["port"] for port in way_in["ports"]]) == (1, ["http"])
+    assert [port["port"] for rule in policies["gateway"]["ingress"] for port in rule["ports"]] == [80, 443]
     assert policies["triton"]["ingress"][2]["from"] == [{"podSelector": {"matchLabels": {"tosia/bench": "true"}}}]
     out = {
         name: [[port["port"] for port in rule["ports"]] for rule in policies[name]["egress"]]
@@ -167,7 +327,7 @@ def test_the_job_builds_in_the_image_that_serves_with_the_profile_of_export() ->
     steps = {step["name"]: step for step in (*spec["initContainers"], *spec["containers"])}
     assert spec["serviceAccountName"] != one("overlays/azure", "ServiceAccount", "triton")["metadata"]["name"]
     assert list(steps) == ["fetch", "build", "trial", "triton", "finish"]
-    assert steps["build"]["image"] == steps["triton"]["image"] == TRITON
+    assert steps["build"]["image"] == steps["triton"]["image"] == MIRRORED
     script = steps["build"]["args"][0]
     for end, shape in profile_shapes(FACTS).items():
         assert f"--{end}Shapes=spectrogram:{shape}" in script
@@ -259,3 +419,50 @@ def test_the_lifecycle_policy_forgets_calls_when_the_front_end_does() -> None:
     actions = rule["definition"]["actions"]
     assert set(actions) == {"baseBlob", "snapshot", "version"}
     assert all(action == {"delete": {"daysAfterCreationGreaterThan": days}} for action in actions.values())
+
+
+def granted(condition: str, action: str, attribute: str) -> str:
+    """The prefix that a part of the condition asks for. action: what the part is about, as it negates it."""
+    space = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+    pattern = rf"!\(ActionMatches\{{'{space}/read'\}} {action}\) \) OR \( {attribute} StringStartsWith '([^']+)'"
+    (prefix,) = re.findall(pattern.replace("SPACE", space), " ".join(condition.split()))
+    return str(prefix)
+
+
+def test_tritons_identity_reads_and_lists_releases_and_nothing_else() -> None:
+    """What docs/deploy.md gives `az role assignment create`; that Azure holds it can't be tried here."""
+    condition = (MANIFESTS / "azure" / "triton-reads-releases.txt").read_text()
+    parts = (
+        (r"AND NOT SubOperationMatches\{'Blob\.List'\}", r"@Resource\[SPACE:path\]"),
+        (r"AND SubOperationMatches\{'Blob\.List'\}", r"@Request\[SPACE:prefix\]"),
+    )
+    for action, attribute in parts:
+        assert granted(condition, action, attribute) == f"{release.FOLDER}/" == f"{publish.FOLDER}/"
+    assert re.sub(r"\s|[^()]", "", condition).count("(") == condition.count(")")
+    assert len(re.findall(r"^AND$", condition, re.MULTILINE)) == 1
+    path = release.release_path(CHECKOUT / "model_repository")
+    assert path.startswith(f"{release.FOLDER}/")
+    (rule,) = json.loads((MANIFESTS / "azure" / "blob-lifecycle.json").read_text())["rules"]
+    assert not rule["definition"]["filters"]["prefixMatch"][0].removeprefix("CONTAINER/").startswith(release.FOLDER)
+    text = (CHECKOUT / "docs" / "deploy.md").read_text()
+    (command,) = re.findall(r"az role assignment create --role \"Storage Blob Data Reader\".*?\naz ", text, re.DOTALL)
+    assert "principal triton" in command
+    assert "$STORE/blobServices/default/containers/$CONTAINER" in command
+    assert "k8s/manifests/azure/triton-reads-releases.txt" in command
+
+
+@pytest.mark.shared
+def test_the_issuer_in_the_docs_fits_its_definition_and_the_gateway() -> None:
+    text = (CHECKOUT / "docs" / "deploy.md").read_text()
+    (manifest,) = re.findall(r"<<'END'\n(apiVersion: cert-manager.*?)END\n", text, re.DOTALL)
+    issuer = yaml.safe_load(manifest)
+    gateway = one("overlays/azure", "Gateway")
+    assert list(schemas.custom([Bundle("docs", [issuer])], schemas.read_definitions(definitions()))) == []
+    assert gateway["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == issuer["metadata"]["name"]
+    (solver,) = issuer["spec"]["acme"]["solvers"]
+    (parent,) = solver["http01"]["gatewayHTTPRoute"]["parentRefs"]
+    assert (parent["name"], parent["namespace"]) == (gateway["metadata"]["name"], gateway["metadata"]["namespace"])
+    (listener,) = [item for item in gateway["spec"]["listeners"] if item["name"] == parent["sectionName"]]
+    assert listener["port"] == 80
+    (allowed,) = listener["allowedRoutes"]["namespaces"]["selector"]["matchExpressions"]
+    assert gateway["metadata"]["namespace"] in allowed["values"], "the solver's route is there"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +99,67 @@ def test_a_server_without_the_model_is_not_ready_by_the_probe(triton: TritonServ
             url = f"http://{server.http_url}/v2"
             assert httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200
             assert httpx.get(f"{url}/models/cough_cnn/ready", trust_env=False).status_code == status
+
+
+def started(server: TritonServer, folder: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The Deployment's startupProbe, asking the server here. environment: of the pod, beside PATH"""
+    (container,) = one(f"overlays/{folder}", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    python, option, script, expected = container["startupProbe"]["exec"]["command"]
+    assert (python, option, script.count('"127.0.0.1", 8000')) == ("python3", "-c", 1)
+    script = script.replace("8000", server.http_url.rpartition(":")[2])
+    command = [sys.executable, option, script, expected]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath, **environment})
+
+
+def test_a_release_without_the_configuration_for_gpus_never_starts(triton: TritonServer, tmp_path: Path) -> None:
+    """Triton serves its config.pbtxt without a word. It is not told the name here: local_triton refuses the two."""
+    run = started(triton, "azure")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "does not serve what --model-config-name says" in started(triton, "cpu").stderr
+    shutil.copytree(REPOSITORY, tmp_path / "old")
+    shutil.rmtree(tmp_path / "old" / "cough_cnn" / "configs")
+    with TritonServer(tmp_path / "old", log=tmp_path / "triton.log") as old:
+        assert httpx.get(f"http://{old.http_url}/v2/models/cough_cnn/ready", trust_env=False).status_code == 200
+        run = started(old, "azure")
+        assert (run.returncode, run.stdout) == (1, "")
+        assert "the release has no such configuration, so it took config.pbtxt" in run.stderr
+        assert started(old, "cpu").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("gpu", "tensorrt", "refusal"),
+    [
+        ("NVIDIA A100 80GB PCIe", "10.13.3.9", None),
+        ("Tesla T4", "10.13.3.9", "built for gpu 'NVIDIAA10080GBPCIe', and here is 'Tesla T4'"),
+        ("NVIDIA A100 80GB PCIe", "11.1.0.2", "built for tensorrt '10.13.3.9', and here is '11.1.0.2'"),
+        ("NVIDIA A100 80GB PCIe", "", "and here is ''"),
+    ],
+)
+def test_a_plan_starts_only_where_it_was_built(gpu: str, tensorrt: str, refusal: str | None, tmp_path: Path) -> None:
+    """An ONNX file stands for the plan, which no Triton here can load; nvidia-smi is a stand-in, too."""
+    plan = shutil.copytree(REPOSITORY, tmp_path / "plan") / "cough_cnn"
+    (version,) = (item for item in plan.iterdir() if item.name.isdecimal())
+    shutil.copy(version / "model.onnx", version / "model.plan")
+    text = (plan / "config.pbtxt").read_text().replace('"model.onnx"', '"model.plan"')
+    for key, value in (("gpu", "NVIDIA A100 80GB PCIe"), ("tensorrt", "10.13.3.9")):
+        text += f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n'
+    (plan / "config.pbtxt").write_text(text)
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{gpu}'\necho '{gpu}'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    with TritonServer(tmp_path / "plan", log=tmp_path / "triton.log") as server:
+        run = started(server, "azure", PATH=f"{tmp_path}:{os.defpath}", TRT_VERSION=tensorrt)
+    if refusal is None:
+        assert (run.returncode, run.stderr) == (0, "")
+    else:
+        assert run.returncode == 1
+        assert refusal in run.stderr
+
+
+def test_a_server_without_the_model_or_without_an_answer_has_not_started(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with TritonServer(tmp_path / "empty", log=tmp_path / "triton.log") as empty:
+        assert started(empty, "azure").stderr == "The model is not loaded yet.\n"
+    assert started(empty, "azure").stderr == "Triton does not answer yet.\n"
 
 
 def test_the_metrics_that_rules_ask_for_are_there(triton: TritonServer) -> None:

@@ -114,7 +114,7 @@ def diff(values: Values, _: Mapping[str, str]) -> int:
     kubectl = Kubectl(values.target.context)
     manifests = render(kubectl, _completed(kubectl, values), secrets_version=cluster.secrets_version(kubectl))
     arguments = ("diff", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-")
-    return kubectl.run(*arguments, stdin=manifests, allowed=(0, 1))
+    return kubectl.send(*arguments, stdin=manifests, allowed=(0, 1))
 
 
 def show(values: Values, _: Mapping[str, str]) -> int:

@@ -22,8 +22,11 @@ def client_id(kubectl: Kubectl, account: str) -> str | None:
 
 
 def host(kubectl: Kubectl) -> str | None:
-    """Return the ingress' host name; None while it is the placeholder."""
-    found = _matching(r"[-a-z0-9.]+", kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
+    """Return the host name of the route or, without one, of the ingress; None while it is the placeholder."""
+    # The kind itself may be unknown, which must not look like a cluster that can't be reached.
+    route = kubectl.field("crd", "httproutes.gateway.networking.k8s.io", "{.metadata.name}")
+    host = kubectl.field("httproute", "frontend", "{.spec.hostnames[0]}") if route else ""
+    found = _matching(r"[-a-z0-9.]+", host or kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
     return None if found is None or found.endswith(".example") else found
 
 

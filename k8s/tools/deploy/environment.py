@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 MANIFESTS = CHECKOUT / "k8s" / "manifests"
 OVERLAYS = tuple(sorted(path.parent.name for path in (MANIFESTS / "overlays").glob("*/kustomization.yaml")))
 COMPONENTS = tuple(sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")))
+ALWAYS = "gateway"  # the component that overlays/azure has already; `nginx` takes its place
 CLUSTER = "tosia"
 DEFAULT = "default"  # FRONTEND_CONFIG: return to the manifests' own file
 GIVEN = "# Given by FRONTEND_CONFIG; the cluster remembers it."  # the first line of such a file in the cluster
@@ -127,7 +128,7 @@ def _front_end(environ: Mapping[str, str], wrong: list[str]) -> str | None:
 
 def _target(environ: Mapping[str, str], wrong: list[str]) -> Target:
     overlay = environ.get("OVERLAY", "") or "azure"
-    components = tuple(environ.get("COMPONENTS", "").split())
+    components = tuple(name for name in environ.get("COMPONENTS", "").split() if name != ALWAYS)
     if overlay not in OVERLAYS:
         wrong.append(f"OVERLAY is {overlay!r}: one of {', '.join(OVERLAYS)}")
     for name in sorted(set(components) - set(COMPONENTS)):

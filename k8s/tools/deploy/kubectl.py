@@ -22,7 +22,8 @@ class Kubectl:
         if found is None:
             raise KubectlError(f"{program} is not installed: see docs/deploy.md.")
         self._program = found
-        self._where = [*([f"--context={context}"] if context else []), f"--namespace={namespace}"]
+        self._context = [f"--context={context}"] if context else []
+        self._where = [*self._context, f"--namespace={namespace}"]
 
     def kustomize(self, folder: str) -> str:
         """Render a folder without a cluster. Raises: KubectlError."""
@@ -33,9 +34,12 @@ class Kubectl:
 
     def run(self, *arguments: str, stdin: str | None = None, allowed: tuple[int, ...] = (0,)) -> int:
         """Run kubectl with our output; return its exit code, one of `allowed`. Raises: KubectlError."""
-        run = subprocess.run([self._program, *self._where, *arguments], input=stdin, text=True, check=False)
+        return self._run([*self._where, *arguments], arguments[0], stdin, allowed)
+
+    def _run(self, command: list[str], verb: str, stdin: str | None, allowed: tuple[int, ...]) -> int:
+        run = subprocess.run([self._program, *command], input=stdin, text=True, check=False)
         if run.returncode not in allowed:
-            raise KubectlError(f"kubectl {arguments[0]} failed; what it said is above.")
+            raise KubectlError(f"kubectl {verb} failed; what it said is above.")
         return run.returncode
 
     def apply(self, manifests: str) -> None:
@@ -45,7 +49,14 @@ class Kubectl:
         Raises: KubectlError.
         """
         # Our value overrides a field that was edited by hand: the checkout defines the deployment.
-        self.run("apply", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-", stdin=manifests)
+        self.send("apply", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-", stdin=manifests)
+
+    def send(self, *arguments: str, stdin: str, allowed: tuple[int, ...] = (0,)) -> int:
+        """Run kubectl on manifests, as `run`. Each names its own namespace: kubectl refuses others than --namespace.
+
+        Raises: KubectlError.
+        """
+        return self._run([*self._context, *arguments], arguments[0], stdin, allowed)
 
     def apply_object(self, manifest: dict[str, Any]) -> None:
         """Apply one object. Raises: KubectlError."""

@@ -17,6 +17,11 @@ from k8s.tools.deploy.kubectl import Kubectl
 
 IMAGE = "tosia.azurecr.io/frontend"
 LOCAL_IMAGE = "tosia-frontend"
+HOSTS = {  # where the manifests have the host's name
+    "Gateway": ("/spec/listeners/0/hostname", "/spec/listeners/1/hostname"),
+    "HTTPRoute": ("/spec/hostnames/0",),
+    "Ingress": ("/spec/rules/0/host", "/spec/tls/0/hosts/0"),
+}
 
 
 def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> str:
@@ -69,11 +74,10 @@ def _on_top(values: Values, secrets_version: str | None) -> dict[str, Any]:
         annotations = {"metadata": {"annotations": {"tosia/secrets-version": secrets_version}}}
         patches.append(_patch("apps/v1", "Deployment", "frontend", {"spec": {"template": annotations}}))
     if values.host is not None and values.target.on_azure:
-        operations = [
-            {"op": "replace", "path": "/spec/rules/0/host", "value": values.host},
-            {"op": "replace", "path": "/spec/tls/0/hosts/0", "value": values.host},
-        ]
-        patches.append({"patch": json.dumps(operations), "target": {"kind": "Ingress", "name": "frontend"}})
+        # Whichever way in is rendered; a patch without its target changes nothing.
+        for kind, paths in HOSTS.items():
+            operations = [{"op": "replace", "path": path, "value": values.host} for path in paths]
+            patches.append({"patch": json.dumps(operations), "target": {"kind": kind}})
     return {
         "components": list(values.target.components),
         "images": [image],

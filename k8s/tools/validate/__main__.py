@@ -13,7 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from k8s.tools.validate import admission, agreement, files, references, rules, safety, schemas, serving, values
+from k8s.tools.validate import (
+    admission,
+    agreement,
+    files,
+    gateways,
+    gpus,
+    placement,
+    references,
+    rules,
+    safety,
+    schemas,
+    serving,
+    values,
+)
 from k8s.tools.validate.objects import Bundle, RenderError, folders, render
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -28,8 +41,11 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     references.selectors,
     references.ports,
     references.references,
+    gpus.gpus,
+    placement.placement,
     safety.images,
     safety.secrets,
+    safety.telemetry,
     safety.resources,
     safety.security,
     safety.disruption,
@@ -45,6 +61,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     serving.triton,
     serving.scaling,
     serving.way_in,
+    gateways.gateways,
 )
 
 

@@ -17,6 +17,7 @@ from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
 from frontend.observability.metrics import Metrics
 from k8s.tools.validate.objects import Bundle, Object, Pod
+from k8s.tools.validate.placement import surge_of
 from k8s.tools.validate.safety import quantity
 from k8s.tools.validate.tuned import is_front_end, tuning_of
 from runtime.config import Limits, load_limits
@@ -70,10 +71,11 @@ CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those i
     "kube_deployment_status_replicas_available",
     "kube_deployment_spec_replicas",
     "kube_node_created",
+    "kube_node_spec_taint",
+    "kube_node_status_allocatable",
     "kube_pod_created",
     "kube_pod_info",
     "kube_pod_status_scheduled_time",
-    "kube_pod_status_initialized_time",
     "kube_pod_container_state_started",
     "kube_pod_status_ready_time",
 }
@@ -94,6 +96,11 @@ _FUNCTIONS = {
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
 }
+SERVED = {  # --model-config-name -> what only that configuration has; without a name: config.pbtxt
+    "": '"default_model_filename":"model.onnx"',
+    "cuda": '"default_model_filename":"padded.onnx"',
+}
+OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
 _MODEL_READY = f"/v2/models/{MODEL_NAME}/ready"
 _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", _MODEL_READY}}
 
@@ -103,7 +110,7 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
     config, limits = _read(config_file)
     for bundle in bundles:
         for ingress in bundle.of("Ingress"):
-            for problem in _of_ingress(ingress, _limits_of(bundle) or limits):
+            for problem in _of_ingress(ingress, limits_of(bundle) or limits):
                 yield bundle.says(ingress, problem)
         for item in bundle.of("ConfigMap"):
             for name, text in (item.get("data") or {}).items():
@@ -112,9 +119,12 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                         yield bundle.says(item, problem)
         for pod in bundle.pods():
             name = pod.labels.get("app.kubernetes.io/name", "")
-            for container in pod.spec.get("containers", []):
+            for container in pod.containers:
                 if is_front_end(container):
                     for problem in _of_front_end(bundle, pod, container):
+                        yield bundle.says(pod.owner, problem)
+                if _serves_triton(container):
+                    for problem in _of_start(container):
                         yield bundle.says(pod.owner, problem)
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     path = container.get(probe, {}).get("httpGet", {}).get("path")
@@ -123,6 +133,16 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                         yield bundle.says(pod.owner, f"the {probe} asks {path}: ask {_MODEL_READY}")
                     if path is not None and name in _ENDPOINTS and path not in _ENDPOINTS[name]:
                         yield bundle.says(pod.owner, f"the {probe} asks {path}, which is no health endpoint of {name}")
+
+
+def _of_start(container: Object) -> Iterator[str]:
+    """A server starts for nothing but the model, with the configuration that it was told to take."""
+    named = [item.partition("=")[2] for item in container.get("args", []) if item.startswith("--model-config-name=")]
+    command = container.get("startupProbe", {}).get("exec", {}).get("command", [])
+    if named and (len(command) != 4 or not all(word in command[2] for word in (f"/models/{MODEL_NAME}/", "config"))):
+        yield "the startupProbe does not ask for the configuration: without configs/ Triton takes config.pbtxt silently"
+    elif command and command[3] != (expected := SERVED[named[0] if named else ""]):
+        yield f"the startupProbe waits for {command[3]}, but this configuration has {expected}"
 
 
 def _serves_triton(container: Object) -> bool:
@@ -183,7 +203,9 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(pool, "has no taint: anything may take a GPU node")
         gpus = sum(quantity(pool["spec"].get("limits", {}).get("nvidia.com/gpu")) or 0 for pool in pools)
         for scaler in bundle.of("ScaledObject"):
-            wanted = scaler["spec"].get("maxReplicaCount", 100) + 1  # a rollout needs one more
+            most = scaler["spec"].get("maxReplicaCount", 100)
+            scaled = bundle.named("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+            wanted = most + (0 if scaled is None else surge_of(scaled, most))
             if pools and wanted > gpus:
                 yield bundle.says(
                     scaler, f"asks for up to {wanted} GPUs, a rollout included, where the node pools stop at {gpus:.0f}"
@@ -297,7 +319,7 @@ def _nginx_bytes(text: str | None) -> int | None:
     return None if found is None else int(found[1]) * 1024 ** " kmg".index(found[2].lower() or " ")
 
 
-def _limits_of(bundle: Bundle) -> Limits | None:
+def limits_of(bundle: Bundle) -> Limits | None:
     """Return the limits of the folder's front end."""
     for pod in bundle.pods():
         for container in filter(is_front_end, pod.containers):
@@ -330,7 +352,7 @@ def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
     for source in container.get("envFrom", []):
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
-    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys()):
+    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys() - OF_LIBRARIES):
         yield f"{name} is no setting of the front end"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 Object = dict[str, Any]
+CUSTOM_GROUPS = {"gateway.networking.k8s.io"}  # of Kubernetes' projects, but no part of its API server
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 CLUSTER_WIDE = (
     "Namespace",
@@ -122,7 +123,7 @@ def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
 def is_custom(one: Object) -> bool:
     """Whether the object's kind is custom, not one of Kubernetes itself."""
     group = str(one.get("apiVersion")).partition("/")[0]
-    return "." in group and not group.endswith("k8s.io")
+    return group in CUSTOM_GROUPS or ("." in group and not group.endswith("k8s.io"))
 
 
 def strings(value: Any) -> Iterator[str]:

@@ -11,6 +11,7 @@ SECRETS = {"tosia": {"API_KEY", "BLOB_CONNECTION", "COSMO_KEY"}}  # made by k8s/
 SOLVER = {
     "matchLabels": {"acme.cert-manager.io/http01-solver": "true"}
 }  # cert-manager makes them during its proof of the host
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"  # of a Gateway's pods, which its class makes
 SYSTEM_NAMESPACES = {"kube-system", "monitoring", "ingress-nginx", "nginx-ingress", "app-routing-system"}
 
 
@@ -40,10 +41,11 @@ def selectors(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(item, "its selector matches no Service")
         for policy in bundle.of("NetworkPolicy"):
             selector = policy["spec"].get("podSelector")
-            if not _selected(selector, everywhere) and selector != SOLVER:
+            if not _selected(selector, everywhere) and not made_by_others(bundle, selector):
                 yield bundle.says(policy, "its podSelector matches no pod")
             for peer in _peers(policy):
                 ours = "podSelector" in peer and "namespaceSelector" not in peer
+                ours = ours and not made_by_others(bundle, peer["podSelector"])
                 if ours and not _selected(peer["podSelector"], everywhere):
                     yield bundle.says(policy, f"{peer['podSelector']} matches no pod of ours")
         for policy in bundle.of("CiliumNetworkPolicy"):
@@ -89,11 +91,11 @@ def ports(bundles: Sequence[Bundle]) -> Iterator[str]:
             for rule in policy["spec"].get("ingress", []):
                 for port in rule.get("ports", []):
                     known = any(pod.port(port.get("port")) for pod in inside)
-                    if not known and policy["spec"].get("podSelector") != SOLVER:
+                    if not known and not made_by_others(bundle, policy["spec"].get("podSelector")):
                         yield bundle.says(policy, f"lets in port {port.get('port')}, which its pods have not")
             for rule in policy["spec"].get("egress", []):
                 for peer in rule.get("to", []):
-                    if "podSelector" not in peer or "namespaceSelector" in peer:
+                    if "podSelector" not in peer or not _selected(peer["podSelector"], everywhere):
                         continue
                     for port in rule.get("ports", []):
                         if not any(pod.port(port.get("port")) for pod in _selected(peer["podSelector"], everywhere)):
@@ -225,6 +227,12 @@ def _ingresses(bundle: Bundle) -> Iterator[str]:
                 port = wanted["port"].get("name", wanted["port"].get("number"))
                 if not any(port in (item.get("name"), item["port"]) for item in service["spec"]["ports"]):
                     yield bundle.says(ingress, f"Service {wanted['name']} has no port {port}")
+
+
+def made_by_others(bundle: Bundle, selector: Object | None) -> bool:
+    """Whether a selector is of pods that are in no manifest: cert-manager's, or those of a Gateway of the folder."""
+    name = ((selector or {}).get("matchLabels") or {}).get(GATEWAY_NAME)
+    return selector == SOLVER or bundle.named("Gateway", str(name)) is not None
 
 
 def _selected(selector: Object | None, pods: Sequence[Pod]) -> list[Pod]:

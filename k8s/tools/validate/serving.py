@@ -16,13 +16,18 @@ from k8s.tools.validate.objects import Bundle, Object, Pod, matches
 from k8s.tools.validate.tuned import is_front_end, tuning_of, variables
 from runtime.config import load_limits
 
-TRITON_IMAGE = re.compile(r"nvcr\.io/nvidia/tritonserver:26\.11-py3(-sdk)?")
+TRITON_IMAGE = re.compile(r"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:26\.11-py3(-sdk)?")
 PROMETHEUS = "http://kube-prometheus-stack-prometheus.monitoring.svc:9090"
 _INGRESSES = {"ingress-nginx", "nginx-ingress", "app-routing-system"}
 _NAME = "app.kubernetes.io/name"
 _FROM_PROMETHEUS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
     "podSelector": {"matchLabels": {_NAME: "prometheus"}},
+}
+_GATEWAY_PODS = {"podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "frontend"}}}
+_FROM_GATEWAY = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tosia-gateway"}},
+    **_GATEWAY_PODS,
 }
 _KUBE_DNS = {
     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
@@ -130,9 +135,10 @@ def _may_come(peer: Mapping[str, Any], selected: Mapping[str, str], ports: list[
     if peer == _FROM_PROMETHEUS:
         return set(ports) <= {"metrics", 8002, 9090}
     space = (peer.get("namespaceSelector") or {}).get("matchExpressions") or []
-    if space and set(space[0].get("values", [])) <= _INGRESSES:
-        return "acme.cert-manager.io/http01-solver" in selected or (
-            selected.get(_NAME) == "frontend" and set(ports) <= {"http", 8080}
+    by_nginx = bool(space) and set(space[0].get("values", [])) <= _INGRESSES
+    if peer in (_FROM_GATEWAY, _GATEWAY_PODS) or by_nginx:
+        return ("acme.cert-manager.io/http01-solver" in selected and peer != _FROM_GATEWAY) or (
+            selected.get(_NAME) == "frontend" and set(ports) <= {"http", 8080} and peer != _GATEWAY_PODS
         )
     labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
     if "namespaceSelector" in peer or "ipBlock" in peer or selected.get(_NAME) != "triton":
@@ -212,7 +218,8 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
             if "preStop" not in container.get("lifecycle", {}):
                 yield bundle.says(pod.owner, "has no preStop: it would be killed before its endpoints are updated")
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                if container.get(probe, {}).get("httpGet", {}).get("port") not in ("http", 8000):
+                asked = container.get(probe, {})
+                if asked.get("httpGet", {}).get("port") not in ("http", 8000) and "exec" not in asked:
                     yield bundle.says(pod.owner, f"the {probe} must ask the port http")
 
 
