@@ -250,6 +250,13 @@ class StandIn:
             metadata["resourceVersion"] = str(self.version)
         self.objects[key] = item
 
+    def _create(self, _: list[str], options: dict[str, str], namespace: str, stdin: str) -> str:
+        for item in yaml.safe_load_all(stdin):
+            contexts = [container.get("securityContext", {}) for container in item["spec"]["containers"]]
+            if any(context.get("privileged") for context in contexts):
+                raise Answer('Error from server (Forbidden): pods "a" is forbidden: violates PodSecurity "restricted"')
+        return ""
+
     def _diff(self, _: list[str], options: dict[str, str], namespace: str, stdin: str) -> tuple[int, str]:
         changed = []
         for item in yaml.safe_load_all(stdin):
