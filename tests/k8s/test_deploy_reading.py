@@ -351,3 +351,29 @@ def test_the_job_of_perf_analyzer_fits_beside_a_front_end() -> None:
     (job,) = yaml.safe_load_all((MANIFESTS / "perf-analyzer" / "job.yaml").read_text())
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert float(container["resources"]["requests"]["cpu"]) <= 3.86 - 2 - 0.5, "half a core for the node's own pods"
+
+
+def test_the_documented_table_of_versions_is_the_file_that_tools_read() -> None:
+    page = (CHECKOUT / "docs" / "deploy.md").read_text()
+    section = page.partition("\n## Versions\n")[2].partition("\n## ")[0]
+    documented = {
+        tuple(cell.strip() for cell in line.strip("|").split("|")) for line in section.splitlines() if "|" in line
+    }
+    table = versions.table()
+    triton, kubernetes = table["triton"], table["parts"]["kubernetes"]
+    wanted = {(triton["name"], f"{triton['version']}, CUDA {triton['cuda']}", triton["source"], triton["date"])}
+    wanted |= {
+        (f"driver for CUDA {major}", f"{row['driver']} or newer", row["source"], row["date"])
+        for major, row in table["cuda_needs_driver"].items()
+    }
+    wanted |= {
+        (f"driver on {gpu}", row["driver"], row["source"], row["date"]) for gpu, row in table["gpu_drivers"].items()
+    }
+    wanted |= {
+        (row["name"], row["version"], row["source"], row["date"])
+        for row in (table["node_image_family"], *table["parts"].values())
+        if row is not kubernetes
+    }
+    span = f"{kubernetes['version']} ({kubernetes['oldest']} to {kubernetes['newest']})"
+    wanted.add((kubernetes["name"], span, kubernetes["source"], kubernetes["date"]))
+    assert documented - {("what", "version", "source", "read"), ("---",) * 4} == wanted
