@@ -111,7 +111,7 @@ def test_the_build_that_was_left_is_not_gone_back_to_after_the_next_one(deployed
         assert deployed.all(build) == 0
     assert deployed.run("rollback") == 0
     assert deployed.all(53) == 0
-    assert deployed.run("rollback") == 0
+    assert deployed.run("rollback", {"WHAT": "frontend"}) == 0
     assert deployed.image() == "51"
     assert deployed.run("rollback", {"WHAT": "frontend"}) == 0
     assert deployed.image() == "50"

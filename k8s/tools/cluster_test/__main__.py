@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from k8s.tools.cluster_test.cases import BEFORE_DEFINITIONS, CASES, Case
-from k8s.tools.cluster_test.server import OURS, Kubelet, NotRun, Server, definitions, nodes
+from k8s.tools.cluster_test.server import Kubelet, NotRun, Server, definitions, nodes
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
@@ -88,9 +88,8 @@ def _bring_nodes(server: Server) -> Kubelet:
         server.apply({key: value for key, value in one.items() if key != "status"})
     kubelet = Kubelet(server)
     kubelet.start()
-    server.makes_pods_ready = server.until(
-        lambda: all(item["metadata"]["name"].startswith(OURS) for item in server.get("nodes").get("items") or [{}])
-    )
+    # A controller of the controller manager makes it in each namespace.
+    server.makes_pods_ready = bool(server.get("serviceaccount", "default", namespace="default"))
     return kubelet
 
 

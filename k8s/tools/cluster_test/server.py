@@ -11,16 +11,19 @@ import shutil
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k8s.tools.deploy.deployments import condition
 from k8s.tools.deploy.environment import CHECKOUT, MANIFESTS
 from k8s.tools.deploy.kubectl import Object
 
 OURS = "tosia-test"  # begins the name of each node that we make
 HEARTBEAT_S, LOOK_S, PATIENCE_S = 10.0, 1.0, 120.0
 VERB_S = 900.0  # a verb that takes longer is ended
+PATIENT_LOOKS = 20  # after so many a pod is taken for one of a server without a scheduler
 
 
 class NotRun(Exception):
@@ -138,6 +141,7 @@ class Kubelet(threading.Thread):
     def __init__(self, server: Server) -> None:
         super().__init__(daemon=True)
         self._server, self._ended, self._beaten = server, threading.Event(), 0.0
+        self._looks: Counter[str] = Counter()  # at each pod that no scheduler has looked at
 
     def run(self) -> None:
         while not self._ended.wait(LOOK_S):
@@ -158,7 +162,11 @@ class Kubelet(threading.Thread):
 
     def _pod(self, pod: Object) -> None:
         metadata, spec = pod["metadata"], pod.get("spec", {})
-        if not str(spec.get("nodeName", "")).startswith(OURS):
+        if not spec.get("nodeName") and not condition(pod, "PodScheduled"):
+            self._looks[metadata["name"]] += 1
+            if self._looks[metadata["name"]] < PATIENT_LOOKS:
+                return
+        elif not str(spec.get("nodeName", "")).startswith(OURS):
             return
         where = f"--namespace={metadata['namespace']}"
         if "deletionTimestamp" in metadata:  # only a kubelet confirms that a pod has ended

@@ -28,7 +28,10 @@ def run(kubectl: Kubectl, name: str, build_number: str, config: Mapping[str, str
     try:
         conditions = _wait(kubectl, name)
         ended = True
-        kubectl.run("logs", f"job/{name}")
+        try:
+            kubectl.run("logs", f"job/{name}")
+        except KubectlError:  # its node may be gone by now; how it ended is known all the same
+            print(f"deploy: the log of job/{name} can't be read.", file=sys.stderr)
         return int("Complete" not in conditions)
     finally:
         if not ended:  # Ctrl-C too: it would start later, without what it needs
