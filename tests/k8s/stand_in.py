@@ -358,7 +358,10 @@ class StandIn:
         if key not in self.objects:
             template = copy.deepcopy(spec["template"])
             template["metadata"]["labels"]["pod-template-hash"] = digest
-            self.objects[key] = _child(deployment, "ReplicaSet", f"{name}-{digest}", {"template": template})
+            selector = {"matchLabels": template["metadata"]["labels"]}
+            own = {"template": template, "selector": selector}
+            self.objects[key] = _child(deployment, "ReplicaSet", f"{name}-{digest}", own)
+            self.objects[key]["metadata"]["labels"] = template["metadata"]["labels"]
             self.objects[key]["metadata"]["annotations"] = {REVISION: str(max(numbers, default=0) + 1)}
         current = self.objects[key]
         annotations = current["metadata"]["annotations"]

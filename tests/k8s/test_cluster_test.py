@@ -15,7 +15,7 @@ import pytest
 
 from k8s.tools.cluster_test import __main__ as program
 from k8s.tools.cluster_test import assertions, cases
-from k8s.tools.cluster_test.server import Kubelet, Said, Server, folders, nodes
+from k8s.tools.cluster_test.server import PATIENT_LOOKS, Kubelet, Said, Server, folders, nodes
 from k8s.tools.deploy import rollback
 from k8s.tools.deploy.deployments import Snapshot
 from k8s.tools.deploy.unready import is_ready, why
@@ -279,6 +279,7 @@ def test_what_a_kubelet_would_write() -> None:
         ("bad", "45", "tosia-test-cpu", "Always"),
         ("job", "26.11-py3-sdk", "tosia-test-cpu", "Never"),
         ("elsewhere", "50", "node-of-others", "Always"),
+        ("unseen", "50", "", "Always"),
     ):
         spec = {"nodeName": place, "restartPolicy": policy, "containers": [{"name": "c", "image": f"frontend:{tag}"}]}
         server.objects[f"Pod/tosia/{name}"] = {
@@ -294,13 +295,18 @@ def test_what_a_kubelet_would_write() -> None:
 
     own = OnObjects("kubectl", "")
     own.bad.add("45")
-    Kubelet(own).step()
+    kubelet = Kubelet(own)
+    kubelet.step()
     states = {key.rpartition("/")[2]: item.get("status", {}) for key, item in server.objects.items() if "Pod/" in key}
     assert is_ready({"status": states["good"]})
     assert not is_ready({"status": states["bad"]})
     assert "ImagePullBackOff" in why({"status": states["bad"]})
     assert states["job"]["phase"] == "Succeeded"
     assert states["elsewhere"] == {}
+    assert states["unseen"] == {}, "a scheduler may still come"
+    kubelet._looks["unseen"] = PATIENT_LOOKS
+    kubelet.step()
+    assert is_ready(server.objects["Pod/tosia/unseen"])
     node = server.objects["Node//tosia-test-on-demand"]
     assert node["status"]["allocatable"]["nvidia.com/gpu"] == "1"
     assert node["status"]["conditions"][0]["status"] == "True"
