@@ -42,8 +42,8 @@ run demo soak bench export $(TRITON): MACHINE := triton
 test test-system fuzz: MACHINE := tests
 
 .PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
-  masking validate export releases rollback verify publish openapi settings samples manifests image image-test \
-  devcontainer-test newcomer-test lock
+  masking validate export releases rollback verify publish openapi settings samples manifests test-cluster image \
+  image-test devcontainer-test newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -132,6 +132,12 @@ manifests: $(DEV) $(KUBECTL) ## render every overlay of k8s/ and judge it withou
 	@.venv/bin/python -m k8s.tools.dashboard
 	@.venv/bin/python -m k8s.tools.validate --kubectl $(KUBECTL) --crds $(CRDS) \
 	  $(if $(SETTINGS),--settings $(SETTINGS))
+
+# Not one of CI's: it needs a server, on which it makes and deletes what `make -C k8s` makes.
+test-cluster: ## the verbs of make -C k8s on a real API server (KUBECONFIG=file; CONTEXT=, TAKE_NAMESPACE=1)
+	$(if $(KUBECONFIG),,$(error test-cluster needs a server: make test-cluster KUBECONFIG=path/to/config))
+	@$(MAKE) $(KUBECTL) && KUBECONFIG="$(abspath $(KUBECONFIG))" KUBECTL="$(abspath $(KUBECTL))" CRDS="$(CRDS)" \
+	  $(PYTHON) -m k8s.tools.cluster_test
 
 image: $(DEV) ## build Dockerfile.frontend without a daemon, weigh it -> docs/image.md (root; buildah, debootstrap)
 	@.venv/bin/python -m tests.image.weight

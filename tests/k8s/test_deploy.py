@@ -29,6 +29,7 @@ from k8s.tools.deploy.environment import GIVEN, EnvironmentProblem, read_values
 from k8s.tools.deploy.release import release_path
 from laptop.service import CHECKOUT
 from tests.k8s.rendering import MANIFESTS, kubectl
+from tests.k8s.stand_in import DEFINITIONS
 
 KEY = base64.b64encode(b"not a key of anybody's, but as long as one is, so that it looks alike..").decode()
 CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=tosiastore;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -51,6 +52,28 @@ WORKLOAD = {
 PLAIN = (SEED["API_KEY"], KEY, CONNECTION)
 SECRETS = (*PLAIN, *(base64.b64encode(item.encode()).decode() for item in PLAIN))
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
+
+# What a healthy cluster answers, where a test says nothing else.
+HEALTHY = {
+    "get crd -o=name": " ".join(
+        f"customresourcedefinition.apiextensions.k8s.io/{name}" for name in DEFINITIONS.values()
+    ),
+    "get deployments,replicasets,pods": json.dumps(
+        {
+            "kind": "List",
+            "items": [
+                {
+                    "kind": "Deployment",
+                    "metadata": {"name": name, "generation": 1, "uid": name},
+                    "spec": {"replicas": 1, "template": {"spec": {"containers": [{"image": name}]}}},
+                    "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+                }
+                for name in ("triton", "frontend")
+            ],
+        }
+    ),
+}
+REMEMBERED = {"serviceaccount": CLIENT_ID, "get ingress frontend": "api.tosia.org"}
 
 STUB = """#!/bin/bash
 # A stub: records arguments and stdin, renders with the real kubectl, answers `get` from files and fails where it is
@@ -102,6 +125,7 @@ class Cluster:
         stub.write_text(STUB)
         stub.chmod(0o755)
         self.answers: dict[str, str] = {}
+        self.defaults = {**HEALTHY, **REMEMBERED}
 
     def make(self, verb: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -129,7 +153,8 @@ class Cluster:
         self.record.mkdir(exist_ok=True)
         for file in self.record.iterdir():
             file.unlink()
-        (self.folder / "answers").write_text("".join(f"{key}|{value}\n" for key, value in self.answers.items()))
+        answers = {**self.answers, **{key: value for key, value in self.defaults.items() if key not in self.answers}}
+        (self.folder / "answers").write_text("".join(f"{key}|{value}\n" for key, value in answers.items()))
         own = {"REAL": kubectl(), "RECORD": str(self.record), "ANSWERS": str(self.folder / "answers"), "FAIL": fail}
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         places = {"PATH": path, "TMPDIR": str(self.temporary), "HOME": str(self.folder)}
@@ -183,9 +208,8 @@ def test_all_deploys_with_the_documented_variables(cluster: Cluster) -> None:
     order = [key for call in cluster.calls("apply") for key in call.objects]
     assert order[0] == ("Namespace", "tosia")
     assert order.index(("Secret", "tosia")) < order.index(("Deployment", "frontend"))
-    assert [call.arguments[2:5] for call in cluster.calls("status")] == [
-        ["rollout", "status", "deployment/triton"],
-        ["rollout", "status", "deployment/frontend"],
+    assert [line for line in run.stderr.splitlines() if "is rolled out" in line] == [
+        f"deploy: {name} is rolled out: {name}, pods: 1." for name in ("triton", "frontend")
     ]
     assert all(call.arguments[0] == "--context=tosia" for call in cluster.calls())
 
@@ -303,10 +327,11 @@ def test_the_cluster_remembers_identities_the_host_and_rolls_the_front_end_when_
     cluster: Cluster,
 ) -> None:
     cluster.answers = {
+        "serviceaccount frontend": "",
         "serviceaccount triton": CLIENT_ID,
         "crd httproutes": "httproutes.gateway.networking.k8s.io",
         "httproute frontend": "api.tosia.org",
-        "secret tosia": "1234",
+        "secret tosia --ignore-not-found -o=jsonpath": "1234",
     }
     assert cluster.deploy("all", SEED).returncode == 0
     applied = cluster.applied()
@@ -429,9 +454,13 @@ def test_quotes_around_a_value_are_named(cluster: Cluster, name: str) -> None:
 
 
 def test_what_the_shell_should_say_once_is_asked_for(cluster: Cluster) -> None:
-    said = cluster.deploy("all", WORKLOAD).stderr
-    for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "INGRESS_HOST", "ALLOW_UNVALIDATED"):
-        assert name in said
+    cluster.defaults = HEALTHY
+    run = cluster.deploy("all", WORKLOAD)
+    assert (run.returncode, cluster.calls("apply")) == (2, [])
+    for name in ("TRITON_CLIENT_ID", "FRONTEND_CLIENT_ID", "INGRESS_HOST"):
+        assert name in run.stderr
+    cluster.defaults = {**HEALTHY, **REMEMBERED}
+    assert "ALLOW_UNVALIDATED" in cluster.deploy("all", WORKLOAD).stderr
 
 
 def test_a_release_that_is_named_is_taken_as_it_is(cluster: Cluster) -> None:
@@ -484,9 +513,6 @@ def test_what_the_cluster_refuses_ends_it_with_what_to_do(cluster: Cluster) -> N
     assert "stub: refused" in run.stderr
     assert len(cluster.calls("apply")) == 1, "nothing after the step that failed"
     assert "Traceback" not in run.stderr
-    run = cluster.deploy("all", SEED, fail="rollout status deployment/triton")
-    assert run.returncode != 0
-    assert "make -C k8s rollback" in run.stderr
 
 
 def test_what_the_cluster_can_not_be_asked_is_not_taken_for_absent(cluster: Cluster) -> None:
@@ -499,7 +525,7 @@ def test_what_the_cluster_can_not_be_asked_is_not_taken_for_absent(cluster: Clus
 
 
 def test_a_placeholder_is_no_host_to_remember(cluster: Cluster) -> None:
-    cluster.answers = {"ingress frontend": "api.tosia.example"}
+    cluster.answers = {"get ingress frontend": "api.tosia.example"}
     assert "INGRESS_HOST" in cluster.deploy("apply", SEED).stderr
 
 
@@ -548,59 +574,30 @@ def test_diff_sends_the_same_and_changes_nothing(cluster: Cluster) -> None:
     assert cluster.calls("apply")[0].stdin == sent
 
 
-def test_rollback_undoes_what_the_last_apply_has_changed(cluster: Cluster) -> None:
-    cluster.answers = {
-        r"deployment frontend --ignore-not-found -o=jsonpath={.metadata.annotations": "7",
-        r"deployment triton --ignore-not-found -o=jsonpath={.metadata.annotations": "3",
-        "deployment triton --ignore-not-found -o=jsonpath={.metadata.generation": "5",
-    }
-    # The front end's generation goes from 9 to 10; Triton's stays.
-    counter = cluster.folder / "generation"
+def test_make_says_differs_in_its_last_line_since_its_exit_code_does_not(cluster: Cluster) -> None:
+    """make turns every code but 0 into 2."""
     stub = cluster.folder / "bin" / "kubectl"
-    once = f"[ -e {counter} ] && echo 10 || echo 9; touch {counter}; exit 0"
-    rule = f'[[ "$*" == *"deployment frontend"*generation* ]] && {{ {once}; }}\n'
-    stub.write_text(STUB.replace("while IFS", rule + "while IFS"))
-    assert cluster.deploy("apply", SEED).returncode == 0
-    (remembered,) = [item for (_, name), item in cluster.applied().items() if name == "last-deployment"]
-    assert remembered["data"] == {"frontend": "7"}
-
-    stub.write_text(STUB)
-    cluster.answers = {"configmap last-deployment --ignore-not-found -o=jsonpath={.data.frontend}": "7"}
-    assert cluster.deploy("rollback", {}).returncode == 0
-    assert [call.arguments[2:] for call in cluster.calls("undo")] == [
-        ["rollout", "undo", "deployment/frontend", "--to-revision=7"]
-    ]
-    assert cluster.applied()["ConfigMap", "last-deployment"]["data"] == {"undone": "yes"}
-
-    cluster.answers = {"configmap last-deployment --ignore-not-found -o=jsonpath={.data.undone}": "yes"}
-    run = cluster.deploy("rollback", {})
-    assert (run.returncode, cluster.calls("undo")) == (0, [])
-    assert "undone already" in run.stderr
+    for code, last in ((0, "deploy: no difference."), (1, "deploy: differs.")):
+        rule = f'[[ "$*" == *" diff "* ]] && exit {code}\n'
+        stub.write_text(STUB.replace("while IFS", rule + "while IFS"))
+        run = cluster.make("diff", SEED)
+        assert run.returncode == (2 if code else 0)
+        assert last in run.stderr
 
 
-def test_rollback_of_what_is_asked_for(cluster: Cluster) -> None:
-    for what, expected in (("triton", ["triton"]), ("frontend triton", ["frontend", "triton"]), ("", ["frontend"])):
-        assert cluster.deploy("rollback", {"WHAT": what}).returncode == 0
-        assert [call.arguments[-1] for call in cluster.calls("undo")] == [f"deployment/{name}" for name in expected]
-    assert cluster.deploy("rollback", {"WHAT": "ingress"}).returncode == 2
-
-
-def test_status_and_doctor(cluster: Cluster) -> None:
-    cluster.answers = {"get deployment frontend -o=jsonpath": "tosia.azurecr.io/frontend:42"}
-    run = cluster.deploy("status", {})
-    assert run.returncode == 0, run.stderr
-    assert "frontend: tosia.azurecr.io/frontend:42" in run.stdout
-
+def test_doctor_names_what_is_missing_and_how_to_get_it(cluster: Cluster) -> None:
     run = cluster.deploy("doctor", {})
     assert run.returncode != 0
     assert "az aks get-credentials" in run.stdout
+    cluster.defaults = {}
     cluster.answers = {"version": json.dumps({"serverVersion": {"major": "1", "minor": "36"}}), "apiservice": "found"}
     run = cluster.deploy("doctor", {})
     assert run.returncode != 0
     for what in (
         "KEDA",
         "Prometheus operator",
-        "ingress controller",
+        "Gateway API",
+        "class of gateways",
         "cert-manager",
         "workload identity",
         "node auto-provisioning",

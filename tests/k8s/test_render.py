@@ -18,7 +18,7 @@ from export.releases import publish
 from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ONNX_FILE, PADDED_FILE, BuiltOn, cuda_config, onnx_config, profile_shapes
 from k8s.tools.deploy import release
-from k8s.tools.deploy.__main__ import ROLLOUT_S
+from k8s.tools.deploy.rollout import ROLLOUT_S
 from k8s.tools.validate import schemas
 from k8s.tools.validate.objects import Bundle
 from k8s.tools.validate.placement import surge_of

@@ -1,6 +1,7 @@
 """`python3 -m k8s.tools.deploy VERB`, which `make -C k8s VERB` runs.
 
-Exits 0; 1 where the cluster said no; 2 for a wrong environment.
+Exits 0; 1 where the cluster said no; 2 for a wrong environment. `diff` exits 0 without a difference, 1 with one and 2
+where it failed, as kubectl does. make turns each code but 0 into 2.
 """
 
 from __future__ import annotations
@@ -8,11 +9,22 @@ from __future__ import annotations
 import base64
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from k8s.tools.deploy import cluster, doctor
+from k8s.tools.deploy import (
+    cluster,
+    deployments,
+    doctor,
+    drift,
+    history,
+    jobs,
+    preflight,
+    rollback,
+    rollout,
+    status,
+    teardown,
+)
 from k8s.tools.deploy.environment import (
     CHECKOUT,
     MANIFESTS,
@@ -23,12 +35,8 @@ from k8s.tools.deploy.environment import (
     read_values,
 )
 from k8s.tools.deploy.kubectl import Kubectl, KubectlError
-from k8s.tools.deploy.kustomization import render, render_job
-from k8s.tools.deploy.release import is_validated
-
-JOB_S, LOOK_S = 3600.0, 5.0
-# As `progressDeadlineSeconds`: a GPU node must start first, and the image is large.
-ROLLOUT_S = {"triton": 1800, "frontend": 2400}
+from k8s.tools.deploy.kustomization import render
+from k8s.tools.deploy.release import is_validated, known_configs
 
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -41,15 +49,22 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
         print(f"usage: python3 -m k8s.tools.deploy {'|'.join((*OF_DEPLOYMENT, *ON_CLUSTER))}", file=sys.stderr)
         return 2
     except EnvironmentProblem as error:
-        print(f"deploy: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except KubectlError as error:
-        print(f"deploy: {error}", file=sys.stderr)
-        return 1
+        _say(str(error))
+        return 2 if verb == "diff" else 1
 
 
 def everything(values: Values, environ: Mapping[str, str]) -> int:
     """Run all steps; each step is safe to repeat, so this is also safe to repeat."""
+    kubectl = Kubectl(values.target.context)
+    completed = _completed(kubectl, values)
+    manifests = render(kubectl, completed, secrets_version=None)
+    preflight.check(kubectl, completed, manifests, history.read(kubectl))
+    preflight.check_nodepool(kubectl, values.target)
+    if _prunes(environ):
+        preflight.check_pruning(kubectl, deployments.read(kubectl))
     namespace(values.target, environ)
     secrets(values, environ)
     nodepool(values.target, environ)
@@ -62,13 +77,25 @@ def namespace(target: Target, _: Mapping[str, str]) -> int:
     return 0
 
 
-def secrets(values: Values, _: Mapping[str, str]) -> int:
-    """Send secrets from the environment to the API server: not in a file, a command line or an annotation."""
+def secrets(values: Values, environ: Mapping[str, str]) -> int:
+    """Send secrets from the environment to the API server: not in a file, a command line or an annotation.
+
+    Azure's keys that are not given any more stay in the Secret, unless PRUNE_KEYS=1: an older revision may need them.
+    """
+    kubectl = Kubectl(values.target.context)
+    kept: dict[str, str] = {}
+    if _prunes(environ):
+        preflight.check_pruning(kubectl, deployments.read(kubectl))
+    elif kept := cluster.kept_keys(kubectl, values.secrets):
+        _say(
+            f"the Secret still holds {', '.join(kept)}, which `rollback` may need. Once the identity has proved "
+            "itself: PRUNE_KEYS=1 make -C k8s secrets apply."
+        )
     metadata = {"name": "tosia", "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
     # `data`, not `stringData`: a key that is missing the next time is then also removed from the cluster.
     data = {name: base64.b64encode(value.encode()).decode() for name, value in values.secrets.items()}
-    secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
-    Kubectl(values.target.context).apply_object(secret)
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": {**kept, **data}}
+    kubectl.apply_object(secret)
     return 0
 
 
@@ -76,6 +103,7 @@ def nodepool(target: Target, _: Mapping[str, str]) -> int:
     if not target.on_azure:
         return 0
     kubectl = Kubectl(target.context, "gpu-resources")
+    preflight.check_nodepool(kubectl, target)
     folder = MANIFESTS / "gpu-nodepool"
     kubectl.apply(kubectl.kustomize(str(folder if target.nodepool else folder / "device-plugin")))
     return 0
@@ -84,28 +112,30 @@ def nodepool(target: Target, _: Mapping[str, str]) -> int:
 def apply(values: Values, environ: Mapping[str, str]) -> int:
     kubectl = Kubectl(values.target.context)
     values = _completed(kubectl, values)
-    _warn(values, environ)
     manifests = render(kubectl, values, secrets_version=cluster.secrets_version(kubectl))
-    before = cluster.revisions(kubectl)
+    noted = history.read(kubectl)
+    preflight.check(kubectl, values, manifests, noted)
+    _warn(values, environ)
+    was = deployments.read(kubectl)
+    known = noted.observe(was)
+    if values.triton is not None:
+        path = values.triton["repository"]
+        known = known.with_release(path, known_configs(path, CHECKOUT))
     try:
         kubectl.apply(manifests)
     except KubectlError as error:
         raise KubectlError(f"{error} `make -C k8s doctor` says what the cluster lacks.") from error
     finally:
-        cluster.remember(kubectl, before)
+        now = deployments.read(kubectl)
+        known = known.changed(was, now)
+        history.write(kubectl, known, instead_of=noted)
+    for line in drift.lines(now, known):
+        _say(f"{line} Server-side apply leaves them: docs/deploy.md says how they go.")
     return 0
 
 
 def wait(target: Target, _: Mapping[str, str]) -> int:
-    kubectl = Kubectl(target.context)
-    for name in cluster.DEPLOYMENTS:
-        try:
-            kubectl.run("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_S[name]}s")
-        except KubectlError as error:
-            raise KubectlError(
-                f"{name} was not rolled out; the pods of before still serve. `make -C k8s status` shows why, "
-                "`make -C k8s rollback` undoes it (docs/deploy.md)."
-            ) from error
+    rollout.wait(Kubectl(target.context))
     return 0
 
 
@@ -113,8 +143,14 @@ def diff(values: Values, _: Mapping[str, str]) -> int:
     """Show differences. Return 0 without a difference, 1 with one, as kubectl does; secrets are not compared."""
     kubectl = Kubectl(values.target.context)
     manifests = render(kubectl, _completed(kubectl, values), secrets_version=cluster.secrets_version(kubectl))
+    lines = drift.lines(deployments.read(kubectl), history.read(kubectl))
     arguments = ("diff", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-")
-    return kubectl.send(*arguments, stdin=manifests, allowed=(0, 1))
+    differs = kubectl.send(*arguments, stdin=manifests, allowed=(0, 1))
+    for line in lines:
+        _say(line)
+    # The last line: make gives a script nothing else to tell this from a failure by.
+    _say("differs." if differs else "no difference.")
+    return differs
 
 
 def show(values: Values, _: Mapping[str, str]) -> int:
@@ -131,50 +167,13 @@ def settings(target: Target, _: Mapping[str, str]) -> int:
     return 0
 
 
-def status(target: Target, _: Mapping[str, str]) -> int:
-    kubectl = Kubectl(target.context)
-    kubectl.run("get", "deployment,pod,horizontalpodautoscaler,poddisruptionbudget", "-o=wide")
-    for kind in ("scaledobject", "ingress"):
-        print(kubectl.ask("get", kind))
-    for name in cluster.DEPLOYMENTS:
-        image = kubectl.ask("get", "deployment", name, "-o=jsonpath={.spec.template.spec.containers[0].image}")
-        print(f"{name}: {image or 'not deployed'}")
-    maps = kubectl.ask("get", "deployment", "triton", "-o=jsonpath={..configMapKeyRef.name}").split()
-    if maps:
-        print(f"release: {kubectl.ask('get', 'configmap', maps[0], '-o=jsonpath={.data.repository}')}")
+def show_status(target: Target, _: Mapping[str, str]) -> int:
+    status.show(Kubectl(target.context))
     return 0
 
 
-def rollback(target: Target, environ: Mapping[str, str]) -> int:
-    """Undo the changes of the last `apply`; or set WHAT to the revision before its last.
-
-    The Secret does not change: rotated keys stay rotated.
-    """
-    kubectl = Kubectl(target.context)
-    asked = environ.get("WHAT", "").split()
-    if set(asked) - set(cluster.DEPLOYMENTS):
-        raise EnvironmentProblem(f"WHAT is {' '.join(asked)!r}: {' or '.join(cluster.DEPLOYMENTS)}, or both.")
-    if not asked and cluster.is_undone(kubectl):
-        print(
-            "deploy: the last change was undone already. WHAT=frontend or WHAT=triton goes back further.",
-            file=sys.stderr,
-        )
-        return 0
-    known = {} if asked else cluster.remembered(kubectl)
-    if not known and not asked:
-        print(
-            "deploy: no change of the last `apply` is on record; going back one revision of the front end.",
-            file=sys.stderr,
-        )
-        asked = ["frontend"]
-    for name in asked or known:
-        to = [f"--to-revision={known[name]}"] if name in known else []
-        kubectl.run("rollout", "undo", f"deployment/{name}", *to)
-    if known:
-        cluster.remember_undone(kubectl)
-    for name in asked or known:
-        kubectl.run("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_S[name]}s")
-    return 0
+def go_back(target: Target, environ: Mapping[str, str]) -> int:
+    return rollback.rollback(Kubectl(target.context), environ)
 
 
 def examine(target: Target, _: Mapping[str, str]) -> int:
@@ -182,7 +181,7 @@ def examine(target: Target, _: Mapping[str, str]) -> int:
 
 
 def perf(target: Target, _: Mapping[str, str]) -> int:
-    return _run_job(Kubectl(target.context), "perf-analyzer", "", None)
+    return jobs.run(Kubectl(target.context), "perf-analyzer", "", None)
 
 
 def tensorrt_plan(values: Values, environ: Mapping[str, str]) -> int:
@@ -195,22 +194,7 @@ def tensorrt_plan(values: Values, environ: Mapping[str, str]) -> int:
         "container": values.settings["BLOB_CONTAINER"],
         "endpoint": values.settings["BLOB_ENDPOINT"] or f"https://{account}.blob.core.windows.net",
     }
-    return _run_job(Kubectl(values.target.context), "tensorrt-plan", values.build_number, config)
-
-
-def _run_job(kubectl: Kubectl, name: str, build_number: str, config: dict[str, str] | None) -> int:
-    """Create the Job anew each time, since a Job can't be changed; return 1 where it failed."""
-    kubectl.run("delete", "job", name, "--ignore-not-found")
-    kubectl.apply(render_job(kubectl, name, build_number, config))
-    print(f"deploy: waiting for job/{name}, an hour at most.", file=sys.stderr)
-    ended = time.monotonic() + JOB_S
-    while time.monotonic() < ended:
-        conditions = kubectl.ask("get", "job", name, "-o=jsonpath={.status.conditions[*].type}").split()
-        if "Complete" in conditions or "Failed" in conditions:
-            kubectl.run("logs", f"job/{name}")
-            return int("Complete" not in conditions)
-        time.sleep(LOOK_S)
-    raise KubectlError(f"job/{name} has not ended within an hour: `kubectl describe job {name}` says why.")
+    return jobs.run(Kubectl(values.target.context), "tensorrt-plan", values.build_number, config)
 
 
 def _completed(kubectl: Kubectl, values: Values) -> Values:
@@ -230,17 +214,18 @@ def _completed(kubectl: Kubectl, values: Values) -> Values:
 def _warn(values: Values, environ: Mapping[str, str]) -> None:
     if not values.target.on_azure:
         return
-    if values.triton_client_id is None:
-        _say("Triton has no identity and can't read the container: give TRITON_CLIENT_ID once.")
-    if values.settings["TOSIA_IDENTITY"] == "workload" and values.frontend_client_id is None:
-        _say("the front end has no identity and can't reach its stores: give FRONTEND_CLIENT_ID once.")
-    if values.host is None:
-        _say("the ingress answers to a placeholder: give INGRESS_HOST once.")
     ours = not environ.get("RELEASE") and values.settings["ALLOW_UNVALIDATED"] != "1"
     if ours and not is_validated(CHECKOUT / "model_repository"):
         _say(
             "the release is not validated, so no front end will get ready: ALLOW_UNVALIDATED=1 serves it all the same."
         )
+
+
+def _prunes(environ: Mapping[str, str]) -> bool:
+    asked = environ.get("PRUNE_KEYS", "") or "0"
+    if asked not in ("0", "1"):
+        raise EnvironmentProblem(f"PRUNE_KEYS is {asked!r}: set it to 1, or leave it out.")
+    return asked == "1"
 
 
 def _say(text: str) -> None:
@@ -261,8 +246,9 @@ ON_CLUSTER: dict[str, Callable[[Target, Environ], int]] = {
     "nodepool": nodepool,
     "wait": wait,
     "settings": settings,
-    "status": status,
-    "rollback": rollback,
+    "status": show_status,
+    "rollback": go_back,
+    "delete": teardown.delete,
     "doctor": examine,
     "perf": perf,
 }

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
 
 from k8s.tools.deploy.environment import GIVEN
 from k8s.tools.deploy.kubectl import Kubectl
 
-DEPLOYMENTS = ("triton", "frontend")  # in their order of readiness: the front end must have reached Triton
-LAST = "last-deployment"  # a ConfigMap: deployment -> its previous revision; or UNDONE
-UNDONE = "undone"
+STORE_KEYS = ("BLOB_CONNECTION", "COSMO_KEY")  # what the front end reads unless it has an identity
 CLIENT_ID = "azure.workload.identity/client-id"
-_REVISION = r"{.metadata.annotations.deployment\.kubernetes\.io/revision}"
 
 
 def client_id(kubectl: Kubectl, account: str) -> str | None:
@@ -43,56 +40,13 @@ def secrets_version(kubectl: Kubectl) -> str | None:
     return _matching(r"[0-9]+", kubectl.field("secret", "tosia", "{.metadata.resourceVersion}"))
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """number: of the last rollout; generation: counts every change of the Deployment at once. None: there is none."""
+def kept_keys(kubectl: Kubectl, given: Collection[str]) -> dict[str, str]:
+    """Return the Secret's keys of Azure that are not given now, in base64: older revisions may need them.
 
-    number: str | None
-    generation: str | None
-
-
-def revisions(kubectl: Kubectl) -> dict[str, Revision]:
-    """Return the revision of each Deployment."""
-    return {
-        name: Revision(
-            _matching(r"[0-9]+", kubectl.field("deployment", name, _REVISION)),
-            _matching(r"[0-9]+", kubectl.field("deployment", name, "{.metadata.generation}")),
-        )
-        for name in DEPLOYMENTS
-    }
-
-
-def remember(kubectl: Kubectl, before: dict[str, Revision]) -> None:
-    """Store the changed Deployments and their previous revisions, if any has changed. Raises: KubectlError."""
-    after = revisions(kubectl)
-    changed = {
-        name: item.number
-        for name, item in before.items()
-        if item.number is not None and item.generation != after[name].generation
-    }
-    if changed:
-        _write(kubectl, changed)
-
-
-def remembered(kubectl: Kubectl) -> dict[str, str]:
-    """Return Deployment -> the revision before the last change."""
-    found = {name: _matching(r"[0-9]+", kubectl.field("configmap", LAST, f"{{.data.{name}}}")) for name in DEPLOYMENTS}
-    return {name: number for name, number in found.items() if number is not None}
-
-
-def remember_undone(kubectl: Kubectl) -> None:
-    """Store that the change is undone, so that a second rollback does not undo the first. Raises: KubectlError."""
-    _write(kubectl, {UNDONE: "yes"})
-
-
-def is_undone(kubectl: Kubectl) -> bool:
-    """Whether the last change is already undone."""
-    return kubectl.field("configmap", LAST, f"{{.data.{UNDONE}}}") == "yes"
-
-
-def _write(kubectl: Kubectl, data: dict[str, str]) -> None:
-    metadata = {"name": LAST, "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
-    kubectl.apply_object({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    Raises: KubectlError.
+    """
+    there = kubectl.keys("secret", "tosia") & set(STORE_KEYS) - set(given)
+    return {key: kubectl.field("secret", "tosia", f"{{.data.{key}}}") for key in sorted(there)}
 
 
 def _matching(pattern: str, text: str) -> str | None:

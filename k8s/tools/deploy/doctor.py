@@ -1,92 +1,30 @@
-"""The requirements of `apply` on the cluster, and a check of them."""
+"""The requirements of `apply` on the cluster, and what the cluster has beside k8s/versions.json."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import defaultdict
 
+from k8s.tools.deploy import deployments, drift, history, versions
 from k8s.tools.deploy.environment import Target
-from k8s.tools.deploy.kubectl import Kubectl
+from k8s.tools.deploy.kubectl import Kubectl, KubectlError, Object
+from k8s.tools.deploy.kustomization import render_bare
+from k8s.tools.deploy.needs import needs
 
-OLDEST = (1, 29)  # k8s/manifests/tensorrt-plan uses sidecar containers; server-side apply
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A requirement.
-
-    resource: `kind name` of an object that `kubectl get` finds if the requirement is met; namespace: if it is not ours
-    """
-
-    what: str
-    resource: tuple[str, str]
-    remedy: str
-    namespace: str = "tosia"
-
-
-ALWAYS = (
-    Need("metrics server", ("apiservice", "v1beta1.metrics.k8s.io"), "AKS brings it; elsewhere install metrics-server"),
-    Need("KEDA", ("crd", "scaledobjects.keda.sh"), "az aks update --enable-keda"),
-    Need(
-        "Prometheus operator",
-        ("crd", "podmonitors.monitoring.coreos.com"),
-        "install kube-prometheus-stack (docs/deploy.md)",
-    ),
-    Need(
-        "rules for Prometheus",
-        ("crd", "prometheusrules.monitoring.coreos.com"),
-        "install kube-prometheus-stack (docs/deploy.md)",
-    ),
-    Need(
-        "Prometheus",
-        ("service", "kube-prometheus-stack-prometheus"),
-        "the release must be called kube-prometheus-stack, in the namespace monitoring",
-        "monitoring",
-    ),
-    Need("ingress controller", ("ingressclass", "nginx"), "install an NGINX ingress controller whose class is nginx"),
-    Need("cert-manager", ("crd", "clusterissuers.cert-manager.io"), "install cert-manager (docs/deploy.md)"),
-    Need("issuer of certificates", ("clusterissuer", "letsencrypt"), "make a ClusterIssuer called letsencrypt"),
-    Need(
-        "workload identity",
-        ("mutatingwebhookconfiguration", "azure-wi-webhook-mutating-webhook-configuration"),
-        "az aks update --enable-oidc-issuer --enable-workload-identity",
-    ),
-)
-NODEPOOL = (
-    Need(
-        "node auto-provisioning",
-        ("crd", "nodepools.karpenter.sh"),
-        "az aks update --node-provisioning-mode Auto, or NODEPOOL=none",
-    ),
-    Need(
-        "AKS node classes",
-        ("crd", "aksnodeclasses.karpenter.azure.com"),
-        "az aks update --node-provisioning-mode Auto, or NODEPOOL=none",
-    ),
-)
-BY_COMPONENT = {
-    "fqdn-egress": (
-        Need(
-            "Cilium",
-            ("crd", "ciliumnetworkpolicies.cilium.io"),
-            "a cluster with --network-dataplane cilium and --enable-acns",
-        ),
-    ),
-}
-
-
-def needs(target: Target) -> list[Need]:
-    """Return the requirements of this deployment."""
-    if not target.on_azure:
-        return []
-    parts = {*target.components, target.overlay}
-    extra = [need for name in sorted(parts) for need in BY_COMPONENT.get(name, ())]
-    return [*ALWAYS, *(NODEPOOL if target.nodepool else ()), *extra]
+OLDEST = versions.release(versions.part("kubernetes")["oldest"])  # of the manifests: sidecars; server-side apply
+GPU = "nvidia.com/gpu"
+POOL = "tosia/pool"
+_PLUGINS = r'{range .items[*]}{.spec.nodeName}{" "}{.metadata.namespace}/{.metadata.name}{" "}'
+_PLUGINS += r'{.spec.containers[*].image}{"\n"}{end}'
 
 
 def examine(target: Target) -> int:
-    """Print a line for each requirement; return 0 if all are met, else 1. Raises: KubectlError without a kubectl."""
-    server = _server_version(Kubectl(target.context))
+    """Print a line for each requirement and each difference; return 1 where something is missing, else 0.
+
+    Raises: KubectlError without a kubectl.
+    """
+    kubectl = Kubectl(target.context)
+    server = _server_version(kubectl)
     if server is None:
         print(
             f"missing  the cluster  context {target.context or 'current'} can't be reached: az aks get-credentials "
@@ -94,14 +32,110 @@ def examine(target: Target) -> int:
         )
         return 1
     lacking = server < OLDEST
-    print(
-        f"{'old    ' if lacking else 'ok     '}  Kubernetes  {server[0]}.{server[1]} (at least {OLDEST[0]}.{OLDEST[1]})"
-    )
-    for need in needs(target):
+    print(_kubernetes(server))
+    for need in needs(target, render_bare(kubectl, target)):
         found = Kubectl(target.context, need.namespace).ask("get", *need.resource, "--ignore-not-found", "-o=name")
         print(f"ok       {need.what}" if found else f"missing  {need.what}  {need.remedy}")
         lacking |= not found
+    for line in _compared(kubectl, on_azure=target.on_azure):
+        print(line)
+        lacking |= line.startswith("missing")
     return int(lacking)
+
+
+def _compared(kubectl: Kubectl, *, on_azure: bool) -> list[str]:
+    """Return what differs from the table, and what is wrong with GPU nodes and fields; what can't be read is said."""
+    try:
+        moment, known = deployments.read(kubectl), history.read(kubectl)
+        found = [*_images(moment), *(f"differs  {line}" for line in drift.lines(moment, known))]
+        if on_azure:
+            plugins = Kubectl(kubectl.context, "gpu-resources").read("daemonset", "nvidia-device-plugin")
+            found += _plugin(plugins)
+            found += gpu_nodes(kubectl.read("nodes", f"--selector={POOL}=gpu").get("items") or [])
+            running = kubectl.ask(
+                "get", "pods", "--all-namespaces", "--field-selector=status.phase=Running", f"-o=jsonpath={_PLUGINS}"
+            )
+            found += two_plugins(running)
+            found += _image_family(kubectl.ask("get", "aksnodeclass", "tosia-gpu", "-o=jsonpath={.spec.imageFamily}"))
+    except KubectlError as error:
+        return [f"unknown  {error}"]
+    return found
+
+
+def _kubernetes(server: tuple[int, int]) -> str:
+    row = versions.part("kubernetes")
+    word = "old    " if server < OLDEST else "ok     "
+    if server > versions.release(row["newest"]):
+        word = "new    "
+    tried = f"at least {row['oldest']}; tried with {row['version']}, schemas up to {row['newest']}"
+    return f"{word}  Kubernetes  {server[0]}.{server[1]} ({tried})"
+
+
+def _images(moment: deployments.Snapshot) -> list[str]:
+    """Return a line where Triton's image in use is not the table's."""
+    row = versions.table()["triton"]
+    deployment = moment.deployments.get("triton")
+    if deployment is None:
+        return []
+    tag = deployments.image(deployment).rpartition(":")[2]
+    if tag.startswith(row["version"]):
+        return [f"ok       {row['name']}  {tag}"]
+    return [f"differs  {row['name']}  {tag} is deployed, {row['version']} is in k8s/versions.json ({row['date']})"]
+
+
+def _plugin(daemon_set: Object) -> list[str]:
+    row, tag = versions.part("device-plugin"), deployments.image(daemon_set).rpartition(":")[2]
+    if not tag:
+        return []
+    if tag.startswith(row["version"]):
+        return [f"ok       {row['name']}  {tag}"]
+    return [f"differs  {row['name']}  {tag} is deployed, {row['version']} is in k8s/versions.json ({row['date']})"]
+
+
+def _image_family(family: str) -> list[str]:
+    row = versions.table()["node_image_family"]
+    if family in ("", row["version"]):
+        return []
+    return [f"differs  {row['name']}  {family} is deployed, {row['version']} is in k8s/versions.json ({row['source']})"]
+
+
+def gpu_nodes(nodes: list[Object]) -> list[str]:
+    """Return a line for each GPU node without a GPU to schedule by, and for GPUs whose driver is too old.
+
+    The plugin is silent on a driver that does not fit.
+    """
+    found = []
+    for node in nodes:
+        name, labels = node["metadata"]["name"], node["metadata"].get("labels", {})
+        gpu = labels.get("karpenter.azure.com/sku-gpu-name", "")
+        count = str(node.get("status", {}).get("allocatable", {}).get(GPU, "0"))
+        if count == "0":
+            found.append(f"missing  {GPU} on node {name}  its device plugin or its driver (docs/deploy.md)")
+        if gpu and versions.driver_is_enough(gpu) is False:
+            row = versions.table()["gpu_drivers"][gpu]
+            cuda = versions.table()["triton"]["cuda"]
+            found.append(
+                f"missing  a driver for CUDA {cuda} on node {name}  {gpu} gets {row['driver']} ({row['source']})"
+            )
+    return found
+
+
+def two_plugins(text: str) -> list[str]:
+    """Return a line for each node with two device plugins: each would hand out the same GPUs.
+
+    text: a line for each running pod: its node, `namespace/name`, its images
+    """
+    by_node: dict[str, list[str]] = defaultdict(list)
+    for line in text.splitlines():
+        node, _, rest = line.partition(" ")
+        pod, _, images = rest.partition(" ")
+        if any("device-plugin" in image and "nvidia" in image for image in (*images.split(), f"{pod}:{images}")):
+            by_node[node].append(pod)
+    return [
+        f"missing  one device plugin on node {node}  there are {len(pods)}: {', '.join(pods)} (docs/deploy.md)"
+        for node, pods in sorted(by_node.items())
+        if len(pods) > 1
+    ]
 
 
 def _server_version(kubectl: Kubectl) -> tuple[int, int] | None:

@@ -8,9 +8,15 @@ import shutil
 import subprocess
 from typing import Any
 
+Object = dict[str, Any]
+
 
 class KubectlError(RuntimeError):
     """kubectl is missing, or failed; its message is already on stderr."""
+
+
+class Refused(KubectlError):
+    """What the cluster holds forbids the step; nothing was changed. The message is one line."""
 
 
 class Kubectl:
@@ -22,6 +28,7 @@ class Kubectl:
         if found is None:
             raise KubectlError(f"{program} is not installed: see docs/deploy.md.")
         self._program = found
+        self.context = context
         self._context = [f"--context={context}"] if context else []
         self._where = [*self._context, f"--namespace={namespace}"]
 
@@ -58,7 +65,7 @@ class Kubectl:
         """
         return self._run([*self._context, *arguments], arguments[0], stdin, allowed)
 
-    def apply_object(self, manifest: dict[str, Any]) -> None:
+    def apply_object(self, manifest: Object) -> None:
         """Apply one object. Raises: KubectlError."""
         self.apply(json.dumps(manifest))
 
@@ -66,6 +73,42 @@ class Kubectl:
         """Return kubectl's output; empty where it prints nothing or fails."""
         run = subprocess.run([self._program, *self._where, *arguments], capture_output=True, text=True, check=False)
         return run.stdout.strip() if run.returncode == 0 else ""
+
+    def read(self, *arguments: str) -> Object:
+        """Return what `kubectl get ... -o=json` answers, with managed fields; {} where there is no such object.
+
+        Raises: KubectlError where the cluster can't be reached, or does not know the kind.
+        """
+        # kubectl leaves managed fields out of its JSON unless it is asked for them.
+        command = [self._program, *self._where, "get", *arguments, "--ignore-not-found", "-o=json"]
+        run = subprocess.run(
+            [*command, "--show-managed-fields"], stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False
+        )
+        if run.returncode:
+            raise KubectlError(f"{arguments[0]} can't be asked for; what kubectl said is above.")
+        try:
+            found = json.loads(run.stdout or "{}")
+        except ValueError as error:
+            raise KubectlError(f"kubectl's answer on {arguments[0]} is no JSON.") from error
+        return found if isinstance(found, dict) else {}
+
+    def names(self, kind: str) -> set[str] | None:
+        """Return the names of all objects of a kind; None where the API server does not say."""
+        command = [self._program, *self._where, "get", kind, "-o=name"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        return None if run.returncode else {line.partition("/")[2] for line in run.stdout.split()}
+
+    def keys(self, kind: str, name: str) -> set[str]:
+        """Return the names in an object's `data`, without their values; none where the object is missing.
+
+        Raises: KubectlError where the cluster can't be reached.
+        """
+        template = '{{range $key, $value := .data}}{{$key}}{{"\\n"}}{{end}}'
+        arguments = ("get", kind, name, "--ignore-not-found", f"-o=go-template={template}")
+        run = subprocess.run([self._program, *self._where, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+        if run.returncode:
+            raise KubectlError(f"{kind} {name} can't be asked for; what kubectl said is above.")
+        return set(run.stdout.split())
 
     def field(self, kind: str, name: str, path: str) -> str:
         """Return a field of an object, by its JSONPath; empty where the object or the field is missing.

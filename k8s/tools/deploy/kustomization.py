@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s.tools.deploy.cluster import CLIENT_ID
-from k8s.tools.deploy.environment import MANIFESTS, Values
+from k8s.tools.deploy.environment import MANIFESTS, Target, Values
 from k8s.tools.deploy.kubectl import Kubectl
 
 IMAGE = "tosia.azurecr.io/frontend"
@@ -22,6 +22,7 @@ HOSTS = {  # where the manifests have the host's name
     "HTTPRoute": ("/spec/hostnames/0",),
     "Ingress": ("/spec/rules/0/host", "/spec/tls/0/hosts/0"),
 }
+OF_JOB = "tosia/of-job"  # the label of what a Job needs, by which it is deleted
 
 
 def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> str:
@@ -30,9 +31,15 @@ def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> 
     return _rendered(kubectl, [base], _on_top(values, secrets_version), values.front_end or "")
 
 
+def render_bare(kubectl: Kubectl, target: Target) -> str:
+    """Render an overlay with its components, but without a deployment's values. Raises: KubectlError."""
+    return _rendered(kubectl, [MANIFESTS / "overlays" / target.overlay], {"components": list(target.components)})
+
+
 def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, str] | None) -> str:
     """Render a Job of `k8s/<job>`, with its image and its ConfigMap, where it has them. Raises: KubectlError."""
     on_top: dict[str, Any] = {"images": [{"name": IMAGE, "newTag": build_number}]} if build_number else {}
+    on_top["labels"] = [{"pairs": {OF_JOB: job}}]
     if config:
         on_top["configMapGenerator"] = [_merged(job, config)]
     return _rendered(kubectl, [MANIFESTS / job], on_top)

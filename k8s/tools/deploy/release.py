@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 FOLDER = "releases"
 
@@ -28,7 +30,32 @@ def is_validated(repository: Path) -> bool:
     return _read(repository)[0]["validated"] is True
 
 
-def _read(repository: Path) -> tuple[dict[str, object], bytes]:
+def configs(repository: Path) -> tuple[str, ...]:
+    """Return the names that `tritonserver --model-config-name=` can take with this release: `cuda`, `tensorrt`.
+
+    Raises: ReleaseError.
+    """
+    files = _read(repository)[0].get("files", {})
+    found = (re.fullmatch(r"cough_cnn/configs/([a-z0-9_-]+)\.pbtxt", str(name)) for name in files)
+    return tuple(sorted(match.group(1) for match in found if match and (repository / match.group(0)).is_file()))
+
+
+def known_configs(path: str, checkout: Path) -> tuple[str, ...] | None:
+    """Return the names for a release at `as://ACCOUNT/CONTAINER/path`; None where this machine has no such release.
+
+    Only kubectl and Python are here, so a release in Blob Storage can't be opened; its path names its manifest by
+    digest, and whoever exported it has that manifest.
+    """
+    for repository in (checkout / "model_repository", *sorted((checkout / FOLDER).glob("*"))):
+        try:
+            if path.endswith(f"/{release_path(repository)}"):
+                return configs(repository)
+        except ReleaseError:
+            continue  # a folder that was left half way
+    return None
+
+
+def _read(repository: Path) -> tuple[dict[str, Any], bytes]:
     try:
         data = (repository / "manifest.json").read_bytes()
         manifest = json.loads(data)
