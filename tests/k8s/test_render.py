@@ -11,7 +11,7 @@ import pytest
 from bench.triton.perf_analyzer import CONCURRENCIES, SPECTROGRAMS
 from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ENGINE_CACHE, PROVIDER_CONFIG, profile_shapes
-from k8s.tools.deploy.__main__ import ROLLOUT_S
+from k8s.tools.deploy.rollout import ROLLOUT_S
 from runtime.config import load_limits
 from runtime.contract import MODEL_NAME
 from tests.export.parts import FACTS
