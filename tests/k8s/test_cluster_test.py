@@ -310,3 +310,10 @@ def test_what_a_kubelet_would_write() -> None:
     node = server.objects["Node//tosia-test-on-demand"]
     assert node["status"]["allocatable"]["nvidia.com/gpu"] == "1"
     assert node["status"]["conditions"][0]["status"] == "True"
+
+
+def test_the_case_that_runs_before_there_are_definitions(deployed: Deployed) -> None:
+    deployed.server.definitions.clear()
+    assert cases.nodepool_without_definitions(OnStandIn(deployed)) == []
+    deployed.server.objects["Namespace//tosia"] = {"kind": "Namespace", "metadata": {"name": "tosia"}}
+    assert cases.nodepool_without_definitions(OnStandIn(deployed)) == ["Namespace/tosia is still there"]
