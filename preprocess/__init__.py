@@ -17,5 +17,5 @@ color         power -> uint8 levels
 exact         logarithms that are the same on every processor
 errors        what can be wrong with a recording
 
-Modules are named after the stage and import only NumPy, SciPy, librosa, soundfile, soxr and PyAV.
+Modules are named after the stage and import only NumPy, SciPy, soundfile, soxr and PyAV.
 """

@@ -7,11 +7,11 @@ logarithm ends in other bits on another processor (docs/decisions/0016-same-bits
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import scipy  # its parts load at first use, so that only spectra need that time
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from preprocess.exact import on_grid
 from preprocess.segment import Segment
 
+_BEND_HZ, _BEND_MEL = 1000.0, 15.0  # where Slaney's mel scale turns from linear to logarithmic
 _FLOOR = np.float32(1e-10)  # librosa.power_to_db's `amin`; clips are levelled first, so it is relative here
 
 
@@ -78,24 +79,34 @@ def mel_spectrograms(clips: NDArray[np.float32], params: MelSpecParams) -> NDArr
 
 @lru_cache(maxsize=4)
 def _window(n_fft: int) -> NDArray[np.float32]:
-    from scipy.signal import get_window  # noqa: PLC0415 - it brings scipy.stats, a second of imports
-
-    return on_grid(get_window("hann", n_fft, fftbins=True))
+    return on_grid(np.hanning(n_fft + 1)[:-1])
 
 
 @lru_cache(maxsize=4)
 def _filter_bank(params: MelSpecParams) -> scipy.sparse.csr_array:
-    """Slaney's mel filter bank as librosa builds it, float32 [shape=(n_mels, 1 + n_fft // 2)].
+    """Triangles over Slaney's mel scale, each of area 1, float32 [shape=(n_mels, 1 + n_fft // 2)]: the same numbers as
+    `librosa.filters.mel` gives, which a test compares. To import librosa takes a second and 130 MB, for this alone.
 
     Sparse, since a bin lies in two filters at most. A dense product would also wake BLAS's threads, which spin for
     longer than the product takes (docs/decisions/0013-speed.md).
     """
-    bank = librosa.filters.mel(
-        sr=params.sample_rate_hz,
-        n_fft=params.n_fft,
-        n_mels=params.n_mels,
-        fmin=params.fmin_hz,
-        fmax=params.fmax_hz,
-        dtype=np.float64,
-    )
+    bins_hz = np.fft.rfftfreq(params.n_fft, 1.0 / params.sample_rate_hz)
+    low, high = hz_to_mel(params.fmin_hz), hz_to_mel(params.fmax_hz)
+    corners_hz = np.array([_mel_to_hz(mel) for mel in np.linspace(low, high, params.n_mels + 2)])
+    left, centre, right = (corners_hz[k : k + params.n_mels, None] for k in range(3))
+    rising, falling = (bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre)
+    bank = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (right - left))
     return scipy.sparse.csr_array(on_grid(bank))
+
+
+def hz_to_mel(frequency_hz: float) -> float:
+    """Return mel on Slaney's scale: linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998)."""
+    if frequency_hz < _BEND_HZ:
+        return 3.0 * frequency_hz / 200.0
+    return _BEND_MEL + 27.0 * math.log(frequency_hz / _BEND_HZ) / math.log(6.4)
+
+
+def _mel_to_hz(mel: float) -> float:
+    if mel < _BEND_MEL:
+        return 200.0 * mel / 3.0
+    return _BEND_HZ * math.exp(math.log(6.4) / 27.0 * (mel - _BEND_MEL))

@@ -1,6 +1,6 @@
 """Takes out of an environment what a server never reads: `python slim.py` in the environment that is to lose it.
 
-- tests of packages, and sources in C, Cython and Fortran: there is no compiler (`.pyi` stays: lazy-loader reads it)
+- tests of packages, stubs for type checkers, and sources in C, Cython and Fortran: there is no compiler
 - of shared libraries the tail behind all that is ever loaded: symbol tables, debugging information, the table of
   sections. `strip` does the same where binutils are installed, but moves what is left, and some libraries out of wheels
   break by that (patchelf has moved their parts before). Here nothing moves. Stack traces out of C name fewer functions.
@@ -15,7 +15,7 @@ import sysconfig
 from pathlib import Path
 
 FOLDERS = ("test", "tests")
-SOURCES = (".a", ".c", ".cc", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyx")
+SOURCES = (".a", ".c", ".cc", ".cpp", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx")
 ELF_64_LITTLE = b"\x7fELF\x02\x01"
 
 

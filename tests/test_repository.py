@@ -37,7 +37,7 @@ def test_training_prepares_audio_with_the_packages_of_serving() -> None:
         dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
         for name in ("serving.txt", "training.txt")
     )
-    for package in ("numpy", "scipy", "librosa", "soundfile", "soxr", "av"):
+    for package in ("numpy", "scipy", "soundfile", "soxr", "av"):
         assert serving[package] == training[package]
 
 

@@ -1,7 +1,7 @@
 """Imports and tables of every worker, loaded once in the process that workers are forked from.
 
 That process has no threads of gRPC or the event loop, so a fork of it can't hang. A dead worker is replaced within
-milliseconds, instead of the seconds that librosa's imports take. The workers share the memory. What a recording may
+milliseconds, instead of the second that these imports take. The workers share the memory. What a recording may
 need must be imported here: a caged worker can't.
 """
 

@@ -1,4 +1,4 @@
-"""CPU work in separate processes: librosa, decoders and figures never block the event loop.
+"""CPU work in separate processes: decoders, spectra and figures never block the event loop.
 
 A recording that crashes, hangs or fills a decoder ends one worker and fails its own request only. Decoding runs in
 caged workers, one for each core; drawing runs in one of its own, which starts with the first figure and gets nothing

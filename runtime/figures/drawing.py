@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, color_table, colorize, quantise
-from preprocess.mel import MelSpecParams
+from preprocess.mel import MelSpecParams, hz_to_mel
 from runtime.diagnosis import Diagnosis
 from runtime.figures.labels import ENGLISH, FigureWords
 from runtime.figures.playback import candidate_powers
@@ -229,14 +229,8 @@ def _draw_spectrogram(
 
 def _mel_row(frequency_hz: float, mel_spec: MelSpecParams) -> float:
     """Return a frequency's row in the spectrogram, in cells from the bottom (Slaney's mel scale)."""
-    low, here, high = (_slaney_mel(f) for f in (mel_spec.fmin_hz, frequency_hz, mel_spec.fmax_hz))
+    low, here, high = (hz_to_mel(f) for f in (mel_spec.fmin_hz, frequency_hz, mel_spec.fmax_hz))
     return (here - low) / (high - low) * (mel_spec.n_mels + 1) - 0.5
-
-
-def _slaney_mel(frequency_hz: float) -> float:
-    """Return mel, linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998), as `librosa.hz_to_mel`."""
-    linear = 3.0 * frequency_hz / 200.0
-    return linear if frequency_hz < 1000.0 else 15.0 + 27.0 * float(np.log(frequency_hz / 1000.0) / np.log(6.4))
 
 
 def _png(figure: Figure) -> bytes:

@@ -376,3 +376,42 @@ def test_the_documented_table_of_versions_is_the_file_that_tools_read() -> None:
     span = f"{kubernetes['version']} ({kubernetes['oldest']} to {kubernetes['newest']})"
     wanted.add((kubernetes["name"], span, kubernetes["source"], kubernetes["date"]))
     assert documented - {("what", "version", "source", "read"), ("---",) * 4} == wanted
+
+
+class Asked:
+    """Stands in for kubectl, for one question: the last event of a pod."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        self.arguments: list[tuple[str, ...]] = []
+
+    def ask(self, *arguments: str) -> str:
+        self.arguments.append(arguments)
+        return self.message
+
+
+@pytest.mark.parametrize(
+    ("ready", "message", "said"),
+    [
+        ("False", "Startup probe failed: Triton does not serve\nwhat it should.\n", ["does not serve what it should."]),
+        ("False", "Startup probe failed: Triton does not answer yet.\n", []),
+        ("False", "Readiness probe failed: HTTP probe failed with statuscode: 400", []),
+        ("False", "", []),
+        ("True", "Startup probe failed: of a while ago", []),
+    ],
+)
+def test_what_the_startup_probe_of_triton_refuses_is_said(ready: str, message: str, said: list[str]) -> None:
+    def owned(kind: str, name: str, by: str, **more: Any) -> Object:
+        metadata = {"name": name, "uid": name, "annotations": {deployments.REVISION: "7"}, "generation": 1}
+        return {"kind": kind, "metadata": {**metadata, "ownerReferences": [{"uid": by, "controller": True}]}, **more}
+
+    items = [
+        owned("Deployment", "triton", "", spec={"replicas": 1}, status={"observedGeneration": 1}),
+        owned("ReplicaSet", "triton-a", "triton"),
+        owned("Pod", "triton-a-b", "triton-a", status={"conditions": [{"type": "Ready", "status": ready}]}),
+    ]
+    kubectl = Asked(message)
+    found = rollout.refusals(kubectl, deployments.snapshot({"items": items}))  # type: ignore[arg-type]
+    assert [line.partition(": ")[0] for line in found] == ["pod triton-a-b"] * len(said)
+    assert all(words in line for words, line in zip(said, found, strict=True))
+    assert all("involvedObject.name=triton-a-b" in call[2] for call in kubectl.arguments)

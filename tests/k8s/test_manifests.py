@@ -163,7 +163,7 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "no /tmp": (serving.front_end, AZURE, FRONT, f"{ONE}|volumeMounts|0|mountPath", "/scratch", "no /tmp"),
     "two processes, one file": (serving.front_end, CPU, FRONT, "spec|replicas", 2, "one process at a time"),
     "another Triton": (serving.triton, AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:24.10-py3",
-        "judged for"),
+        "for which everything here was written"),
     "no leave": (serving.triton, AZURE, TRITON, f"{ONE}|lifecycle", GONE, "has no preStop"),
     "connections for ever": (serving.triton, AZURE, TRITON, f"{ONE}|args|5", "--log-info=1",
         "lacks --grpc-max-connection-age"),

@@ -5,9 +5,11 @@ from dataclasses import replace
 import librosa
 import numpy as np
 import pytest
+import scipy
 
 from preprocess.color import quantise
-from preprocess.mel import _filter_bank, cut, mel_spectrograms
+from preprocess.exact import on_grid
+from preprocess.mel import _filter_bank, _window, cut, mel_spectrograms
 from preprocess.segment import Segment
 from tests.preprocess.recordings import COLOR_SPEC, MEL_SPEC, noise
 
@@ -91,6 +93,34 @@ def test_each_clip_is_on_its_own():
 
 def test_nothing_gives_nothing():
     assert mel_spectrograms(np.zeros((0, N), dtype=np.float32), MEL_SPEC).shape == (0, 64, 96)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        MEL_SPEC,
+        replace(MEL_SPEC, fmin_hz=0.0),
+        replace(MEL_SPEC, fmax_hz=900.0, n_mels=12),  # below the bend alone
+        replace(MEL_SPEC, fmin_hz=1200.0, n_mels=20),  # above it alone
+        replace(MEL_SPEC, sample_rate_hz=16_000, n_fft=400, n_mels=40, fmax_hz=7600.0),
+        replace(MEL_SPEC, sample_rate_hz=44_100, n_fft=2048, n_mels=128, fmin_hz=20.0, fmax_hz=22_050.0),
+    ],
+)
+def test_the_filters_are_librosas_to_the_last_bit(params):
+    theirs = librosa.filters.mel(
+        sr=params.sample_rate_hz,
+        n_fft=params.n_fft,
+        n_mels=params.n_mels,
+        fmin=params.fmin_hz,
+        fmax=params.fmax_hz,
+        dtype=np.float64,
+    )
+    np.testing.assert_array_equal(_filter_bank(params).toarray(), on_grid(theirs))
+
+
+@pytest.mark.parametrize("n_fft", [255, 256, 400, 2048])
+def test_the_window_is_scipys_to_the_last_bit(n_fft):
+    np.testing.assert_array_equal(_window(n_fft), on_grid(scipy.signal.get_window("hann", n_fft, fftbins=True)))
 
 
 def test_no_filter_is_empty():

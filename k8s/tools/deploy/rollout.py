@@ -101,12 +101,13 @@ def _wait(kubectl: Kubectl, name: str, *, may_sleep: bool) -> None:
                 "--replicas=1`, then again."
             )
         if over or time.monotonic() >= ended:
-            named = "; ".join(reasons) or "no pod was made"
+            named = "; ".join([*reasons, *(refusals(kubectl, moment) if name == "triton" else [])]) or "no pod was made"
             raise KubectlError(
                 f"{name} was not rolled out ({named}); the pods of before still serve. `make -C k8s status` shows "
                 "what runs, `make -C k8s rollback` undoes it (docs/deploy.md)."
             )
-        for reason in watch.newly_stuck(unready(moment, name, only_blocked=True)):
+        refused = refusals(kubectl, moment) if name == "triton" else []
+        for reason in watch.newly_stuck([*unready(moment, name, only_blocked=True), *refused]):
             _say(f"{reason} (still waiting)")
         time.sleep(LOOK_S)
 
@@ -133,6 +134,23 @@ def unready(moment: Snapshot, name: str, *, only_blocked: bool = False) -> list[
     failure = deployments.condition(deployment, "ReplicaFailure")  # a quota, or an admission that refuses the pod
     if failure.get("status") == "True":
         found.append(f"{name}: {failure.get('reason')}: {failure.get('message', '')[:300]}")
+    return found
+
+
+def refusals(kubectl: Kubectl, moment: Snapshot) -> list[str]:
+    """Return what the startup probe of new pods of Triton says, where no waiting will change it: a release without the
+    configuration that is served, or a plan of another GPU. What passes ends with "yet." (k8s/manifests/base/triton).
+    """
+    replica_set = moment.current("triton")
+    found = []
+    for pod in [] if replica_set is None else moment.pods(replica_set):
+        pod_name = pod["metadata"]["name"]
+        if is_ready(pod):
+            continue
+        selector = f"--field-selector=involvedObject.name={pod_name},reason=Unhealthy"
+        said = kubectl.ask("get", "events", selector, "-o=jsonpath={.items[-1:].message}")
+        if said.startswith("Startup probe failed") and not said.rstrip().endswith("yet."):
+            found.append(f"pod {pod_name}: {' '.join(said.split())[:300]}")
     return found
 
 

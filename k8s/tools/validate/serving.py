@@ -16,7 +16,9 @@ from k8s.tools.validate.objects import Bundle, Object, Pod, matches
 from k8s.tools.validate.tuned import is_front_end, tuning_of, variables
 from runtime.config import load_limits
 
-TRITON_IMAGE = re.compile(r"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:26\.11-py3(-sdk)?")
+# The one place of the tag; images in the manifests are held to it.
+TRITON_TAG = json.loads((Path(__file__).resolve().parents[2] / "versions.json").read_text("utf-8"))["triton"]["version"]
+TRITON_IMAGE = re.compile(rf"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:{re.escape(TRITON_TAG)}(-sdk)?")
 PROMETHEUS = "http://kube-prometheus-stack-prometheus.monitoring.svc:9090"
 _INGRESSES = {"ingress-nginx", "nginx-ingress", "app-routing-system"}
 _NAME = "app.kubernetes.io/name"
@@ -207,7 +209,9 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
             for container in pod.containers:
                 image = str(container.get("image", ""))
                 if "tritonserver" in image and not TRITON_IMAGE.fullmatch(image):
-                    yield bundle.says(pod.owner, f"{image} is not the Triton that everything here was judged for")
+                    yield bundle.says(
+                        pod.owner, f"{image} is not Triton {TRITON_TAG}, for which everything here was written"
+                    )
             if pod.owner["kind"] != "Deployment" or pod.labels.get(_NAME) != "triton":
                 continue
             container = pod.spec["containers"][0]
