@@ -11,4 +11,6 @@ decoding    CPU of decoding here against another checkout, and decisions
 page        docs/performance.md
 """
 
-import runtime.no_telemetry  # noqa: F401 - before anything imports ONNX Runtime
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as runtime/no_telemetry.py, which is not imported on a bare machine

@@ -153,7 +153,7 @@ def test_a_plan_is_passed_over_and_never_selected(three: Path, capsys: pytest.Ca
     assert manage(three, "rollback") == 0
     assert serves(three) == "3"
     assert manage(three, "rollback", "--to", "4") == 1
-    assert "is a plan for NVIDIA A10-24Q" in capsys.readouterr().err
+    assert "is a plan for Tesla T4" in capsys.readouterr().err
     assert serves(three) == "3"
 
 
