@@ -195,6 +195,75 @@ def test_a_revision_that_was_never_seen_good_is_taken_by_its_number(deployed: De
         assert deployed.run("rollback", environ) == 2
 
 
+def test_builds_that_were_good_while_triton_waited_for_a_gpu_are_gone_back_to(deployed: Deployed) -> None:
+    """Release 9 never came to serve, and release 8 did all the time."""
+    assert deployed.all(1, RELEASE=RELEASE.format(8)) == 0
+    deployed.server.unschedulable.append("triton")
+    for build in (1, 2, 3, 4):
+        assert deployed.all(build, RELEASE=RELEASE.format(9)) == 1
+    deployed.is_bad(5)
+    assert deployed.all(5, RELEASE=RELEASE.format(9)) == 1
+    deployed.run("rollback")
+    assert (deployed.image(), deployed.release()) == ("4", RELEASE.format(8))
+
+
+def test_what_a_rollback_has_left_stays_left_after_a_change_by_hand(deployed: Deployed) -> None:
+    for build in (50, 51, 52):
+        assert deployed.all(build) == 0
+    assert deployed.run("rollback") == 0
+    assert deployed.image() == "51"
+    deployed.server.answer(["set", "env", "deployment/frontend", "DEBUG=1", "--namespace=tosia"])
+    assert deployed.run("wait") == 0
+    assert deployed.run("rollback", {"WHAT": "frontend"}) == 0
+    assert deployed.image() != "52", "left on purpose"
+    assert deployed.all(52) == 0, "until somebody deploys it again"
+    assert deployed.all(53) == 0
+    assert deployed.run("rollback") == 0
+    assert deployed.image() == "52"
+
+
+def test_a_rollback_that_is_not_rolled_out_is_not_called_done(deployed: Deployed) -> None:
+    for build in (50, 51, 52):
+        assert deployed.all(build) == 0
+    deployed.is_bad(51)
+    for _ in range(2):
+        assert deployed.run("rollback") == 1
+    assert "was not rolled out" in deployed.err
+
+
+def test_a_revision_that_is_not_there_is_named(deployed: Deployed) -> None:
+    for build in (50, 51):
+        assert deployed.all(build) == 0
+    assert deployed.run("rollback", {"WHAT": "frontend", "TO": "99"}) == 1
+    assert "it has no revision 99; there are 1 (" in deployed.err
+    assert deployed.image() == "51"
+
+
+def test_where_nothing_serves_nobody_says_that_the_pods_of_before_do(deployed: Deployed) -> None:
+    deployed.server.unschedulable.append("triton")
+    assert deployed.all(50) == 1
+    assert "none of its pods serves" in deployed.err
+
+
+def test_the_host_that_was_given_last_is_kept(deployed: Deployed) -> None:
+    """Nobody prunes the route of the gateway, which has the host of before."""
+    again = {name: value for name, value in DEPLOYMENT.items() if name != "INGRESS_HOST"} | {"BUILD_NUMBER": "50"}
+
+    def host() -> str:
+        return str(deployed.server.objects["Ingress/tosia/frontend"]["spec"]["rules"][0]["host"])
+
+    assert deployed.all(50) == 0
+    assert deployed.all(50, COMPONENTS="nginx", INGRESS_HOST="new.tosia.org") == 0
+    assert deployed.run("all", {**again, "COMPONENTS": "nginx"}) == 0
+    assert host() == "new.tosia.org"
+
+
+def test_keys_of_the_shell_that_are_not_sent_are_named(deployed: Deployed) -> None:
+    assert deployed.run("all", {**DEPLOYMENT, **WORKLOAD, **ONCE, "TOSIA_IDENTITY": "workload"}) == 0
+    assert "BLOB_CONNECTION, COSMO_KEY of this shell are not sent" in deployed.err
+    assert not any(value in deployed.err for value in (SEED["BLOB_CONNECTION"], SEED["COSMO_KEY"]))
+
+
 def test_a_pruned_replica_set_is_skipped(deployed: Deployed) -> None:
     for build in (50, 51, 52):
         assert deployed.all(build) == 0

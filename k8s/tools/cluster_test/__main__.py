@@ -26,7 +26,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     server = Server(program, context)
     if server.kubectl("version").code:
         return _refuse(f"the context {context or 'current'} can't be reached")
-    there = [name for name in ("tosia", "gpu-resources") if server.get("namespace", name)]
+    there = [name for name in ("tosia", "tosia-gateway", "gpu-resources") if server.get("namespace", name)]
     if there and environ.get("TAKE_NAMESPACE") != "1":
         return _refuse(
             f"this server has a namespace {' and '.join(there)}, which would be deleted: TAKE_NAMESPACE=1 says it may"

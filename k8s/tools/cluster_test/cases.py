@@ -256,7 +256,12 @@ def perf(server: Server) -> list[str]:
 def teardown(server: Server) -> list[str]:
     found = assertions.ended_with(server.verb("delete", {}).code, (2,))
     found += assertions.ended_with(server.verb("delete", {"SURE": "tosia"}).code, (0,))
-    for kind, name in (("namespace", "tosia"), ("namespace", "gpu-resources"), ("aksnodeclass", "tosia-gpu")):
+    for kind, name in (
+        ("namespace", "tosia"),
+        ("namespace", "tosia-gateway"),
+        ("namespace", "gpu-resources"),
+        ("aksnodeclass", "tosia-gpu"),
+    ):
         found += assertions.is_empty(server.get(kind, name))
     for name in ("tosia-gpu-on-demand", "tosia-gpu-spot"):
         found += assertions.is_empty(server.get("nodepool", name))

@@ -83,6 +83,9 @@ def secrets(values: Values, environ: Mapping[str, str]) -> int:
     Azure's keys that are not given any more stay in the Secret, unless PRUNE_KEYS=1: an older revision may need them.
     """
     kubectl = Kubectl(values.target.context)
+    unused = [name for name in cluster.STORE_KEYS if environ.get(name) and name not in values.secrets]
+    if unused:
+        _say(f"{', '.join(unused)} of this shell are not sent, since TOSIA_IDENTITY is workload.")
     kept: dict[str, str] = {}
     if _prunes(environ):
         preflight.check_pruning(kubectl, deployments.read(kubectl))
@@ -205,7 +208,7 @@ def _completed(kubectl: Kubectl, values: Values) -> Values:
         return values
     return replace(
         values,
-        host=values.host or cluster.host(kubectl),
+        host=values.host or cluster.host(kubectl, by_ingress=values.target.by_ingress),
         frontend_client_id=values.frontend_client_id or cluster.client_id(kubectl, "frontend"),
         triton_client_id=values.triton_client_id or cluster.client_id(kubectl, "triton"),
     )

@@ -18,12 +18,15 @@ def client_id(kubectl: Kubectl, account: str) -> str | None:
     return _matching(r"[0-9a-fA-F-]{36}", kubectl.field("serviceaccount", account, path))
 
 
-def host(kubectl: Kubectl) -> str | None:
-    """Return the host name of the route or, without one, of the ingress; None while it is the placeholder."""
+def host(kubectl: Kubectl, *, by_ingress: bool) -> str | None:
+    """Return the host name of the way in that is deployed or, where it is new, of the other one, which nobody prunes;
+    None while it is the placeholder.
+    """
     # The kind itself may be unknown, which must not look like a cluster that can't be reached.
-    route = kubectl.field("crd", "httproutes.gateway.networking.k8s.io", "{.metadata.name}")
-    host = kubectl.field("httproute", "frontend", "{.spec.hostnames[0]}") if route else ""
-    found = _matching(r"[-a-z0-9.]+", host or kubectl.field("ingress", "frontend", "{.spec.rules[0].host}"))
+    known = kubectl.field("crd", "httproutes.gateway.networking.k8s.io", "{.metadata.name}")
+    route = kubectl.field("httproute", "frontend", "{.spec.hostnames[0]}") if known else ""
+    ingress = kubectl.field("ingress", "frontend", "{.spec.rules[0].host}")
+    found = _matching(r"[-a-z0-9.]+", (ingress or route) if by_ingress else (route or ingress))
     return None if found is None or found.endswith(".example") else found
 
 

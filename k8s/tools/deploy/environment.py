@@ -45,6 +45,11 @@ class Target:
     nodepool: bool
 
     @property
+    def by_ingress(self) -> bool:
+        """Whether calls come in by an Ingress, not by a Gateway."""
+        return "nginx" in (self.overlay, *self.components)
+
+    @property
     def on_azure(self) -> bool:
         return self.overlay != "cpu"
 

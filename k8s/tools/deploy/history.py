@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from k8s.tools.deploy.deployments import DEPLOYMENTS, Snapshot, has_proved, revision, template, wanted
+from k8s.tools.deploy.deployments import DEPLOYMENTS, Snapshot, available, has_proved, revision, template, wanted
 from k8s.tools.deploy.kubectl import Kubectl, Object
 
 NAME = "last-deployment"  # the ConfigMap
@@ -26,16 +26,18 @@ class History:
     before: Deployment -> the ReplicaSet to which undoing the last change leads
     back_at: Deployment -> the ReplicaSet to which the last rollback went; newer ones in `good` were left on purpose
     configs: release's path -> names that --model-config-name may have with it
+    left: Deployment -> ReplicaSets that a rollback has left, and nobody has deployed again
     """
 
     good: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
     back_at: Mapping[str, str] = field(default_factory=dict)
     configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def observe(self, moment: Snapshot) -> History:
         """Note which Deployments are fully rolled out now, and forget ReplicaSets that the cluster has pruned."""
-        good = dict(self.good)
+        good, left = dict(self.good), dict(self.left)
         for name, deployment in moment.deployments.items():
             if name not in DEPLOYMENTS:
                 continue
@@ -45,7 +47,9 @@ class History:
             if current and has_proved(deployment) and not (current in names and current == self.back_at.get(name)):
                 names = [*(known for known in names if known != current), current]
             good[name] = tuple(names[-MOST:])
-        return replace(self, good=good)
+            proved = current if current and has_proved(deployment) else ""
+            left[name] = tuple(item for item in left.get(name, ()) if item in there and item != proved)
+        return replace(self, good=good, left=left)
 
     def changed(self, was: Snapshot, now: Snapshot) -> History:
         """Note what an `apply` has changed. self: has observed `was`"""
@@ -60,18 +64,26 @@ class History:
         if not changed:
             return self
         good, before, back_at = dict(self.good), dict(self.before), dict(self.back_at)
-        if all(self._may_be_left(was, name) for name in DEPLOYMENTS if name in was.deployments):
-            before = {name: found for name in DEPLOYMENTS if (found := name_of(was.current(name)))}
-        # Otherwise the state before was not good either: undoing leads to the last one that was.
+        served = {name: self._served(was, name) for name in DEPLOYMENTS if name in was.deployments}
+        # Triton's entry is what serves: a newer one may wait for a GPU. Where the front end that was wanted did not
+        # serve, undoing leads to the last states that did, together.
+        if all(served.values()) and served.get("frontend", "") == name_of(was.current("frontend")):
+            before = served
         for name in changed:
             left = back_at.pop(name, "")
             if left and left == name_of(was.current(name)) and left in good.get(name, ()):
                 good[name] = good[name][: good[name].index(left) + 1]
         return replace(self, good=good, before=before, back_at=back_at)
 
-    def went_back(self, targets: Mapping[str, str]) -> History:
-        """Note to which ReplicaSets a rollback goes."""
-        return replace(self, back_at={**self.back_at, **targets})
+    def went_back(self, moment: Snapshot, targets: Mapping[str, str]) -> History:
+        """Note to which ReplicaSets a rollback goes, and which it leaves."""
+        left = dict(self.left)
+        for name, target in targets.items():
+            good = self.good.get(name, ())
+            newer = good[good.index(target) + 1 :] if target in good else ()
+            found = (*left.get(name, ()), *newer, name_of(moment.current(name)))
+            left[name] = tuple(dict.fromkeys(item for item in found if item and item != target))
+        return replace(self, back_at={**self.back_at, **targets}, left=left)
 
     def with_release(self, path: str, names: tuple[str, ...] | None) -> History:
         """Note a release's configurations, where they are known."""
@@ -85,18 +97,25 @@ class History:
         there = {item["metadata"]["name"]: item for item in moment.replica_sets(name) if revision(item)}
         good, current = self.good.get(name, ()), name_of(moment.current(name))
         older = good[: good.index(current)] if current in good else good
-        return next((there[known] for known in reversed(older) if known in there), None)
+        return next(
+            (there[known] for known in reversed(older) if known in there and known not in self.left.get(name, ())), None
+        )
 
     def data(self) -> dict[str, str]:
         """Return the ConfigMap's `data`."""
         found = {f"good-{name}": " ".join(names) for name, names in self.good.items() if names}
         found |= {f"before-{name}": known for name, known in self.before.items()}
         found |= {f"back-at-{name}": known for name, known in self.back_at.items()}
+        found |= {f"left-{name}": " ".join(names) for name, names in self.left.items() if names}
         return found | ({"configs": json.dumps(self.configs)} if self.configs else {})
 
-    def _may_be_left(self, was: Snapshot, name: str) -> bool:
-        """Whether undoing a later change may lead to a Deployment's state: it was good, or sleeps, with 0 pods."""
-        return name_of(was.current(name)) in self.good.get(name, ()) or wanted(was.deployments[name]) == 0
+    def _served(self, was: Snapshot, name: str) -> str:
+        """Return what served: the newest good ReplicaSet with an available pod, or what sleeps; empty: nothing did."""
+        if wanted(was.deployments[name]) == 0:
+            return name_of(was.current(name))
+        good = self.good.get(name, ())
+        serving = [item for item in was.replica_sets(name) if name_of(item) in good and available(item)]
+        return name_of(serving[-1]) if serving else ""
 
 
 def read(kubectl: Kubectl) -> History:
@@ -111,6 +130,7 @@ def read(kubectl: Kubectl) -> History:
         {name: data[f"before-{name}"] for name in DEPLOYMENTS if f"before-{name}" in data},
         {name: data[f"back-at-{name}"] for name in DEPLOYMENTS if f"back-at-{name}" in data},
         configs,
+        {name: tuple(data[f"left-{name}"].split()) for name in DEPLOYMENTS if f"left-{name}" in data},
     )
 
 

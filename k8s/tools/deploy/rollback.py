@@ -29,6 +29,7 @@ def rollback(kubectl: Kubectl, environ: Mapping[str, str]) -> int:
     if not names:
         if known.before:
             _say("the last change was undone already. WHAT=frontend or WHAT=triton goes back further.")
+            rollout.wait(kubectl)  # it may have been undone, and not be rolled out
             return 0
         _say("no change of an earlier `apply` is on record; going back with the front end.")
         names = ["frontend"]
@@ -36,13 +37,13 @@ def rollback(kubectl: Kubectl, environ: Mapping[str, str]) -> int:
     for name in names:
         target = _target(moment, known, name, number=number, undo=not asked)
         if target is None:
-            _say(_nothing(moment, name))
+            _say(_nothing(moment, name, number))
         else:
             targets[name] = target
     for name, target in targets.items():
         _refuse_what_can_not_run(kubectl, known, name, target)
     # Noted first: a rollback that ends half way must not make the state that it leaves the newest good one.
-    known = known.went_back({name: name_of(target) for name, target in targets.items()})
+    known = known.went_back(moment, {name: name_of(target) for name, target in targets.items()})
     history.write(kubectl, known, instead_of=noted)
     for name, target in targets.items():
         _say(f"{name} goes back to revision {revision(target)}: {deployments.image(target)}.")
@@ -85,11 +86,13 @@ def _target(moment: Snapshot, known: History, name: str, *, number: int | None, 
     return known.older(moment, name)
 
 
-def _nothing(moment: Snapshot, name: str) -> str:
+def _nothing(moment: Snapshot, name: str, number: int | None) -> str:
     """Say that there is nothing to go back to, and what there is at all."""
     current = name_of(moment.current(name))
     others = [item for item in moment.replica_sets(name) if name_of(item) != current and revision(item)]
     there = ", ".join(f"{revision(item)} ({deployments.image(item)})" for item in others)
+    if number is not None:
+        return f"{name} stays: it has no revision {number}; there are {there or 'no others'}."
     either = f"; revisions that were never seen good, or were left: {there} (TO= takes one)" if there else ""
     return f"{name} stays: nothing older that was ever fully rolled out is known{either}."
 
@@ -109,8 +112,8 @@ def _refuse_what_can_not_run(kubectl: Kubectl, known: History, name: str, target
     lacking = sorted(needed - kubectl.keys("secret", "tosia")) if needed else []
     if lacking:
         raise Refused(
-            f"{where}: the Secret lacks {', '.join(lacking)}. `make -C k8s secrets` with the old keys brings them "
-            "back. Nothing was changed."
+            f"{where}: the Secret lacks {', '.join(lacking)}. `make -C k8s secrets` with the old keys, and "
+            "without TOSIA_IDENTITY, brings them back. Nothing was changed."
         )
 
 

@@ -101,9 +101,12 @@ def _wait(kubectl: Kubectl, name: str, *, may_sleep: bool) -> None:
                 "--replicas=1`, then again."
             )
         if over or time.monotonic() >= ended:
+            serving = (
+                "the pods of before still serve" if deployments.available(deployment) else "none of its pods serves"
+            )
             named = "; ".join([*reasons, *(refusals(kubectl, moment) if name == "triton" else [])]) or "no pod was made"
             raise KubectlError(
-                f"{name} was not rolled out ({named}); the pods of before still serve. `make -C k8s status` shows "
+                f"{name} was not rolled out ({named}); {serving}. `make -C k8s status` shows "
                 "what runs, `make -C k8s rollback` undoes it (docs/deploy.md)."
             )
         refused = refusals(kubectl, moment) if name == "triton" else []

@@ -77,6 +77,7 @@ CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those i
     "kube_pod_info",
     "kube_pod_status_scheduled_time",
     "kube_pod_container_state_started",
+    "kube_pod_container_status_restarts_total",
     "kube_pod_status_ready_time",
 }
 _FUNCTIONS = {
