@@ -21,6 +21,7 @@ from k8s.tools.validate import (
     gpus,
     placement,
     references,
+    rollouts,
     rules,
     safety,
     schemas,
@@ -43,6 +44,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     references.references,
     gpus.gpus,
     placement.placement,
+    rollouts.rollouts,
     safety.images,
     safety.secrets,
     safety.telemetry,
@@ -127,6 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
     found += judged("files", lambda: files.files(options.root, bundles))
     found += findings(bundles, definitions)
+    found += judged("condition", lambda: files.condition(options.root))
     found += judged("retention", lambda: serving.retention(options.root, bundles))
     found += judged("rules", lambda: rules.rules(options.root))
     for line in dict.fromkeys(found):
