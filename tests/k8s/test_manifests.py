@@ -388,6 +388,7 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         "as k8s/versions.json has it"),
     "a GPU type twice": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|+",
         {"key": "karpenter.azure.com/sku-gpu-name", "operator": "In", "values": ["T4"]}, "only one of the two"),
+    "two GPUs for one pod": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|5|values", ["2"], "several GPUs"),
     "GPUs by their size alone": (gpus.gpus, POOL, SPOT, "", {"spec|limits": GONE, f"{POD}|taints": GONE,
         "spec|template|metadata": GONE, f"{POD}|requirements": [{"key": "karpenter.azure.com/sku-name",
         "operator": "In", "values": ["Standard_NV6ads_A10_v5"]}]}, "names no GPU type"),

@@ -54,6 +54,9 @@ def _of_pool(pool: Object, versions: Any) -> Iterator[str]:
     if named.get("operator") != "In" or not named.get("values"):
         yield "names no GPU type (sku-gpu-name In): any may come, with any driver"
         return
+    count = requirements.get("karpenter.azure.com/sku-gpu-count", {})
+    if (count.get("operator"), count.get("values")) != ("In", ["1"]):
+        yield "may bring nodes with several GPUs for pods that take one (sku-gpu-count In [1])"
     cuda = versions["triton"]["cuda"]
     needed = versions["cuda_needs_driver"][cuda.partition(".")[0]]["driver"]
     sizes = requirements.get("karpenter.azure.com/sku-name", {})
