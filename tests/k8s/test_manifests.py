@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import shutil
 import subprocess
 import sys
@@ -27,9 +28,10 @@ from k8s.tools.validate import (
     values,
 )
 from k8s.tools.validate.__main__ import CHECKS, findings, main
+from k8s.tools.validate.combinations import OVERLAY, combinations, components_of, render_combination
 from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
-from tests.k8s.rendering import FOLDERS, MANIFESTS, bundles, definitions, kubectl, promtool
+from tests.k8s.rendering import COMBINATIONS, FOLDERS, MANIFESTS, bundles, definitions, kubectl, promtool
 
 Check = Callable[[Sequence[Bundle]], Iterator[str]]
 
@@ -677,10 +679,44 @@ def test_pods_that_no_policy_closes_are_found() -> None:
     assert {line.split(": ")[1] for line in lines} >= {"Deployment/frontend", "Deployment/triton", "Job/perf-analyzer"}
 
 
+def test_each_pair_of_components_is_judged() -> None:
+    own = components_of(MANIFESTS / OVERLAY)
+    there = {path.name for path in (MANIFESTS / "components").iterdir()}
+    assert own == {"gateway"}, "components/nginx takes its place"
+    names = {bundle.name for bundle in bundles()}
+    for first, second in itertools.combinations(sorted(there - own), 2):
+        assert f"overlays/azure with {first}, {second}" in names
+    alone = {name for folder in FOLDERS if folder.startswith("overlays/") for name in components_of(MANIFESTS / folder)}
+    assert alone == there
+
+
+def test_a_component_that_no_overlay_names_is_found_and_judged_alone(tmp_path: Path) -> None:
+    root = tmp_path / "k8s"
+    shutil.copytree(MANIFESTS, root)
+    shutil.copytree(root / "components" / "no-spare-gpu", root / "components" / "two-more")
+    patch = root / "components" / "two-more" / "old-pod-first.yaml"
+    text = patch.read_text()
+    assert text.count("maxSurge: 0, maxUnavailable: 1") == 1
+    patch.write_text(text.replace("maxSurge: 0, maxUnavailable: 1", "maxSurge: 2, maxUnavailable: 0"))
+    assert any("components/two-more: no overlay names it" in line for line in files.files(root, bundles()))
+    added = {names for names in combinations(root) if "two-more" in names}
+    assert {("two-more",), ("nginx", "two-more"), ("scale-to-zero", "two-more")} <= added
+    (line,) = placement.placement([render_combination(kubectl(), root, ("two-more",))])
+    assert line.startswith("overlays/azure with two-more: Deployment/triton: rolls with maxSurge 2")
+
+
 OTHER_FILES = (
     ("overlays/azure/kustomization.yaml", 'newTag: "1"', "newTag: latest", "is not pinned"),
     ("overlays/azure/store-secrets.yaml", "name: frontend\nspec", "name: front-end\nspec", "can't be rendered"),
     ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
+    (
+        "components/scale-to-zero/kustomization.yaml",
+        "patches:\n",
+        # It renders alone; components/no-spare-gpu has changed what it asks for.
+        "patches:\n  - patch: '[{op: test, path: /spec/strategy/rollingUpdate/maxSurge, value: 1}]'\n"
+        "    target: {kind: Deployment, name: triton}\n",
+        "overlays/azure with no-spare-gpu, scale-to-zero: can't be rendered",
+    ),
     ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
     ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
     (
@@ -751,4 +787,4 @@ def test_the_verb_itself_says_what_it_has_judged() -> None:
         check=False,
     )
     assert (run.returncode, run.stdout) == (0, "")
-    assert f"{len(FOLDERS)} folders" in run.stderr
+    assert f"{len(FOLDERS) + len(COMBINATIONS)} renderings" in run.stderr

@@ -2,6 +2,7 @@
 
 files        what kustomize ignores silently
 objects      what is rendered, and how to look into it
+combinations overlays/azure with each component and each pair of them
 values       enumerations, ranges and names that no schema holds
 schemas      Kubernetes' own kinds (strictly, two versions), custom kinds, Karpenter's labels
 admission    what the API server refuses although it fits the schema

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from k8s.tools.deploy.release import FOLDER
+from k8s.tools.validate.combinations import components_of
 from k8s.tools.validate.objects import Bundle
 
 NO_MANIFESTS = {"rules.test.yaml"}  # promtool's
@@ -43,6 +44,11 @@ def files(root: Path, bundles: Sequence[Bundle]) -> Iterator[str]:
         parts = [*kustomization.get("resources", []), *kustomization.get("components", [])]
         parts += [patch["path"] for patch in kustomization.get("patches", []) if "path" in patch]
         named |= {(file.parent / part).resolve() for part in parts}
+    named_by_overlays = {name for folder in root.glob("overlays/*") for name in components_of(folder)}
+    for file in sorted(root.glob("components/*/kustomization.yaml")):
+        if file.parent.name not in named_by_overlays:
+            place = file.parent.relative_to(root).as_posix()
+            yield f"{place}: no overlay names it: write one, overlays/{file.parent.name}, so that it is tried alone"
     for file in sorted(root.rglob("*.yaml")):
         known = file.name in NO_MANIFESTS or file.name == "kustomization.yaml"
         if not known and file.resolve() not in named:
