@@ -499,6 +499,8 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "telemetry of a front end by digest": (safety.telemetry, AZURE, FRONT, "",
         {f"{ONE}|image": f"tosia.azurecr.io/frontend@sha256:{'0' * 64}", f"{ONE}|env|4": GONE},
         "may report to others"),
+    "telemetry of a front end's other image": (safety.telemetry, AZURE, FRONT, "",
+        {f"{ONE}|image": "tosia.azurecr.io/api:1", f"{ONE}|env|4": GONE}, "may report to others"),
     "telemetry of a Job's image by digest": (safety.telemetry, PLAN, "Job/tensorrt-plan", "",
         {f"{POD}|initContainers|0|image": f"tosia.azurecr.io/frontend@sha256:{'0' * 64}",
         f"{POD}|initContainers|0|env": []}, "fetch may report"),
