@@ -1,4 +1,6 @@
-"""Hold a Triton configuration to the ONNX file that it describes: names, types and dims of every tensor."""
+"""Hold a Triton configuration to the ONNX file that it describes: names, types and dims of every tensor, and that
+nothing else than the ONNX file is computed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,18 @@ _TYPES: dict[int, str] = {onnx.TensorProto.UINT8: "TYPE_UINT8", onnx.TensorProto
 
 
 def check_config(config: pb.ModelConfig, model: onnx.ModelProto) -> None:
-    """Raises: GateError naming the first tensor that differs, or an axis that must be the batch and is not."""
+    """Raises: GateError naming an accelerator, the first tensor that differs, or an axis that must be the batch and is
+    not.
+    """
+    accelerators = config.optimization.execution_accelerators
+    named = [item.name for item in (*accelerators.gpu_execution_accelerator, *accelerators.cpu_execution_accelerator)]
+    if config.optimization.HasField("execution_accelerators"):
+        # TensorRT as an accelerator builds its engine on the node, at the first start, where nobody judges what comes
+        # out (docs/decisions/0011-releases.md). A plan is judged before it is published.
+        raise GateError(
+            f"The configuration asks for execution_accelerators ({', '.join(named) or 'none named'}): the gate judges "
+            "the ONNX file, not what one of these makes of it. Build a plan (make -C k8s tensorrt-plan)."
+        )
     for kind, of_config, of_model in (
         ("input", config.input, model.graph.input),
         ("output", config.output, model.graph.output),

@@ -120,6 +120,22 @@ def test_a_config_that_says_otherwise_is_refused(
         check_config(config, model)
 
 
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_an_accelerator_whose_engine_nobody_judges_is_refused(
+    model: onnx.ModelProto, config: pb.ModelConfig, kind: str
+) -> None:
+    added = f"optimization {{ execution_accelerators {{ {kind}_execution_accelerator: [ {{ name: 'tensorrt' }} ] }} }}"
+    text_format.Merge(added, config)
+    with pytest.raises(GateError, match=r"execution_accelerators \(tensorrt\)"):
+        check_config(config, model)
+
+
+def test_an_empty_list_of_accelerators_is_refused_too(model: onnx.ModelProto, config: pb.ModelConfig) -> None:
+    config.optimization.execution_accelerators.SetInParent()
+    with pytest.raises(GateError, match="none named"):
+        check_config(config, model)
+
+
 def test_a_fixed_batch_is_refused(model: onnx.ModelProto, config: pb.ModelConfig) -> None:
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from k8s.tools.validate.combinations import Combination, combinations, render_combination
 from k8s.tools.validate.objects import Bundle, folders, render
 from laptop.service import CHECKOUT
 
@@ -16,6 +17,7 @@ MANIFESTS = CHECKOUT / "k8s" / "manifests"
 CRDS = CHECKOUT.parent / "shared" / "crds"
 TOOL = CHECKOUT / ".venv-kubectl" / "bin" / "kubectl"
 FOLDERS = folders(MANIFESTS)
+COMBINATIONS = combinations(MANIFESTS)
 
 
 def kubectl() -> str:
@@ -43,8 +45,14 @@ def bundle(name: str) -> Bundle:
     return render(kubectl(), MANIFESTS, name)
 
 
+@functools.cache
+def combined(names: Combination) -> Bundle:
+    return render_combination(kubectl(), MANIFESTS, names)
+
+
 def bundles() -> list[Bundle]:
-    return [bundle(name) for name in FOLDERS]
+    """All that `make manifests` renders."""
+    return [*(bundle(name) for name in FOLDERS), *(combined(names) for names in COMBINATIONS)]
 
 
 def one(folder: str, kind: str, name: str | None = None) -> dict[str, Any]:

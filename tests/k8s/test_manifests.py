@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import shutil
 import subprocess
 import sys
@@ -15,19 +16,22 @@ import pytest
 from k8s.tools.validate import (
     admission,
     agreement,
+    files,
     gateways,
     gpus,
     placement,
     references,
+    rollouts,
     safety,
     schemas,
     serving,
     values,
 )
 from k8s.tools.validate.__main__ import CHECKS, findings, main
+from k8s.tools.validate.combinations import OVERLAY, combinations, components_of, render_combination
 from k8s.tools.validate.objects import Bundle
 from laptop.service import CHECKOUT
-from tests.k8s.rendering import FOLDERS, MANIFESTS, bundles, definitions, kubectl, promtool
+from tests.k8s.rendering import COMBINATIONS, FOLDERS, MANIFESTS, bundles, definitions, kubectl, promtool
 
 Check = Callable[[Sequence[Bundle]], Iterator[str]]
 
@@ -97,7 +101,7 @@ REQUIREMENT = {"key": "karpenter.azure.com/sku-gpu", "operator": "In", "values":
 CLAIM = {"name": "calls", "persistentVolumeClaim": {"claimName": "call"}}
 
 # what is wrong: the check that must find it, folder, object, path in it, value there (GONE: nothing; a path that ends
-# in + adds to a list), what must be said
+# in + adds to a list; an empty path: several, path -> value), what must be said
 MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     # what the API server refuses
     "misspelt field": (schemas.built_in, AZURE, FRONT, "spec|replica", 2, "replica"),
@@ -164,6 +168,14 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "two processes, one file": (serving.front_end, CPU, FRONT, "spec|replicas", 2, "one process at a time"),
     "another Triton": (serving.triton, AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:24.10-py3",
         "for which everything here was written"),
+    "Triton by another name": (serving.triton, AZURE, TRITON, f"{ONE}|image", "tosia.azurecr.io/triton:24.10",
+        "for which everything here was written"),
+    "the SDK instead of the server": (serving.triton, AZURE, TRITON, f"{ONE}|image",
+        "tosia.azurecr.io/tritonserver:26.11-py3-sdk", "for which everything here was written"),
+    "the server instead of the SDK": (serving.triton, PERF, "Job/perf-analyzer", f"{ONE}|image",
+        "nvcr.io/nvidia/tritonserver:26.11-py3", "for which everything here was written"),
+    "a plan by another image": (serving.triton, PLAN, "Job/tensorrt-plan", f"{POD}|initContainers|1|image",
+        "tosia.azurecr.io/tensorrt:10", "for which everything here was written"),
     "no leave": (serving.triton, AZURE, TRITON, f"{ONE}|lifecycle", GONE, "has no preStop"),
     "connections for ever": (serving.triton, AZURE, TRITON, f"{ONE}|args|5", "--log-info=1",
         "lacks --grpc-max-connection-age"),
@@ -174,6 +186,8 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "rules that do nothing": (serving.reach, AZURE, POLICY, "spec|policyTypes", ["Egress"],
         "policyTypes lacks Ingress"),
     "class of the ingress": (serving.way_in, NGINX, INGRESS, "spec|ingressClassName", "ngnix", "not nginx"),
+    "certificate of many hosts": (serving.way_in, NGINX, INGRESS, "spec|rules|0|host", "*.tosia.example",
+        "is a wildcard"),
     "half the paths": (serving.way_in, NGINX, INGRESS, "spec|rules|0|http|paths|0|path", "/api", "not / alone"),
     "nodes for ever": (serving.scaling, POOL, SPOT, f"{POD}|expireAfter", GONE, "has no expireAfter"),
     "scaled as another kind": (serving.scaling, AZURE, "HorizontalPodAutoscaler/frontend",
@@ -211,6 +225,27 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         "pass", "takes config.pbtxt silently"),
     "started with another configuration": (configuration, AZURE, TRITON, f"{ONE}|startupProbe|exec|command|3",
         '"default_model_filename":"model.onnx"', "but this configuration has"),
+    "started by a script that names the words": (configuration, AZURE, TRITON, f"{ONE}|startupProbe|exec|command|2",
+        "pass  # /models/cough_cnn/ config", "the one that tests/k8s/test_triton_as_deployed.py has run"),
+    "started in a hurry": (configuration, AZURE, TRITON, f"{ONE}|startupProbe|failureThreshold", 2,
+        "gives up after 10 s"),
+    "started on an open port": (configuration, AZURE, TRITON, f"{ONE}|startupProbe", {"tcpSocket": {"port": "http"}},
+        "the startupProbe asks tcpSocket"),
+    "ready by a command": (configuration, AZURE, TRITON, f"{ONE}|readinessProbe",
+        {"exec": {"command": ["curl", "-sf", "localhost:8000/v2/health/ready"]}}, "the readinessProbe asks exec"),
+    "ready on an open port": (configuration, AZURE, TRITON, f"{ONE}|readinessProbe", {"tcpSocket": {"port": "http"}},
+        "the readinessProbe asks tcpSocket"),
+    "alive while the model is": (configuration, AZURE, TRITON, f"{ONE}|livenessProbe|httpGet|path",
+        "/v2/models/cough_cnn/ready", "ask /v2/health/live"),
+    "started by its path": (configuration, AZURE, TRITON, f"{ONE}|command", ["/opt/tritonserver/bin/tritonserver"],
+        "only [tritonserver] is judged"),
+    "started by a shell": (configuration, AZURE, TRITON, f"{ONE}|command", ["bash", "-c", "exec tritonserver"],
+        "only [tritonserver] is judged"),
+    "started by the image": (configuration, AZURE, TRITON, f"{ONE}|command", GONE, "only [tritonserver] is judged"),
+    "a configuration of no release": (configuration, AZURE, TRITON, f"{ONE}|args|1", "--model-config-name=tensorrt",
+        "that no release has"),
+    "TF32": (configuration, AZURE, TRITON, f"{ONE}|env|3|value", "1", "NVIDIA_TF32_OVERRIDE is not 0"),
+    "TF32, unsaid": (configuration, AZURE, TRITON, f"{ONE}|env|3", GONE, "NVIDIA_TF32_OVERRIDE is not 0"),
     "a plan, started without a model": (configuration, PLAN, "Job/tensorrt-plan",
         f"{POD}|initContainers|3|startupProbe|httpGet|path", "/v2/health/ready", "ask /v2/models/cough_cnn/ready"),
     "liveness as readiness": (safety.disruption, AZURE, FRONT, f"{ONE}|livenessProbe|httpGet|path", "/readyz",
@@ -273,6 +308,9 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "no limit on GPUs": (agreement.nodes, POOL, SPOT, "spec|limits", GONE, "no limit on GPUs"),
     "Triton behind one address": (agreement.addresses, AZURE, "Service/triton", "spec|clusterIP", GONE,
         "is not headless"),
+    "no such flag, by its path": (agreement.triton, AZURE, TRITON, "spec|template|spec|containers|0",
+        {"name": "server", "command": ["/opt/tritonserver/bin/tritonserver"], "args": ["--grpc-max-age=3"]},
+        "--grpc-max-age"),
     "no such flag": (agreement.triton, AZURE, TRITON, f"{ONE}|args|+", "--grpc-max-age=3", "--grpc-max-age"),
     "models by anybody": (agreement.triton, AZURE, TRITON, f"{ONE}|args|2", "--model-control-mode=explicit",
         "could load a model"),
@@ -295,6 +333,25 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "spot among AKS' own pools": (placement.placement, AZURE, TRITON, f"{PREFERRED}|matchExpressions|1", GONE,
         "kubernetes.azure.com/scalesetpriority NotIn"),
     "on-demand, a little": (placement.placement, AZURE, TRITON, f"{WEIGHT}|weight", 1, "on-demand GPU is free"),
+    "on-demand, and what never is": (placement.placement, AZURE, TRITON, f"{PREFERRED}|matchExpressions|+",
+        {"key": "tosia/none", "operator": "Exists"}, "its one preference"),
+    "on-demand, and spot as well": (placement.placement, AZURE, TRITON,
+        f"{POD}|affinity|nodeAffinity|preferredDuringSchedulingIgnoredDuringExecution|+",
+        {"weight": 100, "preference": {"matchExpressions": [{**NO_SPOT, "operator": "In"}]}}, "its one preference"),
+    "GPUs of another kind": (placement.placement, AZURE, TRITON, "", {"kind": "StatefulSet",
+        "spec|template|spec|affinity": GONE}, "its one preference"),
+    "one front end a node, or none": (placement.placement, AZURE, FRONT, f"{POD}|affinity",
+        {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}]}}, "has a podAntiAffinity"),
+    "one Triton a node, or none": (placement.placement, AZURE, TRITON,
+        f"{POD}|topologySpreadConstraints|1|whenUnsatisfiable", "DoNotSchedule", "must be ScheduleAnyway"),
+    "a benchmark without room": (placement.placement, PERF, "Job/perf-analyzer", f"{ONE}|resources|requests|cpu", "1",
+        "has 0.46 left beside 2 front ends"),
+    "nothing to go back to": (rollouts.rollouts, AZURE, FRONT, "spec|revisionHistoryLimit", 1, "rollback` needs 10"),
+    "given up early": (rollouts.rollouts, AZURE, TRITON, "spec|progressDeadlineSeconds", 60, "waits for 1800 s"),
+    "given up as Kubernetes does": (rollouts.rollouts, AZURE, FRONT, "spec|progressDeadlineSeconds", GONE,
+        "waits for 2400 s"),
+    "never rolled out": (rollouts.rollouts, AZURE, FRONT, "spec|paused", True, "is paused"),
     "a plan on spot": (placement.placement, PLAN, "Job/tensorrt-plan", f"{POD}|affinity", GONE,
         "karpenter.sh/capacity-type NotIn"),
     "no spot for bursts": (placement.placement, AZURE, TRITON,
@@ -326,6 +383,17 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "any GPU": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|4", GONE, "names no GPU type"),
     "an image family that floats": (gpus.gpus, POOL, NODES, "spec|imageFamily", "Ubuntu", "Ubuntu floats"),
     "no image family": (gpus.gpus, POOL, NODES, "spec|imageFamily", GONE, "Ubuntu floats"),
+    "another image family": (gpus.gpus, POOL, NODES, "spec|imageFamily", "Ubuntu2204", "names Ubuntu2404"),
+    "nothing is streamed": (gpus.gpus, POOL, NODES, "spec|artifactStreaming|enabled", False, "does not stream"),
+    "streaming unsaid": (gpus.gpus, POOL, NODES, "spec|artifactStreaming", GONE, "does not stream"),
+    "another device plugin": (gpus.gpus, POOL, PLUGIN, f"{ONE}|image", "nvcr.io/nvidia/k8s-device-plugin:v0.14.0",
+        "as k8s/versions.json has it"),
+    "a GPU type twice": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|+",
+        {"key": "karpenter.azure.com/sku-gpu-name", "operator": "In", "values": ["T4"]}, "only one of the two"),
+    "two GPUs for one pod": (gpus.gpus, POOL, SPOT, f"{POD}|requirements|5|values", ["2"], "several GPUs"),
+    "GPUs by their size alone": (gpus.gpus, POOL, SPOT, "", {"spec|limits": GONE, f"{POD}|taints": GONE,
+        "spec|template|metadata": GONE, f"{POD}|requirements": [{"key": "karpenter.azure.com/sku-name",
+        "operator": "In", "values": ["Standard_NV6ads_A10_v5"]}]}, "names no GPU type"),
     "streamed from elsewhere": (gpus.gpus, AZURE, TRITON, f"{ONE}|image", "nvcr.io/nvidia/tritonserver:26.11-py3",
         "in no registry of Azure"),
     "streamed by digest": (gpus.gpus, AZURE, TRITON, f"{ONE}|image",
@@ -368,6 +436,48 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     "no redirect": (gateways.gateways, AZURE, REDIRECT, "spec|rules|0|filters|0|requestRedirect|scheme", "http",
         "does not redirect"),
     "calls without TLS": (gateways.gateways, AZURE, ROUTE, "spec|parentRefs|0|sectionName", "http", "without TLS"),
+    "a part of many hosts": (gateways.gateways, AZURE, GATEWAY, "", {f"spec|listeners|{n}|hostname": "*.tosia.example"
+        for n in (0, 1)}, "is a wildcard"),
+    "routes of all, by a selector": (gateways.gateways, AZURE, GATEWAY, "spec|listeners|1|allowedRoutes|namespaces",
+        {"from": "Selector", "selector": {}}, "any could take the host"),
+    "routes of others": (gateways.gateways, AZURE, GATEWAY,
+        "spec|listeners|0|allowedRoutes|namespaces|selector|matchExpressions|0|values|+", "web",
+        "any could take the host"),
+    "routes of all but one": (gateways.gateways, AZURE, GATEWAY,
+        "spec|listeners|0|allowedRoutes|namespaces|selector|matchExpressions|0|operator", "NotIn",
+        "any could take the host"),
+    "probed by HTTP": (gateways.gateways, AZURE, GATEWAY, "spec|infrastructure", GONE, "port_443_health-probe"),
+    "probed by HTTP on one port": (gateways.gateways, AZURE, GATEWAY,
+        "spec|infrastructure|annotations|service.beta.kubernetes.io/port_80_health-probe_protocol", "http",
+        "port_80_health-probe_protocol"),
+    "route: the backend's time": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|timeouts|backendRequest", "2s",
+        "has timeouts.backendRequest"),
+    "route of reading": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|matches|0|method", "GET",
+        "a part of the requests"),
+    "route of a header": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|matches|0|headers",
+        [{"name": "x", "value": "y"}], "a part of the requests"),
+    "route of no weight": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|backendRefs|0|weight", 0,
+        "its backend has weight"),
+    "route to a host": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|backendRefs|0|kind", "Hostname",
+        "its backend has kind"),
+    "route to nobody": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|backendRefs", [], "has 0 backends"),
+    "route of two rules": (gateways.gateways, AZURE, ROUTE, "spec|rules|+",
+        {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}, "has no backend"),
+    "route that lets others listen": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|filters",
+        [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "triton", "port": 8001}}}], "has filters"),
+    "route to another path": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|filters", [{"type": "URLRewrite",
+        "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}}}], "has filters"),
+    "route without the key": (gateways.gateways, AZURE, ROUTE, "spec|rules|0|filters",
+        [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["X-API-Key"]}}], "has filters"),
+    "redirect elsewhere": (gateways.gateways, AZURE, REDIRECT, "spec|rules|0|filters|0|requestRedirect|hostname",
+        "example.org", "is not the redirect"),
+    "redirect to another port": (gateways.gateways, AZURE, REDIRECT, "spec|rules|0|filters|0|requestRedirect|port", 80,
+        "is not the redirect"),
+    "redirect of itself": (gateways.gateways, AZURE, REDIRECT, "spec|parentRefs|0|sectionName", "https",
+        "redirects HTTPS to itself"),
+    "two routes of one host": (gateways.gateways, AZURE, REDIRECT, "spec|parentRefs|0|sectionName", "https",
+        "fight for its host"),
+    "another kind of route": (gateways.gateways, AZURE, "Service/triton", "kind", "GRPCRoute", "is another way in"),
     "two ways in": (gateways.gateways, AZURE, "Service/triton", "kind", "Ingress", "one way in"),
     "gateway: misspelt field": (custom, AZURE, GATEWAY, "spec|listeners|0|hostName", "a", "hostName"),
     "gateway: no such namespace": (references.references, AZURE, "NetworkPolicy/from-gateway",
@@ -386,6 +496,14 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
     # what is unsafe
     "telemetry of Triton": (safety.telemetry, AZURE, TRITON, f"{ONE}|env|4", GONE, "may report to others"),
     "telemetry of the front end": (safety.telemetry, AZURE, FRONT, f"{ONE}|env|4|value", "0", "may report to others"),
+    "telemetry of a front end by digest": (safety.telemetry, AZURE, FRONT, "",
+        {f"{ONE}|image": f"tosia.azurecr.io/frontend@sha256:{'0' * 64}", f"{ONE}|env|4": GONE},
+        "may report to others"),
+    "telemetry of a front end's other image": (safety.telemetry, AZURE, FRONT, "",
+        {f"{ONE}|image": "tosia.azurecr.io/api:1", f"{ONE}|env|4": GONE}, "may report to others"),
+    "telemetry of a Job's image by digest": (safety.telemetry, PLAN, "Job/tensorrt-plan", "",
+        {f"{POD}|initContainers|0|image": f"tosia.azurecr.io/frontend@sha256:{'0' * 64}",
+        f"{POD}|initContainers|0|env": []}, "fetch may report"),
     "telemetry of a Job": (safety.telemetry, PLAN, "Job/tensorrt-plan", f"{POD}|initContainers|1|env", GONE,
         "build may report"),
     "telemetry on a laptop's cluster": (safety.telemetry, CPU, TRITON, f"{POD}|initContainers|0|env", GONE,
@@ -428,6 +546,10 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
 
 
 def spoil(one: dict[str, Any], path: str, value: Any) -> None:
+    if not path:
+        for each, wanted in value.items():
+            spoil(one, each, wanted)
+        return
     *way, last = (int(step) if step.isdecimal() else step for step in path.split("|"))
     place: Any = one
     for step in way:
@@ -465,6 +587,40 @@ def test_a_mistake_is_found_by_its_check(mistake: str) -> None:
     spoil(found, path, value)
     lines = list(check(changed))
     assert any(said in line and (line.startswith(folder) or folder == POOL) for line in lines), lines
+
+
+def test_nodes_without_a_gpu_need_neither_its_type_nor_its_taint() -> None:
+    changed = copy.deepcopy(bundles())
+    (pool,) = [item for item in changed if item.name == POOL]
+    plain = copy.deepcopy(next(item for item in pool.of("NodePool") if item["metadata"]["name"] == "tosia-gpu-spot"))
+    plain["metadata"]["name"] = "tosia-cpu"
+    plain["spec"]["limits"] = {"cpu": "32"}
+    template = plain["spec"]["template"]
+    del template["metadata"], template["spec"]["taints"]
+    template["spec"]["requirements"] = [item for item in template["spec"]["requirements"] if "gpu" not in item["key"]]
+    pool.objects.append(plain)
+    assert list(findings(changed, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("StringStartsWith 'releases/'\n  )\n)\nAND", "StringStartsWith 'releases/'\n    OR 1 == 1\n  )\n)\nAND"),
+        ("'releases/'\n  )\n)\n", "''\n  )\n)\n"),
+        ("\nAND\n", "\nOR\n"),
+        ("!(ActionMatches", "(ActionMatches"),
+    ],
+)
+def test_a_condition_that_lets_triton_read_more_is_found(tmp_path: Path, old: str, new: str) -> None:
+    text = (MANIFESTS / files.CONDITION).read_text()
+    assert list(files.condition(MANIFESTS)) == []
+    (tmp_path / "azure").mkdir()
+    (tmp_path / files.CONDITION).write_text(" ".join(text.split()))
+    assert list(files.condition(tmp_path)) == [], "spaces say nothing"
+    assert old in text
+    (tmp_path / files.CONDITION).write_text(text.replace(old, new, 1))
+    (line,) = files.condition(tmp_path)
+    assert "is not the condition" in line
 
 
 # What no schema takes, and what made a check stumble; the finding may be the schema's or the check's own.
@@ -525,10 +681,44 @@ def test_pods_that_no_policy_closes_are_found() -> None:
     assert {line.split(": ")[1] for line in lines} >= {"Deployment/frontend", "Deployment/triton", "Job/perf-analyzer"}
 
 
+def test_each_pair_of_components_is_judged() -> None:
+    own = components_of(MANIFESTS / OVERLAY)
+    there = {path.name for path in (MANIFESTS / "components").iterdir()}
+    assert own == {"gateway"}, "components/nginx takes its place"
+    names = {bundle.name for bundle in bundles()}
+    for first, second in itertools.combinations(sorted(there - own), 2):
+        assert f"overlays/azure with {first}, {second}" in names
+    alone = {name for folder in FOLDERS if folder.startswith("overlays/") for name in components_of(MANIFESTS / folder)}
+    assert alone == there
+
+
+def test_a_component_that_no_overlay_names_is_found_and_judged_alone(tmp_path: Path) -> None:
+    root = tmp_path / "k8s"
+    shutil.copytree(MANIFESTS, root)
+    shutil.copytree(root / "components" / "no-spare-gpu", root / "components" / "two-more")
+    patch = root / "components" / "two-more" / "old-pod-first.yaml"
+    text = patch.read_text()
+    assert text.count("maxSurge: 0, maxUnavailable: 1") == 1
+    patch.write_text(text.replace("maxSurge: 0, maxUnavailable: 1", "maxSurge: 2, maxUnavailable: 0"))
+    assert any("components/two-more: no overlay names it" in line for line in files.files(root, bundles()))
+    added = {names for names in combinations(root) if "two-more" in names}
+    assert {("two-more",), ("nginx", "two-more"), ("scale-to-zero", "two-more")} <= added
+    (line,) = placement.placement([render_combination(kubectl(), root, ("two-more",))])
+    assert line.startswith("overlays/azure with two-more: Deployment/triton: rolls with maxSurge 2")
+
+
 OTHER_FILES = (
     ("overlays/azure/kustomization.yaml", 'newTag: "1"', "newTag: latest", "is not pinned"),
     ("overlays/azure/store-secrets.yaml", "name: frontend\nspec", "name: front-end\nspec", "can't be rendered"),
     ("components/scale-to-zero/kustomization.yaml", "name: triton}", "name: tritons}", "it changes nothing"),
+    (
+        "components/scale-to-zero/kustomization.yaml",
+        "patches:\n",
+        # It renders alone; components/no-spare-gpu has changed what it asks for.
+        "patches:\n  - patch: '[{op: test, path: /spec/strategy/rollingUpdate/maxSurge, value: 1}]'\n"
+        "    target: {kind: Deployment, name: triton}\n",
+        "overlays/azure with no-spare-gpu, scale-to-zero: can't be rendered",
+    ),
     ("monitoring/kustomization.yaml", "  - pod-monitors.yaml\n", "", "no kustomization names it"),
     ("monitoring/rules.yaml", "absent(tosia_build_info", "absent((tosia_build_info", "promtool check"),
     (
@@ -599,4 +789,4 @@ def test_the_verb_itself_says_what_it_has_judged() -> None:
         check=False,
     )
     assert (run.returncode, run.stdout) == (0, "")
-    assert f"{len(FOLDERS)} folders" in run.stderr
+    assert f"{len(FOLDERS) + len(COMBINATIONS)} renderings" in run.stderr

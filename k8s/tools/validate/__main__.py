@@ -10,17 +10,20 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from k8s.tools.validate import (
     admission,
     agreement,
+    combinations,
     files,
     gateways,
     gpus,
     placement,
     references,
+    rollouts,
     rules,
     safety,
     schemas,
@@ -43,6 +46,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     references.references,
     gpus.gpus,
     placement.placement,
+    rollouts.rollouts,
     safety.images,
     safety.secrets,
     safety.telemetry,
@@ -87,6 +91,26 @@ def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
         )
 
 
+def _rendered(kubectl: str, root: Path) -> list[Bundle | str]:
+    """Render the folders and the combinations of components; a finding instead of what can't be rendered."""
+    work: list[tuple[str, Callable[[], Bundle]]] = [
+        (name, partial(render, kubectl, root, name)) for name in folders(root)
+    ]
+    work += [
+        (combinations.title(names), partial(combinations.render_combination, kubectl, root, names))
+        for names in combinations.combinations(root)
+    ]
+
+    def one(name: str, make: Callable[[], Bundle]) -> Bundle | str:
+        try:
+            return make()
+        except RenderError as error:
+            return f"{name}: can't be rendered: {error}"
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return list(pool.map(lambda item: one(*item), work))
+
+
 def _mount(bundles: Sequence[Bundle], text: str) -> None:
     """Mount the file as `make -C k8s apply FRONTEND_CONFIG=` does, in every folder with calls in Azure."""
     for bundle in bundles:
@@ -113,12 +137,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
         print("manifests: without definitions (CRDS=) custom kinds are not held against any.", file=sys.stderr)
         definitions = None
-    bundles, found = [], []
-    for name in folders(options.root):
-        try:
-            bundles.append(render(kubectl, options.root, name))
-        except RenderError as error:
-            found.append(f"{name}: can't be rendered: {error}")
+    rendered = _rendered(kubectl, options.root)
+    bundles = [item for item in rendered if isinstance(item, Bundle)]
+    found = [item for item in rendered if isinstance(item, str)]
     if options.settings is not None:
         try:
             _mount(bundles, options.settings.read_text(encoding="utf-8"))
@@ -127,13 +148,14 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
     found += judged("files", lambda: files.files(options.root, bundles))
     found += findings(bundles, definitions)
+    found += judged("condition", lambda: files.condition(options.root))
     found += judged("retention", lambda: serving.retention(options.root, bundles))
     found += judged("rules", lambda: rules.rules(options.root))
     for line in dict.fromkeys(found):
         print(line)
     objects = sum(len(bundle.objects) for bundle in bundles)
     print(
-        f"manifests: {len(bundles)} folders, {objects} objects, Kubernetes {' and '.join(schemas.versions())}: "
+        f"manifests: {len(bundles)} renderings, {objects} objects, Kubernetes {' and '.join(schemas.versions())}: "
         f"{len(dict.fromkeys(found)) or 'nothing'} found.",
         file=sys.stderr,
     )

@@ -16,12 +16,13 @@ from frontend.configuration.deadlines_limits_intervals import SETTING_OF
 from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
 from frontend.observability.metrics import Metrics
+from k8s.tools.validate.gpus import is_of_gpus
 from k8s.tools.validate.objects import Bundle, Object, Pod
 from k8s.tools.validate.placement import surge_of
+from k8s.tools.validate.probes import LIVE, MODEL_READY, of_triton, serves_triton
 from k8s.tools.validate.safety import quantity
 from k8s.tools.validate.tuned import is_front_end, tuning_of
 from runtime.config import Limits, load_limits
-from runtime.contract import MODEL_NAME
 
 SERVER_BYTES = 512 * 2**20  # the server, the process that workers are forked from, and what idle workers share: 350 MB
 
@@ -97,13 +98,8 @@ _FUNCTIONS = {
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
 }
-SERVED = {  # --model-config-name -> what only that configuration has; without a name: config.pbtxt
-    "": '"default_model_filename":"model.onnx"',
-    "cuda": '"default_model_filename":"padded.onnx"',
-}
 OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
-_MODEL_READY = f"/v2/models/{MODEL_NAME}/ready"
-_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {"/v2/health/live", _MODEL_READY}}
+_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {LIVE, MODEL_READY}}
 
 
 def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
@@ -124,30 +120,13 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
                 if is_front_end(container):
                     for problem in _of_front_end(bundle, pod, container):
                         yield bundle.says(pod.owner, problem)
-                if _serves_triton(container):
-                    for problem in _of_start(container):
+                if serves_triton(container):
+                    for problem in of_triton(container):
                         yield bundle.says(pod.owner, problem)
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     path = container.get(probe, {}).get("httpGet", {}).get("path")
-                    if _serves_triton(container) and probe != "livenessProbe" and path not in (None, _MODEL_READY):
-                        # On an empty repository the server itself is ready.
-                        yield bundle.says(pod.owner, f"the {probe} asks {path}: ask {_MODEL_READY}")
                     if path is not None and name in _ENDPOINTS and path not in _ENDPOINTS[name]:
                         yield bundle.says(pod.owner, f"the {probe} asks {path}, which is no health endpoint of {name}")
-
-
-def _of_start(container: Object) -> Iterator[str]:
-    """A server starts for nothing but the model, with the configuration that it was told to take."""
-    named = [item.partition("=")[2] for item in container.get("args", []) if item.startswith("--model-config-name=")]
-    command = container.get("startupProbe", {}).get("exec", {}).get("command", [])
-    if named and (len(command) != 4 or not all(word in command[2] for word in (f"/models/{MODEL_NAME}/", "config"))):
-        yield "the startupProbe does not ask for the configuration: without configs/ Triton takes config.pbtxt silently"
-    elif command and command[3] != (expected := SERVED[named[0] if named else ""]):
-        yield f"the startupProbe waits for {command[3]}, but this configuration has {expected}"
-
-
-def _serves_triton(container: Object) -> bool:
-    return container.get("command") == ["tritonserver"]
 
 
 @functools.cache
@@ -176,7 +155,7 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Check that pods with a GPU and the device plugin tolerate the GPU nodes' taints, and that the scaler has enough
     nodes.
     """
-    pools = [pool for bundle in bundles for pool in bundle.of("NodePool")]
+    pools = [pool for bundle in bundles for pool in bundle.of("NodePool") if is_of_gpus(pool)]
     for bundle in bundles:
         for pod in bundle.pods():
             plugin = pod.owner["kind"] == "DaemonSet"
@@ -197,7 +176,7 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
                         yield bundle.says(
                             pod.owner, f"wants nodes with {key}={value}; NodePool {pool['metadata']['name']} has none"
                         )
-        for pool in bundle.of("NodePool"):
+        for pool in filter(is_of_gpus, bundle.of("NodePool")):
             if "nvidia.com/gpu" not in pool["spec"].get("limits", {}):
                 yield bundle.says(pool, "has no limit on GPUs")
             if not pool["spec"]["template"]["spec"].get("taints"):
@@ -261,7 +240,7 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
     for bundle in bundles:
         for pod in bundle.pods():
             for container in pod.containers:
-                if container.get("command", [""])[0] == "tritonserver":
+                if serves_triton(container):
                     for problem in _of_triton(bundle, pod, container):
                         yield bundle.says(pod.owner, f"{container['name']}: {problem}")
 

@@ -93,8 +93,13 @@ def folders(root: Path) -> list[str]:
 
 
 def render(kubectl: str, root: Path, name: str) -> Bundle:
-    """Render one folder. Raises: RenderError."""
-    run = subprocess.run([kubectl, "kustomize", str(root / name)], capture_output=True, text=True, check=False)
+    """Render one folder of k8s/. Raises: RenderError."""
+    return render_folder(kubectl, root / name, name)
+
+
+def render_folder(kubectl: str, folder: Path, name: str) -> Bundle:
+    """Render any folder. name: as findings call it. Raises: RenderError."""
+    run = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if run.returncode:
         raise RenderError(f"{name}: {run.stderr.strip()}")
     return Bundle(name, [item for item in yaml.safe_load_all(run.stdout) if item])

@@ -11,7 +11,7 @@ from k8s.tools.validate.safety import quantity
 
 GPU = "nvidia.com/gpu"
 ZONE = "topology.kubernetes.io/zone"
-SPOT_LABELS = {"karpenter.sh/capacity-type", "kubernetes.azure.com/scalesetpriority"}
+SPOT_LABELS = ("karpenter.sh/capacity-type", "kubernetes.azure.com/scalesetpriority")
 SPOT_TAINT = "kubernetes.azure.com/scalesetpriority"
 LOST = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
 LOST_S = 60  # a node has been silent for 50 s when it gets the taint (Kubernetes 1.32 and newer)
@@ -25,11 +25,11 @@ def placement(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Check preferences of nodes and zones, what a rollout needs, and how soon a lost node's pods are replaced."""
     for bundle in bundles:
         for pod in bundle.pods():
-            if pod.owner["kind"] in ("Deployment", "Job") and needs_gpu(pod):
+            if needs_gpu(pod):
                 for problem in _of_spot(pod):
                     yield bundle.says(pod.owner, problem)
             if pod.owner["kind"] == "Deployment":
-                for problem in (*_of_zones(pod), *_of_lost_nodes(pod)):
+                for problem in (*_of_zones(pod), *_of_neighbours(pod), *_of_lost_nodes(pod)):
                     yield bundle.says(pod.owner, problem)
                 if needs_gpu(pod):
                     for problem in _of_gpu_rollout(pod.owner):
@@ -37,6 +37,7 @@ def placement(bundles: Sequence[Bundle]) -> Iterator[str]:
         for scaler in bundle.of("HorizontalPodAutoscaler"):
             for problem in _of_room(bundle, scaler):
                 yield bundle.says(scaler, problem)
+    yield from _beside_front_ends(bundles)
 
 
 def needs_gpu(pod: Pod) -> bool:
@@ -57,17 +58,20 @@ def _of_spot(pod: Pod) -> Iterator[str]:
     if not any(toleration.get("key") == SPOT_TAINT for toleration in pod.spec.get("tolerations", [])):
         return
     affinity = pod.spec.get("affinity", {}).get("nodeAffinity", {})
-    avoided = {
-        expression["key"]
-        for term in affinity.get("preferredDuringSchedulingIgnoredDuringExecution", [])
-        if term["weight"] == 100
-        for expression in term["preference"].get("matchExpressions", [])
-        if expression["operator"] == "NotIn" and expression.get("values") == ["spot"]
-    }
-    for key in sorted(SPOT_LABELS - avoided):
-        yield f"goes to spot while an on-demand GPU is free: it does not prefer nodes with {key} NotIn [spot] (100)"
-    if pod.owner["kind"] == "Deployment" and SPOT_LABELS & set(_required_keys(affinity)):
+    terms = affinity.get("preferredDuringSchedulingIgnoredDuringExecution", [])
+    # All expressions of a term must hold, and terms add up: one more of either may undo the preference.
+    if len(terms) != 1 or not _is_preference(terms[0]):
+        wanted = " and ".join(f"{key} NotIn [spot]" for key in SPOT_LABELS)
+        yield f"goes to spot while an on-demand GPU is free: its one preference must be {wanted} (weight 100)"
+    if pod.owner["kind"] != "Job" and set(SPOT_LABELS) & set(_required_keys(affinity)):
         yield "is forbidden on spot nodes, so that bursts can't use them: prefer on-demand instead"
+
+
+def _is_preference(term: Object) -> bool:
+    preference = term["preference"]
+    expressions = sorted(preference.get("matchExpressions", []), key=lambda item: str(item["key"]))
+    wanted = [{"key": key, "operator": "NotIn", "values": ["spot"]} for key in SPOT_LABELS]
+    return term["weight"] == 100 and preference.keys() == {"matchExpressions"} and expressions == wanted
 
 
 def _required_keys(affinity: Object) -> Iterator[str]:
@@ -83,10 +87,20 @@ def _of_zones(pod: Pod) -> Iterator[str]:
     if not spreads:
         yield f"is not spread over zones ({ZONE}): one lost zone may take all of it"
     for spread in spreads:
-        if spread["whenUnsatisfiable"] != "ScheduleAnyway":
-            yield "may not run where a zone is lost or out of stock: whenUnsatisfiable must be ScheduleAnyway"
         if needs_gpu(pod) and spread.get("matchLabelKeys") != ["pod-template-hash"]:
             yield "counts pods of before a rollout (matchLabelKeys), which then outweighs that on-demand is preferred"
+
+
+def _of_neighbours(pod: Pod) -> Iterator[str]:
+    for spread in pod.spec.get("topologySpreadConstraints", []):
+        if spread["whenUnsatisfiable"] != "ScheduleAnyway":
+            yield (
+                f"may not run where no other {spread['topologyKey']} is free (a zone is lost, or out of stock): "
+                "whenUnsatisfiable must be ScheduleAnyway"
+            )
+    for kind in ("podAffinity", "podAntiAffinity"):
+        if kind in pod.spec.get("affinity", {}):
+            yield f"has a {kind}, which may outweigh where it shall go, or forbid it: spread pods, don't bind them"
 
 
 def _of_lost_nodes(pod: Pod) -> Iterator[str]:
@@ -118,8 +132,7 @@ def _of_room(bundle: Bundle, scaler: Object) -> Iterator[str]:
     deployment = bundle.named("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
     if deployment is None:
         return
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-    requested = sum(quantity(item.get("resources", {}).get("requests", {}).get("cpu")) or 0 for item in containers)
+    requested = _requested(deployment["spec"]["template"]["spec"]["containers"])
     least = scaler["spec"].get("minReplicas", 1)
     wanted = least + surge_of(deployment, least)
     a_node = math.floor((NODE_CORES - DAEMON_CORES) / requested) if requested else wanted
@@ -130,6 +143,34 @@ def _of_room(bundle: Bundle, scaler: Object) -> Iterator[str]:
         )
     for metric in scaler["spec"].get("metrics", []):
         yield from _of_target(metric, requested)
+
+
+def _beside_front_ends(bundles: Sequence[Bundle]) -> Iterator[str]:
+    """Check that a Job without a GPU fits on a node that is full of front ends: no node comes for it alone."""
+    requests = [
+        _requested(pod.spec["containers"])
+        for bundle in bundles
+        for scaler in bundle.of("HorizontalPodAutoscaler")
+        for pod in bundle.pods()
+        if (pod.owner["kind"], pod.owner["metadata"]["name"])
+        == ("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+    ]
+    for requested in sorted(set(requests) - {0.0}):
+        room = NODE_CORES - DAEMON_CORES
+        front_ends = math.floor(room / requested)
+        room -= front_ends * requested
+        for bundle in bundles:
+            for pod in bundle.pods():
+                wanted = _requested(pod.containers)
+                if pod.owner["kind"] in ("Job", "CronJob") and not needs_gpu(pod) and wanted > room:
+                    yield bundle.says(
+                        pod.owner,
+                        f"requests {wanted:g} cores: a node of 4 has {room:.2f} left beside {front_ends} front ends",
+                    )
+
+
+def _requested(containers: Sequence[Object]) -> float:
+    return sum(quantity(item.get("resources", {}).get("requests", {}).get("cpu")) or 0 for item in containers)
 
 
 def _of_target(metric: Any, requested: float) -> Iterator[str]:

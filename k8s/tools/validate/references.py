@@ -123,7 +123,7 @@ def references(bundles: Sequence[Bundle]) -> Iterator[str]:
                 yield bundle.says(pool, f"there is no {wanted['kind']} {wanted['name']}")
         for policy in bundle.of("NetworkPolicy"):
             for peer in _peers(policy):
-                for name in _namespaces_of(peer.get("namespaceSelector") or {}):
+                for name in namespaces_of(peer.get("namespaceSelector") or {}):
                     if name not in namespaces | SYSTEM_NAMESPACES:
                         yield bundle.says(policy, f"the namespace {name} is nothing we know of")
 
@@ -246,7 +246,7 @@ def _peers(policy: Object) -> Iterator[Object]:
         yield from rule.get("to", [])
 
 
-def _namespaces_of(selector: Object) -> list[str]:
+def namespaces_of(selector: Object) -> list[str]:
     key = "kubernetes.io/metadata.name"
     named = [value for name, value in (selector.get("matchLabels") or {}).items() if name == key]
     listed = [

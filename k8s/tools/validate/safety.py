@@ -20,7 +20,7 @@ _SECRET_VALUE = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."  # a JWT
 )
-_HAS_ONNX_RUNTIME = re.compile(r"(.*/)?(tosia-frontend|frontend|tritonserver)(:(?!.*-sdk).*)?")
+_HAS_ONNX_RUNTIME = re.compile(r"(.*/)?(tosia-frontend|frontend|tritonserver)([:@](?!.*-sdk).*)?")
 LEVELS = {"tosia": "restricted", "tosia-gateway": "baseline", "gpu-resources": "privileged"}
 _PLAIN_VOLUMES = {
     "configMap",
@@ -75,7 +75,8 @@ def telemetry(bundles: Sequence[Bundle]) -> Iterator[str]:
             for container in pod.containers:
                 image = str(container.get("image", ""))
                 variables = {item["name"]: item.get("value") for item in container.get("env", [])}
-                if _HAS_ONNX_RUNTIME.fullmatch(image) and variables.get("ORT_DISABLE_TELEMETRY") != "1":
+                has_one = _HAS_ONNX_RUNTIME.fullmatch(image) or is_front_end(container)
+                if has_one and variables.get("ORT_DISABLE_TELEMETRY") != "1":
                     yield bundle.says(pod.owner, f"{container['name']} may report to others: ORT_DISABLE_TELEMETRY=1")
 
 

@@ -13,12 +13,14 @@ import jsonschema
 from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 from frontend.configuration.settings import SettingsError, read_settings
 from k8s.tools.validate.objects import Bundle, Object, Pod, matches
+from k8s.tools.validate.placement import GPU
+from k8s.tools.validate.probes import serves_triton
 from k8s.tools.validate.tuned import is_front_end, tuning_of, variables
 from runtime.config import load_limits
 
 # The one place of the tag; images in the manifests are held to it.
 TRITON_TAG = json.loads((Path(__file__).resolve().parents[2] / "versions.json").read_text("utf-8"))["triton"]["version"]
-TRITON_IMAGE = re.compile(rf"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:{re.escape(TRITON_TAG)}(-sdk)?")
+TRITON_IMAGE = re.compile(rf"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:{re.escape(TRITON_TAG)}(?P<sdk>-sdk)?")
 PROMETHEUS = "http://kube-prometheus-stack-prometheus.monitoring.svc:9090"
 _INGRESSES = {"ingress-nginx", "nginx-ingress", "app-routing-system"}
 _NAME = "app.kubernetes.io/name"
@@ -208,7 +210,12 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
         for pod in bundle.pods():
             for container in pod.containers:
                 image = str(container.get("image", ""))
-                if "tritonserver" in image and not TRITON_IMAGE.fullmatch(image):
+                of_gpu = GPU in container.get("resources", {}).get("limits", {})
+                if not ("triton" in image or of_gpu or serves_triton(container)):
+                    continue
+                known = TRITON_IMAGE.fullmatch(image)
+                # Only the benchmark takes the SDK, which has perf_analyzer and no server.
+                if known is None or (known["sdk"] is not None) != (container["name"] == "perf-analyzer"):
                     yield bundle.says(
                         pod.owner, f"{image} is not Triton {TRITON_TAG}, for which everything here was written"
                     )
@@ -296,6 +303,8 @@ def way_in(bundles: Sequence[Bundle]) -> Iterator[str]:
             if not all(tls.get("secretName") for tls in spec.get("tls") or []):
                 yield bundle.says(ingress, "its certificate has no secretName")
             paths = [path["path"] for rule in spec["rules"] for path in rule["http"]["paths"]]
+            for host in [rule.get("host") for rule in spec["rules"] if "*" in str(rule.get("host"))]:
+                yield bundle.says(ingress, f"its host {host} is a wildcard: no certificate of HTTP-01 is for one")
             if paths != ["/"]:
                 yield bundle.says(ingress, f"leads {', '.join(paths)}, not / alone")
         for service in bundle.of("Service"):

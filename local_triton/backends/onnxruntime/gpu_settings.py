@@ -1,8 +1,10 @@
 """What the C++ ONNX Runtime backend refuses in settings for a GPU, looked at here without one.
 
-Otherwise a misspelt key in a configuration for GPU nodes is found on the cluster only. The names are those that
-`ModelState::LoadModel` in triton-inference-server/onnxruntime_backend (src/onnxruntime.cc, read in 2026-11) takes for
-TensorRT, and those of ONNX Runtime's CUDA provider for `cuda`.
+Otherwise a misspelt key in a configuration for GPU nodes is found on the cluster only. This stands for the backend,
+whatever it is given; that no release of ours has an accelerator is held where releases are judged.
+
+The names are those that `ModelState::LoadModel` in triton-inference-server/onnxruntime_backend (src/onnxruntime.cc,
+read in 2026-11) takes for TensorRT, and those of ONNX Runtime's CUDA provider for `cuda`.
 """
 
 import re

@@ -1,0 +1,71 @@
+"""What `make -C k8s COMPONENTS="..."` may put together, and no overlay has: rendered as it does, in a temporary folder.
+
+Each component alone and each pair, on top of overlays/azure. Patches that fit alone may undo one another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from k8s.tools.validate.objects import Bundle, render_folder
+
+OVERLAY = "overlays/azure"  # the only one that takes components
+_PLAIN = {"apiVersion", "kind", "resources", "components"}
+
+Combination = tuple[str, ...]  # names of components, in the order in which they are applied
+
+
+def combinations(root: Path) -> list[Combination]:
+    """Return all that are to be judged beside the overlays: without what overlays/azure has itself, which is the way in
+    that components/nginx replaces.
+    """
+    own = components_of(root / OVERLAY)
+    free = sorted({path.parent.name for path in root.glob("components/*/kustomization.yaml")} - own)
+    written = {frozenset(components_of(folder)) for folder in root.glob("overlays/*") if _is_plain(folder)}
+    chosen = [*((name,) for name in free), *itertools.combinations(free, 2)]
+    return [names for names in chosen if frozenset(names) not in written]
+
+
+def render_combination(kubectl: str, root: Path, names: Combination) -> Bundle:
+    """Render overlays/azure with components. Raises: RenderError."""
+    with tempfile.TemporaryDirectory(prefix="tosia-") as temporary:
+        folder = Path(temporary).resolve()  # kustomize takes relative paths only, and resolves links
+        parts = [root.resolve() / OVERLAY, *(root.resolve() / "components" / name for name in names)]
+        overlay, *components = (os.path.relpath(part, folder) for part in parts)
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [overlay],
+            "components": components,
+        }
+        (folder / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
+        return render_folder(kubectl, folder, title(names))
+
+
+def title(names: Combination) -> str:
+    """Return how findings call a combination."""
+    return f"{OVERLAY} with {', '.join(names)}"
+
+
+def components_of(overlay: Path) -> set[str]:
+    """Return the components that an overlay names."""
+    return {Path(part).name for part in _kustomization(overlay).get("components", [])}
+
+
+def _is_plain(overlay: Path) -> bool:
+    """Whether an overlay is overlays/azure with components and nothing else."""
+    kustomization = _kustomization(overlay)
+    return kustomization.keys() == _PLAIN and kustomization["resources"] == [f"../{Path(OVERLAY).name}"]
+
+
+def _kustomization(folder: Path) -> dict[str, Any]:
+    file = folder / "kustomization.yaml"
+    found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return dict(found or {})
