@@ -230,7 +230,7 @@ def test_the_commands_that_jobs_and_operators_give(root: Path, config: dict[str,
 
 def test_the_steps_of_a_plan_run_in_it(root: Path, config: dict[str, Any]) -> None:
     """As k8s/manifests/tensorrt-plan runs them, another user included; the plan itself is not a real one."""
-    trial = "printf plan > /tmp/plan; printf '{\"gpu\": \"a GPU\", \"tensorrt\": \"11\"}' > /tmp/built-on; "
+    trial = 'printf plan > /tmp/plan; printf \'{"gpu": "a GPU", "tensorrt": "11"}\' > /tmp/built-on; '
     trial += "python -m export.plan trial /app/model_repository /tmp/plan /tmp/built-on /tmp/trial "
     trial += "&& cat /tmp/trial/manifest.json"
     code, printed = run(root, config, ["sh", "-c", trial], user="1000:1000")

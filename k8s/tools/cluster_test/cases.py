@@ -247,7 +247,9 @@ def perf(server: Server) -> list[str]:
     _needs_ready_pods(server)
     said = server.verb("perf", {})
     found = assertions.ended_with(said.code, (0,))
-    found += assertions.fits_beside(server.get("job", "perf-analyzer"), cores=3.86, taken=2)
+    found += assertions.fits_beside(
+        server.get("job", "perf-analyzer"), cores=3.86 - 0.4, taken=3
+    )  # two front ends; the rest is the node's own
     return found + assertions.is_empty(
         server.get("configmaps,networkpolicies", "--selector=tosia/of-job=perf-analyzer")
     )

@@ -96,7 +96,7 @@ _FUNCTIONS = {
         "and",
         "bool",
     ),
-    *("rate", "sum", "vector", "unless", "without", "min", "count", "le", "group_left", "ignoring"),
+    *("rate", "sum", "vector", "unless", "without", "min", "min_over_time", "count", "le", "group_left", "ignoring"),
 }
 OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
 _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {LIVE, MODEL_READY}}
