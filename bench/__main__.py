@@ -26,6 +26,7 @@ from bench.report.charts import draw_charts
 from bench.report.machine import differs, machine
 from bench.report.rows import ROUNDS, Row
 from bench.rest import preparation, steadiness, throughput, wire
+from bench.stores.listing import listing
 from bench.triton import perf_analyzer
 from bench.triton.perf_binary import MissingToolError, PerfToolError
 from laptop.errors import LaptopError
@@ -37,6 +38,7 @@ PAGE = ROOT / "docs" / "performance.md"
 COMMITTED = ROOT / "docs" / "performance.json"
 PARTS = {  # and how the names of their rows begin
     "preparation": ("preparation_", "stage_", "wire_", "start_"),
+    "stores": ("listing_",),
     "triton": ("triton_",),
     "rest": ("rest_", "bare_", "overload_", "event_loop_", "worker_", "memory_"),
 }
@@ -60,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = _without(options.only, known)
     measured: dict[str, Callable[[dict[str, Any], int], None]] = {
         "preparation": _preparation,
+        "stores": _stores,
         "triton": _triton,
         "rest": _rest,
     }
@@ -104,6 +107,10 @@ def _preparation(report: dict[str, Any], rounds: int) -> None:
         _add(report, preparation.stages(server.grpc_url, rounds))
         _add(report, wire.wire(server.grpc_url))
         _add(report, steadiness.start(server.grpc_url, rounds))
+
+
+def _stores(report: dict[str, Any], rounds: int) -> None:
+    _add(report, listing(rounds))
 
 
 def _triton(report: dict[str, Any], rounds: int) -> None:
