@@ -28,9 +28,10 @@ TARGETS = {
     "memory_growth_20000_requests": Target("<=", 0.05),
     "start_to_ready_s": Target("<=", 3.0),
     "listing_page_ratio": Target("<=", 1.3),
+    "bench_minutes": Target("<=", 20.0),
 }
-# Targets without a figure in docs/performance.json: the next whole `make bench` brings it.
-AWAITED = frozenset({"listing_page_ratio"})
+# Targets without a figure in docs/performance.json: the next whole `make bench` brings them.
+AWAITED = frozenset({"listing_page_ratio", "bench_minutes"})
 
 
 # One in any of the rounds is one too many.
