@@ -66,9 +66,10 @@ soak: $(DEV) $(TRITON) $(NODE) ## every fault with its full counts, an hour at m
 fuzz: $(DEV) $(TRITON) ## damaged recordings and requests, ARGS="--minutes 30 --seed 7" (--write: docs/reliability.md)
 	@.venv/bin/python -m tests.fuzz $(ARGS)
 
-bench: $(SERVING) $(TRITON) $(PERF) ## measure against every target -> docs/performance.md (PERF_URL=host:port)
-	@if [ -n "$(PERF_URL)" ]; then .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \
-	else $(MAKE) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
+bench: $(SERVING) $(TRITON) ## measure against every target -> docs/performance.md (PERF_URL=host:port; AGAINST=commit)
+	@if [ -n "$(AGAINST)" ]; then .venv/bin/python -m bench.against $(ARGS) -- "$(AGAINST)"; \
+	elif [ -n "$(PERF_URL)" ]; then $(MAKE) $(PERF) && .venv/bin/python -m bench.triton.perf_analyzer --url $(PERF_URL); \
+	else $(MAKE) $(PERF) $(BENCH) && .venv/bin/python -m bench $(ARGS); fi
 
 bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; without a GPU it says so
 	@if $(PYTHON) -m bench.gpu --check; then \

@@ -3,8 +3,10 @@
 __main__    `make bench`
 load        the load generator, and services under load
 rest        figures of the whole service
+stores      figures of the stores
 triton      perf_analyzer against Triton
 gpu         what a GPU makes of the network
+against     another commit beside this checkout
 baselines   the same task behind what else one could pick
 report      figures, targets, charts
 decoding    CPU of decoding here against another checkout, and decisions

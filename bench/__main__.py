@@ -25,7 +25,9 @@ from bench.page import page, table
 from bench.report.charts import draw_charts
 from bench.report.machine import differs, machine
 from bench.report.rows import ROUNDS, Row
+from bench.report.targets import target_of
 from bench.rest import preparation, steadiness, throughput, wire
+from bench.stores.listing import listing
 from bench.triton import perf_analyzer
 from bench.triton.perf_binary import MissingToolError, PerfToolError
 from laptop.errors import LaptopError
@@ -35,8 +37,10 @@ from runtime.config import MODEL_REPOSITORY, ROOT
 REPORT = BUILD / "bench.json"
 PAGE = ROOT / "docs" / "performance.md"
 COMMITTED = ROOT / "docs" / "performance.json"
+STEADY_ROUNDS = 3  # at most, of figures whose rounds agree within a tenth
 PARTS = {  # and how the names of their rows begin
     "preparation": ("preparation_", "stage_", "wire_", "start_"),
+    "stores": ("listing_",),
     "triton": ("triton_",),
     "rest": ("rest_", "bare_", "overload_", "event_loop_", "worker_", "memory_"),
 }
@@ -60,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = _without(options.only, known)
     measured: dict[str, Callable[[dict[str, Any], int], None]] = {
         "preparation": _preparation,
+        "stores": _stores,
         "triton": _triton,
         "rest": _rest,
     }
@@ -78,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         failed = error
     minutes = round((time.monotonic() - started) / 60, 1)
     report["machine"][f"minutes of {options.only}, measured apart" if options.only else "minutes"] = minutes
+    if options.only is None:
+        _add(report, [Row("bench_minutes", minutes, "min", target_of("bench_minutes"))])
     BUILD.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     draw_charts(report, BUILD)
@@ -106,10 +113,14 @@ def _preparation(report: dict[str, Any], rounds: int) -> None:
         _add(report, steadiness.start(server.grpc_url, rounds))
 
 
+def _stores(report: dict[str, Any], rounds: int) -> None:
+    _add(report, listing(min(rounds, STEADY_ROUNDS)))
+
+
 def _triton(report: dict[str, Any], rounds: int) -> None:
     with _triton_alone() as server:
         report["levels"] = [item.to_dict() for item in perf_analyzer.measure(server.grpc_url)]
-    _add(report, perf_analyzer.dynamic_batching(rounds))
+    _add(report, perf_analyzer.dynamic_batching(min(rounds, STEADY_ROUNDS)))
 
 
 def _rest(report: dict[str, Any], rounds: int) -> None:

@@ -19,6 +19,7 @@ _HEAD = """# Performance
 - The spread is the lowest and the highest round.
 - Clocks of shared machines are noisy: a target that is met by less than the spread is met by luck.
 - [Decision 0013](decisions/0013-speed.md) says what the figures led to.
+- `make bench AGAINST=<commit>` measures two builds in turns; its figures go to build/bench-against.json.
 """
 
 

@@ -114,7 +114,7 @@ class Service:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - nothing of ours runs in another thread then
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - nothing of ours runs in another thread then
             )
 
     def _wait_until_ready(self) -> None:
@@ -156,7 +156,7 @@ class Service:
         raise LaptopError(f"The front end has ended ({code}): read {self._log} and start again.")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A process that is killed can't stop what it started; the kernel then asks it to end (Triton has its own
     warden).
     """

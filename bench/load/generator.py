@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 SOURCE = Path(__file__).with_name("generator.c")
-BUILD = SOURCE.parent.parent / "build"
+BUILD = SOURCE.parents[2] / "build"
 _BOUNDARY = "tosia-bench-5d1f0c"
 
 

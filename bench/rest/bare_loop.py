@@ -1,24 +1,22 @@
-"""`python -m bench.rest.bare_loop SECONDS note|mixed`: the same work in a loop, without a service; prints
-recordings/s.
-"""
+"""`python -m bench.rest.bare_loop SECONDS`: the same work in a loop, without a service; prints recordings/s."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from bench.load.audio import mixed_notes, note
+from bench.load.audio import mixed_notes
 from runtime.conclude import conclude
 from runtime.config import load_config, load_limits
 from runtime.onnx_classifier import OnnxClassifier
 from runtime.prepare import prepare
 
 
-def main(seconds: float, which: str) -> float:
+def main(seconds: float) -> float:
     params = load_config()
     quality, limits = load_limits()
     classifier = OnnxClassifier()
-    recordings = mixed_notes()[0] if which == "mixed" else [note()]
+    recordings = mixed_notes()[0]
 
     def diagnose(data: bytes) -> None:
         prepared = prepare(data, *params, limits.decode)
@@ -34,4 +32,4 @@ def main(seconds: float, which: str) -> float:
 
 
 if __name__ == "__main__":
-    print(main(float(sys.argv[1]), sys.argv[2]))
+    print(main(float(sys.argv[1])))

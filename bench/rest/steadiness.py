@@ -20,9 +20,9 @@ from bench.report.targets import BY_WORST_ROUND, target_of
 from laptop.service import CHECKOUT, Service
 from local_triton.ports import free_ports
 
-FULL_S = 12.0  # with every connection busy
+FULL_S = 8.0  # with every connection busy
 BELOW_S = 20.0  # at 70 and at 90 % of the capacity
-OVERLOAD_S = 60.0
+OVERLOAD_S = 15.0  # at full speed, so that as many are accepted as in BELOW_S at 90 %
 TIMES = 10.0
 REQUESTS = 20_000
 FIRST_REQUESTS = 2_000  # before growth is counted: caches and arenas fill
@@ -190,7 +190,7 @@ def lag_p99_s(before: dict[float, float], after: dict[float, float]) -> float:
 def _send(generator: Generator, port: int, requests: int) -> int:
     sent, seed = 0, 0
     while sent < requests:
-        load = generator.closed(port, 20.0, CONNECTIONS, seed := seed + 1)
+        load = generator.closed(port, 10.0, CONNECTIONS, seed := seed + 1)
         sent += load.accepted.count
     return sent
 

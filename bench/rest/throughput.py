@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TypeVar
 
-from bench.load.audio import mixed_notes, note, sets
+from bench.load.audio import mixed_notes, sets
 from bench.load.generator import Generator, Load
 from bench.load.served import API_KEY, CONNECTIONS, Running, baseline
 from bench.report.rows import Row, median_row, ratios
@@ -21,7 +21,7 @@ from laptop.service import CHECKOUT
 
 Answer = TypeVar("Answer")
 
-SECONDS = 8.0
+SECONDS = 5.0
 WARM_UP_S = 3.0
 SETTLE_S = 2.5  # after a stop every service finds that its own clocks have jumped, and asks again for what was late
 
@@ -35,11 +35,11 @@ BASELINES = {
 }
 
 
-def bare(seconds: float, mixed: bool) -> float:
+def bare(seconds: float) -> float:
     """Recordings/s of a process a core that decodes, prepares, runs the network and concludes: no server, no
     storage.
     """
-    command = [sys.executable, "-m", "bench.rest.bare_loop", str(seconds), "mixed" if mixed else "note"]
+    command = [sys.executable, "-m", "bench.rest.bare_loop", str(seconds)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     loops = [
         subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -53,11 +53,8 @@ def throughput(ours: Running, rounds: int) -> list[Row]:
     mixed, what = mixed_notes()
     figures: dict[str, list[Load]] = {name: [] for name in ("rest", *BASELINES)}
     bare_mixed: list[float] = []
-    bare_note: list[float] = []
-    rest_note: list[float] = []
     with ExitStack() as stack:
         generator = stack.enter_context(Generator(mixed, API_KEY))
-        notes = stack.enter_context(Generator([note()], API_KEY))
         running = [ours]
         for name, ready_path in BASELINES.items():
             running.append(stack.enter_context(baseline(name, ready_path)))
@@ -67,19 +64,13 @@ def throughput(ours: Running, rounds: int) -> list[Row]:
             for item in running:
                 run = partial(generator.closed, item.port, SECONDS, CONNECTIONS, number)
                 figures[item.name].append(_alone(item, running, run))
-            bare_mixed.append(_alone(None, running, lambda: bare(SECONDS, mixed=True)))
-            bare_note.append(_alone(None, running, lambda: bare(SECONDS, mixed=False)))
-            rest_note.append(
-                _alone(ours, running, partial(notes.closed, ours.port, SECONDS, CONNECTIONS, number)).accepted_per_s
-            )
+            bare_mixed.append(_alone(None, running, lambda: bare(SECONDS)))
         forms = _by_form(running)
     rest = [_rate(item) for item in figures["rest"]]
     rows = [
         median_row("rest_throughput", rest, "recordings/s", note=f"{what}; {CONNECTIONS} connections in a closed loop"),
         median_row("bare_throughput", bare_mixed, "recordings/s", note="the same recordings, one process a core"),
         _ratio("rest_to_bare_throughput", rest, bare_mixed, what),
-        median_row("rest_throughput_10_s_notes", rest_note, "recordings/s"),
-        _ratio("rest_to_bare_throughput_10_s_notes", rest_note, bare_note, "a report: the 10 s note throughout"),
     ]
     for name in BASELINES:
         theirs = figures[name]
@@ -102,16 +93,22 @@ def _rate(load: Load) -> float:
 
 
 def _by_form(running: Sequence[Running]) -> list[Row]:
-    """The same recordings in one form after the other, one round each: where the figures of the mixture come from."""
+    """The same recordings in one form after the other, one round each: where the figures of the mixture come from.
+
+    Without the baselines that share our preparation: what a form costs is the same there.
+    """
     rows = []
+    others = [name for name in BASELINES if not name.endswith("_ours")]
     for form, recordings in sets().items():
         rates: dict[str, float] = {}
         with Generator(recordings, API_KEY) as generator:
             for item in running:
+                if item.name.endswith("_ours"):
+                    continue
                 run = partial(generator.closed, item.port, SECONDS, CONNECTIONS)
                 rates[item.name] = _rate(_alone(item, running, run))
         rows.append(median_row(f"rest_throughput_{form}", [rates["rest"]], "recordings/s"))
-        for name in BASELINES:
+        for name in others:
             rows.append(
                 _ratio(f"rest_to_{name}_throughput_{form}", [rates["rest"]], [rates[name]], "one round, a report")
             )
@@ -128,5 +125,6 @@ def _alone(one: Running | None, running: Sequence[Running], work: Callable[[], A
         for other in running:
             if other is not one:
                 stack.enter_context(other.stopped())
-        time.sleep(SETTLE_S)
+        if one is not None:
+            time.sleep(SETTLE_S)
         return work()

@@ -11,7 +11,7 @@ import pytest
 from bench.page import page
 from bench.report.machine import differs, machine
 from bench.report.rows import Row, Target, interleaved, median_row, ratios, worst_row
-from bench.report.targets import BY_WORST_ROUND, TARGETS
+from bench.report.targets import AWAITED, BY_WORST_ROUND, TARGETS
 from runtime.config import ROOT
 
 
@@ -65,8 +65,9 @@ def test_the_committed_page_is_made_of_the_committed_figures() -> None:
     assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == page(report)
     rows = {row["name"]: row for row in report["rows"]}
     assert len(rows) == len(report["rows"])
-    for name, target in TARGETS.items():  # every target has a figure, and `met` was not written by hand
-        row = rows[name]
+    assert TARGETS.keys() - rows.keys() == AWAITED
+    for name in TARGETS.keys() - AWAITED:  # every target has a figure, and `met` was not written by hand
+        row, target = rows[name], TARGETS[name]
         assert (row["op"], row["target"]) == (target.op, target.limit)
         assert row["met"] is Row(name, row["value"], row["unit"], target).met
         if row["rounds"]:

@@ -1,0 +1,4 @@
+"""Figures of the stores.
+
+listing   a page of a listing among few and among many calls
+"""
