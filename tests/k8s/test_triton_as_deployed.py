@@ -16,7 +16,8 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from k8s.tools.validate.agreement import TRITON_FLAGS, TRITON_METRICS
+from k8s.tools.validate.agreement import TRITON_FLAGS
+from k8s.tools.validate.series import TRITON_METRICS
 from laptop.service import CHECKOUT
 from local_triton import TritonServer
 from runtime.contract import read_contract

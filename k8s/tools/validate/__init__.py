@@ -15,7 +15,8 @@ rules         recording and alert rules, by promtool
 serving       what is particular to us: who may reach whom, and how it must be set to hold
 probes        containers that run Triton: their start and what their probes ask
 tuned         how the front end would be set: its mounted file, its variables, its arguments
-agreement     with config.yml, the front end's settings, the rules, the nodes
+agreement     with config.yml, the front end's settings, the nodes
+series        what rules, dashboard and scalers ask Prometheus for
 gateways      the way in by Gateway API
 __main__      `make manifests`
 
