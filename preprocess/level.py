@@ -19,7 +19,7 @@ import numpy as np
 import scipy  # its parts load at first use
 from numpy.typing import NDArray
 
-from preprocess.exact import on_grid
+from preprocess.exact import on_grid, percentile
 
 # Percentiles over the recording that stand for its background and for its loud moments.
 BACKGROUND_PERCENTILE, LOUD_PERCENTILE = 10.0, 95.0
@@ -79,7 +79,7 @@ def levels(samples: NDArray[np.float32], sample_rate_hz: int, params: LevelParam
 
 def background(level: NDArray[np.float32]) -> float:
     """Return the level that nine tenths of the frames exceed, in the level's unit."""
-    return float(np.percentile(level, BACKGROUND_PERCENTILE))
+    return float(percentile(level, BACKGROUND_PERCENTILE))
 
 
 def _spectrum(samples: NDArray[np.float32], frame: int, hop: int) -> NDArray[np.float32]:
@@ -107,7 +107,7 @@ def _sum(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _relative(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each band divided by the power of its own loud moments; [shape=(bands, frames)]."""
-    loud = np.percentile(bands, LOUD_PERCENTILE, axis=1).astype(np.float32)
+    loud = percentile(bands, LOUD_PERCENTILE)
     loud = np.maximum(loud, np.float32(_LOUD_BELOW_LOUDEST) * bands.max(axis=1))
     return np.asarray(bands / np.where(loud > 0.0, loud, np.float32(1.0))[:, None], dtype=np.float32)
 

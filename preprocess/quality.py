@@ -8,6 +8,7 @@ This module only measures; `runtime/conclude.py` judges the values by the cut-of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.decoders.pieces import Gap
-from preprocess.exact import decibels
-from preprocess.level import Levels, background
+from preprocess.exact import decibels, percentile
+from preprocess.level import LOUD_PERCENTILE, Levels, background
 from preprocess.segment import Segment, SegmentationParams
 
 # The strongest bin that a bandwidth is relative to: mains hum and its loud harmonics lie below.
 _ABOVE_HUM_HZ = 250.0
 _BLOCK = 1024  # samples
+_FEWEST_IN_A_TOP = 3  # samples
 _FRAMES_OVER_AN_END = 2  # of 32 ms, every 10 ms
 
 
@@ -68,7 +70,7 @@ def measure_quality(
         peak=max(mean - float(lows.min()), float(highs.max()) - mean),
         clipped_fraction=clipped_fraction(source, mean, lows, highs),
         noise_level=noise_level(levels.level, segment_rate_hz, segments, params),
-        loud_level=float(np.percentile(levels.level, 95)),
+        loud_level=float(percentile(levels.level, LOUD_PERCENTILE)),
         bandwidth_hz=bandwidth_hz(levels),
         dropout_fraction=max(
             dropout_fraction(source, source_rate_hz, spans, [gap for gap in gaps if not gap.lost]),
@@ -101,11 +103,15 @@ def clipped_fraction(
         limit = np.float32(top - sign * 1e-3 * extreme)
         beyond = np.greater_equal if sign > 0.0 else np.less_equal
         # Most blocks stay below; the others are looked at one by one.
-        places = [
-            block * _BLOCK + np.flatnonzero(beyond(samples[block * _BLOCK : (block + 1) * _BLOCK], limit))
-            for block in np.flatnonzero(beyond(extremes, limit)).tolist()
-        ]
-        starts, ends = _runs(np.concatenate(places), 3)
+        places = np.concatenate(
+            [
+                block * _BLOCK + np.flatnonzero(beyond(samples[block * _BLOCK : (block + 1) * _BLOCK], limit))
+                for block in np.flatnonzero(beyond(extremes, limit)).tolist()
+            ]
+        )
+        if len(places) < _FEWEST_IN_A_TOP:
+            continue
+        starts, ends = _runs(places, _FEWEST_IN_A_TOP)
         before = np.abs(samples[starts] - samples[np.maximum(starts - 1, 0)])
         after = np.abs(samples[ends - 1] - samples[np.minimum(ends, len(samples) - 1)])
         cornered = np.maximum(before, after) > 5e-3 * extreme
@@ -144,7 +150,9 @@ def segment_means(
         (segment.start // hop + padding, max(segment.end // hop - padding, segment.start // hop + padding + 1))
         for segment in segments
     ]
-    return tuple(float(np.sqrt(np.mean(np.square(course[a:b], dtype=np.float64)))) for a, b in spans)
+    # As np.mean adds and divides, without what it asks before.
+    means = (float(np.add.reduce(np.square(course[a:b], dtype=np.float64))) / len(course[a:b]) for a, b in spans)
+    return tuple(map(math.sqrt, means))
 
 
 def snr_db(segment_levels: Sequence[float], is_cough: Sequence[bool], quality: Quality) -> float | None:
@@ -195,11 +203,13 @@ def dropout_fraction(
     if total == 0:
         return 0.0
     shortest = max(3, round(0.005 * sample_rate_hz))
+    # Whatever stands still for so long does so at two neighbours among these places. Most spans have none.
+    apart = shortest // 2
+    stands = samples[:-1:apart] == samples[1::apart]
+    both = stands[1:] & stands[:-1]
     still = 0
     for start, end in spans:
-        # Whatever stands still for so long does so at one of these places. Most spans have none.
-        here = samples[start : end - 1 : shortest // 2]
-        if not np.any(here == samples[start + 1 : end : shortest // 2][: len(here)]):
+        if not both[-(-start // apart) : (end - 2) // apart].any():
             continue
         steps = np.abs(np.diff(samples[start:end]))
         sounding = np.flatnonzero(steps > 1e-3 * np.ptp(samples[start:end])) if len(steps) else steps

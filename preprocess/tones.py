@@ -15,7 +15,7 @@ import numpy as np
 import scipy  # its parts load at first use
 from numpy.typing import NDArray
 
-from preprocess.exact import decibels, on_grid
+from preprocess.exact import at_percent, decibels, on_grid, percentile
 from preprocess.level import LOUD_PERCENTILE, LevelParams, Levels, background
 
 MOST_TONES = 32
@@ -119,7 +119,7 @@ def find_hum(samples: NDArray[np.float32], sample_rate_hz: int, levels: Levels) 
             found.append((total, in_band, hz))
     if not found:
         return None
-    quiet, loud = background(levels.rms), float(np.percentile(levels.rms, LOUD_PERCENTILE))
+    quiet, loud = background(levels.rms), float(percentile(levels.rms, LOUD_PERCENTILE))
     total, _, hz = max((one for one in found if one[1] <= _STEADY * quiet**2), default=(0.0, 0.0, 0))
     return Hum(hz, decibels(total / loud**2)) if total > _HUM_AUDIBLE * loud**2 > 0.0 else None
 
@@ -198,7 +198,7 @@ def _peaks(levels: Levels) -> _Peaks:
     strongest = spectrum[np.arange(len(spectrum)), first]
     rows = np.flatnonzero((strongest >= np.float32(0.2 * _SHARE) * total) & (total > 0.0))
     if len(rows):
-        loud = max(float(np.percentile(total, LOUD_PERCENTILE)), 0.01 * float(total.max()))
+        loud = max(float(percentile(total, LOUD_PERCENTILE)), 0.01 * float(total.max()))
         rows = rows[total[rows] > np.float32(_AUDIBLE * loud)]
     return _Peaks(rows, spectrum[rows], first[rows], total[rows])
 
@@ -208,11 +208,12 @@ def _tonal_frames(peaks: _Peaks, levels: Levels) -> tuple[NDArray[np.int64], NDA
     their share of the frame's power [shape=(n,)].
     """
     spectrum, first, total = peaks.spectrum, peaks.first, peaks.total
-    share = _line_power(spectrum, first) / total
     second = _second_line(spectrum, first, *_limits(levels))
-    share_second = _line_power(spectrum, second) / total
-    lines = np.stack([_interpolated(spectrum, first), _interpolated(spectrum, second)], axis=1) * levels.bin_hz
-    two = (share_second >= _SECOND_LINE_SHARE) & _is_top(spectrum, second)
+    around_first, around_second = _around(spectrum, first), _around(spectrum, second)
+    share, share_second = _line_power(around_first) / total, _line_power(around_second) / total
+    lines = np.stack([_interpolated(first, around_first), _interpolated(second, around_second)], axis=1)
+    lines *= levels.bin_hz
+    two = (share_second >= _SECOND_LINE_SHARE) & _is_top(around_second)
     lines[two] = np.sort(lines[two], axis=1)
     lines[~two, 1] = 0.0
     share = np.where(two, share + share_second, share)
@@ -255,36 +256,43 @@ def _parted(mean: NDArray[np.float32], centre_hz: float, bin_hz: float) -> tuple
     tops = tops[mean[tops] >= np.float32(0.1) * mean[tops].max(initial=0.0)]
     if len(tops) != 2:
         return (centre_hz,)
-    first, second = _interpolated(np.stack([mean, mean]), tops) * bin_hz
+    first, second = _interpolated(tops, _around(np.stack([mean, mean]), tops)) * bin_hz
     return float(first), float(second)
 
 
-def _line_power(spectrum: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.float32]:
-    rows = np.arange(len(at))
-    power = spectrum[rows, at].copy()
+def _around(spectrum: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The bins that a line at `at` reaches in each row, float32 [shape=(1 + 2 * _REACH, n)]: it is in the middle."""
+    beside = np.arange(-_REACH, _REACH + 1)[:, None]
+    places = np.arange(len(at)) * spectrum.shape[1] + at + beside
+    return np.asarray(spectrum.ravel().take(places, mode="clip"))  # beyond an end there is no line to ask for
+
+
+def _line_power(around: NDArray[np.float32]) -> NDArray[np.float32]:
+    power = around[_REACH].copy()
     for offset in range(1, _REACH + 1):
-        power += spectrum[rows, at - offset]
-        power += spectrum[rows, at + offset]
+        power += around[_REACH - offset]
+        power += around[_REACH + offset]
     return np.asarray(power)
 
 
-def _is_top(spectrum: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.bool_]:
-    rows = np.arange(len(at))
-    return np.asarray((spectrum[rows, at] >= spectrum[rows, at - 1]) & (spectrum[rows, at] >= spectrum[rows, at + 1]))
+def _is_top(around: NDArray[np.float32]) -> NDArray[np.bool_]:
+    below, here, above = around[_REACH - 1 : _REACH + 2]
+    return np.asarray((here >= below) & (here >= above))
 
 
 def _second_line(spectrum: NDArray[np.float32], first: NDArray[np.int64], low: int, high: int) -> NDArray[np.int64]:
     """The strongest bin that the first line does not reach."""
-    bins = np.arange(low, high)
-    beyond = np.abs(bins[None, :] - first[:, None]) > 2 * _REACH
-    return np.asarray(low + np.where(beyond, spectrum[:, low:high], np.float32(-1.0)).argmax(axis=1))
+    beyond = spectrum[:, low:high].copy()
+    reached = np.arange(-2 * _REACH, 2 * _REACH + 1)[:, None] + (first - low)
+    np.put(beyond, np.arange(len(first)) * (high - low) + np.clip(reached, 0, high - low - 1), np.float32(-1.0))
+    return np.asarray(low + beyond.argmax(axis=1))
 
 
-def _interpolated(spectrum: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.float64]:
+def _interpolated(at: NDArray[np.int64], around: NDArray[np.float32]) -> NDArray[np.float64]:
     """Where between the bins a line lies: with a Hann window the ratio of the two largest magnitudes tells."""
-    rows = np.arange(len(at))
-    below, above = spectrum[rows, at - 1].astype(np.float64), spectrum[rows, at + 1].astype(np.float64)
-    ratio = np.sqrt(np.maximum(below, above) / spectrum[rows, at])
+    below, here, above = around[_REACH - 1 : _REACH + 2]
+    below, above = below.astype(np.float64), above.astype(np.float64)
+    ratio = np.sqrt(np.maximum(below, above) / here)
     offset = (2.0 * ratio - 1.0) / (ratio + 1.0)
     return np.asarray(at + np.where(above >= below, offset, -offset))
 
@@ -309,7 +317,8 @@ def _steady(frames: NDArray[np.int64], lines: NDArray[np.float64], share: NDArra
     for a, b in itertools.pairwise(edges.tolist()):
         if b - a < _FEWEST_FRAMES:  # at an edge, where a line is blurred
             continue
-        low, middle, high = np.percentile(lines[a:b], (20.0, 50.0, 80.0), axis=0)
+        ranked = np.sort(lines[a:b], axis=0)
+        low, middle, high = (at_percent(ranked, percent) for percent in (20.0, 50.0, 80.0))
         if (high - low).max() <= _STEADY_HZ:
             present = tuple(float(hz) for hz in middle if hz)
             voice_like = (
@@ -370,7 +379,7 @@ def _goes_on(before: _Run, after: _Run, levels: Levels) -> bool:
         return True
     line = levels.spectrum[:, round(before.lines_hz[0] / levels.bin_hz)]
     usual = min(float(line[run.start : run.end].mean()) for run in (before, after))
-    return float(np.percentile(line[before.end : after.start], 10.0)) >= _GOES_ON * usual
+    return float(percentile(line[before.end : after.start], 10.0)) >= _GOES_ON * usual
 
 
 def _alike(one: Sequence[float], other: Sequence[float], within_hz: float) -> bool:

@@ -114,9 +114,14 @@ _REFUSAL: TypeAdapter[tuple[str, str, dict[str, str | int | float]]] = TypeAdapt
 
 def of_prepared(prepared: Prepared) -> tuple[bytes, bytes]:
     """Return an answer's two parts."""
-    facts = {field.name: getattr(prepared, field.name) for field in dataclasses.fields(prepared)}
+    facts = _fields(prepared)
     spectrograms = facts.pop("spectrograms")
-    return json.dumps(facts, default=dataclasses.asdict).encode(), spectrograms.tobytes()
+    return json.dumps(facts, default=_fields).encode(), spectrograms.tobytes()
+
+
+def _fields(item: Any) -> dict[str, Any]:
+    """Return a dataclass's fields as they are; `dataclasses.asdict` would copy all that is in them."""
+    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
 
 
 def to_prepared(answer: Answer, audio_sha256: str, preprocess_sha256: str, parameters: Parameters) -> Prepared:

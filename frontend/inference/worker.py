@@ -33,6 +33,7 @@ def work(connection: socket.socket, bounds: Bounds) -> None:
     """Work until the front end ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the front end ends us
     cage.limit_memory(bounds.memory_bytes)
+    cage.keep_freed_memory()
     filtered = cage.close_cage(connection.fileno()) if bounds.caged else True
     known: dict[str, WorkerParameters] = {}
     try:

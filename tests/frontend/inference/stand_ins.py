@@ -191,3 +191,14 @@ def answer_twice(data, parameters, answers):  # type: ignore[no-untyped-def]
         except OSError:
             continue
     os._exit(1)
+
+
+def pages_for_arrays(data, parameters):  # type: ignore[no-untyped-def]
+    """Fill and free an array of 4 MiB five times: the pages that the kernel had to give for the last four."""
+    import resource
+
+    pages = []
+    for _ in range(5):
+        bytearray(b"1") * (4 << 20)
+        pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return b"", str(pages[-1] - pages[0]).encode()

@@ -166,6 +166,17 @@ def largest_wav() -> bytes:
     return buffer.getvalue()
 
 
+def test_a_worker_keeps_freed_memory_for_the_next_recording() -> None:
+    """The kernel clears no new pages for it: four arrays of 4 MiB would need 4,096."""
+
+    async def test() -> None:
+        async with running() as (workers, _):
+            answer = await run(workers, stand_ins.pages_for_arrays)
+            assert int(answer.data) < 100
+
+    check(test)
+
+
 def test_processor_time_beyond_the_limit_ends_the_worker_and_is_not_tried_again() -> None:
     async def test() -> None:
         async with running(worker_cpu_s=0.5) as (workers, metrics):
