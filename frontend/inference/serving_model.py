@@ -34,13 +34,16 @@ class ServingModel:
         check: Callable[[ModelContract], None],
         *,
         expected: ModelContract | None = None,
+        name: str = "inference",
     ) -> None:
         """check: raises ModelContractError where a contract can't be served with our parameters.
 
         expected: where Triton may sleep, the contract of the release that it will serve, already checked.
+        name: in log lines
         """
         self._classifier = classifier
         self._check = check
+        self._name = name
         self._expected = expected
         self._differs = False
         self._contract: ModelContract | None = None
@@ -55,7 +58,7 @@ class ServingModel:
         self._suspect = True
         if isinstance(error, UnusableScores) and not self._unusable:
             self._unusable = True
-            _log.error("scores of the model can't be used: %s", error)
+            _log.error("%s: scores of the model can't be used: %s", self._name, error)
 
     def inference_succeeded(self) -> bool:
         """Note that a recording was scored. Return whether it is the first one since the model was away."""
@@ -122,6 +125,6 @@ class ServingModel:
 
     def _set_available(self, available: bool) -> None:
         if available != self.available:
-            _log.info("inference is %s", "available" if available else "away")
+            _log.info("%s is %s", self._name, "available" if available else "away")
             self._scored = self._scored and available
         self.available = available

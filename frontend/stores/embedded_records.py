@@ -26,7 +26,9 @@ from frontend.domain.records import (
     now,
     record_from_text,
 )
+from frontend.domain.rollout import RolloutEvent
 from frontend.stores.protocols import ERASED, UNREADABLE, CallExists, Page, StaleRecord, Versioned
+from frontend.stores.rollout_events import event_from_text
 from frontend.stores.sqlite_file import DAMAGED, SqliteFile
 from frontend.stores.sqlite_moments import CLOCK, CLOCK_TRUST, ERASED_SINCE, Moments
 from frontend.stores.troubles import Trouble, Troubles
@@ -97,6 +99,12 @@ class SqliteRecordStore:
             raise StoreUnavailable(DAMAGED, retry_after_s=60)
         await self._run(partial(self._file.look, self._overwrite_leftovers), deadline)
         await self._clean()
+
+    async def rollout_events(self, after: int, deadline: Deadline) -> list[RolloutEvent]:
+        return await self._run(partial(self._file.read, partial(self._rollout_events, after)), deadline)
+
+    async def add_rollout_event(self, event: RolloutEvent, number: int, deadline: Deadline) -> None:
+        await self._run(partial(self._file.write, partial(self._add_rollout_event, event, number)), deadline)
 
     async def clock_ahead_s(self, deadline: Deadline) -> float:
         return await self._run(partial(self._file.read, self._moments.clock_ahead_s), deadline)
@@ -263,6 +271,17 @@ class SqliteRecordStore:
             return None
         self._troubles.readable(record.call_id)
         return Versioned(record, str(version))
+
+    def _rollout_events(self, after: int) -> list[RolloutEvent]:
+        query = "SELECT event FROM rollout WHERE number >= ? ORDER BY number"
+        rows = self._connection.execute(query, (after,)).fetchall()
+        return [event_from_text(text) for (text,) in rows]
+
+    def _add_rollout_event(self, event: RolloutEvent, number: int) -> None:
+        try:
+            self._connection.execute("INSERT INTO rollout VALUES (?, ?)", (number, json.dumps(event.to_dict())))
+        except sqlite3.IntegrityError as error:
+            raise StaleRecord(str(number)) from error
 
     def _expired(self, limit: int) -> list[str]:
         """Return ids of expired calls, and remove expired tombstones."""

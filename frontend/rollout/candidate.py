@@ -1,0 +1,66 @@
+"""The candidate: a release behind a Triton of its own, with the preparation that it was trained with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frontend.domain.deadline import Deadline
+from frontend.domain.rollout import Release
+from frontend.inference.scoring import Scorer
+from frontend.inference.worker_tasks import WorkerParameters
+from frontend.inference.workers import Workers
+from runtime.config import Limits, digest, parameters_in
+from runtime.contract import ModelContract
+from runtime.diagnosis import Diagnosis
+from runtime.errors import ConfigError, ModelContractError
+from runtime.prepare import AudioFile, Prepared
+
+
+class Candidate:
+    """A scorer with parameters of its own, on the same workers."""
+
+    def __init__(self, scorer: Scorer, workers: Workers, limits: Limits) -> None:
+        self.scorer = scorer
+        self._workers = workers
+        self._limits = limits
+        self._parameters: dict[str, WorkerParameters] = {}  # by their digest
+
+    @property
+    def available(self) -> bool:
+        """Whether its Triton answered the last check and can score."""
+        return self.scorer.model.available
+
+    @property
+    def release(self) -> Release | None:
+        """Return what its Triton serves; None while that is not known."""
+        return release_of(self.scorer.model.contract()) if self.available else None
+
+    async def prepare(self, audio: AudioFile, deadline: Deadline) -> Prepared:
+        """Prepare a recording with the candidate's parameters.
+
+        Raises: as `Workers.prepare`; InferenceError; NotReady.
+        """
+        contract = self.scorer.model.contract()
+        if contract.preprocess_sha256 not in self._parameters:
+            self._parameters = {contract.preprocess_sha256: worker_parameters(contract, self._limits)}
+        return await self._workers.prepare(audio, deadline, self._parameters[contract.preprocess_sha256])
+
+    async def score(self, prepared: Prepared, deadline: Deadline) -> Diagnosis:
+        """Score what was prepared with the candidate's parameters. Raises: InferenceError; NotReady."""
+        diagnosis, _ = await self.scorer.score(prepared, deadline)
+        return diagnosis
+
+
+def worker_parameters(contract: ModelContract, limits: Limits) -> WorkerParameters:
+    """Return a contract's parameters as workers take them. Raises: ModelContractError where they are none of ours."""
+    try:
+        return WorkerParameters.of(parameters_in(contract.preprocess, Path("preprocess")), limits)
+    except ConfigError as error:
+        raise ModelContractError("model_parameter_unreadable") from error
+
+
+def release_of(contract: ModelContract) -> Release:
+    """Return what a contract's diagnoses are made by."""
+    thresholds = [contract.cough_threshold, contract.uncertain_threshold, contract.threshold_low]
+    judged_by = [list(contract.labels), *thresholds, contract.threshold_high, contract.validated]
+    return Release(contract.version, contract.model_sha256, contract.preprocess_sha256, digest(judged_by))

@@ -1,0 +1,314 @@
+"""A rollout as this process takes part in it: who answers a call, what the other release says of it, when to stop.
+
+The stored steps are the state; a step is seen by every replica within `rollout.poll_s`. Each replica judges a canary by
+the calls that it has seen itself, and the first that finds a bound broken stops it for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, replace
+
+from frontend.configuration.tuning import RolloutSettings
+from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased, FrontendError, NotReady, StoreUnavailable
+from frontend.domain.records import Assigned, CallRecord, State, now
+from frontend.domain.rollout import RolloutEvent, Stage, drawn
+from frontend.inference.diagnoser import Diagnoser, OnPrepared
+from frontend.inference.scoring import Scorer
+from frontend.inference.workers import WorkerDefect, Workers, WorkersClosed, WorkTimeout
+from frontend.observability.metrics import Metrics
+from frontend.rollout.backlog import Answered, Backlog
+from frontend.rollout.candidate import Candidate, release_of
+from frontend.rollout.compare import compare
+from frontend.rollout.guard import Guard
+from frontend.stores.protocols import RecordStore, RecordTooLarge, StaleRecord
+from runtime.diagnosis import Diagnosis
+from runtime.errors import AudioError, InferenceError, InferenceTimeout, ModelContractError, UnusableScores
+from runtime.prepare import AudioFile, Prepared
+
+FRONT_END = "front end"  # in the audit trail: not a person
+CANDIDATE, SERVING = "candidate", "serving"
+STORE_S = 5.0  # for one question to the record store; nobody waits for it
+IDLE_S = 0.02  # between two looks whether the workers have time
+TRIES = 3  # where a record changes meanwhile
+_BUSY_S = 5.0  # then a call is dropped
+
+_FAILURES = (InferenceError, NotReady, ModelContractError, WorkTimeout, WorkerDefect)
+
+_log = logging.getLogger("tosia.rollout")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """A diagnosis, the preparation that it was made from, and who was to make it."""
+
+    diagnosis: Diagnosis
+    prepared: Prepared
+    assigned: Assigned | None
+
+
+class Rollout:
+    """Without a candidate's address nothing is drawn, and every call is the serving release's."""
+
+    def __init__(
+        self,
+        serving: Diagnoser,
+        scorer: Scorer,
+        candidate: Candidate | None,
+        workers: Workers,
+        records: RecordStore,
+        settings: RolloutSettings,
+        metrics: Metrics,
+    ) -> None:
+        """serving: answers callers; scorer: of the serving release, for comparisons that are not counted as answers."""
+        self._serving = serving
+        self._scorer = scorer
+        self._candidate = candidate
+        self._workers = workers
+        self._records = records
+        self._settings = settings
+        self._metrics = metrics
+        self._guard = Guard(settings)
+        self._event: RolloutEvent | None = None
+        self._number = 0  # of the steps that are known
+        self._broken: str | None = None  # the bound for which this process has stopped it, until that is stored
+        self._backlog = Backlog(self._compare, settings.backlog_calls, settings.backlog_bytes, metrics)
+
+    @property
+    def stage(self) -> Stage | None:
+        """Return how far the rollout has come, as this process acts."""
+        if self._event is None:
+            return None
+        return Stage.STOPPED if self._broken else self._event.stage
+
+    @property
+    def backlog(self) -> int:
+        """Count the calls that wait for the other release."""
+        return self._backlog.calls
+
+    @property
+    def candidate_available(self) -> bool:
+        """Whether the candidate of the last step could score now."""
+        candidate, event = self._candidate, self._event
+        return candidate is not None and event is not None and candidate.release == event.candidate
+
+    def assign(self, call_id: str) -> Assigned | None:
+        """Return which release is to answer a new call; None where no share is drawn."""
+        event = self._event
+        if event is None or self.stage not in (Stage.CANARY, Stage.PROMOTED) or self._has_arrived(event):
+            return None
+        share = 1.0 if event.stage is Stage.PROMOTED else event.share
+        if drawn(call_id) < share:
+            return Assigned(CANDIDATE, event.candidate, f"{event.stage.value}: drawn below {share:g}")
+        return Assigned(SERVING, event.candidate, f"{event.stage.value}: not drawn below {share:g}")
+
+    async def diagnose(
+        self, assigned: Assigned | None, audio: AudioFile, deadline: Deadline, on_prepared: OnPrepared | None = None
+    ) -> Diagnosed:
+        """Diagnose a recording by the release that it was assigned to. Where that is the candidate, and it can't, the
+        serving release answers, and `assigned` says why.
+
+        Raises: as `Diagnoser.diagnose`.
+        """
+        if assigned is not None and assigned.to == CANDIDATE:
+            why = self._why_not(assigned)
+            if why is None:
+                try:
+                    return await self._by_candidate(assigned, audio, deadline, on_prepared)
+                except (*_FAILURES, AudioError) as error:
+                    self._failed(error)
+                    why = f"the candidate failed ({type(error).__name__})"
+            assigned = replace(assigned, to=SERVING, why=why)
+        kept: list[Prepared] = []
+
+        async def keep(prepared: Prepared) -> None:
+            kept.append(prepared)
+            if on_prepared is not None:
+                await on_prepared(prepared)
+
+        diagnosis = await self._serving.diagnose(audio, deadline, keep)
+        if assigned is not None:
+            self._metrics.rollout_answers.labels(SERVING).inc()
+        return Diagnosed(diagnosis, kept[0], assigned)
+
+    def answered(self, record: CallRecord, found: Diagnosed, audio: AudioFile) -> None:
+        """Take up a call after its result was stored, for the other release to say what it makes of it."""
+        event, stage = self._event, self.stage
+        if event is None or not self.candidate_available or record.state is not State.DIAGNOSED:
+            return
+        by_candidate = found.assigned is not None and found.assigned.to == CANDIDATE
+        shadowed = stage is Stage.SHADOW and drawn(record.call_id) < event.share
+        if not shadowed and not (stage is Stage.CANARY and by_candidate):
+            return
+        alike = self._serving_preparation() == event.candidate.preprocess_sha256
+        self._backlog.add(Answered(record, found.prepared, None if alike else audio, self._number))
+
+    async def refresh(self) -> None:
+        """Take up the steps that were stored since the last look. Raises: StoreUnavailable."""
+        events = await self._records.rollout_events(self._number, Deadline.after(STORE_S))
+        if not events:
+            return
+        self._number += len(events)
+        self._event, self._broken = events[-1], None
+        self._guard = Guard(self._settings)
+        self._backlog.clear()
+        _log.info("rollout: %s of %g, by %s", self._event.stage.value, self._event.share, self._event.by)
+
+    async def run(self) -> None:
+        """Look for steps, store the end of a canary whose bound is broken, compare; until cancelled."""
+        comparing = asyncio.create_task(self._backlog.run())
+        watching = [asyncio.create_task(self._candidate.scorer.model.watch())] if self._candidate else []
+        try:
+            while True:
+                try:
+                    await self.refresh()
+                    if self._broken is not None:
+                        await self._store_stop(self._broken)
+                except StoreUnavailable:
+                    pass  # the stores' own gauge says so; what this process has stopped stays stopped
+                except Exception:  # noqa: BLE001 - a defect of ours must not end the watch
+                    _log.exception("looking at the rollout failed")
+                await asyncio.sleep(self._settings.poll_s)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            for task in (comparing, *watching):
+                task.cancel()
+            await asyncio.gather(comparing, *watching, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the candidate's connections."""
+        if self._candidate is not None:
+            await self._candidate.scorer.classifier.close()
+
+    def _has_arrived(self, event: RolloutEvent) -> bool:
+        """Whether the serving Triton has the candidate: then there is nothing to draw."""
+        with contextlib.suppress(InferenceError, NotReady, ModelContractError):
+            return release_of(self._scorer.model.contract()) == event.candidate and event.stage is Stage.PROMOTED
+        return False
+
+    def _serving_preparation(self) -> str:
+        try:
+            return self._scorer.model.contract().preprocess_sha256
+        except (InferenceError, NotReady, ModelContractError):
+            return ""
+
+    def _why_not(self, assigned: Assigned) -> str | None:
+        """Return why a call that was drawn for the candidate is not given to it; None where it is."""
+        event = self._event
+        if event is None or event.candidate != assigned.candidate or self.stage in (Stage.STOPPED, Stage.SHADOW):
+            return "the rollout was stopped"
+        if not self.candidate_available:
+            self._failed(InferenceError("away"))
+            return "the candidate is away"
+        return None
+
+    async def _by_candidate(
+        self, assigned: Assigned, audio: AudioFile, deadline: Deadline, on_prepared: OnPrepared | None
+    ) -> Diagnosed:
+        assert self._candidate is not None  # noqa: S101 - `_why_not` has looked
+        prepared = await self._candidate.prepare(audio, deadline)
+        if on_prepared is not None:
+            await on_prepared(prepared)
+        in_time = Deadline.after(min(self._settings.candidate_timeout_s, deadline.remaining_s))
+        diagnosis = await self._candidate.score(prepared, in_time)
+        self._guard.asked(failed=False)
+        self._metrics.rollout_answers.labels(CANDIDATE).inc()
+        self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))
+        return Diagnosed(diagnosis, prepared, assigned)
+
+    def _failed(self, error: Exception) -> None:
+        """Count a call that the candidate could not score; stop a canary for too many."""
+        unusable = isinstance(error, UnusableScores)
+        cause = "unusable" if unusable else "timeout" if isinstance(error, InferenceTimeout | WorkTimeout) else "error"
+        self._metrics.rollout_failures.labels(cause).inc()
+        self._guard.asked(failed=True, unusable=unusable)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Stop a canary whose bound is broken: here at once, for all when it is stored."""
+        if self.stage is not Stage.CANARY or (bound := self._guard.broken()) is None:
+            return
+        self._broken = bound
+        self._metrics.rollout_stops.labels(bound).inc()
+        _log.error("the canary is stopped: too many %s", bound)
+
+    async def _store_stop(self, bound: str) -> None:
+        event = self._event
+        assert event is not None  # noqa: S101 - a bound is broken only in a canary
+        why = f"too many {bound}: more than rollout.* in the settings allows"
+        stop = replace(
+            event, at=now(), by=FRONT_END, stage=Stage.STOPPED, share=0.0, why=why, figures=self._guard.figures()
+        )
+        with contextlib.suppress(StaleRecord):  # a person or another replica was faster
+            await self._records.add_rollout_event(stop, self._number, Deadline.after(STORE_S))
+        await self.refresh()
+
+    async def _compare(self, call: Answered) -> None:
+        """Score an answered call by the other release, count what differs, and store what it said."""
+        event = self._event
+        if event is None or call.number != self._number or self._candidate is None:
+            self._metrics.rollout_dropped.inc()
+            return
+        if not await self._workers_are_idle():
+            self._metrics.rollout_dropped.inc()
+            return
+        shadow = event.stage is Stage.SHADOW
+        deadline = Deadline.after(self._settings.candidate_timeout_s + (STORE_S if call.audio else 0.0))
+        try:
+            if shadow:
+                prepared = call.prepared if call.audio is None else await self._candidate.prepare(call.audio, deadline)
+                other = await self._candidate.score(prepared, deadline)
+            else:
+                prepared = call.prepared if call.audio is None else await self._workers.prepare(call.audio, deadline)
+                other, _ = await self._scorer.score(prepared, deadline)
+        except (*_FAILURES, AudioError) as error:
+            if shadow:
+                self._failed(error)
+            else:
+                self._metrics.rollout_dropped.inc()
+            return
+        except WorkersClosed:
+            return
+        if shadow:
+            self._guard.asked(failed=False)
+        said, answer = other.to_dict(), call.record.diagnosis or {}
+        comparison = compare(said, answer) if shadow else compare(answer, said)
+        self._guard.compared(comparison)
+        self._metrics.count_comparison(comparison.status_flip, comparison.label_flip)
+        if comparison.shift(self._settings.score_tolerance):
+            self._metrics.rollout_shifts.inc()
+        if comparison.slow(self._settings.slow_factor, self._settings.slow_floor_ms):
+            self._metrics.rollout_slow.inc()
+        self._judge()
+        await self._note(call.record.call_id, {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING})
+
+    async def _workers_are_idle(self) -> bool:
+        """Wait until no caller's recording waits for a worker; False after a while."""
+        left = _BUSY_S
+        while self._workers.waiting and left > 0.0:
+            await asyncio.sleep(IDLE_S)
+            left -= IDLE_S
+        return left > 0.0
+
+    async def _note(self, call_id: str, entry: dict[str, object]) -> None:
+        """Add an entry to a record's history; what can't be stored is counted and left."""
+        for _ in range(TRIES):
+            try:
+                known = await self._records.read(call_id, Deadline.after(STORE_S))
+                if known is None:
+                    return
+                changed = replace(known.record, history=[*known.record.history, entry])
+                await self._records.replace(changed, known.etag, Deadline.after(STORE_S))
+            except StaleRecord:
+                continue
+            except CallErased:
+                return
+            except (RecordTooLarge, FrontendError):
+                break
+            else:
+                return
+        self._metrics.rollout_dropped.inc()
