@@ -1,8 +1,8 @@
 """`python -m frontend`: serve until SIGTERM or Ctrl-C.
 
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
-serves now. `rollout`: a candidate beside the serving release. `clock`: whether calls expire by this machine's clock. `recover`: copy what can be read of
-a damaged SQLite file.
+serves now. `rollout`: a candidate beside the serving release. `clock`: whether calls expire by this machine's clock.
+`recover`: copy what can be read of a damaged SQLite file.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
 config.yml or the operator's file.
@@ -111,6 +111,10 @@ def _add_rollout(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     step.add_argument("--promote", action="store_true", help="let the candidate answer all new calls")
     step.add_argument("--stop", action="store_true", help="let the serving release answer all calls")
     steps.add_argument("--by", help="who takes the step, for the audit trail (default: this user's name)")
+    for name in ("flips", "shifts"):
+        steps.add_argument(
+            f"--max-{name}", type=_share, metavar="SHARE", help=f"{name} that this candidate may have (the report says)"
+        )
     steps.add_argument("--why", help="why, for the audit trail")
 
 

@@ -22,6 +22,7 @@ from frontend.inference.workers import Workers
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
 from frontend.rollout.candidate import Candidate, worker_parameters
+from frontend.rollout.guard import BOUNDS
 from frontend.rollout.rollout import Rollout
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.troubles import Trouble
@@ -166,6 +167,9 @@ class Services:
         for stage in Stage:
             at = partial(lambda stage: self.rollout.stage is stage, stage)
             metrics.rollout_stage.labels(stage.value).set_function(at)
+        for bound in BOUNDS:
+            breaks = partial(lambda bound: self.rollout.broken == bound, bound)
+            metrics.rollout_broken.labels(bound).set_function(breaks)
         metrics.rollout_candidate.set_function(lambda: self.rollout.candidate_available)
         metrics.rollout_backlog.set_function(lambda: self.rollout.backlog)
         metrics.build.labels(SOFTWARE_VERSION).set(1)

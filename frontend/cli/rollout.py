@@ -71,7 +71,12 @@ async def _event(
         candidate = release_of(await _contract(foundation))
     if stage is Stage.PROMOTED and (last is None or last.stage is not Stage.CANARY or last.candidate != candidate):
         raise StepRefused("Only a candidate that is a canary can be promoted: begin with --canary 0.05.")
-    return RolloutEvent(now(), options.by or _user(), stage, candidate, share, options.why or "")
+    bounds = {
+        name: value
+        for name, value in (("max_flip_share", options.max_flips), ("max_shift_share", options.max_shifts))
+        if value is not None
+    }
+    return RolloutEvent(now(), options.by or _user(), stage, candidate, share, options.why or "", bounds=bounds)
 
 
 async def _contract(foundation: Foundation) -> ModelContract:
@@ -103,6 +108,7 @@ def _line(event: RolloutEvent) -> str:
         if f"{name}_of" in event.figures
     )
     figures = f" ({counts})" if counts else ""
+    figures += "".join(f", {name} {value:g}" for name, value in event.bounds.items())
     return f"{event.at}  {event.stage.value}{share}, {_name(event.candidate)}, by {event.by}{why}{figures}"
 
 

@@ -56,6 +56,7 @@ class RolloutEvent:
 
     at: RFC 3339; by: who took it, a person's name or `front end`; share: of the calls, 0.0 to 1.0
     why: in words; figures: counts that it was decided by
+    bounds: settings of `rollout.*` that this candidate needs otherwise, as `max_flip_share`
     """
 
     at: str
@@ -65,6 +66,7 @@ class RolloutEvent:
     share: float
     why: str = ""
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    bounds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as stored: only JSON's own types."""
@@ -73,7 +75,7 @@ class RolloutEvent:
 
 def event_from_dict(document: Any) -> RolloutEvent:
     """Invert `RolloutEvent.to_dict`. Raises: KeyError, TypeError, ValueError where the document is no event."""
-    share, figures = document["share"], document["figures"]
+    share, figures, bounds = document["share"], document["figures"], document["bounds"]
     event = RolloutEvent(
         at=document["at"],
         by=document["by"],
@@ -82,6 +84,7 @@ def event_from_dict(document: Any) -> RolloutEvent:
         share=float(share),
         why=document["why"],
         figures={str(name): float(value) for name, value in figures.items()},
+        bounds={str(name): float(value) for name, value in bounds.items()},
     )
     texts = (event.at, event.by, event.why, *dataclasses.astuple(event.candidate))
     if not all(isinstance(text, str) for text in texts) or not 0.0 <= event.share <= 1.0:

@@ -124,6 +124,12 @@ class Metrics:
         self.rollout_candidate = Gauge(
             "tosia_rollout_candidate_available", "1 while the rollout's candidate can score", registry=registry
         )
+        self.rollout_broken = Gauge(
+            "tosia_rollout_bound_broken",
+            "1 while this process has seen too many of them in the present step",
+            ("bound",),
+            registry=registry,
+        )
         self.rollout_backlog = Gauge(
             "tosia_rollout_backlog", "Answered calls that wait for the other release", registry=registry
         )

@@ -15,6 +15,14 @@ from dataclasses import dataclass, field
 from frontend.configuration.tuning import RolloutSettings
 from frontend.rollout.compare import Comparison
 
+# Of what a share is bounded, and by which setting.
+BOUNDS = {
+    "flips": "max_flip_share",
+    "shifts": "max_shift_share",
+    "slow": "max_slow_share",
+    "failures": "max_failure_share",
+    "unusable": "max_failure_share",
+}
 ALTERNATIVES = 12  # larger shares, evenly spaced in the logarithm of the odds
 _LEAST_SHARE, _MOST_SHARE = 1e-6, 0.995
 _SMALLEST_STEP = 1.5  # the odds of the first alternative over those of the bound
@@ -67,14 +75,10 @@ class Guard:
     tests: dict[str, ShareTest] = field(init=False)
 
     def __post_init__(self) -> None:
-        bounds = {
-            "flips": self.settings.max_flip_share,
-            "shifts": self.settings.max_shift_share,
-            "slow": self.settings.max_slow_share,
-            "failures": self.settings.max_failure_share,
-            "unusable": self.settings.max_failure_share,
+        self.tests = {
+            name: ShareTest(getattr(self.settings, setting), self.settings.false_stops)
+            for name, setting in BOUNDS.items()
         }
-        self.tests = {name: ShareTest(bound, self.settings.false_stops) for name, bound in bounds.items()}
 
     def compared(self, comparison: Comparison) -> None:
         """Count a call that both have scored."""

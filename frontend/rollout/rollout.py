@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from frontend.configuration.tuning import RolloutSettings
 from frontend.domain.deadline import Deadline
@@ -50,6 +50,12 @@ class Diagnosed:
     assigned: Assigned | None
 
 
+def bounds_of(settings: RolloutSettings, event: RolloutEvent) -> RolloutSettings:
+    """Return the settings with what a step says otherwise; names that are no setting of ours are left out."""
+    known = {field.name for field in fields(settings)}
+    return replace(settings, **{name: value for name, value in event.bounds.items() if name in known})  # type: ignore[arg-type]
+
+
 class Rollout:
     """Without a candidate's address nothing is drawn, and every call is the serving release's."""
 
@@ -74,6 +80,7 @@ class Rollout:
         self._guard = Guard(settings)
         self._event: RolloutEvent | None = None
         self._number = 0  # of the steps that are known
+        self._told = False  # that a shadow would have been stopped
         self._broken: str | None = None  # the bound for which this process has stopped it, until that is stored
         self._backlog = Backlog(self._compare, settings.backlog_calls, settings.backlog_bytes, metrics)
 
@@ -88,6 +95,11 @@ class Rollout:
     def backlog(self) -> int:
         """Count the calls that wait for the other release."""
         return self._backlog.calls
+
+    @property
+    def broken(self) -> str | None:
+        """Return the bound that is broken in this step, of a shadow as well; None where none is."""
+        return self._broken or (self._guard.broken() if self.stage in (Stage.SHADOW, Stage.CANARY) else None)
 
     @property
     def candidate_available(self) -> bool:
@@ -137,11 +149,14 @@ class Rollout:
     def answered(self, record: CallRecord, found: Diagnosed, audio: AudioFile) -> None:
         """Take up a call after its result was stored, for the other release to say what it makes of it."""
         event, stage = self._event, self.stage
-        if event is None or not self.candidate_available or record.state is not State.DIAGNOSED:
+        if event is None or self._candidate is None or record.state is not State.DIAGNOSED:
             return
         by_candidate = found.assigned is not None and found.assigned.to == CANDIDATE
         shadowed = stage is Stage.SHADOW and drawn(record.call_id) < event.share
         if not shadowed and not (stage is Stage.CANARY and by_candidate):
+            return
+        if shadowed and not self.candidate_available:
+            self._failed(InferenceError("away"))
             return
         alike = self._serving_preparation() == event.candidate.preprocess_sha256
         self._backlog.add(Answered(record, found.prepared, None if alike else audio, self._number))
@@ -153,7 +168,8 @@ class Rollout:
             return
         self._number += len(events)
         self._event, self._broken = events[-1], None
-        self._guard = Guard(self._settings)
+        self._guard = Guard(bounds_of(self._settings, self._event))
+        self._told = False
         self._backlog.clear()
         _log.info("rollout: %s of %g, by %s", self._event.stage.value, self._event.share, self._event.by)
 
@@ -229,8 +245,13 @@ class Rollout:
         self._judge()
 
     def _judge(self) -> None:
-        """Stop a canary whose bound is broken: here at once, for all when it is stored."""
-        if self.stage is not Stage.CANARY or (bound := self._guard.broken()) is None:
+        """Stop a canary whose bound is broken: here at once, for all when it is stored. Of a shadow only say so."""
+        if self.stage not in (Stage.SHADOW, Stage.CANARY) or (bound := self._guard.broken()) is None:
+            return
+        if self.stage is Stage.SHADOW:
+            if not self._told:
+                _log.error("as a canary the candidate would be stopped: too many %s", bound)
+            self._told = True
             return
         self._broken = bound
         self._metrics.rollout_stops.labels(bound).inc()

@@ -1,0 +1,184 @@
+"""Rollouts with real Tritons: what is wrong with a candidate is seen, by shadow and by canary, and costs no caller."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from laptop.service import Service
+from runtime.config import MODEL_REPOSITORY
+from runtime.contract import read_contract
+from tests.integration.processes import descendants, wait_for
+from tests.rollout.candidates import (
+    slow,
+    with_preprocess,
+    with_swapped_labels,
+    with_threshold,
+    without_numbers,
+)
+from tests.rollout.rigs import Rig, record, rig
+
+SERVED = read_contract(MODEL_REPOSITORY).model.version
+# What is wrong, the bounds that may stop it, and within how many calls: docs/rollout.md has the same table.
+WRONG = {
+    "swapped": (with_swapped_labels, {"flips", "shifts"}, 40),
+    "hop": (with_preprocess(hop_length=84), {"flips", "shifts"}, 60),
+    "fmax": (with_preprocess(fmax_hz=3600.0), {"flips", "shifts"}, 60),
+    "threshold": (with_threshold(0.97), {"flips", "shifts"}, 120),
+    "slow": (slow(0.06), {"slow"}, 40),
+    "nan": (without_numbers, {"failures", "unusable"}, 40),
+}
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_candidate_is_seen_as_shadow_and_stopped_as_canary(
+    wrong: str, service: Service, tmp_path: Path
+) -> None:
+    change, bounds, within = WRONG[wrong]
+    with rig(tmp_path, service.triton_url, change) as one:
+        one.step("--shadow", "1")
+        calls = 0
+        while not any(one.metric("tosia_rollout_bound_broken", bound=bound) for bound in bounds):
+            assert calls < within
+            for _ in range(5):
+                answer = one.call()
+                assert (answer.status_code, answer.json()["diagnosis"]["model"]["version"]) == (201, SERVED)
+                assert "history" not in answer.json()
+            calls += 5
+            wait_for(lambda: not one.metric("tosia_rollout_backlog"), "all are compared")
+        print(f"{wrong}: seen as shadow within {calls} calls")
+        assert one.stage() == "shadow"
+
+        one.step("--canary", "1")
+        by: list[str] = []
+        while one.stage() == "canary":
+            answer = one.call()
+            assert answer.status_code == 201
+            by.append(answer.json()["diagnosis"]["model"]["version"])
+            assert len(by) <= within
+        print(f"{wrong}: stopped as canary after {len(by)} calls, {by.count('99')} answered by the candidate")
+        wait_for(lambda: "front end" in one.command("--status").stdout, "the end is stored")
+        last = one.command("--status").stdout.splitlines()[-1]
+        assert "stopped" in last
+        assert any(f"too many {bound}" in last for bound in bounds), last
+        answer = one.call()
+        assert (answer.status_code, answer.json()["diagnosis"]["model"]["version"]) == (201, SERVED)
+        assert by.count("99") == (0 if wrong == "nan" else len(by))
+
+
+@pytest.mark.system
+def test_a_release_against_itself_reports_nothing(service: Service, tmp_path: Path) -> None:
+    with rig(tmp_path, service.triton_url) as one:
+        one.step("--shadow", "1")
+        for _ in range(40):
+            assert one.call().status_code == 201
+        wait_for(lambda: one.compared() == 40, "all are compared")
+        one.step("--canary", "0.5")
+        for _ in range(60):
+            assert one.call().status_code == 201
+        answered = one.metric("tosia_rollout_answers_total", release="candidate")
+        assert 15 <= answered <= 45
+        wait_for(lambda: one.compared() == 40 + answered, "all are compared")
+        for name in ("flips_total", "shifts_total", "failures_total", "dropped_total"):
+            kinds = {"flips_total": ("status", "label"), "failures_total": ("error", "timeout", "unusable")}.get(name)
+            for kind in kinds or ("",):
+                labels = {"kind" if name == "flips_total" else "cause": kind} if kind else {}
+                assert one.metric(f"tosia_rollout_{name}", **labels) == 0, name
+        assert one.stage() == "canary"
+
+
+@pytest.mark.system
+def test_what_is_stored_of_a_shadow_and_of_a_canary(service: Service, tmp_path: Path) -> None:
+    with rig(tmp_path, service.triton_url, with_preprocess(hop_length=81)) as one:
+        one.step("--shadow", "1")
+        answered = one.call("shadowed").json()
+        wait_for(lambda: one.compared() == 1, "it is compared")
+        wait_for(lambda: len(record(one, "shadowed")["history"]) == 1, "it is noted")
+        (entry,) = record(one, "shadowed")["history"]
+        assert (entry["role"], entry["diagnosis"]["model"]["version"]) == ("shadow", "99")
+        assert record(one, "shadowed")["assigned"] is None
+        seen = one.one.api.get("/v1/calls/shadowed").json()
+        assert {**seen, "updated_at": ""} == {**answered, "updated_at": ""}  # a caller sees nothing of it
+
+        one.step("--canary", "1")
+        answered = one.call("drawn").json()
+        assert answered["diagnosis"]["model"]["version"] == "99"
+        wait_for(lambda: len(record(one, "drawn")["history"]) == 1, "the serving release's word is noted")
+        (entry,) = record(one, "drawn")["history"]
+        assert (entry["role"], entry["diagnosis"]["model"]["version"]) == ("serving", SERVED)
+        assigned = record(one, "drawn")["assigned"]
+        assert (assigned["to"], assigned["why"]) == ("candidate", "canary: drawn below 1")
+
+        one.step("--canary", "1e-9")
+        assert one.call("not-drawn").json()["diagnosis"]["model"]["version"] == SERVED
+        assert record(one, "not-drawn")["assigned"]["why"] == "canary: not drawn below 1e-09"
+        # A call that is sent again keeps its release.
+        again = one.one.api.post("/v1/calls/drawn/diagnosis").json()
+        assert again["diagnosis"] == answered["diagnosis"]
+
+        one.step("--promote", "--why", "it is as good")
+        assert one.call("promoted").json()["diagnosis"]["model"]["version"] == "99"
+        one.step("--stop")
+        assert one.call("after").json()["diagnosis"]["model"]["version"] == SERVED
+        steps = one.command("--status").stdout.splitlines()
+        assert [line.split()[1].removesuffix(",") for line in steps] == [
+            "shadow",
+            "canary",
+            "canary",
+            "promoted",
+            "stopped",
+        ]
+        assert all("by a tester" in line for line in steps)
+        assert steps[3].endswith(": it is as good")
+
+
+def tritons(one: Rig) -> list[int]:
+    assert one.candidate._warden is not None
+    return [pid for pid in descendants(one.candidate._warden.pid) if pid != one.candidate._warden.pid]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("stage", ["--shadow", "--canary"])
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_candidate_that_freezes_or_dies_costs_no_caller(
+    stage: str, number: signal.Signals, service: Service, tmp_path: Path
+) -> None:
+    settings = "rollout: {poll_s: 0.1, candidate_timeout_s: 0.3}\n"
+    with rig(tmp_path, service.triton_url, settings=settings) as one:
+        one.step(stage, "1")
+        for _ in range(5):
+            assert one.call().status_code == 201
+        pids = tritons(one)
+        for pid in pids:
+            os.kill(pid, number)
+        try:
+            for n in range(25):
+                answer = one.call(f"meanwhile-{n}")
+                assert (answer.status_code, answer.json()["diagnosis"]["model"]["version"]) == (201, SERVED)
+            if stage == "--canary":
+                wait_for(lambda: one.stage() == "stopped", "the canary is stopped")
+                assert record(one, "meanwhile-0")["assigned"]["to"] == "serving"
+                why = record(one, "meanwhile-0")["assigned"]["why"]
+                assert why.startswith("the candidate ") or why == "the rollout was stopped"
+            else:
+                assert one.stage() == "shadow"
+        finally:
+            for pid in pids if number == signal.SIGSTOP else ():
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.system
+def test_a_front_end_that_is_killed_in_a_canary_loses_nothing(service: Service, tmp_path: Path) -> None:
+    with rig(tmp_path, service.triton_url) as one:
+        one.step("--canary", "1")
+        assert one.call("before").status_code == 201
+        one.one.stop(signal.SIGKILL)
+        one.one.start("--workers", "1")
+        wait_for(lambda: one.stage() == "canary", "the canary goes on")
+        wait_for(lambda: one.one.get("/readyz") == 200, "it is ready")
+        assert one.call("after").json()["diagnosis"]["model"]["version"] == "99"
+        assert one.one.api.get("/v1/calls/before").json()["diagnosis"]["model"]["version"] == "99"
