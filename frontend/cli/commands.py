@@ -52,6 +52,10 @@ def _with_settings(options: argparse.Namespace, settings: Settings, create: Call
 
         return asyncio.run(backfill(settings, options.since, options.limit))
     if options.command == "rollout":
+        if options.replay:
+            from frontend.cli.replay import replay  # noqa: PLC0415
+
+            return asyncio.run(replay(settings, options))
         from frontend.cli.rollout import rollout  # noqa: PLC0415
 
         return asyncio.run(rollout(settings, options))

@@ -45,6 +45,10 @@ class Candidate:
             self._parameters = {contract.preprocess_sha256: worker_parameters(contract, self._limits)}
         return await self._workers.prepare(audio, deadline, self._parameters[contract.preprocess_sha256])
 
+    async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Diagnosis:
+        """Prepare and score a recording. Raises: as `prepare`."""
+        return await self.score(await self.prepare(audio, deadline), deadline)
+
     async def score(self, prepared: Prepared, deadline: Deadline) -> Diagnosis:
         """Score what was prepared with the candidate's parameters. Raises: InferenceError; NotReady."""
         diagnosis, _ = await self.scorer.score(prepared, deadline)

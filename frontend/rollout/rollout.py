@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from frontend.configuration.tuning import RolloutSettings
 from frontend.domain.deadline import Deadline
@@ -305,7 +305,8 @@ class Rollout:
         if comparison.slow(self._settings.slow_factor, self._settings.slow_floor_ms):
             self._metrics.rollout_slow.inc()
         self._judge()
-        await self._note(call.record.call_id, {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING})
+        entry = {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING}
+        await self._note(call.record.call_id, {**entry, "candidate": asdict(event.candidate)})
 
     async def _workers_are_idle(self) -> bool:
         """Wait until no caller's recording waits for a worker; False after a while."""
