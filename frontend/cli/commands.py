@@ -55,7 +55,7 @@ def _with_settings(options: argparse.Namespace, settings: Settings, create: Call
         if options.replay:
             from frontend.cli.replay import replay  # noqa: PLC0415
 
-            return asyncio.run(replay(settings, options))
+            return replay(settings, options)
         from frontend.cli.rollout import rollout  # noqa: PLC0415
 
         return asyncio.run(rollout(settings, options))

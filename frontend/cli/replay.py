@@ -6,9 +6,9 @@ Results go into the records' history, where no caller sees them; after an interr
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,23 @@ from runtime.contract import ModelContract
 REPLAY = "replay"
 
 
-async def replay(settings: Settings, options: argparse.Namespace) -> int:
+def replay(settings: Settings, options: argparse.Namespace) -> int:
     """Run the command and return its exit code: 1 where some calls could not be scored.
 
     Raises: SettingsError, ConfigError, StoreUnavailable, NotReady, InferenceError, ModelContractError.
     """
-    since = since_moment(options.since)
+    found, scored = asyncio.run(_replay(settings, since_moment(options.since), options.limit))
+    if options.json:
+        Path(options.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if options.picture:
+        from frontend.rollout.picture import draw_report  # noqa: PLC0415 - imports matplotlib
+
+        Path(options.picture).write_bytes(draw_report(found))
+    print("\n".join(_lines(found, scored)))
+    return 0 if scored.whole else 1
+
+
+async def _replay(settings: Settings, since: str, limit: int | None) -> tuple[dict[str, Any], Rescored]:
     worker_count = settings.tuning.worker_count
     services = Services(open_foundation(settings), worker_count=worker_count)
     try:
@@ -47,19 +58,11 @@ async def replay(settings: Settings, options: argparse.Namespace) -> int:
             lambda record: _said(record, release) is not None,
             {"role": REPLAY, "candidate": dataclasses.asdict(release)},
         )
-        scored = await work.run(since, options.limit, at_once=2 * worker_count)
+        scored = await work.run(since, limit, at_once=2 * worker_count)
         found = await _report(work, since, release, release_of(ours), settings)
     finally:
         await services.close()
-    found = {"since": since, **_releases(theirs, ours), "failed": len(scored.failed), **found}
-    if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if options.picture:
-        from frontend.rollout.picture import draw_report  # noqa: PLC0415 - imports matplotlib
-
-        Path(options.picture).write_bytes(draw_report(found))
-    _print(found, scored)
-    return 0 if scored.whole else 1
+    return {"since": since, **_releases(theirs, ours), "failed": len(scored.failed), **found}, scored
 
 
 async def _report(
@@ -110,36 +113,33 @@ def _releases(theirs: ModelContract, ours: ModelContract) -> dict[str, Any]:
     }
 
 
-def _print(found: dict[str, Any], scored: Rescored) -> None:
+def _lines(found: dict[str, Any], scored: Rescored) -> list[str]:
+    """Return the report in words."""
     lines = [
-        f"Candidate {found['candidate']['version']} beside {found['serving']['version']}: {scored.scored} calls scored, "
-        f"{scored.before} had been before, {scored.in_words}"
+        f"Candidate {found['candidate']['version']} beside {found['serving']['version']}: "
+        f"{scored.scored} calls scored, {scored.before} had been before, {scored.in_words}"
     ]
     if found["differ"]:
         changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in found["differ"].items())
         network = "The network is the same, but not" if found["same_network"] else "Besides the network differ"
         lines.append(f"{network}: {changes}.")
-    if found["answered_by_another_release"]:
-        count = found["answered_by_another_release"]
+    if count := found["answered_by_another_release"]:
         lines.append(f"{count} calls were answered by neither release: they are compared with their answer.")
-    lines.append("")
-    for name, text in (("flips", "flips"), ("shifts", f"a score moved by more than {found['shifts']['tolerance']:g}")):
-        lines.append(f"{_share(found[name])}  {text}")
+    moved = f"a score moved by more than {found['shifts']['tolerance']:g}"
+    lines += ["", f"{_share(found['flips'])}  flips", f"{_share(found['shifts'])}  {moved}"]
     for kind in ("by_status", "by_label"):
         for change, calls in found["flips"][kind].items():
             lines.append(f"  {calls['count']:6} {change}: {', '.join(calls['calls'])}")
     lines.append("")
     for name, one in {**found["statuses"], **found["labels"]}.items():
-        lines.append(
-            f"{name:14} {_share(one['serving'])} -> {_share(one['candidate'])}, {_interval(one['difference'])}"
-        )
+        both = f"{_share(one['serving'])} -> {_share(one['candidate'])}"
+        lines.append(f"{name:14} {both}, {_interval(one['difference'])}")
     for name, one in found["scores"].items():
         if one["calls"]:
             middle = f"median {one['serving']['p50']:.3f} -> {one['candidate']['p50']:.3f}"
             lines.append(f"{name}: {middle}, {_interval(one['difference'])}, at most {one['largest_change']:.3f}")
     for title in ("by_codec", "by_channel"):
-        for group, one in found[title].items():
-            lines.append(f"{title.replace('_', ' ')} {group}: {_share(one)} flips")
+        lines += [f"{title.replace('_', ' ')} {name}: {_share(one)} flips" for name, one in found[title].items()]
     segments = found["segments"]
     lines.append(
         f"segments: {segments['came']} came, {segments['gone']} went, {segments['other_spectrogram']} have another "
@@ -147,9 +147,9 @@ def _print(found: dict[str, Any], scored: Rescored) -> None:
     )
     if found["calls"]:
         bounds = suggested_bounds(found)
-        lines += ["", f"A canary that does no worse: rollout --canary 0.05 --max-flips {bounds['flips']:.2f} "
-                      f"--max-shifts {bounds['shifts']:.2f}"]  # fmt: skip
-    print("\n".join(lines), file=sys.stdout)
+        step = f"--canary 0.05 --max-flips {bounds['flips']:.2f} --max-shifts {bounds['shifts']:.2f}"
+        lines += ["", f"A canary that does no worse keeps these bounds: python -m frontend rollout {step}"]
+    return lines
 
 
 def _share(one: dict[str, Any]) -> str:

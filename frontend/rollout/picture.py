@@ -18,10 +18,8 @@ def draw_report(found: dict[str, Any]) -> bytes:
     figure = Figure(figsize=(11.0, 8.0), layout="constrained")
     FigureCanvasAgg(figure)
     flips, shares, scores, groups = figure.subplots(2, 2).ravel()
-    title = (
-        f"{found['calls']} calls, {found['flips']['count']} flips, {found['shifts']['count']} with a score that moved"
-    )
-    figure.suptitle(title)
+    counts = found["flips"]["count"], found["shifts"]["count"]
+    figure.suptitle(f"{found['calls']} calls, {counts[0]} flips, {counts[1]} with a score that moved")
     _draw_flips(flips, found["flips"])
     _draw_shares(shares, {**found["statuses"], **found["labels"]})
     _draw_scores(scores, found["scores"])

@@ -39,6 +39,14 @@ class Rig:
             command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
+    def popen(self, *options: str) -> subprocess.Popen[str]:
+        """The same, to be killed."""
+        environment = {**os.environ, "API_KEY": KEY, "TRITON_URL": self.one.triton_url, **self.one.environment}
+        command = [sys.executable, "-m", "frontend", "rollout", *options]
+        return subprocess.Popen(
+            command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
     def step(self, *options: str) -> str:
         """Take a step, and wait until the front end has seen it."""
         done = self.command(*options, "--by", "a tester")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,36 @@ def test_a_front_end_that_is_killed_in_a_canary_loses_nothing(service: Service, 
         wait_for(lambda: one.one.get("/readyz") == 200, "it is ready")
         assert one.call("after").json()["diagnosis"]["model"]["version"] == "99"
         assert one.one.api.get("/v1/calls/before").json()["diagnosis"]["model"]["version"] == "99"
+
+
+@pytest.mark.system
+def test_a_replay_tells_what_would_change_and_goes_on_after_a_kill(service: Service, tmp_path: Path) -> None:
+    with rig(tmp_path, service.triton_url, with_preprocess(hop_length=84)) as one:
+        for _ in range(40):
+            assert one.call().status_code == 201
+        running = one.popen("--replay")
+        wait_for(lambda: replayed(one) > 3 or running.poll() is not None, "it has begun")
+        running.kill()
+        running.communicate()
+        half = replayed(one)
+        files = tmp_path / "report.json", tmp_path / "report.png"
+        done = one.command("--replay", "--json", str(files[0]), "--picture", str(files[1]))
+        assert done.returncode == 0, done.stderr
+        assert f"{40 - half} calls scored, {half} had been before, 0 failed." in done.stdout
+        assert "The network is the same, but not: mel_spec.hop_length 80 -> 84." in done.stdout
+        assert "--max-shifts" in done.stdout
+        assert files[1].read_bytes().startswith(b"\x89PNG")
+        report = json.loads(files[0].read_text())
+        assert report["calls"] == 40
+        assert report["shifts"]["count"] > 8
+        assert report["segments"]["other_spectrogram"] > 40
+        named = [call for kind in report["flips"]["by_status"].values() for call in kind["calls"]]
+        assert all(one.one.api.get(f"/v1/calls/{call}").status_code == 200 for call in named)
+        assert all("history" not in item for item in one.one.api.get("/v1/calls?limit=200").json()["items"])
+        again = one.command("--replay")
+        assert "0 calls scored, 40 had been before, 0 failed." in again.stdout
+
+
+def replayed(one: Rig) -> int:
+    with sqlite3.connect(f"file:{one.one.var / 'calls.sqlite'}?mode=ro", uri=True) as connection:
+        return sum("replay" in text for (text,) in connection.execute("SELECT document FROM calls"))
