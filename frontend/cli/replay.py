@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from frontend.cli.rescoring import Rescored, Rescoring, since_moment
+from frontend.cli.rollout import CANDIDATE_AWAY, CANDIDATE_MISSING, StepRefused
 from frontend.configuration.settings import Settings, SettingsError
 from frontend.domain.records import CallRecord
 from frontend.domain.rollout import Release
@@ -27,9 +28,13 @@ REPLAY = "replay"
 def replay(settings: Settings, options: argparse.Namespace) -> int:
     """Run the command and return its exit code: 1 where some calls could not be scored.
 
-    Raises: SettingsError, ConfigError, StoreUnavailable, NotReady, InferenceError, ModelContractError.
+    Raises: SettingsError, ConfigError, StoreUnavailable, NotReady.
     """
-    found, scored = asyncio.run(_replay(settings, since_moment(options.since), options.limit))
+    try:
+        found, scored = asyncio.run(_replay(settings, since_moment(options.since), options.limit))
+    except StepRefused as error:
+        print(error)
+        return 1
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if options.picture:
@@ -46,8 +51,10 @@ async def _replay(settings: Settings, since: str, limit: int | None) -> tuple[di
     try:
         candidate = services.candidate
         if candidate is None:
-            raise SettingsError("CANDIDATE_TRITON_URL is missing: set it to the gRPC address of the candidate's Triton")
+            raise SettingsError(CANDIDATE_MISSING)
         await services.start()
+        if not candidate.available:
+            raise StepRefused(CANDIDATE_AWAY)
         theirs, ours = candidate.scorer.model.contract(), services.model.contract()
         release = release_of(theirs)
         work = Rescoring(

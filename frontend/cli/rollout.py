@@ -13,10 +13,18 @@ from frontend.rollout.candidate import release_of
 from frontend.services import Foundation, open_foundation
 from frontend.stores.protocols import StaleRecord
 from runtime.contract import ModelContract
+from runtime.errors import InferenceError
 from runtime.triton_classifier import AsyncTritonClassifier
 
 STORE_S = 10.0
 SHOWN = 20  # steps
+
+
+CANDIDATE_MISSING = "CANDIDATE_TRITON_URL is missing: set it to the gRPC address of the candidate's Triton"
+CANDIDATE_AWAY = (
+    "The candidate's Triton does not answer at CANDIDATE_TRITON_URL, or serves nothing that fits: look at its log, "
+    "then try again."
+)
 
 
 class StepRefused(Exception):
@@ -24,8 +32,9 @@ class StepRefused(Exception):
 
 
 async def rollout(settings: Settings, options: argparse.Namespace) -> int:
-    """Run the command and return its exit code. Raises: SettingsError, ConfigError, StoreUnavailable, InferenceError,
-    ModelContractError.
+    """Run the command and return its exit code.
+
+    Raises: SettingsError, ConfigError, StoreUnavailable, ModelContractError.
     """
     foundation = open_foundation(settings)
     try:
@@ -80,13 +89,15 @@ async def _event(
 
 
 async def _contract(foundation: Foundation) -> ModelContract:
-    """Ask the candidate's Triton what it serves. Raises: SettingsError, InferenceError, ModelContractError."""
+    """Ask the candidate's Triton what it serves. Raises: SettingsError, StepRefused, ModelContractError."""
     if not foundation.settings.candidate_triton_url:
-        raise SettingsError("CANDIDATE_TRITON_URL is missing: set it to the gRPC address of the candidate's Triton")
+        raise SettingsError(CANDIDATE_MISSING)
     classifier = AsyncTritonClassifier(foundation.settings.candidate_triton_url)
     try:
         contract = await classifier.contract()
         foundation.check_candidate(contract)
+    except InferenceError as error:
+        raise StepRefused(CANDIDATE_AWAY) from error
     finally:
         await classifier.close()
     return contract

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from frontend.configuration.tuning import RolloutSettings
 from frontend.domain.deadline import Deadline
@@ -53,7 +54,8 @@ class Diagnosed:
 def bounds_of(settings: RolloutSettings, event: RolloutEvent) -> RolloutSettings:
     """Return the settings with what a step says otherwise; names that are no setting of ours are left out."""
     known = {field.name for field in fields(settings)}
-    return replace(settings, **{name: value for name, value in event.bounds.items() if name in known})  # type: ignore[arg-type]
+    changed: dict[str, Any] = {name: value for name, value in event.bounds.items() if name in known}
+    return replace(settings, **changed)
 
 
 class Rollout:

@@ -26,9 +26,9 @@ SETTINGS = "rollout: {poll_s: 0.1}\nservice: {reconcile_every_s: 0.2}\n"
 class Rig:
     """Calls are the notes of the benchmark in turn, each with an id of its own."""
 
-    def __init__(self, one: FrontEnd, candidate: TritonServer) -> None:
+    def __init__(self, one: FrontEnd, candidate: TritonServer | None) -> None:
         self.one, self.candidate = one, candidate
-        self.notes = mixed_notes()[0]
+        self.notes: list[bytes] = []
         self.posted = 0
 
     def command(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -56,6 +56,7 @@ class Rig:
         return done.stdout
 
     def call(self, call_id: str | None = None) -> httpx.Response:
+        self.notes = self.notes or mixed_notes()[0]
         self.posted += 1
         return post(self.one.api, self.notes[self.posted % len(self.notes)], call_id or f"call-{self.posted:04}")
 

@@ -13,7 +13,7 @@ import pytest
 from laptop.service import Service
 from runtime.config import MODEL_REPOSITORY
 from runtime.contract import read_contract
-from tests.integration.processes import descendants, wait_for
+from tests.integration.processes import FrontEnd, descendants, front_end, wait_for
 from tests.rollout.candidates import (
     slow,
     with_preprocess,
@@ -21,7 +21,8 @@ from tests.rollout.candidates import (
     with_threshold,
     without_numbers,
 )
-from tests.rollout.rigs import Rig, record, rig
+from tests.rollout.rigs import SETTINGS, Rig, record, rig
+from tests.services.azure import Azure
 
 SERVED = read_contract(MODEL_REPOSITORY).model.version
 # What is wrong, the bounds that may stop it, and within how many calls: docs/rollout.md has the same table.
@@ -139,6 +140,7 @@ def test_what_is_stored_of_a_shadow_and_of_a_canary(service: Service, tmp_path: 
 
 
 def tritons(one: Rig) -> list[int]:
+    assert one.candidate is not None
     assert one.candidate._warden is not None
     return [pid for pid in descendants(one.candidate._warden.pid) if pid != one.candidate._warden.pid]
 
@@ -217,3 +219,63 @@ def test_a_replay_tells_what_would_change_and_goes_on_after_a_kill(service: Serv
 def replayed(one: Rig) -> int:
     with sqlite3.connect(f"file:{one.one.var / 'calls.sqlite'}?mode=ro", uri=True) as connection:
         return sum("replay" in text for (text,) in connection.execute("SELECT document FROM calls"))
+
+
+@pytest.mark.system
+def test_of_two_replicas_one_stops_the_canary_for_both(service: Service, azure: Azure, tmp_path: Path) -> None:
+    account = azure.new_containers()
+    second = tmp_path / "second"
+    second.mkdir()
+    with (
+        rig(tmp_path, service.triton_url, with_swapped_labels, stores=account.environment()) as one,
+        front_end(second, service.triton_url, stores=account.environment(), settings=SETTINGS) as other,
+    ):
+        other.environment["CANDIDATE_TRITON_URL"] = one.one.environment["CANDIDATE_TRITON_URL"]
+        other.start("--workers", "1")
+        wait_for(lambda: other.get("/readyz") == 200, "the other one is ready")
+        both = Rig(other, one.candidate)
+        one.step("--canary", "1")
+        wait_for(lambda: both.stage() == "canary", "the other one has seen it")
+        assert both.call("by-the-other").json()["diagnosis"]["model"]["version"] == "99"
+        while one.stage() != "stopped":
+            assert one.call().status_code == 201
+            assert one.posted < 60
+        wait_for(lambda: both.stage() == "stopped", "the other one has seen the end")
+        assert both.call("after").json()["diagnosis"]["model"]["version"] == SERVED
+        # Two who take a step at once: one is told.
+        assert "no rollout is on" in one.command("--stop").stdout.lower()
+
+
+@pytest.mark.parametrize(
+    ("options", "candidate", "code", "words"),
+    [
+        (("--canary", "0"), "", 2, "0 is not a share"),
+        (("--canary", "nan"), "", 2, "nan is not a share"),
+        ((), "", 2, "one of the arguments"),
+        (("--status",), "", 0, "There has been no rollout."),
+        (("--stop",), "", 1, "there is nothing to stop"),
+        (("--shadow", "0.1"), "", 2, "CANDIDATE_TRITON_URL is missing"),
+        (("--replay",), "", 2, "CANDIDATE_TRITON_URL is missing"),
+        (("--shadow", "0.1"), "127.0.0.1:1", 1, "The candidate's Triton does not answer"),
+        (("--replay",), "127.0.0.1:1", 1, "The candidate's Triton does not answer"),
+        (("--replay", "--since", "yesterday"), "127.0.0.1:1", 2, "--since is 'yesterday'"),
+        (("--shadow", "0.1"), "no-port", 2, "CANDIDATE_TRITON_URL is not host:port"),
+        (("--shadow", "0.1"), "127.0.0.1:2", 2, "CANDIDATE_TRITON_URL is TRITON_URL"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_a_line(
+    options: tuple[str, ...], candidate: str, code: int, words: str, tmp_path: Path
+) -> None:
+    one = FrontEnd(tmp_path, "127.0.0.1:2")
+    one.environment["CANDIDATE_TRITON_URL"] = candidate
+    done = Rig(one, None).command(*options)
+    assert done.returncode == code, done.stderr
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.system
+def test_only_a_canary_is_promoted(service: Service, tmp_path: Path) -> None:
+    with rig(tmp_path, service.triton_url) as one:
+        done = one.command("--promote")
+        assert (done.returncode, "begin with --canary" in done.stdout) == (1, True)
