@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -16,12 +15,15 @@ from typing import TypeVar
 
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
+from frontend.stores.disk_threads import DiskThreads
 from frontend.stores.protocols import Blob
 from frontend.stores.sqlite_file import DAMAGED
 from frontend.stores.troubles import Trouble, Troubles
 from runtime.atomic_write import finish, open_beside, sync_folder
 
 Answer = TypeVar("Answer")
+
+_THREADS = 8  # each may wait for its own recording; what else the process does in threads does not wait for these
 
 
 class FolderAudioStore:
@@ -33,6 +35,7 @@ class FolderAudioStore:
         """Keep the folder's path; it is made at the first write. troubles: where a full disk is noted."""
         self._folder = folder
         self._troubles = troubles or Troubles()
+        self._threads = DiskThreads(_THREADS, "audio")
 
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
         if Trouble.RECORD_STORE_DAMAGED in self._troubles.present:
@@ -73,13 +76,12 @@ class FolderAudioStore:
         await self._run(lambda: self._folder.exists() and next(self._folder.iterdir(), None), deadline)
 
     async def close(self) -> None:
-        """Do nothing: the store holds no resources."""
+        self._threads.close()
 
     async def _run(self, work: Callable[[], Answer], deadline: Deadline) -> Answer:
         """Run the work on a thread, since a disk may be slow; after the deadline the thread continues to its end."""
         try:
-            async with deadline.for_store():
-                return await asyncio.to_thread(work)
+            return await self._threads.run(work, deadline)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._troubles.begin(Trouble.AUDIO_STORE_FULL)
