@@ -12,6 +12,7 @@ from starlette.types import Lifespan
 
 from frontend.api import call_routes, console_routes, health_routes
 from frontend.api.answering_head import add_head
+from frontend.api.direct_route import DirectRoute
 from frontend.api.exception_handlers import add_problem_handlers
 from frontend.configuration.known_keys import key_digests
 from frontend.configuration.settings import Settings
@@ -71,6 +72,7 @@ def described_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Return an application with the routes and their description, but without services."""
     app = described_api(lifespan)
     add_head(app.routes)
+    app.routes.insert(0, DirectRoute("/v1/diagnoses", call_routes.post_diagnosis))
     for routes in (health_routes, call_routes, console_routes):
         app.include_router(routes.router)
     return app

@@ -10,6 +10,7 @@ contract            what a model promises: tensors, labels, thresholds, paramete
 classify            what every classifier offers
 onnx_classifier     spectrograms -> scores, by ONNX Runtime in this process
 triton_classifier   spectrograms -> scores, by Triton
+random_bytes        for ids
 trace_context       which request something is done for
 conclude            candidates and scores -> Diagnosis (pure)
 diagnosis           the answer

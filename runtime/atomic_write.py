@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+
+from runtime.random_bytes import random_bytes
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -19,18 +20,19 @@ def atomic_write(path: Path, content: bytes) -> None:
     finish(open_beside(path), path, content)
 
 
-def open_beside(path: Path) -> BinaryIO:
+def open_beside(path: Path) -> FileIO:
     """Open a new hidden file in the same folder, for `finish`. Raises: OSError."""
-    return path.with_name(f".{uuid.uuid4().hex}.part").open("xb")
+    return path.with_name(f".{random_bytes(16).hex()}.part").open("xb", buffering=0)
 
 
-def finish(file: BinaryIO, path: Path, content: bytes) -> None:
+def finish(file: FileIO, path: Path, content: bytes) -> None:
     """Fill the file and rename it to `path`. Raises: OSError; then it is removed."""
     beside = Path(file.name)
     try:
         with file:
-            file.write(content)
-            file.flush()
+            left = memoryview(content)
+            while left:
+                left = left[file.write(left) :]  # the kernel may take less
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import statistics
 import zlib
 
 import numpy as np
@@ -57,7 +58,7 @@ def conclude(
     reasons = _quality_reasons(prepared, chosen, snr, quality_limits)
     positive = contract.labels[-1]
     of_coughs = [segment.class_probabilities[positive] for segment in segments if segment.class_probabilities]
-    probability = float(np.median(of_coughs)) if of_coughs else None
+    probability = statistics.median(of_coughs) if of_coughs else None
     status, result, more = _judge(segments, probability, reasons, contract, min_coughs)
     return Diagnosis(
         status=status,

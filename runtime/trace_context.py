@@ -7,9 +7,10 @@ and export nothing.
 from __future__ import annotations
 
 import re
-import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
+
+from runtime.random_bytes import random_bytes
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 SPAN_ID_BYTES = 8
@@ -44,9 +45,9 @@ def begin(traceparent: str | None, tracestate: str | None) -> TraceContext:
             state = tracestate or ""
             state = state if len(state) <= _TRACESTATE_CHARACTERS and state.isascii() and state.isprintable() else ""
             return TraceContext(
-                trace_id, secrets.token_hex(SPAN_ID_BYTES), f"{int(flags, 16) & _KNOWN_FLAGS:02x}", state
+                trace_id, random_bytes(SPAN_ID_BYTES).hex(), f"{int(flags, 16) & _KNOWN_FLAGS:02x}", state
             )
-    return TraceContext(secrets.token_hex(16), secrets.token_hex(SPAN_ID_BYTES), "00")
+    return TraceContext(random_bytes(16).hex(), random_bytes(SPAN_ID_BYTES).hex(), "00")
 
 
 def outgoing_headers() -> dict[str, str] | None:
@@ -54,5 +55,5 @@ def outgoing_headers() -> dict[str, str] | None:
     context = CURRENT.get()
     if context is None:
         return None
-    parent = {"traceparent": f"00-{context.trace_id}-{secrets.token_hex(SPAN_ID_BYTES)}-{context.flags}"}
+    parent = {"traceparent": f"00-{context.trace_id}-{random_bytes(SPAN_ID_BYTES).hex()}-{context.flags}"}
     return {**parent, "tracestate": context.state} if context.state else parent

@@ -3,6 +3,7 @@
 services_of          the running services, and a request's deadline
 authenticate         the API key
 answering_head       GET routes answer HEAD
+direct_route         a route past FastAPI's machinery
 health_routes        /healthz, /readyz
 console_routes       / and /console
 call_routes          /v1

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
 
-from frontend.api.audio_form import AudioFormParser, from_first_part, no_first_part
+from frontend.api.audio_form import AudioForm, FormError, Recording, from_first_part, no_first_part
 from frontend.api.wrapped_audio import coding_of, transfer_coding_of
 from frontend.calls.audio_digest import sha256_of
 from frontend.domain.errors import BodyTimeout, BodyTooLarge, InvalidRequest, MissingAudio, Overloaded
@@ -62,46 +60,35 @@ async def read_upload(request: Request, limits: Limits, admission: Admission, ti
     if declared.isdecimal() and int(declared) > max_body_bytes + _FORM_OVERHEAD_BYTES:
         raise _too_large(max_body_bytes)
     _, parameters = parse_options_header(request.headers["content-type"])
-    parser = AudioFormParser(
-        request.headers,
-        _limited(request.stream(), limits, admission, ticket, parameters.get(b"boundary", b"")),
-        max_files=1,
-        max_fields=MAX_FORM_FIELDS,
-        max_part_size=_FORM_OVERHEAD_BYTES,
-    )
+    body = _limited(request.stream(), limits, admission, ticket, parameters.get(b"boundary", b""))
     try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise InvalidRequest(
-            "form_unreadable",
-            reason=error.message.rstrip("."),
-        ) from error
+        reading = AudioForm(parameters, MAX_FORM_FIELDS, _FORM_OVERHEAD_BYTES)
+        async for chunk in body:
+            reading.add(chunk)
+        form = reading.end()
+    except FormError as error:
+        raise InvalidRequest("form_unreadable", reason=error.reason) from error
     except UnsupportedMedia:  # a ValueError, too
         raise
     except ValueError as error:  # some codecs of a charset raise a parent class of UnicodeDecodeError
         raise InvalidRequest("form_not_utf8") from error
+    audio = form.get("audio")
+    if not isinstance(audio, Recording):
+        raise MissingAudio("no_audio_field")
+    call_id = form.get("call_id")
+    if call_id is not None and not isinstance(call_id, str):
+        raise InvalidRequest("call_id_is_file")
+    checked = checked_call_id(call_id) if call_id is not None else new_call_id()
+    data = audio.content()
+    if len(data) > max_body_bytes:
+        raise _too_large(max_body_bytes)
     try:
-        audio = form.get("audio")
-        if not isinstance(audio, UploadFile):
-            raise MissingAudio("no_audio_field")
-        call_id = form.get("call_id")
-        if call_id is not None and not isinstance(call_id, str):
-            raise InvalidRequest("call_id_is_file")
-        checked = checked_call_id(call_id) if call_id is not None else new_call_id()
-        data = await audio.read()
-        if len(data) > max_body_bytes:
-            raise _too_large(max_body_bytes)
-        try:
-            container = sniff(data)
-        except UnsupportedMedia as error:
-            raise _not_audio(audio, data) or error from None
-        file = AudioFile(data, await sha256_of(data), container)
-        kind = (audio.content_type or "").partition(";")[0].strip().lower()
-        return Upload(
-            checked, call_id is None, file, kind if _SAFE_TYPE.fullmatch(kind) else "application/octet-stream"
-        )
-    finally:
-        await form.close()
+        container = sniff(data)
+    except UnsupportedMedia as error:
+        raise _not_audio(audio, data) or error from None
+    file = AudioFile(data, await sha256_of(data), container)
+    kind = audio.header(b"content-type").partition(";")[0].strip().lower()
+    return Upload(checked, call_id is None, file, kind if _SAFE_TYPE.fullmatch(kind) else "application/octet-stream")
 
 
 async def _limited(
@@ -146,9 +133,9 @@ async def _limited(
         yield chunk
 
 
-def _not_audio(audio: UploadFile, data: bytes) -> Exception | None:
+def _not_audio(audio: Recording, data: bytes) -> Exception | None:
     """Return what is wrong with bytes in no known format, if it is known."""
-    coding = coding_of(data) or transfer_coding_of(audio.headers.get("content-transfer-encoding", ""))
+    coding = coding_of(data) or transfer_coding_of(audio.header(b"content-transfer-encoding"))
     if coding is not None:
         return UnsupportedMedia("audio_encoded", coding=coding)
     is_text = audio.filename is None and len(data) < _FORM_OVERHEAD_BYTES and b"\0" not in data

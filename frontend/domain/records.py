@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import time
 import uuid
@@ -16,6 +15,8 @@ from typing import Any
 
 from frontend.domain.errors import InvalidCallId
 from frontend.domain.rollout import Release
+from runtime.diagnosis import fields_of
+from runtime.random_bytes import random_bytes
 
 _ADDED = frozenset({"history", "owner", "due_at", "in_doubt", "assigned"})  # fields added after the first version
 CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
@@ -103,9 +104,9 @@ class CallRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as stored: only JSON's own types. It shares diagnosis and history with the record."""
-        document = {name: getattr(self, name) for name in _FIELDS}
-        document["failure"] = dataclasses.asdict(self.failure) if self.failure else None
-        document["audio"] = dataclasses.asdict(self.audio)
+        document = fields_of(self)
+        document["failure"] = fields_of(self.failure) if self.failure else None
+        document["audio"] = fields_of(self.audio)
         document["assigned"] = dataclasses.asdict(self.assigned) if self.assigned else None
         return document
 
@@ -238,7 +239,7 @@ def is_sort_key(text: str) -> bool:
 
 def new_call_id() -> str:
     """Make a UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits; ids sort by time."""
-    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
+    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(random_bytes(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
@@ -251,7 +252,7 @@ def now() -> str:
 
 def moment(time: datetime) -> str:
     """Format a time as in records; such times sort as text."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_now(seconds: float) -> str:

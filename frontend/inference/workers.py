@@ -146,14 +146,15 @@ class Workers:
         if deadline.passed:
             raise InferenceTimeout(TOO_LATE)
         job = pool.submit(task, parameters)
+        # Not `asyncio.wait`, which takes another turn of the event loop.
+        late = asyncio.get_running_loop().call_at(deadline.at, _end_late, job)
         try:
-            done, _ = await asyncio.wait({job.ended}, timeout=deadline.remaining_s)
+            outcome = await job.ended
+        except BaseException:  # too late, or nobody waits any more
+            pool.withdraw(job)
+            raise
         finally:
-            if not job.ended.done():
-                pool.withdraw(job)
-        if not done:
-            raise InferenceTimeout(TOO_LATE)
-        outcome = job.ended.result()
+            late.cancel()
         if isinstance(outcome, Loss):
             raise _lost(outcome)
         if outcome.kind is Kind.DONE:
@@ -176,6 +177,11 @@ class Workers:
             on_begin=metrics.stages.labels("wait_for_worker").observe,
             on_loss=lambda loss: metrics.worker_restarts.labels(loss.value).inc(),
         )
+
+
+def _end_late(job: Job) -> None:
+    if not job.ended.done():
+        job.ended.set_exception(InferenceTimeout(TOO_LATE))
 
 
 def _lost(loss: Loss) -> Exception:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 import time
-import uuid
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +16,7 @@ from frontend.domain.records import id_sha256
 from frontend.middleware.security_headers import SECURITY_HEADERS
 from frontend.observability.json_logs import REQUEST_ID
 from frontend.observability.metrics import Metrics
+from runtime.random_bytes import random_bytes
 from runtime.trace_context import CURRENT, begin
 
 _log = logging.getLogger("tosia.requests")
@@ -39,7 +39,7 @@ class RequestContext:
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         theirs = _REQUEST_ID.fullmatch(given) is not None
-        request_id = given if theirs else uuid.uuid4().hex
+        request_id = given if theirs else random_bytes(16).hex()
         # A caller's own request id may be the call's id, which must not appear in a log.
         logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
         scope.setdefault("state", {})["request_id"] = request_id

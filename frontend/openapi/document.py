@@ -101,6 +101,8 @@ def described_api(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
+        # Its own OpenTelemetry: asked at each request whether somebody wants it, and switched on by a variable.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     generated = app.openapi
 

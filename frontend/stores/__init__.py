@@ -3,6 +3,7 @@
 protocols          what every store must do
 troubles           what is wrong with the stores now
 opening            the stores that the settings name
+disk_threads       threads that wait for a disk
 embedded_audio     audio in a folder
 sqlite_file        the file of the records in SQLite: damage, room, leftovers
 sqlite_moments     what it remembers of time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -16,12 +15,16 @@ from typing import TypeVar
 
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
+from frontend.stores.disk_threads import DiskThreads
 from frontend.stores.protocols import Blob
 from frontend.stores.sqlite_file import DAMAGED
 from frontend.stores.troubles import Trouble, Troubles
 from runtime.atomic_write import finish, open_beside, sync_folder
 
 Answer = TypeVar("Answer")
+
+_OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_THREADS = 8  # each may wait for its own recording; what else the process does in threads does not wait for these
 
 
 class FolderAudioStore:
@@ -32,7 +35,9 @@ class FolderAudioStore:
     def __init__(self, folder: Path, troubles: Troubles | None = None) -> None:
         """Keep the folder's path; it is made at the first write. troubles: where a full disk is noted."""
         self._folder = folder
+        self._lock = folder / ".lock"
         self._troubles = troubles or Troubles()
+        self._threads = DiskThreads(_THREADS, "audio")
 
     async def write(self, name: str, data: bytes, deadline: Deadline) -> None:
         if Trouble.RECORD_STORE_DAMAGED in self._troubles.present:
@@ -73,26 +78,28 @@ class FolderAudioStore:
         await self._run(lambda: self._folder.exists() and next(self._folder.iterdir(), None), deadline)
 
     async def close(self) -> None:
-        """Do nothing: the store holds no resources."""
+        self._threads.close()
 
     async def _run(self, work: Callable[[], Answer], deadline: Deadline) -> Answer:
         """Run the work on a thread, since a disk may be slow; after the deadline the thread continues to its end."""
         try:
-            async with deadline.for_store():
-                return await asyncio.to_thread(work)
+            return await self._threads.run(work, deadline)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self._troubles.begin(Trouble.AUDIO_STORE_FULL)
             raise StoreUnavailable("audio_store_unusable") from error
 
     def _write(self, path: Path, data: bytes) -> None:
-        with self._locked():
-            if path.exists():
-                os.utime(path)  # the new time protects the blob from sweeps
-                return
-            new_folder = not path.parent.exists()
-            path.parent.mkdir(parents=True, exist_ok=True)
+        new_folder = _make_folder(path.parent)
+        if new_folder:  # nothing in it can be swept, and no sweep removes a folder in which it removed nothing
             file = open_beside(path)
+        else:
+            with self._locked():
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(path)  # it is there; the new time protects the blob from sweeps
+                    return
+                new_folder = _make_folder(path.parent)  # a sweep may have removed it meanwhile
+                file = open_beside(path)
         try:
             finish(file, path, data)
         except OSError:
@@ -140,10 +147,27 @@ class FolderAudioStore:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold a lock while a blob is found and then kept or removed, so that no other process does the opposite."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            descriptor = os.open(self._lock, _OPEN_LOCK)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._lock, _OPEN_LOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make a folder; return whether it is new."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+    return True
 
 
 def _or_none(read: Callable[[], Answer]) -> Answer | None:

@@ -10,7 +10,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from frontend.domain.records import (
     record_from_text,
 )
 from frontend.domain.rollout import RolloutEvent
+from frontend.stores.disk_threads import DiskThreads
 from frontend.stores.protocols import ERASED, UNREADABLE, CallExists, Page, StaleRecord, Versioned
 from frontend.stores.rollout_events import event_from_text
 from frontend.stores.sqlite_file import DAMAGED, SqliteFile
@@ -50,8 +50,8 @@ class SqliteRecordStore:
         """Open the database. troubles: where what is wrong is noted. Raises: StoreUnavailable."""
         self._retention_s = retention_days * 86_400.0
         self._troubles = troubles or Troubles()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._file = self._thread.submit(SqliteFile, path, self._troubles).result()
+        self._thread = DiskThreads(1, "sqlite")
+        self._file = self._thread.wait_for(partial(SqliteFile, path, self._troubles))
         self._connection = self._file.connection
         self._moments = Moments(self._connection)
         self._cleaning: asyncio.Task[None] | None = None
@@ -119,13 +119,12 @@ class SqliteRecordStore:
         if self._cleaning is not None:
             self._cleaning.cancel()
             await asyncio.wait({self._cleaning})
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        await self._thread.run(self._connection.close, None)
+        self._thread.close()
 
     async def _run(self, work: Callable[[], Answer], deadline: Deadline) -> Answer:
         try:
-            async with deadline.for_store():
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await self._thread.run(work, deadline)
         except sqlite3.Error as error:
             raise StoreUnavailable("record_store_unusable") from error
 
@@ -139,7 +138,7 @@ class SqliteRecordStore:
 
     async def _clean(self) -> None:
         """Empty the log, now or, where another process reads it, as soon as that ends."""
-        emptied = await asyncio.get_running_loop().run_in_executor(self._thread, self._emptied)
+        emptied = await self._thread.run(self._emptied, None)
         if not emptied and (self._cleaning is None or self._cleaning.done()):
             self._cleaning = asyncio.create_task(self._clean_later())
 
@@ -147,7 +146,7 @@ class SqliteRecordStore:
         tries = 1
         while not self._file.damaged:
             await asyncio.sleep(CLEAN_EVERY_S)
-            if await asyncio.get_running_loop().run_in_executor(self._thread, self._emptied):
+            if await self._thread.run(self._emptied, None):
                 return
             tries += 1
             if tries == TELL_AFTER:

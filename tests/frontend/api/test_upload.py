@@ -25,10 +25,6 @@ from tests.conftest import SAMPLES
 from tests.frontend.asgi import application, ask
 from tests.integration.problems import assert_problem
 
-# Starlette's parser leaves the file of a part without an end to the garbage collector; it is in memory
-# (`_InMemoryParser`).
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. .function SpooledTemporaryFile")
-
 MOST = 100_000  # more than the sample has
 SAMPLE = (SAMPLES / "benchmark_1" / "raw.ogg").read_bytes()
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}

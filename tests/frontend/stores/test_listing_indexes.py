@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_a_page_is_found_by_an_index(tmp_path: Path, state: State | None, status
             other.commit()
         store = SqliteRecordStore(path, RETENTION_DAYS)
         sent: list[str] = []
-        store._thread.submit(store._connection.set_trace_callback, sent.append).result()
+        store._thread.wait_for(partial(store._connection.set_trace_callback, sent.append))
         await store.page(1, after, state, status, soon())
         await store.close()
         return [text for text in sent if text.startswith("SELECT id, sort_key")]
