@@ -23,6 +23,7 @@ from frontend.services import Services, open_foundation
 from runtime.contract import ModelContract
 
 REPLAY = "replay"
+NAMED = 20  # calls of each kind, in words
 
 
 def replay(settings: Settings, options: argparse.Namespace) -> int:
@@ -136,7 +137,8 @@ def _lines(found: dict[str, Any], scored: Rescored) -> list[str]:
     lines += ["", f"{_share(found['flips'])}  flips", f"{_share(found['shifts'])}  {moved}"]
     for kind in ("by_status", "by_label"):
         for change, calls in found["flips"][kind].items():
-            lines.append(f"  {calls['count']:6} {change}: {', '.join(calls['calls'])}")
+            more = f" and {calls['count'] - NAMED} more (--json names all)" if calls["count"] > NAMED else ""
+            lines.append(f"  {calls['count']:6} {change}: {', '.join(calls['calls'][:NAMED])}{more}")
     lines.append("")
     for name, one in {**found["statuses"], **found["labels"]}.items():
         both = f"{_share(one['serving'])} -> {_share(one['candidate'])}"

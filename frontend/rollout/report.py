@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from frontend.rollout.compare import SAME_SEGMENT_S, Comparison, compare
 from runtime.diagnosis import Status
 
-MOST_NAMED = 100  # calls in a list
 _Z = 1.959964  # of a normal distribution's central 95 %
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SCORES = ("cough_probability", "probability")
@@ -91,12 +90,12 @@ def _change(pair: Pair, what: str) -> str:
 
 
 def _named(changes: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return each kind of change with its calls: how many, and the first of them."""
+    """Return each kind of change with its calls, the commonest first."""
     calls = defaultdict(list)
     for change, call_id in changes:
         calls[change].append(call_id)
     return {
-        change: {"count": len(ids), "calls": ids[:MOST_NAMED]}
+        change: {"count": len(ids), "calls": ids}
         for change, ids in sorted(calls.items(), key=lambda item: -len(item[1]))
     }
 

@@ -176,6 +176,33 @@ def test_a_candidate_that_freezes_or_dies_costs_no_caller(
 
 
 @pytest.mark.system
+def test_a_promoted_candidate_that_dies_costs_no_caller_and_a_replay_only_waits(
+    service: Service, tmp_path: Path
+) -> None:
+    with rig(tmp_path, service.triton_url) as one:
+        one.step("--canary", "1")
+        one.step("--promote")
+        assert one.call("by-the-candidate").json()["diagnosis"]["model"]["version"] == "99"
+        for n in range(20):
+            assert one.call(f"before-{n}").status_code == 201
+        running = one.popen("--replay")
+        wait_for(lambda: replayed(one) > 0 or running.poll() is not None, "it has begun")
+        assert one.candidate is not None
+        one.candidate.stop()
+        for n in range(10):
+            answer = one.call(f"meanwhile-{n}")
+            assert (answer.status_code, answer.json()["diagnosis"]["model"]["version"]) == (201, SERVED)
+        assert one.stage() == "promoted"
+        out, err = running.communicate(timeout=120)
+        assert "Traceback" not in err
+        assert running.returncode == (0 if " 0 failed" in out else 1)
+        one.candidate.start()
+        done = one.command("--replay")
+        assert (done.returncode, " 0 failed." in done.stdout) == (0, True), done.stdout
+        assert replayed(one) == one.posted
+
+
+@pytest.mark.system
 def test_a_front_end_that_is_killed_in_a_canary_loses_nothing(service: Service, tmp_path: Path) -> None:
     with rig(tmp_path, service.triton_url) as one:
         one.step("--canary", "1")
