@@ -18,6 +18,7 @@ from frontend.configuration.settings import Settings, SettingsError
 from frontend.domain.records import CallRecord
 from frontend.domain.rollout import Release
 from frontend.rollout.candidate import release_of
+from frontend.rollout.compare import compare
 from frontend.rollout.report import Pair, report, suggested_bounds
 from frontend.services import Services, open_foundation
 from runtime.contract import ModelContract
@@ -78,16 +79,38 @@ async def _report(
 ) -> dict[str, Any]:
     """Compare what the candidate said with the serving release's word, or with the answer where there is none."""
     pairs: list[Pair] = []
-    other = 0
+    other = incomparable = 0
     async for record in work.diagnosed_since(since):
-        candidate = _said(record, release)
-        if candidate is None or record.diagnosis is None:
+        try:
+            found = _pair(record, release, serving)
+        except (KeyError, TypeError):  # a diagnosis lacks what every diagnosis has
+            incomparable += 1
             continue
-        results = [record.diagnosis, *(entry["diagnosis"] for entry in record.history if entry.get("role") != REPLAY)]
-        ours = next((result for result in results if serving.made(result)), None)
-        other += ours is None
-        pairs.append(Pair(record.call_id, candidate, ours or record.diagnosis))
-    return {**report(pairs, settings.tuning.rollout.score_tolerance), "answered_by_another_release": other}
+        if found is not None:
+            pair, by_serving = found
+            pairs.append(pair)
+            other += not by_serving
+    return {
+        **report(pairs, settings.tuning.rollout.score_tolerance),
+        "answered_by_another_release": other,
+        "incomparable": incomparable,
+    }
+
+
+def _pair(record: CallRecord, release: Release, serving: Release) -> tuple[Pair, bool] | None:
+    """Return what the candidate said and what it is compared with; None where it said nothing. The second value:
+    whether the serving release said the other.
+
+    Raises: KeyError, TypeError where a diagnosis is none.
+    """
+    candidate = _said(record, release)
+    if candidate is None or record.diagnosis is None:
+        return None
+    results = [record.diagnosis, *(entry["diagnosis"] for entry in record.history if entry.get("role") != REPLAY)]
+    ours = next((result for result in results if serving.made(result)), None)
+    pair = Pair(record.call_id, candidate, ours or record.diagnosis)
+    compare(pair.candidate, pair.serving)
+    return pair, ours is not None
 
 
 def _said(record: CallRecord, release: Release) -> dict[str, Any] | None:
@@ -133,6 +156,8 @@ def _lines(found: dict[str, Any], scored: Rescored) -> list[str]:
         lines.append(f"{network}: {changes}.")
     if count := found["answered_by_another_release"]:
         lines.append(f"{count} calls were answered by neither release: they are compared with their answer.")
+    if count := found["incomparable"]:
+        lines.append(f"{count} calls have a stored diagnosis that can't be compared: they are left out.")
     moved = f"a score moved by more than {found['shifts']['tolerance']:g}"
     lines += ["", f"{_share(found['flips'])}  flips", f"{_share(found['shifts'])}  {moved}"]
     for kind in ("by_status", "by_label"):

@@ -69,7 +69,9 @@ def share(count: int, of: int) -> dict[str, Any]:
     centre = (part + square / (2 * of)) / (1 + square / of)
     half = _Z * math.sqrt(part * (1 - part) / of + square / (4 * of**2)) / (1 + square / of)
     low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return {"count": count, "of": of, "share": part, "low": 0.0 if not count else low, "high": high}
+    # Rounding must not move an end past the share itself.
+    low, high = 0.0 if not count else low, 1.0 if count == of else high
+    return {"count": count, "of": of, "share": part, "low": low, "high": high}
 
 
 def _label(row: Row) -> str:
@@ -155,20 +157,24 @@ def _groups(compared: Sequence[tuple[Pair, Comparison]], name: str) -> dict[str,
 
 
 def _segments(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Return what changed in the segments: in how many calls, which came, went, or have other spectrograms."""
+    """Return what changed in the segments: in how many calls, which came, went, or have other spectrograms.
+
+    Diagnoses of before 0.4.0 hold no digest of a spectrogram: theirs are neither other nor the same.
+    """
     calls = came = gone = other = same = 0
     for pair in pairs:
         theirs, ours = pair.candidate["segments"], pair.serving["segments"]
         match = {index: _nearest(segment, ours) for index, segment in enumerate(theirs)}
         matched = {index for index in match.values() if index is not None}
         came_here, gone_here = sum(index is None for index in match.values()), len(ours) - len(matched)
-        changed = sum(
-            theirs[index]["spectrogram_crc32"] != ours[at]["spectrogram_crc32"]
+        known = [
+            (theirs[index]["spectrogram_crc32"], ours[at]["spectrogram_crc32"])
             for index, at in match.items()
-            if at is not None
-        )
+            if at is not None and "spectrogram_crc32" in ours[at]
+        ]
+        changed = sum(theirs_crc != ours_crc for theirs_crc, ours_crc in known)
         came, gone, other = came + came_here, gone + gone_here, other + changed
-        same += len(matched) - changed
+        same += len(known) - changed
         calls += bool(came_here or gone_here or changed)
     return {"calls": share(calls, len(pairs)), "came": came, "gone": gone, "other_spectrogram": other, "same": same}
 

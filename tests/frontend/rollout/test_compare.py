@@ -6,6 +6,7 @@ from typing import Any
 
 from frontend.domain.rollout import drawn
 from frontend.rollout.compare import compare
+from frontend.rollout.picture import draw_report
 from frontend.rollout.report import Pair, report, share, suggested_bounds
 
 
@@ -91,3 +92,18 @@ def test_an_interval_is_wilsons() -> None:
     found = share(10, 100)  # by hand: 0.0552 to 0.1744
     assert (round(found["low"], 4), round(found["high"], 4)) == (0.0552, 0.1744)
     assert share(0, 50)["low"] == 0.0
+    # An end beyond the share itself could not be drawn.
+    assert all(share(n, n)["high"] == 1.0 for n in range(1, 500))
+
+
+def test_a_report_with_a_diagnosis_of_before_segments_had_digests() -> None:
+    old = diagnosis()
+    for segment in old["segments"]:
+        del segment["spectrogram_crc32"]
+    found = report([Pair("old", diagnosis(), old), Pair("new", diagnosis(), diagnosis())], 0.02)["segments"]
+    assert (found["other_spectrogram"], found["same"], found["came"], found["gone"]) == (0, 2, 0, 0)
+
+
+def test_a_picture_of_calls_that_are_all_alike() -> None:
+    found = report([Pair(f"call-{n}", diagnosis(), diagnosis()) for n in range(4)], 0.02)
+    assert draw_report(found).startswith(b"\x89PNG")
