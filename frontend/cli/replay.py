@@ -63,11 +63,16 @@ async def _replay(settings: Settings, since: str, limit: int | None) -> tuple[di
             REPLAY,
             services.stores,
             services.limits,
-            candidate.diagnose,
+            lambda audio, deadline: candidate.diagnose(audio, release, deadline),
             lambda record: _said(record, release) is not None,
             {"role": REPLAY, "candidate": dataclasses.asdict(release)},
         )
-        scored = await work.run(since, limit, at_once=2 * worker_count)
+        # Its Triton may serve another release in the middle of a long replay.
+        watching = asyncio.create_task(candidate.scorer.model.watch())
+        try:
+            scored = await work.run(since, limit, at_once=2 * worker_count)
+        finally:
+            watching.cancel()
         found = await _report(work, since, release, release_of(ours), settings)
     finally:
         await services.close()

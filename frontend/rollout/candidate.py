@@ -12,7 +12,7 @@ from frontend.inference.workers import Workers
 from runtime.config import Limits, digest, parameters_in
 from runtime.contract import ModelContract
 from runtime.diagnosis import Diagnosis
-from runtime.errors import ConfigError, ModelContractError
+from runtime.errors import ConfigError, InferenceError, ModelContractError
 from runtime.prepare import AudioFile, Prepared
 
 
@@ -35,24 +35,34 @@ class Candidate:
         """Return what its Triton serves; None while that is not known."""
         return release_of(self.scorer.model.contract()) if self.available else None
 
-    async def prepare(self, audio: AudioFile, deadline: Deadline) -> Prepared:
-        """Prepare a recording with the candidate's parameters.
+    async def prepare(self, audio: AudioFile, release: Release, deadline: Deadline) -> Prepared:
+        """Prepare a recording with the candidate's parameters. release: the one that is asked
 
-        Raises: as `Workers.prepare`; InferenceError; NotReady.
+        Raises: as `Workers.prepare`; InferenceError, also where its Triton serves another release by now; NotReady.
         """
-        contract = self.scorer.model.contract()
+        contract = self._contract(release)
         if contract.preprocess_sha256 not in self._parameters:
             self._parameters = {contract.preprocess_sha256: worker_parameters(contract, self._limits)}
         return await self._workers.prepare(audio, deadline, self._parameters[contract.preprocess_sha256])
 
-    async def diagnose(self, audio: AudioFile, deadline: Deadline) -> Diagnosis:
+    async def diagnose(self, audio: AudioFile, release: Release, deadline: Deadline) -> Diagnosis:
         """Prepare and score a recording. Raises: as `prepare`."""
-        return await self.score(await self.prepare(audio, deadline), deadline)
+        return await self.score(await self.prepare(audio, release, deadline), release, deadline)
 
-    async def score(self, prepared: Prepared, deadline: Deadline) -> Diagnosis:
-        """Score what was prepared with the candidate's parameters. Raises: InferenceError; NotReady."""
+    async def score(self, prepared: Prepared, release: Release, deadline: Deadline) -> Diagnosis:
+        """Score what was prepared with the candidate's parameters. release: the one that is asked
+
+        Raises: InferenceError, also where its Triton serves another release by now; NotReady.
+        """
+        self._contract(release)
         diagnosis, _ = await self.scorer.score(prepared, deadline)
         return diagnosis
+
+    def _contract(self, release: Release) -> ModelContract:
+        contract = self.scorer.model.contract()
+        if release_of(contract) != release:
+            raise InferenceError("The candidate's Triton serves another release by now.")
+        return contract
 
 
 def worker_parameters(contract: ModelContract, limits: Limits) -> WorkerParameters:

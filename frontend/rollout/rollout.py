@@ -36,8 +36,11 @@ STORE_S = 5.0  # for one question to the record store; nobody waits for it
 IDLE_S = 0.02  # between two looks whether the workers have time
 TRIES = 3  # where a record changes meanwhile
 _BUSY_S = 5.0  # then a call is dropped
+_CANDIDATES_PART = 0.5  # of a request's time: the rest is for the serving release, where the candidate fails
 
+# Of the candidate; and of a recording or of our workers, unless the serving release does better with it.
 _FAILURES = (InferenceError, NotReady, ModelContractError, WorkTimeout, WorkerDefect)
+_UNPREPARED = (AudioError, WorkTimeout, WorkerDefect, InferenceTimeout)
 
 _log = logging.getLogger("tosia.rollout")
 
@@ -49,6 +52,16 @@ class Diagnosed:
     diagnosis: Diagnosis
     prepared: Prepared
     assigned: Assigned | None
+
+
+class _Unprepared(Exception):
+    """A recording that was drawn for the candidate could not be prepared. cause: why; alike: whether the serving
+    release prepares recordings in the same way, so that it can do no better
+    """
+
+    def __init__(self, cause: Exception, alike: bool) -> None:
+        super().__init__()
+        self.cause, self.alike = cause, alike
 
 
 def bounds_of(settings: RolloutSettings, event: RolloutEvent) -> RolloutSettings:
@@ -127,13 +140,19 @@ class Rollout:
 
         Raises: as `Diagnoser.diagnose`.
         """
+        guard, unprepared = self._guard, None
         if assigned is not None and assigned.to == CANDIDATE:
             why = self._why_not(assigned)
             if why is None:
                 try:
                     return await self._by_candidate(assigned, audio, deadline, on_prepared)
-                except (*_FAILURES, AudioError) as error:
-                    self._failed(error)
+                except _Unprepared as error:
+                    if error.alike:
+                        raise error.cause from None
+                    unprepared = error.cause
+                    why = f"the candidate could not prepare it ({type(unprepared).__name__})"
+                except _FAILURES as error:
+                    self._failed(error, guard)
                     why = f"the candidate failed ({type(error).__name__})"
             assigned = replace(assigned, to=SERVING, why=why)
         kept: list[Prepared] = []
@@ -144,6 +163,8 @@ class Rollout:
                 await on_prepared(prepared)
 
         diagnosis = await self._serving.diagnose(audio, deadline, keep)
+        if unprepared is not None:  # only now it is known that it was not the recording's fault
+            self._failed(unprepared, guard)
         if assigned is not None:
             self._metrics.rollout_answers.labels(SERVING).inc()
         return Diagnosed(diagnosis, kept[0], assigned)
@@ -153,12 +174,15 @@ class Rollout:
         event, stage = self._event, self.stage
         if event is None or self._candidate is None or record.state is not State.DIAGNOSED:
             return
-        by_candidate = found.assigned is not None and found.assigned.to == CANDIDATE
-        shadowed = stage is Stage.SHADOW and drawn(record.call_id) < event.share
-        if not shadowed and not (stage is Stage.CANARY and by_candidate):
+        assigned = found.assigned
+        by_candidate = assigned is not None and assigned.to == CANDIDATE
+        shadowed = stage is Stage.SHADOW and not by_candidate and drawn(record.call_id) < event.share
+        # A call may end in another step than it began in.
+        answered = by_candidate and assigned is not None and assigned.candidate == event.candidate
+        if not shadowed and not (stage is Stage.CANARY and answered):
             return
         if shadowed and not self.candidate_available:
-            self._failed(InferenceError("away"))
+            self._failed(InferenceError("away"), self._guard)
             return
         alike = self._serving_preparation() == event.candidate.preprocess_sha256
         self._backlog.add(Answered(record, found.prepared, None if alike else audio, self._number))
@@ -220,7 +244,7 @@ class Rollout:
         if event is None or event.candidate != assigned.candidate or self.stage in (Stage.STOPPED, Stage.SHADOW):
             return "the rollout was stopped"
         if not self.candidate_available:
-            self._failed(InferenceError("away"))
+            self._failed(InferenceError("away"), self._guard)
             return "the candidate is away"
         return None
 
@@ -228,22 +252,30 @@ class Rollout:
         self, assigned: Assigned, audio: AudioFile, deadline: Deadline, on_prepared: OnPrepared | None
     ) -> Diagnosed:
         assert self._candidate is not None  # noqa: S101 - `_why_not` has looked
-        prepared = await self._candidate.prepare(audio, deadline)
+        guard, release = self._guard, assigned.candidate
+        alike = self._serving_preparation() == release.preprocess_sha256
+        part = Deadline.after(deadline.remaining_s * _CANDIDATES_PART)
+        try:
+            prepared = await self._candidate.prepare(audio, release, deadline if alike else part)
+        except _UNPREPARED as error:
+            raise _Unprepared(error, alike) from error
         if on_prepared is not None:
             await on_prepared(prepared)
-        in_time = Deadline.after(min(self._settings.candidate_timeout_s, deadline.remaining_s))
-        diagnosis = await self._candidate.score(prepared, in_time)
-        self._guard.asked(failed=False)
+        part = Deadline.after(min(self._settings.candidate_timeout_s, deadline.remaining_s * _CANDIDATES_PART))
+        diagnosis = await self._candidate.score(prepared, release, part)
+        guard.asked(failed=False)
         self._metrics.rollout_answers.labels(CANDIDATE).inc()
         self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))
         return Diagnosed(diagnosis, prepared, assigned)
 
-    def _failed(self, error: Exception) -> None:
-        """Count a call that the candidate could not score; stop a canary for too many."""
+    def _failed(self, error: Exception, guard: Guard) -> None:
+        """Count a call that the candidate could not score; stop a canary for too many. guard: of the step in which it
+        was asked, which may be over
+        """
         unusable = isinstance(error, UnusableScores)
         cause = "unusable" if unusable else "timeout" if isinstance(error, InferenceTimeout | WorkTimeout) else "error"
         self._metrics.rollout_failures.labels(cause).inc()
-        self._guard.asked(failed=True, unusable=unusable)
+        guard.asked(failed=True, unusable=unusable)
         self._judge()
 
     def _judge(self) -> None:
@@ -272,7 +304,7 @@ class Rollout:
 
     async def _compare(self, call: Answered) -> None:
         """Score an answered call by the other release, count what differs, and store what it said."""
-        event = self._event
+        event, guard = self._event, self._guard
         if event is None or call.number != self._number or self._candidate is None:
             self._metrics.rollout_dropped.inc()
             return
@@ -283,24 +315,26 @@ class Rollout:
         deadline = Deadline.after(self._settings.candidate_timeout_s + (STORE_S if call.audio else 0.0))
         try:
             if shadow:
-                prepared = call.prepared if call.audio is None else await self._candidate.prepare(call.audio, deadline)
-                other = await self._candidate.score(prepared, deadline)
+                prepared = call.prepared
+                if call.audio is not None:
+                    prepared = await self._candidate.prepare(call.audio, event.candidate, deadline)
+                other = await self._candidate.score(prepared, event.candidate, deadline)
             else:
                 prepared = call.prepared if call.audio is None else await self._workers.prepare(call.audio, deadline)
                 other, _ = await self._scorer.score(prepared, deadline)
         except (*_FAILURES, AudioError) as error:
             if shadow:
-                self._failed(error)
+                self._failed(error, guard)
             else:
                 self._metrics.rollout_dropped.inc()
             return
         except WorkersClosed:
             return
         if shadow:
-            self._guard.asked(failed=False)
+            guard.asked(failed=False)
         said, answer = other.to_dict(), call.record.diagnosis or {}
         comparison = compare(said, answer) if shadow else compare(answer, said)
-        self._guard.compared(comparison)
+        guard.compared(comparison)
         self._metrics.count_comparison(comparison.status_flip, comparison.label_flip)
         if comparison.shift(self._settings.score_tolerance):
             self._metrics.rollout_shifts.inc()
