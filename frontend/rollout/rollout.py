@@ -23,9 +23,9 @@ from frontend.inference.workers import WorkerDefect, Workers, WorkersClosed, Wor
 from frontend.observability.metrics import Metrics
 from frontend.rollout.backlog import Answered, Backlog
 from frontend.rollout.candidate import Candidate, release_of
-from frontend.rollout.compare import compare
+from frontend.rollout.compare import Comparison, compare
 from frontend.rollout.guard import Guard
-from frontend.stores.protocols import RecordStore, RecordTooLarge, StaleRecord
+from frontend.stores.protocols import RecordStore, RecordTooLarge, StaleRecord, Versioned
 from runtime.diagnosis import Diagnosis
 from runtime.errors import AudioError, InferenceError, InferenceTimeout, ModelContractError, UnusableScores
 from runtime.prepare import AudioFile, Prepared
@@ -304,36 +304,54 @@ class Rollout:
 
     async def _compare(self, call: Answered) -> None:
         """Score an answered call by the other release, count what differs, and store what it said."""
+        idle = await self._workers_are_idle()
         event, guard = self._event, self._guard
-        if event is None or call.number != self._number or self._candidate is None:
+        if not idle or event is None or call.number != self._number:
             self._metrics.rollout_dropped.inc()
             return
-        if not await self._workers_are_idle():
+        try:
+            known = await self._records.read(call.record.call_id, Deadline.after(STORE_S))
+        except CallErased:
+            return  # nothing of it goes anywhere any more
+        except FrontendError:
             self._metrics.rollout_dropped.inc()
+            return
+        other = await self._other(call, event, guard) if known is not None else None
+        if known is None or other is None:
             return
         shadow = event.stage is Stage.SHADOW
+        said, answer = other.to_dict(), call.record.diagnosis or {}
+        self._count(compare(said, answer) if shadow else compare(answer, said), guard)
+        entry = {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING}
+        await self._note(known, {**entry, "candidate": asdict(event.candidate)})
+
+    async def _other(self, call: Answered, event: RolloutEvent, guard: Guard) -> Diagnosis | None:
+        """Return what the release says of a call that did not answer it; None where it can't, which is counted."""
+        assert self._candidate is not None  # noqa: S101 - without one no call waits
         deadline = Deadline.after(self._settings.candidate_timeout_s + (STORE_S if call.audio else 0.0))
+        prepared, release = call.prepared, event.candidate
         try:
-            if shadow:
-                prepared = call.prepared
+            if event.stage is Stage.SHADOW:
                 if call.audio is not None:
-                    prepared = await self._candidate.prepare(call.audio, event.candidate, deadline)
-                other = await self._candidate.score(prepared, event.candidate, deadline)
+                    prepared = await self._candidate.prepare(call.audio, release, deadline)
+                other = await self._candidate.score(prepared, release, deadline)
+                guard.asked(failed=False)
             else:
-                prepared = call.prepared if call.audio is None else await self._workers.prepare(call.audio, deadline)
+                if call.audio is not None:
+                    prepared = await self._workers.prepare(call.audio, deadline)
                 other, _ = await self._scorer.score(prepared, deadline)
         except (*_FAILURES, AudioError) as error:
-            if shadow:
+            if event.stage is Stage.SHADOW:
                 self._failed(error, guard)
             else:
                 self._metrics.rollout_dropped.inc()
-            return
+            return None
         except WorkersClosed:
-            return
-        if shadow:
-            guard.asked(failed=False)
-        said, answer = other.to_dict(), call.record.diagnosis or {}
-        comparison = compare(said, answer) if shadow else compare(answer, said)
+            return None
+        return other
+
+    def _count(self, comparison: Comparison, guard: Guard) -> None:
+        """Count a call that both have scored. guard: of the step that it belongs to"""
         guard.compared(comparison)
         self._metrics.count_comparison(comparison.status_flip, comparison.label_flip)
         if comparison.shift(self._settings.score_tolerance):
@@ -341,8 +359,6 @@ class Rollout:
         if comparison.slow(self._settings.slow_factor, self._settings.slow_floor_ms):
             self._metrics.rollout_slow.inc()
         self._judge()
-        entry = {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING}
-        await self._note(call.record.call_id, {**entry, "candidate": asdict(event.candidate)})
 
     async def _workers_are_idle(self) -> bool:
         """Wait until no caller's recording waits for a worker; False after a while."""
@@ -352,21 +368,22 @@ class Rollout:
             left -= IDLE_S
         return left > 0.0
 
-    async def _note(self, call_id: str, entry: dict[str, object]) -> None:
-        """Add an entry to a record's history; what can't be stored is counted and left."""
-        for _ in range(TRIES):
-            try:
-                known = await self._records.read(call_id, Deadline.after(STORE_S))
-                if known is None:
-                    return
+    async def _note(self, known: Versioned, entry: dict[str, object]) -> None:
+        """Add an entry to a record's history; what can't be stored is counted and left. known: as it was read last"""
+        try:
+            for _ in range(TRIES):
                 changed = replace(known.record, history=[*known.record.history, entry])
-                await self._records.replace(changed, known.etag, Deadline.after(STORE_S))
-            except StaleRecord:
-                continue
-            except CallErased:
-                return
-            except (RecordTooLarge, FrontendError):
-                break
-            else:
-                return
+                try:
+                    await self._records.replace(changed, known.etag, Deadline.after(STORE_S))
+                except StaleRecord:
+                    again = await self._records.read(known.record.call_id, Deadline.after(STORE_S))
+                    if again is None:
+                        return
+                    known = again
+                else:
+                    return
+        except CallErased:
+            return
+        except (RecordTooLarge, FrontendError):
+            pass
         self._metrics.rollout_dropped.inc()

@@ -15,6 +15,7 @@ import pytest
 
 from frontend.configuration.tuning import RolloutSettings, image_tuning
 from frontend.domain.deadline import Deadline
+from frontend.domain.errors import CallErased
 from frontend.domain.records import CallRecord, State, StoredAudio, now
 from frontend.domain.rollout import RolloutEvent, Stage
 from frontend.inference.diagnoser import Diagnoser
@@ -273,5 +274,40 @@ def test_a_call_is_compared_for_the_candidate_that_answered_it(tmp_path: Path) -
         assert parts.rollout.backlog == 0
         await parts.answered("c", await parts.call("c"))
         assert parts.rollout.backlog == 1
+
+    on_parts(tmp_path, check)
+
+
+def test_a_call_that_was_erased_in_the_backlog_is_neither_scored_nor_written_back(tmp_path: Path) -> None:
+    async def check(parts: Parts) -> None:
+        await parts.step(Stage.SHADOW)
+        for call_id in ("erased", "kept"):
+            await parts.answered(call_id, await parts.call(call_id))
+        records = parts.stores.records
+        assert await records.erase("erased", without_record=False, deadline=Deadline.after(10.0))
+        await parts.compare_all()
+        assert parts.theirs.count == 1
+        with pytest.raises(CallErased):
+            await records.read("erased", Deadline.after(10.0))
+        kept = await records.read("kept", Deadline.after(10.0))
+        assert kept is not None
+        assert [entry["role"] for entry in kept.record.history] == ["shadow"]
+
+    on_parts(tmp_path, check)
+
+
+def test_a_call_that_is_erased_while_it_is_scored_is_not_written_back(tmp_path: Path) -> None:
+    async def check(parts: Parts) -> None:
+        await parts.step(Stage.SHADOW)
+        records = parts.stores.records
+
+        async def erase() -> None:
+            await records.erase("a", without_record=False, deadline=Deadline.after(10.0))
+
+        await parts.answered("a", await parts.call("a"))
+        parts.theirs.asked = erase
+        await parts.compare_all()
+        with pytest.raises(CallErased):
+            await records.read("a", Deadline.after(10.0))
 
     on_parts(tmp_path, check)
