@@ -35,7 +35,7 @@ CANDIDATE, SERVING = "candidate", "serving"
 STORE_S = 5.0  # for one question to the record store; nobody waits for it
 IDLE_S = 0.02  # between two looks whether the workers have time
 TRIES = 3  # where a record changes meanwhile
-_BUSY_S = 5.0  # then a call is dropped
+_BUSY_S = 5.0  # then a shadow is dropped
 _CANDIDATES_PART = 0.5  # of a request's time: the rest is for the serving release, where the candidate fails
 
 # Of the candidate; and of a recording or of our workers, unless the serving release does better with it.
@@ -246,6 +246,9 @@ class Rollout:
         if not self.candidate_available:
             self._failed(InferenceError("away"), self._guard)
             return "the candidate is away"
+        # A canary whose answers nobody compares could be wrong for as long as the front end is busy.
+        if event.stage is Stage.CANARY and self._backlog.half_full:
+            return "too many answers of the candidate wait to be compared"
         return None
 
     async def _by_candidate(
@@ -306,7 +309,8 @@ class Rollout:
         """Score an answered call by the other release, count what differs, and store what it said."""
         idle = await self._workers_are_idle()
         event, guard = self._event, self._guard
-        if not idle or event is None or call.number != self._number:
+        # A canary must be judged, also by a busy front end: one comparison in five seconds competes with callers.
+        if event is None or call.number != self._number or (event.stage is Stage.SHADOW and not idle):
             self._metrics.rollout_dropped.inc()
             return
         try:

@@ -311,3 +311,38 @@ def test_a_call_that_is_erased_while_it_is_scored_is_not_written_back(tmp_path: 
             await records.read("a", Deadline.after(10.0))
 
     on_parts(tmp_path, check)
+
+
+def test_a_canary_answers_no_more_than_can_be_compared(tmp_path: Path) -> None:
+    async def check(parts: Parts) -> None:
+        await parts.step(Stage.CANARY)
+        by = []
+        for n in range(5):
+            found = await parts.call(f"call-{n}")
+            assert found.assigned is not None
+            by.append(found.assigned.to)
+            await parts.answered(f"call-{n}", found)
+        assert by == [CANDIDATE, CANDIDATE, CANDIDATE, SERVING, SERVING]
+        assert parts.events("failures") == (0, 3)  # that is no fault of the candidate
+        await parts.compare_all()
+        found = await parts.call("after")
+        assert (found.assigned and found.assigned.to) == CANDIDATE
+
+    on_parts(tmp_path, check, settings=replace(SETTINGS, backlog_calls=4))
+
+
+def test_a_canary_is_judged_by_a_busy_front_end_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontend.rollout.rollout._BUSY_S", 0.05)
+    monkeypatch.setattr(Workers, "waiting", 1)
+
+    async def check(parts: Parts) -> None:
+        await parts.step(Stage.CANARY)
+        await parts.answered("a", await parts.call("a"))
+        await parts.compare_all()
+        assert parts.events("flips") == (0, 1)
+        await parts.step(Stage.SHADOW)
+        await parts.answered("b", await parts.call("b"))
+        await parts.compare_all()
+        assert parts.events("flips") == (0, 0)
+
+    on_parts(tmp_path, check)
