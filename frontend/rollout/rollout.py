@@ -197,7 +197,7 @@ class Rollout:
         self._guard = Guard(bounds_of(self._settings, self._event))
         self._told = False
         self._backlog.clear()
-        _log.info("rollout: %s of %g, by %s", self._event.stage.value, self._event.share, self._event.by)
+        _log.info("rollout: %s of %g", self._event.stage.value, self._event.share)
 
     async def run(self) -> None:
         """Look for steps, store the end of a canary whose bound is broken, compare; until cancelled."""
@@ -332,18 +332,20 @@ class Rollout:
     async def _other(self, call: Answered, event: RolloutEvent, guard: Guard) -> Diagnosis | None:
         """Return what the release says of a call that did not answer it; None where it can't, which is counted."""
         assert self._candidate is not None  # noqa: S101 - without one no call waits
-        deadline = Deadline.after(self._settings.candidate_timeout_s + (STORE_S if call.audio else 0.0))
+        # Work that has begun can't be stopped: whoever gave it up would give the next recording to another worker.
+        until = Deadline.after(self._workers.timeout_s + STORE_S)
         prepared, release = call.prepared, event.candidate
         try:
             if event.stage is Stage.SHADOW:
                 if call.audio is not None:
-                    prepared = await self._candidate.prepare(call.audio, release, deadline)
-                other = await self._candidate.score(prepared, release, deadline)
+                    prepared = await self._candidate.prepare(call.audio, release, until)
+                in_time = Deadline.after(self._settings.candidate_timeout_s)
+                other = await self._candidate.score(prepared, release, in_time)
                 guard.asked(failed=False)
             else:
                 if call.audio is not None:
-                    prepared = await self._workers.prepare(call.audio, deadline)
-                other, _ = await self._scorer.score(prepared, deadline)
+                    prepared = await self._workers.prepare(call.audio, until)
+                other, _ = await self._scorer.score(prepared, Deadline.after(self._settings.candidate_timeout_s))
         except (*_FAILURES, AudioError) as error:
             if event.stage is Stage.SHADOW:
                 self._failed(error, guard)

@@ -21,7 +21,7 @@ from frontend.domain.rollout import RolloutEvent, Stage
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.scoring import Scorer
 from frontend.inference.serving_model import ServingModel
-from frontend.inference.workers import Workers
+from frontend.inference.workers import Workers, WorkTimeout
 from frontend.observability.metrics import Metrics
 from frontend.rollout.candidate import Candidate, release_of
 from frontend.rollout.rollout import CANDIDATE, SERVING, Diagnosed, Rollout
@@ -346,3 +346,23 @@ def test_a_canary_is_judged_by_a_busy_front_end_as_well(tmp_path: Path, monkeypa
         assert parts.events("flips") == (0, 0)
 
     on_parts(tmp_path, check)
+
+
+def test_a_shadow_that_prepares_for_long_holds_one_worker_only(tmp_path: Path) -> None:
+    """Work that has begun goes on, so the next recording has to wait until the worker is free or was ended."""
+    given: list[float] = []
+
+    async def check(parts: Parts) -> None:
+        await parts.step(Stage.SHADOW)
+        await parts.answered("a", await parts.call("a"))
+
+        async def late(_: object, __: object, deadline: Deadline) -> None:
+            given.append(deadline.remaining_s)
+            raise WorkTimeout
+
+        parts.candidate.prepare = late  # type: ignore[assignment, method-assign]
+        await parts.compare_all()
+        assert given[0] > LIMITS.worker_timeout_s
+        assert parts.events("failures") == (1, 1)
+
+    on_parts(tmp_path, check, with_hop(84))
