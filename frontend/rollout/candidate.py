@@ -9,8 +9,8 @@ from frontend.domain.rollout import Release
 from frontend.inference.scoring import Scorer
 from frontend.inference.worker_tasks import WorkerParameters
 from frontend.inference.workers import Workers
-from runtime.config import Limits, digest, parameters_in
-from runtime.contract import ModelContract
+from runtime.config import Limits, digest, parameters_in, preprocess_parameters
+from runtime.contract import ModelContract, require_same_parameters
 from runtime.diagnosis import Diagnosis
 from runtime.errors import ConfigError, InferenceError, ModelContractError
 from runtime.prepare import AudioFile, Prepared
@@ -68,9 +68,12 @@ class Candidate:
 def worker_parameters(contract: ModelContract, limits: Limits) -> WorkerParameters:
     """Return a contract's parameters as workers take them. Raises: ModelContractError where they are none of ours."""
     try:
-        return WorkerParameters.of(parameters_in(contract.preprocess, Path("preprocess")), limits)
+        parameters = parameters_in(contract.preprocess, Path("preprocess"))
     except ConfigError as error:
         raise ModelContractError("model_parameter_unreadable") from error
+    # A section that a newer front end would know must not be left out.
+    require_same_parameters(contract.preprocess, preprocess_parameters(*parameters))
+    return WorkerParameters.of(parameters, limits)
 
 
 def release_of(contract: ModelContract) -> Release:

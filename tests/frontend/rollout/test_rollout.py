@@ -23,13 +23,13 @@ from frontend.inference.scoring import Scorer
 from frontend.inference.serving_model import ServingModel
 from frontend.inference.workers import Workers, WorkTimeout
 from frontend.observability.metrics import Metrics
-from frontend.rollout.candidate import Candidate, release_of
+from frontend.rollout.candidate import Candidate, release_of, worker_parameters
 from frontend.rollout.rollout import CANDIDATE, SERVING, Diagnosed, Rollout
 from frontend.stores.opening import Stores
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY, ROOT, digest, load_config, load_limits
 from runtime.contract import ModelContract, read_contract
-from runtime.errors import AudioError, InferenceError, UndecodableAudio
+from runtime.errors import AudioError, InferenceError, ModelContractError, UndecodableAudio
 from runtime.prepare import AudioFile
 from tests.frontend.settings import on_stores
 
@@ -366,3 +366,11 @@ def test_a_shadow_that_prepares_for_long_holds_one_worker_only(tmp_path: Path) -
         assert parts.events("failures") == (1, 1)
 
     on_parts(tmp_path, check, with_hop(84))
+
+
+def test_a_candidate_with_parameters_that_are_not_known_here_is_refused() -> None:
+    """Left out, they would make another preparation than the candidate was trained with."""
+    preprocess = {**OURS.preprocess, "denoise": {"strength": 0.5}}
+    with pytest.raises(ModelContractError):
+        worker_parameters(replace(OURS, preprocess=preprocess, preprocess_sha256=digest(preprocess)), LIMITS)
+    assert worker_parameters(with_hop(84), LIMITS).sha256 == with_hop(84).preprocess_sha256
