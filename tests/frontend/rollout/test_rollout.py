@@ -25,13 +25,14 @@ from frontend.inference.workers import Workers, WorkTimeout
 from frontend.observability.metrics import Metrics
 from frontend.rollout.candidate import Candidate, release_of, worker_parameters
 from frontend.rollout.rollout import CANDIDATE, SERVING, Diagnosed, Rollout
+from frontend.services import Services, open_foundation
 from frontend.stores.opening import Stores
 from runtime.classify import Scores
 from runtime.config import MODEL_REPOSITORY, ROOT, digest, load_config, load_limits
 from runtime.contract import ModelContract, read_contract
 from runtime.errors import AudioError, InferenceError, ModelContractError, UndecodableAudio
 from runtime.prepare import AudioFile
-from tests.frontend.settings import on_stores
+from tests.frontend.settings import embedded_settings, on_stores
 
 QUALITY, LIMITS = load_limits()
 SETTINGS = image_tuning().rollout
@@ -374,3 +375,22 @@ def test_a_candidate_with_parameters_that_are_not_known_here_is_refused() -> Non
     with pytest.raises(ModelContractError):
         worker_parameters(replace(OURS, preprocess=preprocess, preprocess_sha256=digest(preprocess)), LIMITS)
     assert worker_parameters(with_hop(84), LIMITS).sha256 == with_hop(84).preprocess_sha256
+
+
+def test_a_front_end_starts_whatever_its_candidate_serves(tmp_path: Path) -> None:
+    async def check() -> None:
+        settings = replace(embedded_settings(tmp_path), candidate_triton_url="127.0.0.1:2")
+        services = Services(open_foundation(settings), worker_count=1)
+        assert services.candidate is not None
+
+        async def fail() -> None:
+            raise RecursionError  # a contract that is nested without end, say
+
+        services.candidate.scorer.model.look = fail  # type: ignore[method-assign]
+        try:
+            await services.start()
+            assert not services.candidate.available
+        finally:
+            await services.close()
+
+    asyncio.run(check())
