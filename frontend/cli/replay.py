@@ -96,7 +96,7 @@ async def _report(
             pairs.append(pair)
             other += not by_serving
     return {
-        **report(pairs, settings.tuning.rollout.score_tolerance),
+        **report(pairs, settings.tuning.rollout),
         "answered_by_another_release": other,
         "incomparable": incomparable,
     }
@@ -165,6 +165,7 @@ def _lines(found: dict[str, Any], scored: Rescored) -> list[str]:
         lines.append(f"{count} calls have a stored diagnosis that can't be compared: they are left out.")
     moved = f"a score moved by more than {found['shifts']['tolerance']:g}"
     lines += ["", f"{_share(found['flips'])}  flips", f"{_share(found['shifts'])}  {moved}"]
+    lines.append(f"{_share(found['slow'])}  slow, against the inference at the time of the answer")
     for kind in ("by_status", "by_label"):
         for change, calls in found["flips"][kind].items():
             more = f" and {calls['count'] - NAMED} more (--json names all)" if calls["count"] > NAMED else ""

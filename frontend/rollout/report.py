@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frontend.configuration.tuning import RolloutSettings
 from frontend.rollout.compare import SAME_SEGMENT_S, Comparison, compare
 from runtime.diagnosis import Status
 
@@ -34,11 +35,12 @@ class Pair:
     serving: Row
 
 
-def report(pairs: Sequence[Pair], score_tolerance: float) -> dict[str, Any]:
-    """Return all that differs, only JSON's own types. score_tolerance: see `Comparison.shift`."""
+def report(pairs: Sequence[Pair], settings: RolloutSettings) -> dict[str, Any]:
+    """Return all that differs, only JSON's own types. settings: what counts as a shift and as slow"""
     compared = [(pair, compare(pair.candidate, pair.serving)) for pair in pairs]
     flips = [(pair, found) for pair, found in compared if found.flip]
-    shifts = [pair for pair, found in compared if found.shift(score_tolerance)]
+    shifts = [pair for pair, found in compared if found.shift(settings.score_tolerance)]
+    slow = sum(found.slow(settings.slow_factor, settings.slow_floor_ms) for _, found in compared)
     return {
         "calls": len(pairs),
         "flips": {
@@ -46,7 +48,8 @@ def report(pairs: Sequence[Pair], score_tolerance: float) -> dict[str, Any]:
             "by_status": _named((_change(pair, "status"), pair.call_id) for pair, one in flips if one.status_flip),
             "by_label": _named((_change(pair, "label"), pair.call_id) for pair, one in flips if one.label_flip),
         },
-        "shifts": {**share(len(shifts), len(pairs)), "tolerance": score_tolerance},
+        "shifts": {**share(len(shifts), len(pairs)), "tolerance": settings.score_tolerance},
+        "slow": share(slow, len(pairs)),
         "scores": {name: _scores(pairs, name) for name in _SCORES},
         "statuses": {status.value: _shares(pairs, _status, status.value) for status in Status},
         "labels": {label: _shares(pairs, _label, label) for label in _labels(pairs)},
