@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,8 @@ from runtime.contract import ModelContract, read_released_contract
 from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
+
+_log = logging.getLogger("tosia.services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class Services:
 
     async def start(self) -> None:
         """Start the workers and check the models once; return when that is done."""
-        looks = [self.candidate.scorer.model.look(), self._look_at_rollout()] if self.candidate else []
+        looks = [self._look_at(self.candidate), self._look_at_rollout()] if self.candidate else []
         await asyncio.gather(self.workers.start(), self.model.look(), *looks)
 
     @property
@@ -185,6 +188,12 @@ class Services:
         if self.candidate is not None:
             loops.append(self.rollout.run())
         return [asyncio.create_task(loop) for loop in loops]
+
+    async def _look_at(self, candidate: Candidate) -> None:
+        try:
+            await candidate.scorer.model.look()
+        except Exception:  # noqa: BLE001 - whatever its contract holds must not keep the serving release from callers
+            _log.exception("looking at the candidate failed")
 
     async def _look_at_rollout(self) -> None:
         """Take up a rollout that is on; where the store is away, `Rollout.run` does so later."""

@@ -18,6 +18,7 @@ from frontend.configuration.settings import Settings, SettingsError
 from frontend.domain.records import CallRecord
 from frontend.domain.rollout import Release
 from frontend.rollout.candidate import release_of
+from frontend.rollout.compare import compare
 from frontend.rollout.report import Pair, report, suggested_bounds
 from frontend.services import Services, open_foundation
 from runtime.contract import ModelContract
@@ -62,11 +63,16 @@ async def _replay(settings: Settings, since: str, limit: int | None) -> tuple[di
             REPLAY,
             services.stores,
             services.limits,
-            candidate.diagnose,
+            lambda audio, deadline: candidate.diagnose(audio, release, deadline),
             lambda record: _said(record, release) is not None,
             {"role": REPLAY, "candidate": dataclasses.asdict(release)},
         )
-        scored = await work.run(since, limit, at_once=2 * worker_count)
+        # Its Triton may serve another release in the middle of a long replay.
+        watching = asyncio.create_task(candidate.scorer.model.watch())
+        try:
+            scored = await work.run(since, limit, at_once=2 * worker_count)
+        finally:
+            watching.cancel()
         found = await _report(work, since, release, release_of(ours), settings)
     finally:
         await services.close()
@@ -78,16 +84,38 @@ async def _report(
 ) -> dict[str, Any]:
     """Compare what the candidate said with the serving release's word, or with the answer where there is none."""
     pairs: list[Pair] = []
-    other = 0
+    other = incomparable = 0
     async for record in work.diagnosed_since(since):
-        candidate = _said(record, release)
-        if candidate is None or record.diagnosis is None:
+        try:
+            found = _pair(record, release, serving)
+        except (KeyError, TypeError):  # a diagnosis lacks what every diagnosis has
+            incomparable += 1
             continue
-        results = [record.diagnosis, *(entry["diagnosis"] for entry in record.history if entry.get("role") != REPLAY)]
-        ours = next((result for result in results if serving.made(result)), None)
-        other += ours is None
-        pairs.append(Pair(record.call_id, candidate, ours or record.diagnosis))
-    return {**report(pairs, settings.tuning.rollout.score_tolerance), "answered_by_another_release": other}
+        if found is not None:
+            pair, by_serving = found
+            pairs.append(pair)
+            other += not by_serving
+    return {
+        **report(pairs, settings.tuning.rollout),
+        "answered_by_another_release": other,
+        "incomparable": incomparable,
+    }
+
+
+def _pair(record: CallRecord, release: Release, serving: Release) -> tuple[Pair, bool] | None:
+    """Return what the candidate said and what it is compared with; None where it said nothing. The second value:
+    whether the serving release said the other.
+
+    Raises: KeyError, TypeError where a diagnosis is none.
+    """
+    candidate = _said(record, release)
+    if candidate is None or record.diagnosis is None:
+        return None
+    results = [record.diagnosis, *(entry["diagnosis"] for entry in record.history if entry.get("role") != REPLAY)]
+    ours = next((result for result in results if serving.made(result)), None)
+    pair = Pair(record.call_id, candidate, ours or record.diagnosis)
+    compare(pair.candidate, pair.serving)
+    return pair, ours is not None
 
 
 def _said(record: CallRecord, release: Release) -> dict[str, Any] | None:
@@ -133,8 +161,11 @@ def _lines(found: dict[str, Any], scored: Rescored) -> list[str]:
         lines.append(f"{network}: {changes}.")
     if count := found["answered_by_another_release"]:
         lines.append(f"{count} calls were answered by neither release: they are compared with their answer.")
+    if count := found["incomparable"]:
+        lines.append(f"{count} calls have a stored diagnosis that can't be compared: they are left out.")
     moved = f"a score moved by more than {found['shifts']['tolerance']:g}"
     lines += ["", f"{_share(found['flips'])}  flips", f"{_share(found['shifts'])}  {moved}"]
+    lines.append(f"{_share(found['slow'])}  slow, against the inference at the time of the answer")
     for kind in ("by_status", "by_label"):
         for change, calls in found["flips"][kind].items():
             more = f" and {calls['count'] - NAMED} more (--json names all)" if calls["count"] > NAMED else ""

@@ -56,6 +56,11 @@ class Backlog:
         """Count the calls that wait."""
         return len(self._waiting)
 
+    @property
+    def half_full(self) -> bool:
+        """Whether only those should come that are in work already: the other half is theirs."""
+        return 2 * len(self._waiting) > self._most_calls or 2 * self._bytes > self._most_bytes
+
     def add(self, call: Answered) -> None:
         """Take a call, or drop it where there is no place."""
         if len(self._waiting) >= self._most_calls or self._bytes + call.bytes > self._most_bytes:

@@ -34,6 +34,8 @@ class ShareTest:
     def __init__(self, bound: float, false_stops: float) -> None:
         """bound: the share that is allowed, 0.0 to 1.0; false_stops: see `RolloutSettings`"""
         self.calls = self.events = 0
+        # No larger share could be told from such a bound, and all calls may be events.
+        self._allows_all = bound > _MOST_SHARE
         self._exceeds_at = math.log(1.0 / false_stops)
         allowed = min(max(bound, _LEAST_SHARE), _MOST_SHARE)
         low, high = _log_odds(allowed) + math.log(_SMALLEST_STEP), max(_log_odds(_MOST_SHARE), _log_odds(allowed) + 1.0)
@@ -56,7 +58,7 @@ class ShareTest:
     @property
     def exceeded(self) -> bool:
         """Whether the share is larger than the bound, as far as `false_stops` allows to say so."""
-        return self.evidence >= self._exceeds_at
+        return not self._allows_all and self.evidence >= self._exceeds_at
 
 
 def _log_odds(share: float) -> float:

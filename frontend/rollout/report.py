@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frontend.configuration.tuning import RolloutSettings
 from frontend.rollout.compare import SAME_SEGMENT_S, Comparison, compare
 from runtime.diagnosis import Status
 
@@ -34,11 +35,12 @@ class Pair:
     serving: Row
 
 
-def report(pairs: Sequence[Pair], score_tolerance: float) -> dict[str, Any]:
-    """Return all that differs, only JSON's own types. score_tolerance: see `Comparison.shift`."""
+def report(pairs: Sequence[Pair], settings: RolloutSettings) -> dict[str, Any]:
+    """Return all that differs, only JSON's own types. settings: what counts as a shift and as slow"""
     compared = [(pair, compare(pair.candidate, pair.serving)) for pair in pairs]
     flips = [(pair, found) for pair, found in compared if found.flip]
-    shifts = [pair for pair, found in compared if found.shift(score_tolerance)]
+    shifts = [pair for pair, found in compared if found.shift(settings.score_tolerance)]
+    slow = sum(found.slow(settings.slow_factor, settings.slow_floor_ms) for _, found in compared)
     return {
         "calls": len(pairs),
         "flips": {
@@ -46,7 +48,8 @@ def report(pairs: Sequence[Pair], score_tolerance: float) -> dict[str, Any]:
             "by_status": _named((_change(pair, "status"), pair.call_id) for pair, one in flips if one.status_flip),
             "by_label": _named((_change(pair, "label"), pair.call_id) for pair, one in flips if one.label_flip),
         },
-        "shifts": {**share(len(shifts), len(pairs)), "tolerance": score_tolerance},
+        "shifts": {**share(len(shifts), len(pairs)), "tolerance": settings.score_tolerance},
+        "slow": share(slow, len(pairs)),
         "scores": {name: _scores(pairs, name) for name in _SCORES},
         "statuses": {status.value: _shares(pairs, _status, status.value) for status in Status},
         "labels": {label: _shares(pairs, _label, label) for label in _labels(pairs)},
@@ -69,7 +72,9 @@ def share(count: int, of: int) -> dict[str, Any]:
     centre = (part + square / (2 * of)) / (1 + square / of)
     half = _Z * math.sqrt(part * (1 - part) / of + square / (4 * of**2)) / (1 + square / of)
     low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return {"count": count, "of": of, "share": part, "low": 0.0 if not count else low, "high": high}
+    # Rounding must not move an end past the share itself.
+    low, high = 0.0 if not count else low, 1.0 if count == of else high
+    return {"count": count, "of": of, "share": part, "low": low, "high": high}
 
 
 def _label(row: Row) -> str:
@@ -155,20 +160,24 @@ def _groups(compared: Sequence[tuple[Pair, Comparison]], name: str) -> dict[str,
 
 
 def _segments(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Return what changed in the segments: in how many calls, which came, went, or have other spectrograms."""
+    """Return what changed in the segments: in how many calls, which came, went, or have other spectrograms.
+
+    Diagnoses of before 0.4.0 hold no digest of a spectrogram: theirs are neither other nor the same.
+    """
     calls = came = gone = other = same = 0
     for pair in pairs:
         theirs, ours = pair.candidate["segments"], pair.serving["segments"]
         match = {index: _nearest(segment, ours) for index, segment in enumerate(theirs)}
         matched = {index for index in match.values() if index is not None}
         came_here, gone_here = sum(index is None for index in match.values()), len(ours) - len(matched)
-        changed = sum(
-            theirs[index]["spectrogram_crc32"] != ours[at]["spectrogram_crc32"]
+        known = [
+            (theirs[index]["spectrogram_crc32"], ours[at]["spectrogram_crc32"])
             for index, at in match.items()
-            if at is not None
-        )
+            if at is not None and "spectrogram_crc32" in ours[at]
+        ]
+        changed = sum(theirs_crc != ours_crc for theirs_crc, ours_crc in known)
         came, gone, other = came + came_here, gone + gone_here, other + changed
-        same += len(matched) - changed
+        same += len(known) - changed
         calls += bool(came_here or gone_here or changed)
     return {"calls": share(calls, len(pairs)), "came": came, "gone": gone, "other_spectrogram": other, "same": same}
 

@@ -23,9 +23,9 @@ from frontend.inference.workers import WorkerDefect, Workers, WorkersClosed, Wor
 from frontend.observability.metrics import Metrics
 from frontend.rollout.backlog import Answered, Backlog
 from frontend.rollout.candidate import Candidate, release_of
-from frontend.rollout.compare import compare
+from frontend.rollout.compare import Comparison, compare
 from frontend.rollout.guard import Guard
-from frontend.stores.protocols import RecordStore, RecordTooLarge, StaleRecord
+from frontend.stores.protocols import RecordStore, RecordTooLarge, StaleRecord, Versioned
 from runtime.diagnosis import Diagnosis
 from runtime.errors import AudioError, InferenceError, InferenceTimeout, ModelContractError, UnusableScores
 from runtime.prepare import AudioFile, Prepared
@@ -35,9 +35,12 @@ CANDIDATE, SERVING = "candidate", "serving"
 STORE_S = 5.0  # for one question to the record store; nobody waits for it
 IDLE_S = 0.02  # between two looks whether the workers have time
 TRIES = 3  # where a record changes meanwhile
-_BUSY_S = 5.0  # then a call is dropped
+_BUSY_S = 5.0  # then a shadow is dropped
+_CANDIDATES_PART = 0.5  # of a request's time: the rest is for the serving release, where the candidate fails
 
+# Of the candidate; and of a recording or of our workers, unless the serving release does better with it.
 _FAILURES = (InferenceError, NotReady, ModelContractError, WorkTimeout, WorkerDefect)
+_UNPREPARED = (AudioError, WorkTimeout, WorkerDefect, InferenceTimeout)
 
 _log = logging.getLogger("tosia.rollout")
 
@@ -49,6 +52,16 @@ class Diagnosed:
     diagnosis: Diagnosis
     prepared: Prepared
     assigned: Assigned | None
+
+
+class _Unprepared(Exception):
+    """A recording that was drawn for the candidate could not be prepared. cause: why; alike: whether the serving
+    release prepares recordings in the same way, so that it can do no better
+    """
+
+    def __init__(self, cause: Exception, alike: bool) -> None:
+        super().__init__()
+        self.cause, self.alike = cause, alike
 
 
 def bounds_of(settings: RolloutSettings, event: RolloutEvent) -> RolloutSettings:
@@ -127,13 +140,19 @@ class Rollout:
 
         Raises: as `Diagnoser.diagnose`.
         """
+        guard, unprepared = self._guard, None
         if assigned is not None and assigned.to == CANDIDATE:
             why = self._why_not(assigned)
             if why is None:
                 try:
                     return await self._by_candidate(assigned, audio, deadline, on_prepared)
-                except (*_FAILURES, AudioError) as error:
-                    self._failed(error)
+                except _Unprepared as error:
+                    if error.alike:
+                        raise error.cause from None
+                    unprepared = error.cause
+                    why = f"the candidate could not prepare it ({type(unprepared).__name__})"
+                except _FAILURES as error:
+                    self._failed(error, guard)
                     why = f"the candidate failed ({type(error).__name__})"
             assigned = replace(assigned, to=SERVING, why=why)
         kept: list[Prepared] = []
@@ -144,6 +163,8 @@ class Rollout:
                 await on_prepared(prepared)
 
         diagnosis = await self._serving.diagnose(audio, deadline, keep)
+        if unprepared is not None:  # only now it is known that it was not the recording's fault
+            self._failed(unprepared, guard)
         if assigned is not None:
             self._metrics.rollout_answers.labels(SERVING).inc()
         return Diagnosed(diagnosis, kept[0], assigned)
@@ -153,12 +174,15 @@ class Rollout:
         event, stage = self._event, self.stage
         if event is None or self._candidate is None or record.state is not State.DIAGNOSED:
             return
-        by_candidate = found.assigned is not None and found.assigned.to == CANDIDATE
-        shadowed = stage is Stage.SHADOW and drawn(record.call_id) < event.share
-        if not shadowed and not (stage is Stage.CANARY and by_candidate):
+        assigned = found.assigned
+        by_candidate = assigned is not None and assigned.to == CANDIDATE
+        shadowed = stage is Stage.SHADOW and not by_candidate and drawn(record.call_id) < event.share
+        # A call may end in another step than it began in.
+        answered = by_candidate and assigned is not None and assigned.candidate == event.candidate
+        if not shadowed and not (stage is Stage.CANARY and answered):
             return
         if shadowed and not self.candidate_available:
-            self._failed(InferenceError("away"))
+            self._failed(InferenceError("away"), self._guard)
             return
         alike = self._serving_preparation() == event.candidate.preprocess_sha256
         self._backlog.add(Answered(record, found.prepared, None if alike else audio, self._number))
@@ -173,7 +197,7 @@ class Rollout:
         self._guard = Guard(bounds_of(self._settings, self._event))
         self._told = False
         self._backlog.clear()
-        _log.info("rollout: %s of %g, by %s", self._event.stage.value, self._event.share, self._event.by)
+        _log.info("rollout: %s of %g", self._event.stage.value, self._event.share)
 
     async def run(self) -> None:
         """Look for steps, store the end of a canary whose bound is broken, compare; until cancelled."""
@@ -220,30 +244,41 @@ class Rollout:
         if event is None or event.candidate != assigned.candidate or self.stage in (Stage.STOPPED, Stage.SHADOW):
             return "the rollout was stopped"
         if not self.candidate_available:
-            self._failed(InferenceError("away"))
+            self._failed(InferenceError("away"), self._guard)
             return "the candidate is away"
+        # A canary whose answers nobody compares could be wrong for as long as the front end is busy.
+        if event.stage is Stage.CANARY and self._backlog.half_full:
+            return "too many answers of the candidate wait to be compared"
         return None
 
     async def _by_candidate(
         self, assigned: Assigned, audio: AudioFile, deadline: Deadline, on_prepared: OnPrepared | None
     ) -> Diagnosed:
         assert self._candidate is not None  # noqa: S101 - `_why_not` has looked
-        prepared = await self._candidate.prepare(audio, deadline)
+        guard, release = self._guard, assigned.candidate
+        alike = self._serving_preparation() == release.preprocess_sha256
+        part = Deadline.after(deadline.remaining_s * _CANDIDATES_PART)
+        try:
+            prepared = await self._candidate.prepare(audio, release, deadline if alike else part)
+        except _UNPREPARED as error:
+            raise _Unprepared(error, alike) from error
         if on_prepared is not None:
             await on_prepared(prepared)
-        in_time = Deadline.after(min(self._settings.candidate_timeout_s, deadline.remaining_s))
-        diagnosis = await self._candidate.score(prepared, in_time)
-        self._guard.asked(failed=False)
+        part = Deadline.after(min(self._settings.candidate_timeout_s, deadline.remaining_s * _CANDIDATES_PART))
+        diagnosis = await self._candidate.score(prepared, release, part)
+        guard.asked(failed=False)
         self._metrics.rollout_answers.labels(CANDIDATE).inc()
         self._metrics.count_diagnosis(diagnosis, len(prepared.spectrograms))
         return Diagnosed(diagnosis, prepared, assigned)
 
-    def _failed(self, error: Exception) -> None:
-        """Count a call that the candidate could not score; stop a canary for too many."""
+    def _failed(self, error: Exception, guard: Guard) -> None:
+        """Count a call that the candidate could not score; stop a canary for too many. guard: of the step in which it
+        was asked, which may be over
+        """
         unusable = isinstance(error, UnusableScores)
         cause = "unusable" if unusable else "timeout" if isinstance(error, InferenceTimeout | WorkTimeout) else "error"
         self._metrics.rollout_failures.labels(cause).inc()
-        self._guard.asked(failed=True, unusable=unusable)
+        guard.asked(failed=True, unusable=unusable)
         self._judge()
 
     def _judge(self) -> None:
@@ -272,43 +307,64 @@ class Rollout:
 
     async def _compare(self, call: Answered) -> None:
         """Score an answered call by the other release, count what differs, and store what it said."""
-        event = self._event
-        if event is None or call.number != self._number or self._candidate is None:
+        idle = await self._workers_are_idle()
+        event, guard = self._event, self._guard
+        # A canary must be judged, also by a busy front end: one comparison in five seconds competes with callers.
+        if event is None or call.number != self._number or (event.stage is Stage.SHADOW and not idle):
             self._metrics.rollout_dropped.inc()
             return
-        if not await self._workers_are_idle():
+        try:
+            known = await self._records.read(call.record.call_id, Deadline.after(STORE_S))
+        except CallErased:
+            return  # nothing of it goes anywhere any more
+        except FrontendError:
             self._metrics.rollout_dropped.inc()
+            return
+        other = await self._other(call, event, guard) if known is not None else None
+        if known is None or other is None:
             return
         shadow = event.stage is Stage.SHADOW
-        deadline = Deadline.after(self._settings.candidate_timeout_s + (STORE_S if call.audio else 0.0))
+        said, answer = other.to_dict(), call.record.diagnosis or {}
+        self._count(compare(said, answer) if shadow else compare(answer, said), guard)
+        entry = {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING}
+        await self._note(known, {**entry, "candidate": asdict(event.candidate)})
+
+    async def _other(self, call: Answered, event: RolloutEvent, guard: Guard) -> Diagnosis | None:
+        """Return what the release says of a call that did not answer it; None where it can't, which is counted."""
+        assert self._candidate is not None  # noqa: S101 - without one no call waits
+        # Work that has begun can't be stopped: whoever gave it up would give the next recording to another worker.
+        until = Deadline.after(self._workers.timeout_s + STORE_S)
+        prepared, release = call.prepared, event.candidate
         try:
-            if shadow:
-                prepared = call.prepared if call.audio is None else await self._candidate.prepare(call.audio, deadline)
-                other = await self._candidate.score(prepared, deadline)
+            if event.stage is Stage.SHADOW:
+                if call.audio is not None:
+                    prepared = await self._candidate.prepare(call.audio, release, until)
+                in_time = Deadline.after(self._settings.candidate_timeout_s)
+                other = await self._candidate.score(prepared, release, in_time)
+                guard.asked(failed=False)
             else:
-                prepared = call.prepared if call.audio is None else await self._workers.prepare(call.audio, deadline)
-                other, _ = await self._scorer.score(prepared, deadline)
+                if call.audio is not None:
+                    prepared = await self._workers.prepare(call.audio, until)
+                other, _ = await self._scorer.score(prepared, Deadline.after(self._settings.candidate_timeout_s))
         except (*_FAILURES, AudioError) as error:
-            if shadow:
-                self._failed(error)
+            if event.stage is Stage.SHADOW:
+                self._failed(error, guard)
             else:
                 self._metrics.rollout_dropped.inc()
-            return
+            return None
         except WorkersClosed:
-            return
-        if shadow:
-            self._guard.asked(failed=False)
-        said, answer = other.to_dict(), call.record.diagnosis or {}
-        comparison = compare(said, answer) if shadow else compare(answer, said)
-        self._guard.compared(comparison)
+            return None
+        return other
+
+    def _count(self, comparison: Comparison, guard: Guard) -> None:
+        """Count a call that both have scored. guard: of the step that it belongs to"""
+        guard.compared(comparison)
         self._metrics.count_comparison(comparison.status_flip, comparison.label_flip)
         if comparison.shift(self._settings.score_tolerance):
             self._metrics.rollout_shifts.inc()
         if comparison.slow(self._settings.slow_factor, self._settings.slow_floor_ms):
             self._metrics.rollout_slow.inc()
         self._judge()
-        entry = {"at": now(), "diagnosis": said, "role": "shadow" if shadow else SERVING}
-        await self._note(call.record.call_id, {**entry, "candidate": asdict(event.candidate)})
 
     async def _workers_are_idle(self) -> bool:
         """Wait until no caller's recording waits for a worker; False after a while."""
@@ -318,21 +374,22 @@ class Rollout:
             left -= IDLE_S
         return left > 0.0
 
-    async def _note(self, call_id: str, entry: dict[str, object]) -> None:
-        """Add an entry to a record's history; what can't be stored is counted and left."""
-        for _ in range(TRIES):
-            try:
-                known = await self._records.read(call_id, Deadline.after(STORE_S))
-                if known is None:
-                    return
+    async def _note(self, known: Versioned, entry: dict[str, object]) -> None:
+        """Add an entry to a record's history; what can't be stored is counted and left. known: as it was read last"""
+        try:
+            for _ in range(TRIES):
                 changed = replace(known.record, history=[*known.record.history, entry])
-                await self._records.replace(changed, known.etag, Deadline.after(STORE_S))
-            except StaleRecord:
-                continue
-            except CallErased:
-                return
-            except (RecordTooLarge, FrontendError):
-                break
-            else:
-                return
+                try:
+                    await self._records.replace(changed, known.etag, Deadline.after(STORE_S))
+                except StaleRecord:
+                    again = await self._records.read(known.record.call_id, Deadline.after(STORE_S))
+                    if again is None:
+                        return
+                    known = again
+                else:
+                    return
+        except CallErased:
+            return
+        except (RecordTooLarge, FrontendError):
+            pass
         self._metrics.rollout_dropped.inc()

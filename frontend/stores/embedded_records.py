@@ -272,15 +272,18 @@ class SqliteRecordStore:
         return Versioned(record, str(version))
 
     def _rollout_events(self, after: int) -> list[RolloutEvent]:
-        query = "SELECT event FROM rollout WHERE number >= ? ORDER BY number"
+        query = "SELECT event FROM rollout ORDER BY number LIMIT -1 OFFSET ?"
         rows = self._connection.execute(query, (after,)).fetchall()
         return [event_from_text(text) for (text,) in rows]
 
     def _add_rollout_event(self, event: RolloutEvent, number: int) -> None:
-        try:
-            self._connection.execute("INSERT INTO rollout VALUES (?, ?)", (number, json.dumps(event.to_dict())))
-        except sqlite3.IntegrityError as error:
-            raise StaleRecord(str(number)) from error
+        # Counted, and not only by its number: one may be missing in a file that `recover` has copied.
+        added = self._connection.execute(
+            "INSERT INTO rollout SELECT coalesce(max(number) + 1, 0), ? FROM rollout HAVING count(*) = ?",
+            (json.dumps(event.to_dict()), number),
+        ).rowcount
+        if not added:
+            raise StaleRecord(str(number))
 
     def _expired(self, limit: int) -> list[str]:
         """Return ids of expired calls, and remove expired tombstones."""

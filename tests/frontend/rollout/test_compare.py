@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from frontend.configuration.tuning import image_tuning
 from frontend.domain.rollout import drawn
 from frontend.rollout.compare import compare
+from frontend.rollout.picture import draw_report
 from frontend.rollout.report import Pair, report, share, suggested_bounds
+
+SETTINGS = image_tuning().rollout
 
 
 def diagnosis(
@@ -70,10 +74,11 @@ def test_the_report_names_what_flips() -> None:
     pairs = [Pair(f"call-{n}", diagnosis(), diagnosis()) for n in range(98)]
     pairs.append(Pair("lost", diagnosis("no_cough", None, starts=(0.5,), cough=0.1), diagnosis()))
     pairs.append(Pair("turned", diagnosis(label="positive", probability=0.8), diagnosis()))
-    found = report(pairs, 0.02)
+    found = report(pairs, SETTINGS)
     assert found["flips"]["by_status"] == {"ok -> no_cough": {"count": 1, "calls": ["lost"]}}
     assert found["flips"]["by_label"] == {"negative -> positive": {"count": 1, "calls": ["turned"]}}
     assert (found["flips"]["count"], found["shifts"]["count"], found["calls"]) == (2, 2, 100)
+    assert found["slow"]["count"] == 0
     assert found["flips"]["low"] < 0.02 < found["flips"]["high"] < 0.08
     assert found["statuses"]["ok"]["difference"]["mean"] == -0.01
     assert found["labels"]["positive"]["candidate"]["count"] == 1
@@ -83,7 +88,7 @@ def test_the_report_names_what_flips() -> None:
 
 
 def test_a_report_of_nothing() -> None:
-    found = report([], 0.02)
+    found = report([], SETTINGS)
     assert (found["calls"], found["flips"]["share"], found["scores"]["probability"]["calls"]) == (0, None, 0)
 
 
@@ -91,3 +96,24 @@ def test_an_interval_is_wilsons() -> None:
     found = share(10, 100)  # by hand: 0.0552 to 0.1744
     assert (round(found["low"], 4), round(found["high"], 4)) == (0.0552, 0.1744)
     assert share(0, 50)["low"] == 0.0
+    # An end beyond the share itself could not be drawn.
+    assert all(share(n, n)["high"] == 1.0 for n in range(1, 500))
+
+
+def test_a_report_with_a_diagnosis_of_before_segments_had_digests() -> None:
+    old = diagnosis()
+    for segment in old["segments"]:
+        del segment["spectrogram_crc32"]
+    found = report([Pair("old", diagnosis(), old), Pair("new", diagnosis(), diagnosis())], SETTINGS)["segments"]
+    assert (found["other_spectrogram"], found["same"], found["came"], found["gone"]) == (0, 2, 0, 0)
+
+
+def test_a_picture_of_calls_that_are_all_alike() -> None:
+    found = report([Pair(f"call-{n}", diagnosis(), diagnosis()) for n in range(4)], SETTINGS)
+    assert draw_report(found).startswith(b"\x89PNG")
+
+
+def test_a_report_says_how_many_are_slow() -> None:
+    pairs = [Pair("slow", diagnosis(infer=40.0), diagnosis()), Pair("a", diagnosis(), diagnosis())]
+    pairs.append(Pair("old", diagnosis(infer=40.0), diagnosis(infer=None)))  # not known
+    assert (report(pairs, SETTINGS)["slow"]["count"], report(pairs, SETTINGS)["slow"]["of"]) == (1, 3)

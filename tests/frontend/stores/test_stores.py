@@ -411,6 +411,27 @@ def test_a_step_that_can_not_be_read_is_not_guessed(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+def test_a_step_that_a_damaged_file_has_lost_keeps_nobody_from_the_next(tmp_path: Path) -> None:
+    """Otherwise nobody could stop a rollout any more, and each look would find the last step anew."""
+
+    async def check() -> None:
+        stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
+        records, deadline = stores.records, Deadline.after(30.0)
+        try:
+            for number in range(3):
+                await records.add_rollout_event(replace(STEP, why=f"{number}"), number, deadline)
+            with closing(sqlite3.connect(tmp_path / "calls.sqlite")) as other, other:
+                other.execute("DELETE FROM rollout WHERE number = 1")
+            assert [step.why for step in await records.rollout_events(0, deadline)] == ["0", "2"]
+            assert await records.rollout_events(2, deadline) == []
+            await records.add_rollout_event(replace(STEP, stage=Stage.STOPPED, why="3"), 2, deadline)
+            assert [step.why for step in await records.rollout_events(1, deadline)] == ["2", "3"]
+        finally:
+            await stores.close()
+
+    asyncio.run(check())
+
+
 def test_nothing_is_asked_after_the_deadline(run: Callable[[Check], None]) -> None:
     async def check(pair: Pair) -> None:
         await pair.records.create(record("a"))
