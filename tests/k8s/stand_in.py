@@ -312,7 +312,11 @@ class StandIn:
             fields = {"containers": [{"name": container["name"], "env": [{"name": variable, "value": value}]}]}
             own = {"spec": {"template": {"spec": fields}}}
             self.others.setdefault(key, []).append((options.get("field-manager", "kubectl-set"), own))
-            changed = merge(changed, own)
+            there = [one for one in container["env"] if one["name"] == variable]
+            if there:
+                there[0]["value"] = value
+            else:
+                container["env"].append({"name": variable, "value": value})
         else:
             variable = variable.removesuffix("-")
             container["env"] = [one for one in container["env"] if one["name"] != variable]
@@ -465,13 +469,17 @@ def _key(item: Object) -> str:
 
 
 def merge(under: Any, over: Any) -> Any:
-    """Merge as server-side apply does: lists of named items by name, other lists as a whole."""
+    """Merge as server-side apply does: lists of named items by name, other lists as a whole. What is applied keeps its
+    order; items of others stay behind it.
+    """
     if isinstance(under, dict) and isinstance(over, dict):
         return {key: merge(under.get(key), over.get(key)) for key in {**under, **over}}
     if _is_named(under) and _is_named(over):
-        names = {item["name"]: item for item in under} | {item["name"]: item for item in over}
         both = {item["name"]: item for item in under}
-        return [merge(both.get(name), item) for name, item in names.items()]
+        names = {item["name"] for item in over}
+        return [merge(both.get(item["name"]), item) for item in over] + [
+            copy.deepcopy(item) for item in under if item["name"] not in names
+        ]
     return copy.deepcopy(under if over is None else over)
 
 

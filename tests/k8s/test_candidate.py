@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from k8s.tools.deploy.candidate import MANAGER, PRIORITY, URL
 from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL
@@ -127,7 +128,9 @@ def test_what_all_sends_is_the_same_to_the_byte_with_a_candidate_and_without(
     assert deployed.run("candidate", release) == 0, deployed.err
     assert deployed.run("render", environ) == 0
     assert deployed.out == before
-    assert "candidate" not in before.lower()
+    names = {str(item["metadata"]["name"]) for item in yaml.safe_load_all(before)}
+    assert not {name for name in names if "candidate" in name}
+    assert CANDIDATE_URL not in before
 
 
 def test_no_overlay_is_rendered_otherwise_for_the_candidates_files(tmp_path: Path) -> None:
