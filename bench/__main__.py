@@ -29,7 +29,7 @@ from bench.report.targets import target_of
 from bench.rest import preparation, steadiness, throughput, wire
 from bench.stores.listing import listing
 from bench.triton import perf_analyzer
-from bench.triton.perf_binary import MissingToolError, PerfToolError
+from bench.triton.perf_binary import MissingToolError, PerfToolError, perf_binary
 from laptop.errors import LaptopError
 from local_triton import TritonError, TritonServer
 from runtime.config import MODEL_REPOSITORY, ROOT
@@ -69,12 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
         "rest": _rest,
     }
     failed: Exception | None = None
+    wanted = [part for part in PARTS if options.only in (None, part)]
     # So that what was started is stopped, too, when this is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        for part in PARTS:
-            if options.only in (None, part):
-                measured[part](report, options.rounds)
+        if "triton" in wanted:
+            with perf_binary():  # what it lacks is said before minutes have passed
+                pass
+        for part in wanted:
+            measured[part](report, options.rounds)
     except MissingToolError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

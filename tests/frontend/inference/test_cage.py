@@ -9,6 +9,8 @@ import os
 import random
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
@@ -105,14 +107,19 @@ def test_nothing_is_open_in_the_cage_but_the_workers_own_socket() -> None:
 
 def test_the_stand_ins_do_what_they_say_outside_of_the_cage(tmp_path: Path) -> None:
     """Or the test above could not fail."""
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        os.execv = lambda *_: None  # type: ignore[assignment]
-        went, _ = stand_ins.try_everything(b"", None, str(tmp_path))
-        (tmp_path / "went").write_bytes(went)
-        os._exit(0)
-    os.waitpid(child, 0)
+    # In a new process: a fork of this one, which has threads, may find a lock held for ever.
+    lines = (
+        "import os, signal, sys",
+        "from tests.frontend.inference import stand_ins",
+        "signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+        "os.execv = lambda *_: None",
+        "went, _ = stand_ins.try_everything(b'', None, sys.argv[1])",
+        "open(sys.argv[1] + '/went', 'wb').write(went)",
+        "os._exit(0)",
+    )
+    command = [sys.executable, "-c", "\n".join(lines), str(tmp_path)]
+    # It asks its parent for things, which is this process; none of them changes it.
+    subprocess.run(command, cwd=ROOT, check=True, timeout=PATIENCE_S)
     went = (tmp_path / "went").read_text().split("\n")
     expected = {"open", "write", "socket", "pipe", "fork", "program", "spawn", "kill", "remove", "memory file"}
     expected |= {"queued signal", "queued signal to a thread", "limits of others", "priority of others", "session"}
