@@ -57,9 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
                 found["frozen"].append(generator.open(port, SECONDS, rate, number))
             _step(environment, "--stop")
     print(f"{what}; {options.rounds} rounds of {SECONDS:.0f} s at 70 % of each round's capacity")
-    print(
-        "| | p50, ms | p99, ms | p99 / without, median (least to most) | without result |\n| --- | --- | --- | --- | --- |"
-    )
+    print("| | p50, ms | p99, ms | p99 to without (least to most) | no result |\n| --- | --- | --- | --- | --- |")
     for name, loads in found.items():
         ratios = [one.accepted.p99 / base.accepted.p99 for one, base in zip(loads, found["without"], strict=True)]
         p50, p99 = (statistics.median(getattr(one.accepted, field) for one in loads) * 1e3 for field in ("p50", "p99"))

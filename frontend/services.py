@@ -94,7 +94,9 @@ def candidate_of(base: Foundation, workers: Workers) -> Candidate | None:
     if not url:
         return None
     classifier = AsyncTritonClassifier(url)
-    model = ServingModel(classifier, base.check_candidate, name="the candidate's inference")
+    # One that is too slow for calls must not be asked again and again.
+    trial_s = base.settings.tuning.rollout.candidate_timeout_s
+    model = ServingModel(classifier, base.check_candidate, name="the candidate's inference", trial_s=trial_s)
     return Candidate(Scorer(classifier, model, base.quality_limits, limits.min_coughs), workers, limits)
 
 

@@ -271,7 +271,8 @@ class Attempts:
             self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
             with self._metrics.stages.labels("replace_record").time():
                 stored = await self._release(result, claimed)
-            if stored is not None and found is not None and audio is not None:
+            ours = stored is not None and stored.record.owner == self._owner  # or another replica's result stands
+            if stored is not None and ours and found is not None and audio is not None:
                 self._rollout.answered(stored.record, found, audio)
             return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:

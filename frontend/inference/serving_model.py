@@ -35,15 +35,17 @@ class ServingModel:
         *,
         expected: ModelContract | None = None,
         name: str = "inference",
+        trial_s: float = TRIAL_S,
     ) -> None:
         """check: raises ModelContractError where a contract can't be served with our parameters.
 
         expected: where Triton may sleep, the contract of the release that it will serve, already checked.
-        name: in log lines
+        name: in log lines; trial_s: in which a model must score a blank spectrogram after it has failed
         """
         self._classifier = classifier
         self._check = check
         self._name = name
+        self._trial_s = trial_s
         self._expected = expected
         self._differs = False
         self._contract: ModelContract | None = None
@@ -117,7 +119,7 @@ class ServingModel:
         if not self._suspect:
             return True
         try:
-            await self._classifier.classify(blank_batch(contract), contract, TRIAL_S)
+            await self._classifier.classify(blank_batch(contract), contract, self._trial_s)
         except InferenceError:
             return False
         self._suspect = False

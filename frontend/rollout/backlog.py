@@ -16,6 +16,8 @@ from frontend.domain.records import CallRecord
 from frontend.observability.metrics import Metrics
 from runtime.prepare import AudioFile, Prepared
 
+PAUSE_S = 0.01  # before each call: an answer that is about to be sent goes first
+
 _log = logging.getLogger("tosia.rollout")
 
 
@@ -83,6 +85,9 @@ class Backlog:
                 while not self._waiting:
                     self._added.clear()
                     await self._added.wait()
+                await asyncio.sleep(PAUSE_S)
+                if not self._waiting:  # cleared meanwhile
+                    continue
                 call = self._waiting.popleft()
                 self._bytes -= call.bytes
                 try:

@@ -263,7 +263,7 @@ def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
     for source in container.get("envFrom", []):
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
-    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys() - OF_LIBRARIES - {CANDIDATE_URL}):
+    for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys() - OF_LIBRARIES):
         yield f"{name} is no setting of the front end"
 
 

@@ -26,19 +26,6 @@ TRITON_METRICS = {  # of 24.10 and 26.11
     "nv_gpu_memory_total_bytes",
     "nv_model_load_duration_secs",  # 26.11 only
 }
-ROLLOUT_METRICS = {  # of front ends that know of a candidate (frontend/observability/metrics.py)
-    "tosia_rollout_stage",
-    "tosia_rollout_candidate_available",
-    "tosia_rollout_compared_total",
-    "tosia_rollout_flips_total",
-    "tosia_rollout_shifts_total",
-    "tosia_rollout_slow_total",
-    "tosia_rollout_failures_total",
-    "tosia_rollout_dropped_total",
-    "tosia_rollout_answers_total",
-    "tosia_rollout_stops_total",
-    "tosia_rollout_backlog",
-}
 CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those in use
     "up",
     "ALERTS",
@@ -87,7 +74,7 @@ def metrics(bundles: Sequence[Bundle]) -> Iterator[str]:
             for rule in group["rules"]
             if "record" in rule
         }
-        known = ours | ROLLOUT_METRICS | TRITON_METRICS | CLUSTER_METRICS | recorded
+        known = ours | TRITON_METRICS | CLUSTER_METRICS | recorded
         for owner, query in _queries(bundle):
             for name in sorted(_names(query) - known):
                 yield bundle.says(owner, f"asks for {name}, which nothing exports or records")

@@ -66,8 +66,11 @@ def test_a_defect_costs_one_call_and_the_room_comes_back() -> None:
         backlog = Backlog(work, 2, 1 << 30, metrics)
         running = asyncio.create_task(backlog.run())
         for _ in range(4):
+            before = len(done)
             backlog.add(CALL)
-            await asyncio.sleep(0.01)
+            while len(done) == before:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         assert (len(done), backlog.calls, dropped(metrics)) == (4, 0, 1)
         running.cancel()
         await running
