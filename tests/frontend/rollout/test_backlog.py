@@ -56,21 +56,20 @@ def test_what_is_held_is_counted() -> None:
 
 def test_a_defect_costs_one_call_and_the_room_comes_back() -> None:
     async def test() -> None:
-        metrics, done = Metrics(), []
+        metrics, done, worked = Metrics(), [], asyncio.Event()
 
         async def work(call: Answered) -> None:
             done.append(call)
+            worked.set()
             if len(done) == 1:
                 raise ValueError
 
         backlog = Backlog(work, 2, 1 << 30, metrics)
         running = asyncio.create_task(backlog.run())
         for _ in range(4):
-            before = len(done)
+            worked.clear()
             backlog.add(CALL)
-            while len(done) == before:
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+            await worked.wait()
         assert (len(done), backlog.calls, dropped(metrics)) == (4, 0, 1)
         running.cancel()
         await running
