@@ -48,8 +48,9 @@ test test-system fuzz: MACHINE := tests
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_PORT=)
-	@exec .venv/bin/python -m laptop run --port $(PORT) --metrics-port $(METRICS_PORT)
+run: $(SERVING) $(TRITON) ## serve on this machine until Ctrl-C (PORT=, METRICS_PORT=; CANDIDATE=releases/9 beside it)
+	@exec .venv/bin/python -m laptop run --port $(PORT) --metrics-port $(METRICS_PORT) \
+	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)")
 
 demo: $(SERVING) $(TRITON) ## diagnose a sample through the whole system, print its diagnosis
 	@exec .venv/bin/python -m laptop demo

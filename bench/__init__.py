@@ -9,6 +9,7 @@ gpu         what a GPU makes of the network
 against     another commit beside this checkout
 baselines   the same task behind what else one could pick
 report      figures, targets, charts
+rollout     what a shadow costs callers
 decoding    CPU of decoding here against another checkout, and decisions
 page        docs/performance.md
 """

@@ -12,6 +12,7 @@ openapi         the API's description
 answers         what callers read: call documents, problems, guidance
 services        the one place where the parts are wired
 calls           the life of a call, without HTTP
+rollout         a candidate release beside the serving one
 inference       audio to diagnosis: worker processes, then Triton
 stores          audio and records, embedded and on Azure
 i18n            languages of the answers

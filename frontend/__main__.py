@@ -1,8 +1,8 @@
 """`python -m frontend`: serve until SIGTERM or Ctrl-C.
 
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
-serves now. `clock`: whether calls expire by this machine's clock. `recover`: copy what can be read of
-a damaged SQLite file.
+serves now. `rollout`: a candidate beside the serving release. `clock`: whether calls expire by this machine's clock.
+`recover`: copy what can be read of a damaged SQLite file.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
 config.yml or the operator's file.
@@ -80,7 +80,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--check", action="store_true", help="say what is set and what can be reached, and as whom, and end"
     )
     commands = parser.add_subparsers(
-        dest="command", metavar="[backfill | clock | recover]", parser_class=argparse.ArgumentParser
+        dest="command", metavar="[backfill | rollout | clock | recover]", parser_class=argparse.ArgumentParser
     )
     again = commands.add_parser(
         "backfill", help="score stored calls again with the release that serves now", allow_abbrev=False
@@ -91,6 +91,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="RFC 3339 date or time (UTC unless it says otherwise): calls received from then on",
     )
     again.add_argument("--limit", type=_count, default=None, help="how many calls at most (default: all)")
+    _add_rollout(commands)
     clock = commands.add_parser(
         "clock", help="whether calls expire by this machine's clock (embedded stores)", allow_abbrev=False
     )
@@ -99,6 +100,27 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "recover", help="copy what can be read of a damaged calls.sqlite (embedded stores)", allow_abbrev=False
     )
     return parser.parse_args(arguments)
+
+
+def _add_rollout(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    steps = commands.add_parser("rollout", help="a candidate beside the serving release", allow_abbrev=False)
+    step = steps.add_mutually_exclusive_group(required=True)
+    step.add_argument("--status", action="store_true", help="the steps that were taken")
+    step.add_argument("--replay", action="store_true", help="score stored calls with the candidate, and report")
+    step.add_argument("--shadow", type=_share, metavar="SHARE", help="score a share of the calls by both (0 to 1)")
+    step.add_argument("--canary", type=_share, metavar="SHARE", help="let the candidate answer a share (0 to 1)")
+    step.add_argument("--promote", action="store_true", help="let the candidate answer all new calls")
+    step.add_argument("--stop", action="store_true", help="let the serving release answer all calls")
+    steps.add_argument("--since", default="1970-01-01", help="with --replay: calls received from then on (as backfill)")
+    steps.add_argument("--limit", type=_count, default=None, help="with --replay: how many calls at most")
+    steps.add_argument("--json", metavar="FILE", help="with --replay: the report as JSON")
+    steps.add_argument("--picture", metavar="FILE", help="with --replay: the report as a PNG")
+    steps.add_argument("--by", help="who takes the step, for the audit trail (default: this user's name)")
+    for name in ("flips", "shifts"):
+        steps.add_argument(
+            f"--max-{name}", type=_share, metavar="SHARE", help=f"{name} that this candidate may have (the report says)"
+        )
+    steps.add_argument("--why", help="why, for the audit trail")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,6 +158,16 @@ def _seconds(text: str) -> float:
     if not 0.0 <= seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a time: give seconds, 0 or more")
     return seconds
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0.0 < share <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not a share: give a number above 0, up to 1")
+    return share
 
 
 def _count(text: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,12 +13,18 @@ from frontend.calls.call_service import Calls
 from frontend.calls.reconciler import Reconciler
 from frontend.calls.retention_sweeper import Sweeper
 from frontend.configuration.settings import Settings
+from frontend.domain.errors import StoreUnavailable
+from frontend.domain.rollout import Stage
 from frontend.inference.admission import Admission
 from frontend.inference.diagnoser import Diagnoser
+from frontend.inference.scoring import Scorer
 from frontend.inference.serving_model import ServingModel
 from frontend.inference.workers import Workers
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
+from frontend.rollout.candidate import Candidate, worker_parameters
+from frontend.rollout.guard import BOUNDS
+from frontend.rollout.rollout import Rollout
 from frontend.stores.opening import Stores, open_stores
 from frontend.stores.troubles import Trouble
 from runtime.classify import AsyncClassifier
@@ -25,6 +33,8 @@ from runtime.contract import ModelContract, read_released_contract
 from runtime.errors import ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
+
+_log = logging.getLogger("tosia.services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,14 @@ class Foundation:
     def check_contract(self, contract: ModelContract) -> None:
         """Check a contract. Raises: ModelContractError where these parameters or stores do not allow the model."""
         contract.check_parameters(*self.parameters)
+        self._check_validated(contract)
+
+    def check_candidate(self, contract: ModelContract) -> None:
+        """Check a candidate's contract, which may have parameters of its own. Raises: ModelContractError."""
+        worker_parameters(contract, self.limits)
+        self._check_validated(contract)
+
+    def _check_validated(self, contract: ModelContract) -> None:
         settings = self.settings
         if settings.azure is not None and not contract.model.validated and not settings.allow_unvalidated:
             raise ModelContractError("model_not_validated")
@@ -70,6 +88,18 @@ def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundat
     return Foundation(settings, parameters, Metrics(), opened)
 
 
+def candidate_of(base: Foundation, workers: Workers) -> Candidate | None:
+    """Return the candidate at the settings' address; None where there is none."""
+    url, limits = base.settings.candidate_triton_url, base.limits
+    if not url:
+        return None
+    classifier = AsyncTritonClassifier(url)
+    # One that is too slow for calls must not be asked again and again.
+    trial_s = base.settings.tuning.rollout.candidate_timeout_s
+    model = ServingModel(classifier, base.check_candidate, name="the candidate's inference", trial_s=trial_s)
+    return Candidate(Scorer(classifier, model, base.quality_limits, limits.min_coughs), workers, limits)
+
+
 class Services:
     """The running parts; must be made inside the event loop."""
 
@@ -90,8 +120,12 @@ class Services:
         self.classifier = classifier or AsyncTritonClassifier(base.settings.triton_url)
         self.model = ServingModel(self.classifier, base.check_contract, expected=expected)
         self.workers = Workers(worker_count, base.parameters, limits, metrics)
-        self.diagnoser = Diagnoser(self.workers, self.classifier, self.model, base.quality_limits, limits, metrics)
-        self.attempts = Attempts(audio, records, self.diagnoser, limits, metrics)
+        scorer = Scorer(self.classifier, self.model, base.quality_limits, limits.min_coughs)
+        self.diagnoser = Diagnoser(self.workers, scorer, metrics)
+        self.candidate = candidate_of(base, self.workers)
+        rollout = base.settings.tuning.rollout
+        self.rollout = Rollout(self.diagnoser, scorer, self.candidate, self.workers, records, rollout, metrics)
+        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
         self._stuck_after_s = service.stuck_after_s
@@ -114,8 +148,9 @@ class Services:
         self.admission = Admission(limits, metrics, self.attempts.running, self.workers.wait_s, worker_count)
 
     async def start(self) -> None:
-        """Start the workers and check the model once; return when both are done."""
-        await asyncio.gather(self.workers.start(), self.model.look())
+        """Start the workers and check the models once; return when that is done."""
+        looks = [self._look_at(self.candidate), self._look_at_rollout()] if self.candidate else []
+        await asyncio.gather(self.workers.start(), self.model.look(), *looks)
 
     @property
     def stuck(self) -> bool:
@@ -134,21 +169,43 @@ class Services:
         for trouble in Trouble:
             present = partial(lambda trouble: trouble in troubles.present, trouble)
             metrics.store_trouble.labels(trouble.value).set_function(present)
+        for stage in Stage:
+            at = partial(lambda stage: self.rollout.stage is stage, stage)
+            metrics.rollout_stage.labels(stage.value).set_function(at)
+        for bound in BOUNDS:
+            breaks = partial(lambda bound: self.rollout.broken == bound, bound)
+            metrics.rollout_broken.labels(bound).set_function(breaks)
+        metrics.rollout_candidate.set_function(lambda: self.rollout.candidate_available)
+        metrics.rollout_backlog.set_function(lambda: self.rollout.backlog)
         metrics.build.labels(SOFTWARE_VERSION).set(1)
 
     def run_in_background(self) -> list[asyncio.Task[None]]:
         """Watch the model, finish unfinished calls, remove expired calls; until cancelled."""
-        loops = (
+        loops = [
             self.model.watch(),
             self.reconciler.run(),
             self.sweeper.run(self.metrics.swept),
             watch_lag(self.metrics.loop_lag),
-        )
+        ]
+        if self.candidate is not None:
+            loops.append(self.rollout.run())
         return [asyncio.create_task(loop) for loop in loops]
+
+    async def _look_at(self, candidate: Candidate) -> None:
+        try:
+            await candidate.scorer.model.look()
+        except Exception:  # noqa: BLE001 - whatever its contract holds must not keep the serving release from callers
+            _log.exception("looking at the candidate failed")
+
+    async def _look_at_rollout(self) -> None:
+        """Take up a rollout that is on; where the store is away, `Rollout.run` does so later."""
+        with contextlib.suppress(StoreUnavailable):
+            await self.rollout.refresh()
 
     async def close(self) -> None:
         """Close all parts; attempts first, because they need all other parts."""
         await self.attempts.close()
         await self.workers.close()
         await self.classifier.close()
+        await self.rollout.close()
         await self.stores.close()

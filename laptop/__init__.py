@@ -1,6 +1,7 @@
 """The whole system on one machine: `make run`, `make demo`.
 
 api_key    the API key of this machine
+candidate  another release, for a second Triton
 service    Triton and the front end, started and stopped together
 keeper     starts Triton again where it must be
 run        `make run`

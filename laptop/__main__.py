@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     serve = commands.add_parser("run", help="serve until Ctrl-C")
     serve.add_argument("--port", type=_port, default=8080, help="of the API (default: 8080)")
     serve.add_argument("--metrics-port", type=_port, default=9090, help="of /metrics (default: 9090)")
+    serve.add_argument(
+        "--candidate", metavar="FOLDER", default="", help="a release for a second Triton beside the first"
+    )
     commands.add_parser("demo", help="diagnose one sample and stop")
     options = parser.parse_args(arguments)
     os.umask(0o077)  # only this user may read files under var/
@@ -28,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _end)
     try:
         if options.command == "run":
-            run(options.port, options.metrics_port)
+            run(options.port, options.metrics_port, options.candidate)
         else:
             demo()
     except KeyboardInterrupt:

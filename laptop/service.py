@@ -1,4 +1,6 @@
-"""The running system: Triton and the front end, started together, watched, and stopped together."""
+"""The running system: Triton and the front end, started together, watched, and stopped together; beside them, if asked
+for, a second Triton with a candidate release.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,19 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Service:
     """As a context manager: entered when `/readyz` says 200, left when every process has ended.
 
-    var: the folder of the embedded stores and of the logs. Raises: TritonError, LaptopError.
+    var: the folder of the embedded stores and of the logs. candidate: the release's folder; None: no second Triton.
+    Raises: TritonError, LaptopError.
     """
 
-    def __init__(self, *, port: int, metrics_port: int, api_key: str, var: Path) -> None:
+    def __init__(self, *, port: int, metrics_port: int, api_key: str, var: Path, candidate: Path | None = None) -> None:
         self.port = port
         self.metrics_port = metrics_port
         self._api_key = api_key
         self.var = var
         self._log = var / "frontend.log"
         self._triton = TritonServer(CHECKOUT / "model_repository", log=var / "triton.log")
+        self._candidate = None if candidate is None else TritonServer(candidate, log=var / "candidate.log")
+        self._candidate_has_ended = False
         self._frontend: subprocess.Popen[bytes] | None = None
         self._keeper: TritonKeeper | None = None  # once it serves
 
@@ -50,6 +55,11 @@ class Service:
         return self._triton.grpc_url
 
     @property
+    def candidate_url(self) -> str:
+        """As `triton_url`; empty without a candidate."""
+        return "" if self._candidate is None else self._candidate.grpc_url
+
+    @property
     def triton_metrics_url(self) -> str:
         return self._triton.metrics_url
 
@@ -58,6 +68,8 @@ class Service:
             # Both at once: the front end waits for Triton anyway.
             self._frontend = self._start_frontend()
             self._triton.start()
+            if self._candidate is not None:
+                self._candidate.start()
             self._wait_until_ready()
             self._keeper = TritonKeeper(self._triton, self._can_score)
         except BaseException:
@@ -75,6 +87,7 @@ class Service:
         self._check_frontend()
         if self._keeper is not None:
             self._keeper.keep()
+        self._look_at_candidate()
 
     def check(self) -> None:
         """Check the processes. Raises: LaptopError where one of them has ended by itself."""
@@ -92,6 +105,20 @@ class Service:
                 self._frontend.kill()
                 self._frontend.wait()
         self._triton.stop()
+        if self._candidate is not None:
+            self._candidate.stop()
+
+    def _look_at_candidate(self) -> None:
+        """Say once that the candidate has ended. It is not started again: calls are served without it."""
+        if self._candidate is None or self._candidate_has_ended or self._candidate.poll() is None:
+            return
+        self._candidate_has_ended = True
+        print(
+            f"tosia: The candidate's Triton has ended ({self._candidate.why_it_ended()}); calls are served without it "
+            f"(log: {self._candidate.log}).",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _start_frontend(self) -> subprocess.Popen[bytes]:
         self.var.mkdir(parents=True, exist_ok=True)
@@ -102,6 +129,7 @@ class Service:
             "TOSIA_STORES": "embedded",
             "TOSIA_VAR": str(self.var),
             "TRITON_URL": self._triton.grpc_url,
+            **({"CANDIDATE_TRITON_URL": self.candidate_url} if self._candidate is not None else {}),
         }
         command = [sys.executable, "-m", "frontend", "--host", LOOPBACK, "--port", str(self.port)]
         command += ["--metrics-port", str(self.metrics_port)]

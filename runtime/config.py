@@ -82,11 +82,18 @@ def load_config(path: str | Path = CONFIG_FILE) -> Parameters:
 
     Raises: ConfigError naming the file and the key.
     """
-    document = read_document(Path(path))
-    segmentation = read_section(document, "segmentation", SegmentationParams, Path(path))
-    mel_spec = read_section(document, "mel_spec", MelSpecParams, Path(path))
-    color_spec = read_section(document, "color_spec", ColorSpecParams, Path(path))
-    _check_values(segmentation, mel_spec, color_spec, Path(path))
+    return parameters_in(read_document(Path(path)), Path(path))
+
+
+def parameters_in(document: dict[str, Any], path: Path) -> Parameters:
+    """Return the three groups in a document: config.yml, or a release's `preprocess`. path: for messages
+
+    Raises: ConfigError naming the file and the key.
+    """
+    segmentation = read_section(document, "segmentation", SegmentationParams, path)
+    mel_spec = read_section(document, "mel_spec", MelSpecParams, path)
+    color_spec = read_section(document, "color_spec", ColorSpecParams, path)
+    _check_values(segmentation, mel_spec, color_spec, path)
     return segmentation, mel_spec, color_spec
 
 

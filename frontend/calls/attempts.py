@@ -27,6 +27,7 @@ from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import CALL_ID
 from frontend.observability.metrics import Metrics
+from frontend.rollout.rollout import Diagnosed, Rollout
 from frontend.stores.protocols import AudioStore, CallExists, RecordStore, RecordTooLarge, StaleRecord, Versioned
 from runtime.config import Limits
 from runtime.errors import AudioError, InferenceError
@@ -92,11 +93,18 @@ class Attempts:
     """Claims, runs and tracks this process's diagnosis attempts."""
 
     def __init__(
-        self, audio: AudioStore, records: RecordStore, diagnoser: Diagnoser, limits: Limits, metrics: Metrics
+        self,
+        audio: AudioStore,
+        records: RecordStore,
+        diagnoser: Diagnoser,
+        rollout: Rollout,
+        limits: Limits,
+        metrics: Metrics,
     ) -> None:
         self._audio = audio
         self._records = records
         self._diagnoser = diagnoser
+        self._rollout = rollout
         self._limits = limits
         self._metrics = metrics
         self._owner = uuid.uuid4().hex
@@ -119,7 +127,17 @@ class Attempts:
         """
         moment, due_at = now(), from_now(deadline.remaining_s + WRITE_S)
         record = CallRecord(
-            call_id, State.RECEIVED, moment, moment, 1, None, stored, None, owner=self._owner, due_at=due_at
+            call_id,
+            State.RECEIVED,
+            moment,
+            moment,
+            1,
+            None,
+            stored,
+            None,
+            owner=self._owner,
+            due_at=due_at,
+            assigned=self._rollout.assign(call_id),
         )
         self._claiming[call_id] += 1
         try:
@@ -223,6 +241,7 @@ class Attempts:
         then says while the recording is prepared that it is: if this process ends as well, no other begins it again.
         """
         record, refused = claimed.record, None
+        found: Diagnosed | None = None
 
         async def set_doubt(in_doubt: bool) -> None:
             nonlocal claimed
@@ -234,10 +253,16 @@ class Attempts:
                 audio = audio or await self._stored_audio(record, deadline)
                 if suspect:
                     await set_doubt(True)
-                    diagnosis = await self._diagnoser.diagnose(audio, deadline, lambda: set_doubt(False))
+                    found = await self._rollout.diagnose(record.assigned, audio, deadline, lambda _: set_doubt(False))
                 else:
-                    diagnosis = await self._diagnoser.diagnose(audio, deadline)
-                result = replace(record, state=State.DIAGNOSED, diagnosis=diagnosis.to_dict(), due_at=None)
+                    found = await self._rollout.diagnose(record.assigned, audio, deadline)
+                result = replace(
+                    record,
+                    state=State.DIAGNOSED,
+                    diagnosis=found.diagnosis.to_dict(),
+                    due_at=None,
+                    assigned=found.assigned,
+                )
             except StaleRecord:
                 return Pending()  # erased, or claimed elsewhere
             except Exception as error:  # noqa: BLE001 - a call must not be lost, nor attempted for ever
@@ -246,6 +271,9 @@ class Attempts:
             self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
             with self._metrics.stages.labels("replace_record").time():
                 stored = await self._release(result, claimed)
+            ours = stored is not None and stored.record.owner == self._owner  # or another replica's result stands
+            if stored is not None and ours and found is not None and audio is not None:
+                self._rollout.answered(stored.record, found, audio)
             return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:
             return Erased()

@@ -51,6 +51,14 @@ def _with_settings(options: argparse.Namespace, settings: Settings, create: Call
         from frontend.cli.backfill import backfill  # noqa: PLC0415
 
         return asyncio.run(backfill(settings, options.since, options.limit))
+    if options.command == "rollout":
+        if options.replay:
+            from frontend.cli.replay import replay  # noqa: PLC0415
+
+            return replay(settings, options)
+        from frontend.cli.rollout import rollout  # noqa: PLC0415
+
+        return asyncio.run(rollout(settings, options))
     if options.command == "clock":
         from frontend.cli.clock import clock  # noqa: PLC0415
 

@@ -16,7 +16,8 @@ from frontend.configuration.settings import Settings
 from frontend.stores.sqlite_file import SqliteFile, sqlite_errors
 from frontend.stores.troubles import Troubles
 
-_TABLES = {"calls": "id", "tombstones": "id_sha256", "moments": "name"}  # with their keys
+_TABLES = {"calls": "id", "tombstones": "id_sha256", "moments": "name", "rollout": "number"}  # with their keys
+_ADDED = "no such table: rollout"  # in a file of before 0.4.0
 
 
 def recover(settings: Settings) -> int:
@@ -50,8 +51,8 @@ def _copy(old: Path, new: Path) -> tuple[dict[str, int], bool]:
                         for row in _rows(source, table, key, order):
                             marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in row)
                             target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
-                except sqlite3.DatabaseError:
-                    whole = False
+                except sqlite3.DatabaseError as error:
+                    whole = whole and str(error) == _ADDED
             (counts[table],) = target.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
         target.commit()
     return counts, whole

@@ -101,6 +101,23 @@ SETTINGS = {
         "/healthz fails when work waits for workers and none has ended for so long", "s", 1.0
     ),
     "service.reconcile_every_s": Setting("how often a replica looks for calls that are due", "s", 0.01),
+    "rollout.min_calls": Setting("a canary is judged by so many calls at least", "", 1),
+    "rollout.false_stops": Setting(
+        "how likely a canary within a bound is ever stopped for it, by each replica", "", 1e-9, 0.5
+    ),
+    "rollout.max_flip_share": Setting("calls whose status or label may differ", "", 0.0, 1.0),
+    "rollout.score_tolerance": Setting("a score that moves by more is a shift", "", 0.0, 1.0),
+    "rollout.max_shift_share": Setting("calls with a shift that are allowed", "", 0.0, 1.0),
+    "rollout.max_failure_share": Setting("calls that the candidate may leave to the serving release", "", 0.0, 1.0),
+    "rollout.slow_factor": Setting("an inference is slow that takes so many times the serving release's", "", 1.0),
+    "rollout.slow_floor_ms": Setting("and so much more", "ms", 0.0),
+    "rollout.max_slow_share": Setting("slow inferences that are allowed", "", 0.0, 1.0),
+    "rollout.candidate_timeout_s": Setting(
+        "after it the serving release answers in the candidate's place", "s", 0.01
+    ),
+    "rollout.backlog_calls": Setting("answered calls that wait for the other release; more are dropped", "", 1),
+    "rollout.backlog_bytes": Setting("and bytes of them", "bytes", 1024, also="the memory of the pods"),
+    "rollout.poll_s": Setting("how often a replica looks for a step of a rollout", "s", 0.01),
 }  # fmt: skip
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in SETTINGS))
 OF_THE_MODEL = ("segmentation", "mel_spec", "color_spec")

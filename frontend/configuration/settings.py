@@ -17,6 +17,7 @@ from frontend.configuration.variables import VARIABLES
 
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_TRITON = re.compile(r"(dns:///)?[^\s/:]+:\d{1,5}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -67,6 +68,7 @@ class Settings:
 
     azure: None: use the embedded stores, in the folder `var`; triton_url: `host:port` or `dns:///name:port`
     allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
+    candidate_triton_url: in the form of `triton_url`; empty: there is no candidate
     triton_may_sleep: whether Triton may be scaled to zero: then do not fail startup while it is away
     tuning: by default the values of the image's config.yml
     """
@@ -77,6 +79,7 @@ class Settings:
     triton_url: str
     allow_unvalidated: bool
     triton_may_sleep: bool = False
+    candidate_triton_url: str = ""
     tuning: Tuning = field(default_factory=image_tuning)
 
 
@@ -91,15 +94,20 @@ def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number]
     triton_url = _text(environ, "TRITON_URL", wrong)
     if not triton_url:
         wrong.append("TRITON_URL is missing: set it to Triton's gRPC address, host:port or dns:///name:port")
-    elif not re.fullmatch(r"(dns:///)?[^\s/:]+:\d{1,5}", triton_url):
+    elif not _TRITON.fullmatch(triton_url):
         wrong.append("TRITON_URL is not host:port or dns:///name:port")
+    candidate_url = _text(environ, "CANDIDATE_TRITON_URL", wrong)
+    if candidate_url and not _TRITON.fullmatch(candidate_url):
+        wrong.append("CANDIDATE_TRITON_URL is not host:port or dns:///name:port")
+    elif candidate_url and candidate_url == triton_url:
+        wrong.append("CANDIDATE_TRITON_URL is TRITON_URL: a candidate has a Triton of its own")
     allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
     var = Path(_text(environ, "TOSIA_VAR", wrong))
     tuning, wrongly_tuned = read_tuning(environ, command_line)
     wrong += wrongly_tuned
     if wrong or tuning is None:
         raise SettingsError(*wrong)
-    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, tuning)
+    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning)
 
 
 def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:

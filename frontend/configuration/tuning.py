@@ -47,6 +47,25 @@ class ServiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutSettings:
+    """Bounds of a rollout; meanings are in table.py, defaults in config.yml, units in the names."""
+
+    min_calls: int
+    false_stops: float
+    max_flip_share: float
+    score_tolerance: float
+    max_shift_share: float
+    max_failure_share: float
+    slow_factor: float
+    slow_floor_ms: float
+    max_slow_share: float
+    candidate_timeout_s: float
+    backlog_calls: int
+    backlog_bytes: int
+    poll_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A setting that differs from config.yml, and its source."""
 
@@ -63,6 +82,7 @@ class Tuning:
     quality: QualityLimits
     limits: Limits
     service: ServiceSettings
+    rollout: RolloutSettings
     changes: tuple[Change, ...] = ()
 
     @property
@@ -78,7 +98,12 @@ class Tuning:
         return math.ceil(self.limits.request_deadline_s + self.service.end_grace_s)
 
 
-_KINDS: dict[str, type[Any]] = {"quality": QualityLimits, "limits": Limits, "service": ServiceSettings}
+_KINDS: dict[str, type[Any]] = {
+    "quality": QualityLimits,
+    "limits": Limits,
+    "service": ServiceSettings,
+    "rollout": RolloutSettings,
+}
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {"int": TypeAdapter(int), "float": TypeAdapter(FiniteFloat)}
 _TYPES = {f"{section}.{key}": hint.__name__ for section, kind in _KINDS.items()
           for key, hint in get_type_hints(kind).items()}  # fmt: skip
@@ -91,7 +116,7 @@ def image_tuning(path: Path = CONFIG_FILE) -> Tuning:
     """Return the values of the image's config.yml. Raises: ConfigError naming the file and the key."""
     document = read_document(path)
     sections = {name: read_section(document, name, kind, path) for name, kind in _KINDS.items()}
-    return Tuning(sections["quality"], sections["limits"], sections["service"])
+    return Tuning(sections["quality"], sections["limits"], sections["service"], sections["rollout"])
 
 
 def read_tuning(
@@ -129,7 +154,7 @@ def read_tuning(
         if values[name] != defaults[name]
     )
     built = {section: kind(**_keys_of(section, values)) for section, kind in _KINDS.items()}
-    tuning = Tuning(built["quality"], built["limits"], built["service"], changes)
+    tuning = Tuning(built["quality"], built["limits"], built["service"], built["rollout"], changes)
     wrong += _that_disagree(tuning)
     return (None if wrong else tuning), wrong
 

@@ -37,6 +37,7 @@ VARIABLES = {
     "COSMO_DATABASE": Variable("the database in it", "tosia"),
     "COSMO_CONTAINER": Variable("the container in it that holds the calls' records", "calls"),
     "ALLOW_UNVALIDATED": Variable("1: models that are not validated are served from the Azure stores, too", "0"),
+    "CANDIDATE_TRITON_URL": Variable("gRPC address of a Triton with a candidate release (docs/rollout.md)"),
     "TRITON_MAY_SLEEP": Variable("1: Triton may be scaled to zero, so that being away at the start is nothing "
     "unusual", "0"),
 }  # fmt: skip

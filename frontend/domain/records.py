@@ -14,10 +14,11 @@ from enum import StrEnum
 from typing import Any
 
 from frontend.domain.errors import InvalidCallId
+from frontend.domain.rollout import Release
 from runtime.diagnosis import fields_of
 from runtime.random_bytes import random_bytes
 
-_ADDED = frozenset({"history", "owner", "due_at", "in_doubt"})  # fields added after the first version
+_ADDED = frozenset({"history", "owner", "due_at", "in_doubt", "assigned"})  # fields added after the first version
 CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
 _CALL_ID = re.compile(CALL_ID)
 _MAX_DEPTH = 32  # of a document; ours have less than ten levels, and an encoder fails at about a thousand
@@ -51,16 +52,30 @@ class StoredAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class Assigned:
+    """Which release answers a call while a rollout is on; once it is stored it stays, whatever the share is later.
+
+    to: `candidate` or `serving`; candidate: the one of the rollout; why: in words
+    """
+
+    to: str
+    candidate: Release
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call; times are RFC 3339 in UTC with microseconds, so that they sort as text.
 
     attempts: the number of attempts begun
     diagnosis: `runtime.Diagnosis.to_dict()` or None; the caller has received it, so it never changes
-    history: every result, oldest first, each `{"at", "diagnosis"}`; empty while there is only the first one
+    history: every result, oldest first, each `{"at", "diagnosis"}`; empty while there is only the first one. Those with
+        a `role` as well are of a rollout: no caller gets them
     owner: the process that works on the call, or the last one that did
     due_at: from this time on any process may claim the call: the end of the owner's lease, or of the pause after a
         failed attempt; None once the call is finished
     in_doubt: the owner prepares the recording after another process had begun that and died
+    assigned: None where no rollout was on when the call came
     """
 
     call_id: str
@@ -75,6 +90,7 @@ class CallRecord:
     owner: str | None = None
     due_at: str | None = None
     in_doubt: bool = False
+    assigned: Assigned | None = None
 
     @property
     def sort_key(self) -> str:
@@ -91,15 +107,19 @@ class CallRecord:
         document = fields_of(self)
         document["failure"] = fields_of(self.failure) if self.failure else None
         document["audio"] = fields_of(self.audio)
+        document["assigned"] = dataclasses.asdict(self.assigned) if self.assigned else None
         return document
 
     def to_answer(self) -> dict[str, Any]:
         """Return the record for callers: without the audio's name in the store and the owner; with the history if there
-        is one.
+        is one; with nothing that a candidate said beside the answer.
         """
         document = self.to_dict()
-        del document["audio"]["name"], document["owner"], document["due_at"], document["in_doubt"]
-        if not self.history:
+        for ours in ("owner", "due_at", "in_doubt", "assigned"):
+            del document[ours]
+        del document["audio"]["name"]
+        document["history"] = [entry for entry in self.history if "role" not in entry]
+        if not document["history"]:
             del document["history"]
         return document
 
@@ -114,7 +134,7 @@ def record_from_dict(document: Any) -> CallRecord:
     Raises: KeyError, TypeError, ValueError where the document is no record, or none that can be answered and stored
         again.
     """
-    failure, state = document["failure"], State(document["state"])
+    failure, state, assigned = document["failure"], State(document["state"]), document.get("assigned")
     record = CallRecord(
         **{
             **{name: document[name] for name in _FIELDS if name not in _ADDED},
@@ -124,6 +144,7 @@ def record_from_dict(document: Any) -> CallRecord:
             "history": document.get("history", []),
             "owner": document.get("owner"),
             "in_doubt": document.get("in_doubt", False),
+            "assigned": Assigned(**{**assigned, "candidate": Release(**assigned["candidate"])}) if assigned else None,
             "due_at": document.get("due_at", document["updated_at"] if state is State.RECEIVED else None),
         }
     )
@@ -150,6 +171,8 @@ def _check(record: CallRecord) -> None:
     texts = [record.call_id, record.received_at, record.updated_at, audio.name, audio.sha256, audio.content_type]
     texts += [text for text in (record.owner, record.due_at) if text is not None]
     texts += [failure.code] if failure else []
+    if assigned := record.assigned:
+        texts += [assigned.to, assigned.why, *dataclasses.astuple(assigned.candidate)]
     texts += [diagnosis["status"]] if diagnosis is not None else []
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a field of a stored record is no text")

@@ -10,5 +10,6 @@ worker          a worker process
 processes       a pool of them, each with a socket of its own
 workers         the pools for decoding and for drawing
 serving_model   which model Triton serves, and whether it fits
+scoring         one Triton, then the conclusion
 diagnoser       worker, then Triton, then the conclusion
 """

@@ -34,13 +34,18 @@ class ServingModel:
         check: Callable[[ModelContract], None],
         *,
         expected: ModelContract | None = None,
+        name: str = "inference",
+        trial_s: float = TRIAL_S,
     ) -> None:
         """check: raises ModelContractError where a contract can't be served with our parameters.
 
         expected: where Triton may sleep, the contract of the release that it will serve, already checked.
+        name: in log lines; trial_s: in which a model must score a blank spectrogram after it has failed
         """
         self._classifier = classifier
         self._check = check
+        self._name = name
+        self._trial_s = trial_s
         self._expected = expected
         self._differs = False
         self._contract: ModelContract | None = None
@@ -55,7 +60,7 @@ class ServingModel:
         self._suspect = True
         if isinstance(error, UnusableScores) and not self._unusable:
             self._unusable = True
-            _log.error("scores of the model can't be used: %s", error)
+            _log.error("%s: scores of the model can't be used: %s", self._name, error)
 
     def inference_succeeded(self) -> bool:
         """Note that a recording was scored. Return whether it is the first one since the model was away."""
@@ -114,7 +119,7 @@ class ServingModel:
         if not self._suspect:
             return True
         try:
-            await self._classifier.classify(blank_batch(contract), contract, TRIAL_S)
+            await self._classifier.classify(blank_batch(contract), contract, self._trial_s)
         except InferenceError:
             return False
         self._suspect = False
@@ -122,6 +127,6 @@ class ServingModel:
 
     def _set_available(self, available: bool) -> None:
         if available != self.available:
-            _log.info("inference is %s", "available" if available else "away")
+            _log.info("%s is %s", self._name, "available" if available else "away")
             self._scored = self._scored and available
         self.available = available

@@ -68,6 +68,11 @@ class Workers:
         return self._decoding.waiting + self._drawing.waiting
 
     @property
+    def timeout_s(self) -> float:
+        """Return after how many seconds of work a worker is ended."""
+        return self._limits.worker_timeout_s
+
+    @property
     def stuck_s(self) -> float:
         """Return for how many seconds work has waited while none has ended."""
         return max(self._decoding.stuck_s, self._drawing.stuck_s)

@@ -118,6 +118,45 @@ class Metrics:
         self.unreadable = Gauge(
             "tosia_unreadable_records", "Stored records that were found and can't be read", registry=registry
         )
+        self.rollout_stage = Gauge(
+            "tosia_rollout_stage", "1 for the stage of the rollout as this process acts", ("stage",), registry=registry
+        )
+        self.rollout_candidate = Gauge(
+            "tosia_rollout_candidate_available", "1 while the rollout's candidate can score", registry=registry
+        )
+        self.rollout_broken = Gauge(
+            "tosia_rollout_bound_broken",
+            "1 while this process has seen too many of them in the present step",
+            ("bound",),
+            registry=registry,
+        )
+        self.rollout_backlog = Gauge(
+            "tosia_rollout_backlog", "Answered calls that wait for the other release", registry=registry
+        )
+        self.rollout_answers = Counter(
+            "tosia_rollout_answers_total", "Calls answered in a rollout, by release", ("release",), registry=registry
+        )
+        self.rollout_compared = Counter(
+            "tosia_rollout_compared_total", "Calls that both releases have scored", registry=registry
+        )
+        self.rollout_flips = Counter(
+            "tosia_rollout_flips_total", "Compared calls that differ, by what does", ("kind",), registry=registry
+        )
+        self.rollout_shifts = Counter(
+            "tosia_rollout_shifts_total", "Compared calls with a score that moved", registry=registry
+        )
+        self.rollout_slow = Counter(
+            "tosia_rollout_slow_total", "Compared calls for which the candidate took much longer", registry=registry
+        )
+        self.rollout_failures = Counter(
+            "tosia_rollout_failures_total", "Calls that the candidate could not score", ("cause",), registry=registry
+        )
+        self.rollout_dropped = Counter(
+            "tosia_rollout_dropped_total", "Answered calls that were not compared, or not noted", registry=registry
+        )
+        self.rollout_stops = Counter(
+            "tosia_rollout_stops_total", "Canaries that this process has stopped", ("bound",), registry=registry
+        )
         self.build = Gauge(
             "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
         )
@@ -125,12 +164,28 @@ class Metrics:
             self.connections_ended.labels(cause)
         for limit in ("recordings", "bytes", "wait", "share"):
             self.refusals.labels(limit)  # so that a rate has a 0 to start from
+        for release in ("serving", "candidate"):
+            self.rollout_answers.labels(release)
+        for kind in ("status", "label"):
+            self.rollout_flips.labels(kind)
+        for cause in ("error", "timeout", "unusable"):
+            self.rollout_failures.labels(cause)
+        for bound in ("flips", "shifts", "slow", "failures", "unusable"):
+            self.rollout_stops.labels(bound)
         for status in Status:
             self.diagnoses.labels(status.value)
         for reason in Reason:
             self.reasons.labels(reason.value)
         for cause in ("died", "timeout", "cpu", "memory"):
             self.worker_restarts.labels(cause)
+
+    def count_comparison(self, status_flip: bool, label_flip: bool) -> None:
+        """Count a call that both releases of a rollout have scored."""
+        self.rollout_compared.inc()
+        if status_flip:
+            self.rollout_flips.labels("status").inc()
+        if label_flip:
+            self.rollout_flips.labels("label").inc()
 
     def count_diagnosis(self, diagnosis: Diagnosis, n_spectrograms: int) -> None:
         """Count one diagnosis: its stages, its status and its reasons."""

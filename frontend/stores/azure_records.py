@@ -26,9 +26,11 @@ from frontend.configuration.settings import AzureSettings
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.domain.records import CallRecord, State, id_sha256, now, record_from_dict
+from frontend.domain.rollout import RolloutEvent
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call, requested_pause_s
 from frontend.stores.azure_identity import ServiceClock, TokenCredential, TokenTransport
 from frontend.stores.protocols import ERASED, UNREADABLE, CallExists, Page, RecordTooLarge, StaleRecord, Versioned
+from frontend.stores.rollout_events import event_of
 from frontend.stores.troubles import Troubles
 
 Answer = TypeVar("Answer")
@@ -41,7 +43,8 @@ MIN_TTL_S = 86_400  # no record goes sooner, whatever the clocks say
 _MORE = 4  # times as many items are asked for if some can't be read
 _TOO_LARGE = 413
 _NO_CONTAINER = 1003  # the sub-status of a 404: the container is missing, not the item
-_CALL, _TOMBSTONE = "call", "tombstone"
+_CALL, _TOMBSTONE, _ROLLOUT = "call", "tombstone", "rollout"
+_STEP = "~rollout-"  # of a rollout; no call's id begins so, and no digest has a hyphen
 
 
 class CosmosRecordStore:
@@ -173,6 +176,28 @@ class CosmosRecordStore:
 
     async def maintain(self, deadline: Deadline) -> None:
         """Do nothing: Cosmos looks after its own files."""
+
+    async def rollout_events(self, after: int, deadline: Deadline) -> list[RolloutEvent]:
+        """Read one item after the other until there is none: the usual question, for what is new, costs one read."""
+        found: list[RolloutEvent] = []
+        async with azure_call(SERVICE, deadline):
+            container = await self._container()
+            while (item := await self._item_or_none(container, _step(after + len(found)))) is not None:
+                found.append(event_of(item.get("event")))
+        return found
+
+    async def add_rollout_event(self, event: RolloutEvent, number: int, deadline: Deadline) -> None:
+        # A time to live of -1: for good, whatever the container's own is.
+        item = {"id": _step(number), "kind": _ROLLOUT, "event": event.to_dict(), "ttl": -1}
+        async with azure_call(SERVICE, deadline):
+            container = await self._container()
+            try:
+                await self._again(lambda: container.create_item(item))
+            except exceptions.CosmosResourceExistsError as error:
+                # After a repetition it may be the one that we have created, although we were told otherwise.
+                there = await self._item_or_none(container, _step(number))
+                if there is None or there.get("event") != item["event"]:
+                    raise StaleRecord(str(number)) from error
 
     async def clock_ahead_s(self, deadline: Deadline) -> float:
         """Return 0.0: records expire by Cosmos' clock."""
@@ -332,6 +357,10 @@ class CosmosRecordStore:
             "status": record.status,
             "ttl": math.ceil(ttl_s),
         }
+
+
+def _step(number: int) -> str:
+    return f"{_STEP}{number:06d}"
 
 
 def _tombstone(call_id: str) -> str:

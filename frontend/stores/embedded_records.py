@@ -25,8 +25,10 @@ from frontend.domain.records import (
     now,
     record_from_text,
 )
+from frontend.domain.rollout import RolloutEvent
 from frontend.stores.disk_threads import DiskThreads
 from frontend.stores.protocols import ERASED, UNREADABLE, CallExists, Page, StaleRecord, Versioned
+from frontend.stores.rollout_events import event_from_text
 from frontend.stores.sqlite_file import DAMAGED, SqliteFile
 from frontend.stores.sqlite_moments import CLOCK, CLOCK_TRUST, ERASED_SINCE, Moments
 from frontend.stores.troubles import Trouble, Troubles
@@ -97,6 +99,12 @@ class SqliteRecordStore:
             raise StoreUnavailable(DAMAGED, retry_after_s=60)
         await self._run(partial(self._file.look, self._overwrite_leftovers), deadline)
         await self._clean()
+
+    async def rollout_events(self, after: int, deadline: Deadline) -> list[RolloutEvent]:
+        return await self._run(partial(self._file.read, partial(self._rollout_events, after)), deadline)
+
+    async def add_rollout_event(self, event: RolloutEvent, number: int, deadline: Deadline) -> None:
+        await self._run(partial(self._file.write, partial(self._add_rollout_event, event, number)), deadline)
 
     async def clock_ahead_s(self, deadline: Deadline) -> float:
         return await self._run(partial(self._file.read, self._moments.clock_ahead_s), deadline)
@@ -262,6 +270,20 @@ class SqliteRecordStore:
             return None
         self._troubles.readable(record.call_id)
         return Versioned(record, str(version))
+
+    def _rollout_events(self, after: int) -> list[RolloutEvent]:
+        query = "SELECT event FROM rollout ORDER BY number LIMIT -1 OFFSET ?"
+        rows = self._connection.execute(query, (after,)).fetchall()
+        return [event_from_text(text) for (text,) in rows]
+
+    def _add_rollout_event(self, event: RolloutEvent, number: int) -> None:
+        # Counted, and not only by its number: one may be missing in a file that `recover` has copied.
+        added = self._connection.execute(
+            "INSERT INTO rollout SELECT coalesce(max(number) + 1, 0), ? FROM rollout HAVING count(*) = ?",
+            (json.dumps(event.to_dict()), number),
+        ).rowcount
+        if not added:
+            raise StaleRecord(str(number))
 
     def _expired(self, limit: int) -> list[str]:
         """Return ids of expired calls, and remove expired tombstones."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from frontend.domain.deadline import Deadline
 from frontend.domain.records import CallRecord, State
+from frontend.domain.rollout import RolloutEvent
 
 # Message keys: of CallErased, and of StoreUnavailable where one stored record can't be read.
 ERASED = "call_erased"
@@ -164,6 +165,17 @@ class RecordStore(Protocol):
 
     async def maintain(self, deadline: Deadline) -> None:
         """Look for damage, and overwrite what erased records have left. Raises: StoreUnavailable, also for damage."""
+        ...
+
+    async def rollout_events(self, after: int, deadline: Deadline) -> list[RolloutEvent]:
+        """Return the steps of all rollouts, oldest first, but for the first `after` ones."""
+        ...
+
+    async def add_rollout_event(self, event: RolloutEvent, number: int, deadline: Deadline) -> None:
+        """Add a step, for good. number: of the steps that are there, so that nobody's step is passed over.
+
+        Raises: StaleRecord where there are more.
+        """
         ...
 
     async def clock_ahead_s(self, deadline: Deadline) -> float:

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS calls (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_time ON calls (sort_key);
 CREATE TABLE IF NOT EXISTS tombstones (id_sha256 TEXT PRIMARY KEY, erased_at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rollout (number INTEGER PRIMARY KEY, event TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS moments (name TEXT PRIMARY KEY, moment TEXT NOT NULL) WITHOUT ROWID;
 """
 # Upgrade tables of the first version, which had no `due_at`: their `received` calls are due at once.

@@ -133,6 +133,53 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (('kube_deployment_status_replicas_available{namespace="tosia"}', "{{deployment}}"),),
         ),
     ),
+    "Rollout": (
+        Panel(
+            "Stage",
+            "short",
+            (
+                ('max by (stage) (tosia_rollout_stage{namespace="tosia"})', "{{stage}}"),
+                ('min(tosia_rollout_candidate_available{namespace="tosia"})', "every front end reaches the candidate"),
+            ),
+            "1 while it is so.",
+        ),
+        Panel(
+            "The candidate's answers beside the serving model's",
+            "percentunit",
+            (
+                ("tosia:rollout_flips:ratio_rate1h", "another {{kind}}"),
+                ("tosia:rollout_shifts:ratio_rate1h", "scores shifted"),
+                ("tosia:rollout_slow:ratio_rate1h", "slow"),
+            ),
+            "Shares of the calls that both have scored, within an hour.",
+        ),
+        Panel(
+            "The candidate fails",
+            "percentunit",
+            (("tosia:rollout_failures:ratio_rate1h", "{{cause}}"),),
+            "Shares of the calls that it should score, within an hour.",
+        ),
+        Panel(
+            "Answers to callers by release",
+            "cps",
+            (('sum by (release) (rate(tosia_rollout_answers_total{namespace="tosia"}[5m]))', "{{release}}"),),
+        ),
+        Panel(
+            "Calls that wait for the candidate",
+            "short",
+            (
+                ('sum(tosia_rollout_backlog{namespace="tosia"})', "waiting"),
+                ('sum(increase(tosia_rollout_dropped_total{namespace="tosia"}[15m]))', "dropped in 15 minutes"),
+                ('sum(increase(tosia_rollout_compared_total{namespace="tosia"}[15m]))', "compared in 15 minutes"),
+            ),
+        ),
+        Panel(
+            "Stopped by itself",
+            "short",
+            (('sum by (bound) (increase(tosia_rollout_stops_total{namespace="tosia"}[1h]))', "{{bound}}"),),
+            "Within an hour, by the bound that was broken.",
+        ),
+    ),
     "Triton": (
         Panel(
             "Waiting in Triton",

@@ -9,6 +9,7 @@ import pytest
 
 from frontend.domain.deadline import Deadline
 from frontend.inference.diagnoser import Diagnoser
+from frontend.inference.scoring import Scorer
 from frontend.inference.serving_model import ServingModel
 from frontend.inference.workers import Workers
 from frontend.observability.metrics import Metrics
@@ -47,7 +48,7 @@ def test_no_inference_starts_after_the_deadline(service: Service, benchmark: byt
         classifier = Recorded(AsyncTritonClassifier(service.triton_url))
         model = ServingModel(classifier, lambda _: None)
         workers = Workers(1, params, limits, metrics := Metrics())
-        diagnoser = Diagnoser(workers, classifier, model, quality_limits, limits, metrics)
+        diagnoser = Diagnoser(workers, Scorer(classifier, model, quality_limits, limits.min_coughs), metrics)
         try:
             await asyncio.gather(workers.start(), model.look())
             (worker,) = workers._decoding._workers

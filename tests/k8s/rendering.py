@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from k8s.tools.validate.candidates import BESIDE, render_beside
 from k8s.tools.validate.combinations import Combination, combinations, render_combination
 from k8s.tools.validate.objects import Bundle, folders, render
 from laptop.service import CHECKOUT
@@ -50,9 +51,19 @@ def combined(names: Combination) -> Bundle:
     return render_combination(kubectl(), MANIFESTS, names)
 
 
+@functools.cache
+def beside(name: str) -> Bundle:
+    return render_beside(kubectl(), MANIFESTS, name)
+
+
 def bundles() -> list[Bundle]:
-    """All that `make manifests` renders."""
-    return [*(bundle(name) for name in FOLDERS), *(combined(names) for names in COMBINATIONS)]
+    """All that `make manifests` judges."""
+    alone = [name for name in FOLDERS if name not in {folder for _, folder, _ in BESIDE.values()}]
+    return [
+        *(bundle(name) for name in alone),
+        *(combined(names) for names in COMBINATIONS),
+        *(beside(name) for name in BESIDE),
+    ]
 
 
 def one(folder: str, kind: str, name: str | None = None) -> dict[str, Any]:

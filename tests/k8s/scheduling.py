@@ -53,7 +53,10 @@ def _affinity(spec: Mapping[str, Any], node: Node) -> float:
     return sum(
         term["weight"]
         for term in terms
-        if all(node.labels.get(item["key"]) not in item["values"] for item in term["preference"]["matchExpressions"])
+        if all(
+            (node.labels.get(item["key"]) in item["values"]) == (item["operator"] == "In")
+            for item in term["preference"]["matchExpressions"]
+        )
     )
 
 

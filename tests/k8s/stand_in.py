@@ -48,8 +48,12 @@ KINDS = {
     "httproute": "HTTPRoute",
     "horizontalpodautoscaler": "HorizontalPodAutoscaler",
     "poddisruptionbudget": "PodDisruptionBudget",
+    "priorityclass": "PriorityClass",
+    "ciliumnetworkpolicy": "CiliumNetworkPolicy",
 }
-CLUSTER_WIDE = {"Namespace", "Node", "CustomResourceDefinition", "NodePool", "NodeClaim", "AKSNodeClass"}
+CLUSTER_WIDE = {
+    *("Namespace", "Node", "CustomResourceDefinition", "NodePool", "NodeClaim", "AKSNodeClass", "PriorityClass")
+}
 DEFINITIONS = {
     "ScaledObject": "scaledobjects.keda.sh",
     "PodMonitor": "podmonitors.monitoring.coreos.com",
@@ -173,7 +177,10 @@ class StandIn:
 
     def _kind(self, word: str) -> str:
         word = word.lower().partition(".")[0]
-        singular = {"ingresses": "ingress", "networkpolicies": "networkpolicy", "aksnodeclasses": "aksnodeclass"}
+        singular = {
+            **{"ingresses": "ingress", "networkpolicies": "networkpolicy", "aksnodeclasses": "aksnodeclass"},
+            "priorityclasses": "priorityclass",
+        }
         found = KINDS.get(singular.get(word, word)) or KINDS.get(word.removesuffix("s"))
         definition = DEFINITIONS.get(found or "")
         if found is None or (definition and definition not in self.definitions):
@@ -217,14 +224,7 @@ class StandIn:
             merged = merge(merged, fields)
         merged = merge(merged, self.applied.get(key, {}))
         was = self.objects.get(key)
-        merged["metadata"]["managedFields"] = [
-            {"manager": "tosia", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields_of(ours)}
-            for ours in (self.applied.get(key),)
-            if ours
-        ] + [
-            {"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields_of(fields)}
-            for manager, fields in others
-        ]
+        merged["metadata"]["managedFields"] = self._managed(key)
         if was is not None:
             for name in OWN_FIELDS:
                 if name in was["metadata"] and name != "managedFields":
@@ -236,6 +236,16 @@ class StandIn:
             if was.get("spec", {}).get("replicas") is not None and "replicas" not in merged.get("spec", {}):
                 merged["spec"]["replicas"] = was["spec"]["replicas"]
         self._store(key, merged)
+
+    def _managed(self, key: str) -> list[Object]:
+        return [
+            {"manager": "tosia", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields_of(ours)}
+            for ours in (self.applied.get(key),)
+            if ours
+        ] + [
+            {"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields_of(fields)}
+            for manager, fields in self.others.get(key, [])
+        ]
 
     def _store(self, key: str, item: Object) -> None:
         was = self.objects.get(key)
@@ -283,6 +293,9 @@ class StandIn:
                 if other.split("/")[1] == name:
                     self._forget(other)
         self._forget(key)
+        for child in list(self.objects.values()):  # as the garbage collector: what it owned goes with it
+            if any(one["uid"] == item["metadata"].get("uid") for one in child["metadata"].get("ownerReferences", [])):
+                self._remove(child)
 
     def _forget(self, key: str) -> None:
         for kept in (self.objects, self.applied, self.others):
@@ -292,11 +305,24 @@ class StandIn:
         assert words[0] == "env"
         kind, name = words[1].split("/")
         (item,) = [one for one in self._of(kind, namespace, {}) if one["metadata"]["name"] == name]
-        variable, _, value = words[2].partition("=")
-        container = item["spec"]["template"]["spec"]["containers"][0]["name"]
-        fields = {"containers": [{"name": container, "env": [{"name": variable, "value": value}]}]}
-        self.others.setdefault(_key(item), []).append(("kubectl-set", {"spec": {"template": {"spec": fields}}}))
-        self._merge(_key(item))
+        variable, separator, value = words[2].partition("=")
+        changed, key = copy.deepcopy(item), _key(item)
+        (container,) = changed["spec"]["template"]["spec"]["containers"]
+        if separator:
+            fields = {"containers": [{"name": container["name"], "env": [{"name": variable, "value": value}]}]}
+            own = {"spec": {"template": {"spec": fields}}}
+            self.others.setdefault(key, []).append((options.get("field-manager", "kubectl-set"), own))
+            there = [one for one in container["env"] if one["name"] == variable]
+            if there:
+                there[0]["value"] = value
+            else:
+                container["env"].append({"name": variable, "value": value})
+        else:
+            variable = variable.removesuffix("-")
+            container["env"] = [one for one in container["env"] if one["name"] != variable]
+            self.others[key] = [one for one in self.others.get(key, []) if variable not in json.dumps(one)]
+        changed["metadata"]["managedFields"] = self._managed(key)
+        self._store(key, changed)
         return f"{words[1]} env updated\n"
 
     def _scale(self, words: list[str], options: dict[str, str], namespace: str, _: str) -> str:
@@ -443,13 +469,17 @@ def _key(item: Object) -> str:
 
 
 def merge(under: Any, over: Any) -> Any:
-    """Merge as server-side apply does: lists of named items by name, other lists as a whole."""
+    """Merge as server-side apply does: lists of named items by name, other lists as a whole. What is applied keeps its
+    order; items of others stay behind it.
+    """
     if isinstance(under, dict) and isinstance(over, dict):
         return {key: merge(under.get(key), over.get(key)) for key in {**under, **over}}
     if _is_named(under) and _is_named(over):
-        names = {item["name"]: item for item in under} | {item["name"]: item for item in over}
         both = {item["name"]: item for item in under}
-        return [merge(both.get(name), item) for name, item in names.items()]
+        names = {item["name"] for item in over}
+        return [merge(both.get(item["name"]), item) for item in over] + [
+            copy.deepcopy(item) for item in under if item["name"] not in names
+        ]
     return copy.deepcopy(under if over is None else over)
 
 

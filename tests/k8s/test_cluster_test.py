@@ -123,6 +123,18 @@ JUDGED: list[tuple[str, Callable[[Any], list[str]], Any, Any]] = [
         listed(deployment()),
     ),
     (
+        "holds_the_same",
+        lambda one: assertions.holds_the_same(listed(config_map("1")), one),
+        listed(config_map("2")),
+        listed(config_map("1"), deployment()),
+    ),
+    (
+        "holds_the_same: gone",
+        lambda one: assertions.holds_the_same(listed(config_map("1"), deployment()), one),
+        listed(deployment(), config_map("1")),
+        listed(deployment()),
+    ),
+    (
         "holds_keys",
         lambda one: assertions.holds_keys(one, ("API_KEY", "COSMO_KEY")),
         {"kind": "Secret", "data": {"API_KEY": "aw==", "COSMO_KEY": "aw=="}},
@@ -220,12 +232,12 @@ def test_the_cases_pass_on_the_stand_in_and_say_what_it_can_not_show(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     code, lines = ran(deployed, monkeypatch, tmp_path)
-    assert code == 3, lines
+    assert code == 3, "\n".join(lines)
     missed = [line for line in lines if line.startswith("not run")]
     assert len(missed) == 3
     assert all(": needs " in line for line in missed)
     assert len([line for line in lines if line.startswith("passed")]) == len(cases.CASES) - 2
-    assert lines[-1] == "test-cluster: 16 cases, 0 failed, 3 not run."
+    assert lines[-1] == "test-cluster: 17 cases, 0 failed, 3 not run."
     assert {key.split("/")[0] for key in deployed.server.objects} == set()
 
 

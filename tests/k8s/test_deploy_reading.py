@@ -416,7 +416,7 @@ def test_what_the_startup_probe_of_triton_refuses_is_said(ready: str, message: s
         owned("Pod", "triton-a-b", "triton-a", status={"conditions": [{"type": "Ready", "status": ready}]}),
     ]
     kubectl = Asked(message)
-    found = rollout.refusals(kubectl, deployments.snapshot({"items": items}))  # type: ignore[arg-type]
+    found = rollout.refusals(kubectl, deployments.snapshot({"items": items}), "triton")  # type: ignore[arg-type]
     assert [line.partition(": ")[0] for line in found] == ["pod triton-a-b"] * len(said)
     assert all(words in line for words, line in zip(said, found, strict=True))
     assert all("involvedObject.name=triton-a-b" in call[2] for call in kubectl.arguments)

@@ -16,6 +16,7 @@ import pytest
 from k8s.tools.validate import (
     admission,
     agreement,
+    candidates,
     files,
     gateways,
     gpus,
@@ -58,6 +59,7 @@ BY_DEFINITIONS = (custom, karpenter)  # of custom kinds, which lie in ../shared
 
 def test_every_overlay_is_rendered_and_no_check_finds_anything() -> None:
     assert {f"overlays/{path.name}" for path in (MANIFESTS / "overlays").iterdir()} <= set(FOLDERS)
+    assert {"candidate/azure", "candidate/cpu"} <= set(FOLDERS)
     assert {"overlays/azure", "overlays/cpu", "gpu-nodepool", "perf-analyzer", "tensorrt-plan"} <= set(FOLDERS)
     assert list(findings(bundles(), None)) == []
 
@@ -69,6 +71,8 @@ def test_custom_kinds_are_as_their_definitions_have_them() -> None:
 
 GONE = object()
 AZURE, POOL, PERF, CPU = "overlays/azure", "gpu-nodepool", "perf-analyzer", "overlays/cpu"
+BESIDE, BESIDE_CPU = "overlays/azure with a candidate", "overlays/cpu with a candidate"
+CANDIDATE, TO_CANDIDATE = "Deployment/candidate-triton", "NetworkPolicy/frontend-to-candidate"
 FIXED, PLAN, NGINX = "overlays/no-spare-gpu", "tensorrt-plan", "overlays/nginx"
 CONCERNED = {
     NGINX,
@@ -79,6 +83,8 @@ CONCERNED = {
     FIXED,
     PLAN,
     "overlays/fqdn-egress",
+    "overlays/azure with a candidate",
+    "overlays/cpu with a candidate",
 }  # the others hold the same objects once more
 POD = "spec|template|spec"
 ONE = f"{POD}|containers|0"
@@ -530,6 +536,82 @@ MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
         "written out"),
     "connection string": (safety.secrets, NGINX, INGRESS, "metadata|annotations|a", "AccountKey=bGlrZQ==",
         "looks like a key"),
+    # a candidate beside the serving Triton
+    "candidate's Service takes serving pods": (candidates.candidates, BESIDE, "Service/candidate-triton",
+        "spec|selector|app.kubernetes.io/name", "triton", "is the candidate's, and selects pods of triton"),
+    "serving Service takes the candidate's pods": (candidates.candidates, BESIDE, "Service/triton",
+        "spec|selector|app.kubernetes.io/name", "candidate-triton", "is not the candidate's"),
+    "serving Service takes both": (candidates.candidates, BESIDE, "Service/triton", "spec|selector",
+        {"app.kubernetes.io/part-of": "tosia"}, "selects pods of triton and of candidate-triton"),
+    "serving Deployment takes the candidate's pods": (candidates.candidates, BESIDE, TRITON,
+        "spec|selector|matchLabels", {"app.kubernetes.io/part-of": "tosia"}, "selects pods of triton and of"),
+    "candidate's pods labelled as serving ones": (candidates.candidates, BESIDE, CANDIDATE,
+        "spec|template|metadata|labels|app.kubernetes.io/name", "triton", "selects pods of triton and of"),
+    "candidate's pods labelled as serving ones, on a CPU": (candidates.candidates, BESIDE_CPU, CANDIDATE,
+        "spec|template|metadata|labels|app.kubernetes.io/name", "triton", "selects pods of triton and of"),
+    "one budget for both": (candidates.candidates, BESIDE, "PodDisruptionBudget/candidate-triton", "spec|selector",
+        {"matchExpressions": [{"key": "app.kubernetes.io/name", "operator": "In", "values":
+        ["triton", "candidate-triton"]}]}, "selects pods of triton and of candidate-triton"),
+    "serving policy lets the candidate in": (candidates.candidates, BESIDE, POLICY, "spec|podSelector",
+        {"matchLabels": {"app.kubernetes.io/part-of": "tosia"}}, "selects pods of triton and of"),
+    "candidate scraped with the serving": (candidates.candidates, BESIDE, "PodMonitor/triton",
+        f"spec|selector|{LABELS}", "candidate-triton", "scrapes the candidate"),
+    "candidate with the serving release": (candidates.candidates, BESIDE, "ConfigMap/candidate-triton",
+        "data|repository", "as://ACCOUNT/CONTAINER/releases/NUMBER-DIGEST", "has a release of its own"),
+    "candidate with the serving release, on a CPU": (candidates.candidates, BESIDE_CPU, CANDIDATE,
+        f"{POD}|initContainers|0|image", "tosia-frontend:1", "has a release of its own"),
+    "candidate by another image": (candidates.candidates, BESIDE, CANDIDATE, f"{ONE}|image",
+        "tosia.azurecr.io/tritonserver:24.10-py3", "its image differ"),
+    "candidate with other flags": (candidates.candidates, BESIDE, CANDIDATE, f"{ONE}|args|1",
+        "--model-config-name=tensorrt", "its args differ"),
+    "candidate without an identity": (candidates.candidates, BESIDE, CANDIDATE, f"{POD}|serviceAccountName", "frontend",
+        "which no identity of Azure knows"),
+    "candidate before callers": (candidates.candidates, BESIDE, "PriorityClass/tosia-candidate", "value", 1000,
+        "it would keep its place"),
+    "candidate like callers": (candidates.candidates, BESIDE, CANDIDATE, f"{POD}|priorityClassName", GONE,
+        "it would keep its place"),
+    "candidate like callers, on a CPU": (candidates.candidates, BESIDE_CPU, CANDIDATE, f"{POD}|priorityClassName", GONE,
+        "it would keep its place"),
+    "candidate that never gets a node": (candidates.candidates, BESIDE, "PriorityClass/tosia-candidate", "value", -1000,
+        "the autoscaler brings no node"),
+    "candidate that ends others": (candidates.candidates, BESIDE, "PriorityClass/tosia-candidate", "preemptionPolicy",
+        GONE, "may take the place of others"),
+    "the whole cluster a candidate": (candidates.candidates, BESIDE, "PriorityClass/tosia-candidate", "globalDefault",
+        True, "is the default of the whole cluster"),
+    "candidate with two GPUs in a rollout": (candidates.candidates, BESIDE, CANDIDATE,
+        "spec|strategy|rollingUpdate|maxSurge", 1, "takes a second place"),
+    "candidate on on-demand GPUs": (placement.placement, BESIDE, CANDIDATE, PREFERRED, {"matchExpressions": [NO_SPOT]},
+        "takes an on-demand GPU while spot is free"),
+    "candidate scaled by the HPA": (candidates.candidates, BESIDE, HPA, "spec|scaleTargetRef|name", "candidate-triton",
+        "scales the candidate"),
+    "candidate scaled by KEDA": (candidates.candidates, BESIDE, SCALER, "spec|scaleTargetRef|name", "candidate-triton",
+        "scales the candidate"),
+    "no way out to the candidate": (candidates.candidates, BESIDE, TO_CANDIDATE, "spec|egress|0|ports|0|port", 8000,
+        "lets the front end out to the candidate's port 8001"),
+    "no way in to the candidate": (candidates.candidates, BESIDE, "NetworkPolicy/candidate-triton", "spec|ingress", [],
+        "lets the front end in to the candidate"),
+    "the benchmark asks the candidate": (candidates.candidates, BESIDE, "NetworkPolicy/candidate-triton",
+        f"spec|ingress|0|{PEER.rpartition('|')[0]}", {"tosia/bench": "true"}, "lets others in to the candidate"),
+    "Prometheus asks the candidate": (serving.reach, BESIDE, "NetworkPolicy/candidate-triton",
+        "spec|ingress|0|from|0|namespaceSelector", {}, "none of those that may come"),
+    "candidate's address is the serving one's": (agreement.addresses, BESIDE, FRONT, f"{ONE}|env|-1|value",
+        "dns:///triton:8001", "but it must lead to candidate-triton"),
+    "serving address is the candidate's": (agreement.addresses, BESIDE, "ConfigMap/frontend", "data|TRITON_URL",
+        "dns:///candidate-triton:8001", "but it must lead to triton"),
+    "candidate behind one address": (agreement.addresses, BESIDE, "Service/candidate-triton", "spec|clusterIP", GONE,
+        "is not headless"),
+    "no such priority of a candidate": (admission.admission, BESIDE, "PriorityClass/tosia-candidate", "metadata|name",
+        "tosia-candidates", "PriorityClass tosia-candidate is made nowhere"),
+    "candidate given up early": (rollouts.rollouts, BESIDE, CANDIDATE, "spec|progressDeadlineSeconds", 60,
+        "waits for 1800 s"),
+    "candidate with models by anybody": (agreement.triton, BESIDE, CANDIDATE, f"{ONE}|args|2",
+        "--model-control-mode=explicit", "could load a model"),
+    "candidate's connections for ever": (serving.triton, BESIDE, CANDIDATE, f"{ONE}|args|5", "--log-info=1",
+        "lacks --grpc-max-connection-age"),
+    "candidate ready without a model": (configuration, BESIDE, CANDIDATE, f"{ONE}|readinessProbe|httpGet|path",
+        "/v2/health/ready", "ask /v2/models/cough_cnn/ready"),
+    "an overlay with a candidate": (candidates.candidates, AZURE, "Service/triton", "metadata|labels",
+        {"app.kubernetes.io/component": "candidate"}, "would start and change it"),
     "no limits": (safety.resources, AZURE, TRITON, f"{ONE}|resources|limits", GONE, "has no limits of memory"),
     "no requests": (safety.resources, CPU, TRITON, f"{POD}|initContainers|0|resources|requests", GONE,
         "release has no requests of cpu"),
@@ -551,7 +633,7 @@ def spoil(one: dict[str, Any], path: str, value: Any) -> None:
         for each, wanted in value.items():
             spoil(one, each, wanted)
         return
-    *way, last = (int(step) if step.isdecimal() else step for step in path.split("|"))
+    *way, last = (int(step) if step.lstrip("-").isdecimal() else step for step in path.split("|"))
     place: Any = one
     for step in way:
         place = place[step]
@@ -790,4 +872,5 @@ def test_the_verb_itself_says_what_it_has_judged() -> None:
         check=False,
     )
     assert (run.returncode, run.stdout) == (0, "")
-    assert f"{len(FOLDERS) + len(COMBINATIONS)} renderings" in run.stderr
+    judged = [*FOLDERS, *COMBINATIONS, "candidates are judged with what they stand beside, and on fqdn-egress, too"]
+    assert f"{len(judged)} renderings" in run.stderr

@@ -29,13 +29,19 @@ GROUPS = {
     "batch/v1": ("Job",),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "policy/v1": ("PodDisruptionBudget",),
+    "scheduling.k8s.io/v1": ("PriorityClass",),
     "networking.k8s.io/v1": ("NetworkPolicy", "Ingress"),
     "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),
     "karpenter.sh/v1": ("NodePool", "NodeClaim"),
     "karpenter.azure.com/v1beta1": ("AKSNodeClass",),
     "keda.sh/v1alpha1": ("ScaledObject",),
 }
-PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "AKSNodeClass": "aksnodeclasses"}
+PLURALS = {
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "AKSNodeClass": "aksnodeclasses",
+    "PriorityClass": "priorityclasses",
+}
 KIND = {PLURALS.get(kind, f"{kind.lower()}s"): kind for kinds in GROUPS.values() for kind in kinds}
 BUILD = {"OVERLAY": "cpu", "CONTEXT": "tosia", "API_KEY": "k"}
 
@@ -173,6 +179,14 @@ class Api(BaseHTTPRequestHandler):
                 if operation["path"] == "/spec/template":
                     changed["spec"]["template"] = operation["value"]
             self.server_side._store(key, changed)
+        elif "spec" in body:  # `kubectl set env`: a strategic merge
+            (container,) = body["spec"]["template"]["spec"]["containers"]
+            manager = parse_qs(urlsplit(self.path).query)["fieldManager"][0]
+            for one in container["env"]:
+                word = f"{one['name']}-" if one.get("$patch") == "delete" else f"{one['name']}={one['value']}"
+                where = f"deployment/{key.split('/')[2]}"
+                own = [f"--namespace={key.split('/')[1]}", f"--field-manager={manager}"]
+                assert self.server_side.answer(["set", "env", where, word, *own])[0] == 0
         else:
             self.server_side.objects[key].setdefault("status", {}).update(body.get("status", {}))
         self.server_side._control()
@@ -251,6 +265,23 @@ def test_deploying_going_back_and_deleting(server: StandIn, capfd: pytest.Captur
     assert image(server) == "tosia-frontend:50"
     assert main(["delete"], {**BUILD, "SURE": "tosia"}) == 0
     assert server.objects == {}
+
+
+def test_a_candidate_comes_and_goes(server: StandIn, capfd: pytest.CaptureFixture[str]) -> None:
+    """The variable by a strategic merge patch of the manager `tosia-candidate`, and all of it deleted by its label."""
+    assert main(["all"], {**BUILD, "BUILD_NUMBER": "50"}) == 0, capfd.readouterr().err
+    objects = set(server.objects)
+    assert main(["candidate"], {**BUILD, "RELEASE": "tosia-frontend:51"}) == 0, capfd.readouterr().err
+    metadata = Kubectl("tosia").read("deployment", "frontend")["metadata"]
+    assert [entry["manager"] for entry in metadata["managedFields"]] == ["tosia", "tosia-candidate"]
+    assert main(["candidate-status"], BUILD) == 0
+    said = capfd.readouterr().out
+    assert "candidate-triton running: nvcr.io/nvidia/tritonserver:26.11-py3, release of tosia-frontend:51" in said
+    assert main(["candidate-stop"], {**BUILD, "SURE": "candidate"}) == 0, capfd.readouterr().err
+    metadata = Kubectl("tosia").read("deployment", "frontend")["metadata"]
+    assert [entry["manager"] for entry in metadata["managedFields"]] == ["tosia"]
+    left = {key for key in set(server.objects) - objects if not key.startswith(("ReplicaSet/", "Pod/"))}
+    assert left == set()
 
 
 def test_a_job_takes_what_it_needed_with_it(server: StandIn) -> None:

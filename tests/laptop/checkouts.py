@@ -10,6 +10,7 @@ from pathlib import Path
 from laptop.service import CHECKOUT
 from local_triton.ports import free_ports
 
+OWN = {"API_KEY", "TOSIA_VAR", "TRITON_URL", "CANDIDATE_TRITON_URL"}
 CODE = ("preprocess", "runtime", "frontend", "local_triton", "laptop")
 
 
@@ -32,7 +33,7 @@ def copy_checkout(folder: Path, *left_out: str) -> Path:
 
 def laptop(checkout: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """`python -m laptop`, with the environment's API_KEY removed unless given."""
-    clean = {name: value for name, value in os.environ.items() if name not in {"API_KEY", "TOSIA_VAR", "TRITON_URL"}}
+    clean = {name: value for name, value in os.environ.items() if name not in OWN}
     return subprocess.Popen(
         [sys.executable, "-m", "laptop", *arguments],
         cwd=checkout,

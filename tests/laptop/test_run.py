@@ -9,11 +9,16 @@ import shutil
 import signal
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
+from laptop.service import CHECKOUT, Service
+from local_triton.ports import free_ports
 from tests.integration.processes import descendants, is_running, wait_for
 from tests.laptop.checkouts import copy_checkout, laptop, run_arguments
 from tests.local_triton.leftovers import leftovers
@@ -23,7 +28,11 @@ SECRET = "a-key-of-my-own"
 
 def start(checkout: Path, **environment: str) -> tuple[subprocess.Popen[str], str]:
     """The process when it serves, and what it printed until then."""
-    process = laptop(checkout, *run_arguments(), **environment)
+    return started_with(checkout, *run_arguments(), **environment)
+
+
+def started_with(checkout: Path, *arguments: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    process = laptop(checkout, *arguments, **environment)
     assert process.stdout is not None
     printed = ""
     while not printed.endswith("Ctrl-C ends it.\n"):
@@ -79,6 +88,103 @@ def test_run_until_ctrl_c(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     assert_nothing_left(process, started, before)
     assert "Traceback" not in (checkout / "var" / "frontend.log").read_text()
+
+
+def variables_of(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
+    return dict(pair.partition("=")[::2] for pair in pairs)
+
+
+def running(pids: list[int], program: bytes) -> list[int]:
+    return [pid for pid in pids if program in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]]
+
+
+def metadata_of(grpc_url: str) -> dict[str, str]:
+    """What the model at an address says of itself."""
+    with InferenceServerClient(grpc_url) as client:
+        config = client.get_model_config("cough_cnn").config
+        return {name: value.string_value for name, value in config.parameters.items()}
+
+
+@contextmanager
+def killed_on_failure(process: subprocess.Popen[str]) -> Iterator[None]:
+    """A test that fails leaves no servers behind, on which the next ones would wait."""
+    try:
+        yield
+    except BaseException:
+        process.kill()  # what it has started goes with it
+        process.communicate()
+        raise
+
+
+def test_a_candidate_runs_beside_the_first_and_ends_with_it(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path / "a folder with 'quotes'")
+    release = checkout / "releases" / "other one"
+    shutil.copytree(CHECKOUT / "model_repository", release)
+    own, text = release / "cough_cnn" / "config.pbtxt", "parameters"
+    assert text in own.read_text()
+    own.write_text(own.read_text() + 'parameters { key: "mark" value { string_value: "the candidate" } }\n')
+    before = leftovers()
+    process, printed = started_with(checkout, *run_arguments(), "--candidate", "releases/other one")
+    with killed_on_failure(process):
+        started = descendants(process.pid)
+        assert len(running(started, b"tritonserver")) == 2
+        (front_end,) = [pid for pid in started if b"frontend\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        told = variables_of(front_end)
+        (first,) = re.findall(r"^Triton's gRPC: +(\S+)$", printed, re.MULTILINE)
+        (second,) = re.findall(
+            r"^Candidate's gRPC: (\S+) \(releases/other one; docs/rollout\.md\)$", printed, re.MULTILINE
+        )
+        assert (told["TRITON_URL"], told["CANDIDATE_TRITON_URL"]) == (first, second)
+        assert "mark" not in metadata_of(first)
+        assert metadata_of(second)["mark"] == "the candidate"
+
+        def servers() -> dict[str, int]:
+            """Address -> the server that listens there."""
+            pids = running(descendants(process.pid), b"tritonserver")
+            ports = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in pids}
+            return {
+                url: pid
+                for url in (first, second)
+                for pid in pids
+                if f"--grpc-port={url.split(':')[1]}\0" in ports[pid]
+            }
+
+        os.kill(servers()[second], signal.SIGKILL)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert re.fullmatch(
+            r"tosia: The candidate's Triton has ended \([^\n]*\); calls are served without it [^\n]*\n", said
+        )
+        record = paste_curl_line(printed, tmp_path)
+        assert (record["state"], record["diagnosis"]["status"]) == ("diagnosed", "ok")
+        assert first in servers()
+        os.killpg(process.pid, signal.SIGINT)
+        assert_nothing_left(process, started, before)
+
+
+def test_a_candidate_is_stopped_before_the_rest_is_called_stopped(tmp_path: Path) -> None:
+    """Not only by its warden, which would end it soon after us."""
+    port, metrics_port = free_ports(2)
+    beside = CHECKOUT / "model_repository"
+    with Service(port=port, metrics_port=metrics_port, api_key=SECRET, var=tmp_path, candidate=beside):
+        started = running(descendants(os.getpid()), b"tritonserver")
+        assert len(started) == 2
+    assert [pid for pid in started if is_running(pid)] == []
+
+
+def test_a_candidate_that_triton_refuses_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    release = checkout / "other"
+    shutil.copytree(CHECKOUT / "model_repository", release)
+    for file in release.glob("cough_cnn/*/model.onnx"):
+        file.write_bytes(b"no model")
+    before = leftovers()
+    process = laptop(checkout, *run_arguments(), "--candidate", "other")
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert re.fullmatch(r"tosia: Triton did not start: [^\n]*candidate\.log[^\n]*\n", errors)
+    wait_for(lambda: leftovers() <= before, "no shared memory and no scratch folder stays")
 
 
 @pytest.mark.system

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from laptop.service import CHECKOUT
 from local_triton.ports import free_ports
 from tests.laptop.checkouts import copy_checkout, laptop, run_arguments
 
@@ -78,6 +80,40 @@ def test_a_spoiled_checkout(tmp_path: Path, name: str) -> None:
     spoil, expected = SPOILED[name]
     spoil(copy_checkout(tmp_path))
     assert_one_line(tmp_path, *run_arguments(), expected=expected)
+
+
+def no_folder(candidate: Path) -> None:
+    shutil.rmtree(candidate)
+
+
+def no_manifest(candidate: Path) -> None:
+    (candidate / "manifest.json").unlink()
+
+
+def manifest_of_another_kind(candidate: Path) -> None:
+    (candidate / "manifest.json").write_text('["a", "list"]')
+
+
+def a_file_less(candidate: Path) -> None:
+    (candidate / "cough_cnn" / "config.pbtxt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (no_folder, "is no folder"),
+        (no_manifest, "is no release"),
+        (manifest_of_another_kind, "is no release"),
+        (a_file_less, "is not whole: cough_cnn/config.pbtxt is missing"),
+    ],
+)
+def test_a_candidate_that_is_no_release(tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
+    """Before anything is started: no Triton is needed to see it."""
+    copy_checkout(tmp_path, ".venv-triton")
+    shutil.copytree(CHECKOUT / "model_repository", tmp_path / "other")
+    spoil(tmp_path / "other")
+    assert_one_line(tmp_path, *run_arguments(), "--candidate", "other", expected=("CANDIDATE=other", said))
+    assert not (tmp_path / "var").exists()
 
 
 def test_an_empty_key(tmp_path: Path) -> None:

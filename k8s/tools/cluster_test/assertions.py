@@ -33,6 +33,12 @@ def is_unchanged(before: Object, after: Object) -> list[str]:
     return found + [f"{name} was changed" for name in sorted(was.keys() & now.keys()) if was[name] != now[name]]
 
 
+def holds_the_same(before: Object, after: Object) -> list[str]:
+    """Two Lists hold objects of the same names."""
+    was, now = (set(_versions(one)) for one in (before, after))
+    return [f"{name} is new" for name in sorted(now - was)] + [f"{name} is gone" for name in sorted(was - now)]
+
+
 def _versions(answer: Object) -> dict[str, object]:
     """Return what changes when somebody writes; where there is a status, the controllers write that."""
     return {

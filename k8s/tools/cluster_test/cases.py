@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from k8s.tools.cluster_test import assertions
 from k8s.tools.cluster_test.server import OURS, NotRun, Said, Server, folders
-from k8s.tools.deploy.deployments import config_maps
+from k8s.tools.deploy.candidate import PRIORITY, URL
+from k8s.tools.deploy.deployments import CANDIDATE, candidate_url, config_maps
 from k8s.tools.deploy.environment import MANIFESTS
 from k8s.tools.deploy.kubectl import Object
 
@@ -255,6 +256,35 @@ def perf(server: Server) -> list[str]:
     )
 
 
+def candidate_beside(server: Server) -> list[str]:
+    """Started, left alone by `all` with the same build and with another, rolled alone, stopped: alone, too."""
+    _needs_ready_pods(server)
+    found = assertions.ended_with(deploy(server, 62).code, (0,))
+    before = _objects(server)
+    said = server.verb("candidate", {"RELEASE": RELEASE.format(9)})
+    found += assertions.ended_with(said.code, (0,)) + _knows(server, URL)
+    found += assertions.is_complete(server.get("deployment", CANDIDATE))
+    started = _objects(server)
+    found += assertions.ended_with(deploy(server, 62).code, (0,))
+    found += assertions.is_unchanged(started, _objects(server))  # the front end, too: its variable is not reordered
+    left = server.get("deployment", CANDIDATE)
+    found += assertions.ended_with(deploy(server, 64).code, (0,)) + assertions.deploys(front_end(server), "64")
+    found += _knows(server, URL)
+    found += assertions.is_unchanged({"items": [left]}, {"items": [server.get("deployment", CANDIDATE)]})
+    said = server.verb("candidate-status", {})
+    found += assertions.says(said.text, rf"^{CANDIDATE} running: .*release {RELEASE.format(9)}, 1 pod ready")
+    found += assertions.ended_with(deploy(server, 62).code, (0,))
+    found += assertions.ended_with(server.verb("candidate-stop", {}).code, (2,)) + _knows(server, URL)
+    found += assertions.ended_with(server.verb("candidate-stop", {"SURE": "candidate"}).code, (0,)) + _knows(server, "")
+    found += assertions.is_empty(server.get("priorityclass", PRIORITY))
+    return found + assertions.holds_the_same(before, _objects(server))
+
+
+def _knows(server: Server, url: str) -> list[str]:
+    found = candidate_url(front_end(server))
+    return [] if found == url else [f"the front end's candidate is at {found or 'no address'}, not {url or 'gone'}"]
+
+
 def teardown(server: Server) -> list[str]:
     found = assertions.ended_with(server.verb("delete", {}).code, (2,))
     found += assertions.ended_with(server.verb("delete", {"SURE": "tosia"}).code, (0,))
@@ -288,5 +318,6 @@ CASES = (
     Case("on demand before spot", on_demand_before_spot),
     Case("a rollout without a spare GPU", rollout_without_a_spare_gpu),
     Case("perf", perf),
+    Case("a candidate: start, all beside it, stop", candidate_beside),
     Case("delete, and all after it", teardown),
 )

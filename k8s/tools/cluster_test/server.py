@@ -103,7 +103,10 @@ def _end(run: subprocess.Popen[str]) -> None:
 
 def folders() -> list[str]:
     """Return the folders of k8s/manifests that are applied."""
-    patterns = ("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer")
+    patterns = (
+        *("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer"),
+        *("candidate/azure", "candidate/cpu"),
+    )
     found = [file for pattern in patterns for file in MANIFESTS.glob(f"{pattern}/kustomization.yaml")]
     return sorted(file.parent.relative_to(MANIFESTS).as_posix() for file in found)
 

@@ -17,6 +17,7 @@ unready         why a pod is not ready
 rollout         waiting
 rollback        going back
 status          what is wanted, and what runs
+candidate       another release beside the serving one
 jobs            perf_analyzer, and a TensorRT plan
 doctor          the cluster beside what it must have
 teardown        everything deleted

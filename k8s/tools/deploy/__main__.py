@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from k8s.tools.deploy import (
+    candidate,
     cluster,
     deployments,
     doctor,
@@ -31,6 +32,7 @@ from k8s.tools.deploy.environment import (
     EnvironmentProblem,
     Target,
     Values,
+    read_candidate,
     read_target,
     read_values,
 )
@@ -44,9 +46,14 @@ def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     try:
         if verb in ON_CLUSTER:
             return ON_CLUSTER[verb](read_target(environ), environ)
+        if verb == "candidate":
+            return candidate.start(read_candidate(environ))
         if verb in OF_DEPLOYMENT:
             return OF_DEPLOYMENT[verb](read_values(environ, with_secrets=verb in ("all", "secrets")), environ)
-        print(f"usage: python3 -m k8s.tools.deploy {'|'.join((*OF_DEPLOYMENT, *ON_CLUSTER))}", file=sys.stderr)
+        print(
+            f"usage: python3 -m k8s.tools.deploy {'|'.join((*OF_DEPLOYMENT, 'candidate', *ON_CLUSTER))}",
+            file=sys.stderr,
+        )
         return 2
     except EnvironmentProblem as error:
         _say(str(error))
@@ -134,11 +141,17 @@ def apply(values: Values, environ: Mapping[str, str]) -> int:
         history.write(kubectl, known, instead_of=noted)
     for line in drift.lines(now, known):
         _say(f"{line} Server-side apply leaves them: docs/deploy.md says how they go.")
+    _say_of_candidate(kubectl, now)
     return 0
 
 
 def wait(target: Target, _: Mapping[str, str]) -> int:
-    rollout.wait(Kubectl(target.context))
+    kubectl = Kubectl(target.context)
+    rollout.wait(kubectl)
+    moment = deployments.read(kubectl)
+    if deployments.CANDIDATE in moment.deployments:
+        for line in rollout.unready(moment, deployments.CANDIDATE):
+            _say(f"{deployments.CANDIDATE} is not waited for; {line}")
     return 0
 
 
@@ -146,11 +159,13 @@ def diff(values: Values, _: Mapping[str, str]) -> int:
     """Show differences. Return 0 without a difference, 1 with one, as kubectl does; secrets are not compared."""
     kubectl = Kubectl(values.target.context)
     manifests = render(kubectl, _completed(kubectl, values), secrets_version=cluster.secrets_version(kubectl))
-    lines = drift.lines(deployments.read(kubectl), history.read(kubectl))
+    moment = deployments.read(kubectl)
+    lines = drift.lines(moment, history.read(kubectl))
     arguments = ("diff", "--server-side", "--field-manager=tosia", "--force-conflicts", "-f", "-")
     differs = kubectl.send(*arguments, stdin=manifests, allowed=(0, 1))
     for line in lines:
         _say(line)
+    _say_of_candidate(kubectl, moment)
     # The last line: make gives a script nothing else to tell this from a failure by.
     _say("differs." if differs else "no difference.")
     return differs
@@ -224,6 +239,15 @@ def _warn(values: Values, environ: Mapping[str, str]) -> None:
         )
 
 
+def _say_of_candidate(kubectl: Kubectl, moment: deployments.Snapshot) -> None:
+    """Say that a candidate runs, which no `apply` starts, changes or takes away; and where the front end disagrees."""
+    found = moment.deployments.get(deployments.CANDIDATE)
+    if found is not None:
+        _say(f"{deployments.CANDIDATE} ({status.release_of(kubectl, found)}) stays as it is.")
+    for line in drift.of_candidate(moment):
+        _say(line)
+
+
 def _prunes(environ: Mapping[str, str]) -> bool:
     asked = environ.get("PRUNE_KEYS", "") or "0"
     if asked not in ("0", "1"):
@@ -251,6 +275,8 @@ ON_CLUSTER: dict[str, Callable[[Target, Environ], int]] = {
     "settings": settings,
     "status": show_status,
     "rollback": go_back,
+    "candidate-status": candidate.show,
+    "candidate-stop": candidate.stop,
     "delete": teardown.delete,
     "doctor": examine,
     "perf": perf,

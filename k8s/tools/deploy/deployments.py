@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from k8s.tools.deploy.kubectl import Kubectl, Object
 
 DEPLOYMENTS = ("triton", "frontend")  # in their order of readiness: the front end must have reached Triton
+CANDIDATE = "candidate-triton"  # a Triton with another release; no part of DEPLOYMENTS: `all` and `rollback` leave it
+CANDIDATE_URL = "CANDIDATE_TRITON_URL"  # by which a front end knows of it
 REVISION = "deployment.kubernetes.io/revision"
 _CONFIG_NAME = re.compile(r"--model-config-name=([a-z0-9_-]+)")
 _STOPPED = {"NodeAffinity", "Evicted", "Terminated", "Shutdown", "NodeShutdown"}  # pods that end with their node
@@ -130,6 +132,18 @@ def config_maps(item: Object) -> list[str]:
         sources = [variable.get("valueFrom", {}) for variable in container.get("env", [])]
         found += [source["configMapKeyRef"] for source in sources if "configMapKeyRef" in source]
     return list(dict.fromkeys(str(one["name"]) for one in found if not one.get("optional") and one.get("name")))
+
+
+def release_image(item: Object) -> str:
+    """Return the image whose release Triton serves (overlays/cpu); empty where it reads one by its path."""
+    steps = template(item).get("initContainers", [])
+    return next((str(step.get("image", "")) for step in steps if step.get("name") == "release"), "")
+
+
+def candidate_url(item: Object) -> str:
+    """Return the address of the candidate that a front end of this template knows; empty: it knows of none."""
+    variables = [entry for container in template(item).get("containers", []) for entry in container.get("env", [])]
+    return next((str(entry.get("value", "")) for entry in variables if entry.get("name") == CANDIDATE_URL), "")
 
 
 def secret_keys(item: Object) -> list[str]:

@@ -48,6 +48,7 @@ def _compared(kubectl: Kubectl, *, on_azure: bool) -> list[str]:
     try:
         moment, known = deployments.read(kubectl), history.read(kubectl)
         found = [*_images(moment), *(f"differs  {line}" for line in drift.lines(moment, known))]
+        found += [f"differs  {line}" for line in drift.of_candidate(moment)]
         if on_azure:
             plugins = Kubectl(kubectl.context, "gpu-resources").read("daemonset", "nvidia-device-plugin")
             found += _plugin(plugins)
@@ -72,15 +73,19 @@ def _kubernetes(server: tuple[int, int]) -> str:
 
 
 def _images(moment: deployments.Snapshot) -> list[str]:
-    """Return a line where Triton's image in use is not the table's."""
+    """Return whether Triton's image in use is the table's, of the serving one and of a candidate."""
     row = versions.table()["triton"]
-    deployment = moment.deployments.get("triton")
-    if deployment is None:
-        return []
-    tag = deployments.image(deployment).rpartition(":")[2]
-    if tag.startswith(row["version"]):
-        return [f"ok       {row['name']}  {tag}"]
-    return [f"differs  {row['name']}  {tag} is deployed, {row['version']} is in k8s/versions.json ({row['date']})"]
+    found = []
+    for name, whose in (("triton", ""), (deployments.CANDIDATE, " of the candidate")):
+        if name not in moment.deployments:
+            continue
+        tag = deployments.image(moment.deployments[name]).rpartition(":")[2]
+        if tag.startswith(row["version"]):
+            found.append(f"ok       {row['name']}{whose}  {tag}")
+        else:
+            table = f"{row['version']} is in k8s/versions.json ({row['date']})"
+            found.append(f"differs  {row['name']}{whose}  {tag} is deployed, {table}")
+    return found
 
 
 def _plugin(daemon_set: Object) -> list[str]:

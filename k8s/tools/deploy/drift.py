@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from k8s.tools.deploy.deployments import DEPLOYMENTS, Snapshot
+from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, DEPLOYMENTS, Snapshot, candidate_url
 from k8s.tools.deploy.history import History, name_of
 from k8s.tools.deploy.kubectl import Object
 
@@ -13,6 +13,8 @@ OURS = "tosia"
 UNDO = "kubectl"  # the manager of what `kubectl rollout undo` restores; `set` and `edit` have names of their own
 # Of no consequence: the autoscalers' number, and what `kubectl rollout restart` leaves.
 _IGNORED = ("spec.replicas", "spec.template.metadata.annotations.kubectl.kubernetes.io/restartedAt")
+# Set by the candidate's verbs, or by going back to a state that had it; `of_candidate` says where it misleads.
+_OF_CANDIDATE = f"spec.template.spec.containers[frontend].env[{CANDIDATE_URL}]"
 _SHORT = ("spec.template.spec.", "spec.template.", "spec.")
 
 
@@ -41,8 +43,9 @@ def drift(deployment: Object) -> list[tuple[str, str]]:
 def lines(moment: Snapshot, history: History) -> list[str]:
     """Return one line for each Deployment that has such fields."""
     found = []
-    for name in DEPLOYMENTS:
+    for name in (*DEPLOYMENTS, CANDIDATE):
         fields = drift(moment.deployments[name]) if name in moment.deployments else []
+        fields = [(manager, path) for manager, path in fields if path != _OF_CANDIDATE]
         current = name_of(moment.current(name))
         if current and current == history.back_at.get(name):
             fields = [(manager, path) for manager, path in fields if manager != UNDO]
@@ -51,6 +54,25 @@ def lines(moment: Snapshot, history: History) -> list[str]:
             paths = ", ".join(dict.fromkeys(_short(path) for _, path in fields))
             found.append(f"{name} has fields that are not the checkout's: {paths} (set by {managers}).")
     return found
+
+
+def of_candidate(moment: Snapshot) -> list[str]:
+    """Return a line where the front end and the cluster disagree on whether there is a candidate, as after going back
+    to a state of before it.
+    """
+    front_end, there = moment.deployments.get("frontend"), CANDIDATE in moment.deployments
+    url = "" if front_end is None else candidate_url(front_end)
+    if url and not there:
+        return [
+            f"frontend looks for a candidate at {url}, and none is deployed: `make -C k8s candidate-stop "
+            "SURE=candidate` takes that away, too."
+        ]
+    if there and front_end is not None and not url:
+        return [
+            f"frontend knows of no candidate, but {CANDIDATE} is deployed: `make -C k8s candidate RELEASE=...` tells "
+            "it, `make -C k8s candidate-stop SURE=candidate` takes the candidate away."
+        ]
+    return []
 
 
 def _chains(fields: Object, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -23,6 +23,8 @@ _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
 _COSMOS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _RELEASE = re.compile(r"as://[a-z0-9]{3,24}/[a-z0-9-]{3,63}/[A-Za-z0-9._/-]+")
+_LOCAL_RELEASE = re.compile(r"tosia-frontend:\w[\w.-]{0,127}")  # OVERLAY=cpu: the release in a front end's image
+_IMAGE = "tosia-frontend:TAG, the image whose release it is"
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -74,6 +76,27 @@ class Values:
     triton_client_id: str | None
     secrets: Mapping[str, str] = field(repr=False)
     front_end: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A release that runs beside the serving one. release: its path; with OVERLAY=cpu the image that holds it"""
+
+    target: Target
+    release: str
+
+
+def read_candidate(environ: Mapping[str, str]) -> Candidate:
+    """Read which release is the candidate; nothing else of a deployment is needed. Raises: EnvironmentProblem."""
+    wrong: list[str] = []
+    target = _target(environ, wrong)
+    pattern, form = (_RELEASE, "as://ACCOUNT/CONTAINER/releases/...") if target.on_azure else (_LOCAL_RELEASE, _IMAGE)
+    release = _required(environ, "RELEASE", f"the candidate's, {form}", wrong)
+    if release and not pattern.fullmatch(release):
+        wrong.append(f"RELEASE is not a candidate's: give {form}")
+    if wrong:
+        raise EnvironmentProblem("; ".join(wrong) + ".")
+    return Candidate(target, release)
 
 
 def read_target(environ: Mapping[str, str]) -> Target:

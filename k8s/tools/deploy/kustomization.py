@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from k8s.tools.deploy.cluster import CLIENT_ID
+from k8s.tools.deploy.deployments import CANDIDATE
 from k8s.tools.deploy.environment import MANIFESTS, Target, Values
 from k8s.tools.deploy.kubectl import Kubectl
 
@@ -34,6 +35,22 @@ def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> 
 def render_bare(kubectl: Kubectl, target: Target) -> str:
     """Render an overlay with its components, but without a deployment's values. Raises: KubectlError."""
     return _rendered(kubectl, [MANIFESTS / "overlays" / target.overlay], {"components": list(target.components)})
+
+
+def render_candidate(kubectl: Kubectl, release: str, *, on_azure: bool, by_name: bool) -> str:
+    """Render a candidate. release: its path, or the image that holds it; by_name: may it reach named hosts only?
+
+    Raises: KubectlError.
+    """
+    if not on_azure:
+        images = {"images": [{"name": LOCAL_IMAGE, "newTag": release.rpartition(":")[2]}]}
+        return _rendered(kubectl, [MANIFESTS / "candidate" / "cpu"], images)
+    path = {"repository": release, "account": release.removeprefix("as://").partition("/")[0]}
+    on_top = {
+        "configMapGenerator": [_merged(CANDIDATE, path)],
+        "components": [MANIFESTS / "candidate" / "fqdn-egress"] if by_name else [],
+    }
+    return _rendered(kubectl, [MANIFESTS / "candidate" / "azure"], on_top)
 
 
 def render_job(kubectl: Kubectl, job: str, build_number: str, config: dict[str, str] | None) -> str:

@@ -17,7 +17,8 @@ from k8s.tools.deploy.release import known_configs
 def check(kubectl: Kubectl, values: Values, manifests: str, known: History) -> None:
     """values: completed by what the cluster remembers. Raises: EnvironmentProblem, Refused, KubectlError."""
     _check_given_once(values)
-    _check_release(values, manifests, known)
+    if values.triton is not None:
+        check_release(values.triton["repository"], manifests, known)
     if not values.target.on_azure:
         return
     definitions = kubectl.names("crd")
@@ -69,12 +70,14 @@ def _check_given_once(values: Values) -> None:
         raise EnvironmentProblem(f"the cluster does not know these, so give them once: {', '.join(missing)}.")
 
 
-def _check_release(values: Values, manifests: str, known: History) -> None:
-    """Refuse a release that lacks the configuration which Triton is told to take: it would take another in silence."""
+def check_release(path: str, manifests: str, known: History) -> None:
+    """Refuse a release that lacks the configuration which Triton is told to take: it would take another in silence.
+
+    Raises: Refused.
+    """
     wanted = re.search(r"--model-config-name=([a-z0-9_-]+)", manifests)
-    if values.triton is None or wanted is None:
+    if wanted is None:
         return
-    path = values.triton["repository"]
     names = known_configs(path, CHECKOUT)
     names = known.configs.get(path) if names is None else names
     if names is not None and wanted.group(1) not in names:

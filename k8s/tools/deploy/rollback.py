@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from k8s.tools.deploy import deployments, history, rollout
+from k8s.tools.deploy import deployments, drift, history, rollout
 from k8s.tools.deploy.cluster import STORE_KEYS
 from k8s.tools.deploy.deployments import DEPLOYMENTS, Snapshot, revision
 from k8s.tools.deploy.environment import CHECKOUT, EnvironmentProblem
@@ -50,6 +50,8 @@ def rollback(kubectl: Kubectl, environ: Mapping[str, str]) -> int:
         kubectl.run("rollout", "undo", f"deployment/{name}", f"--to-revision={revision(target)}")
     rollout.settled(kubectl)
     rollout.wait(kubectl, [name for name in DEPLOYMENTS if name in targets])
+    for line in drift.of_candidate(deployments.read(kubectl)):
+        _say(line)
     return int(len(targets) < len(names))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from k8s.tools.deploy import deployments, history
-from k8s.tools.deploy.deployments import Snapshot
+from k8s.tools.deploy.deployments import CANDIDATE, Snapshot
 from k8s.tools.deploy.kubectl import Kubectl, KubectlError, Object
 from k8s.tools.deploy.unready import is_blocked, is_ready, why
 
@@ -16,7 +16,9 @@ LOOK_S = 5.0
 STUCK_S = 60.0  # a pod that is blocked for so long is named; the wait goes on
 ZERO_S = 180.0  # a Deployment without pods that should have some is given up: no autoscaler raises 0
 # As `progressDeadlineSeconds`: a GPU node must start first, and the image is large.
-ROLLOUT_S = {"triton": 1800, "frontend": 2400}
+ROLLOUT_S = {"triton": 1800, "frontend": 2400, CANDIDATE: 1800}
+_UNDO = "`make -C k8s rollback` undoes it"
+_UNDO_OF = {CANDIDATE: "`make -C k8s candidate-stop SURE=candidate` takes it away"}
 MISSES = 12  # answers in a row that the API server may owe us
 
 
@@ -104,13 +106,13 @@ def _wait(kubectl: Kubectl, name: str, *, may_sleep: bool) -> None:
             serving = (
                 "the pods of before still serve" if deployments.available(deployment) else "none of its pods serves"
             )
-            named = "; ".join([*reasons, *(refusals(kubectl, moment) if name == "triton" else [])]) or "no pod was made"
+            named = "; ".join([*reasons, *refusals(kubectl, moment, name)]) or "no pod was made"
             raise KubectlError(
                 f"{name} was not rolled out ({named}); {serving}. `make -C k8s status` shows "
-                "what runs, `make -C k8s rollback` undoes it (docs/deploy.md)."
+                f"what runs, {_UNDO_OF.get(name, _UNDO)} (docs/deploy.md)."
             )
-        refused = refusals(kubectl, moment) if name == "triton" else []
-        for reason in watch.newly_stuck([*unready(moment, name, only_blocked=True), *refused]):
+        stuck = [*unready(moment, name, only_blocked=True), *refusals(kubectl, moment, name)]
+        for reason in watch.newly_stuck(stuck):
             _say(f"{reason} (still waiting)")
         time.sleep(LOOK_S)
 
@@ -140,11 +142,11 @@ def unready(moment: Snapshot, name: str, *, only_blocked: bool = False) -> list[
     return found
 
 
-def refusals(kubectl: Kubectl, moment: Snapshot) -> list[str]:
+def refusals(kubectl: Kubectl, moment: Snapshot, name: str) -> list[str]:
     """Return what the startup probe of new pods of Triton says, where no waiting will change it: a release without the
     configuration that is served, or a plan of another GPU. What passes ends with "yet." (k8s/manifests/base/triton).
     """
-    replica_set = moment.current("triton")
+    replica_set = moment.current(name) if name in ("triton", CANDIDATE) else None
     found = []
     for pod in [] if replica_set is None else moment.pods(replica_set):
         pod_name = pod["metadata"]["name"]

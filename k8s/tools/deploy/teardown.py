@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from k8s.tools.deploy.candidate import PRIORITY
 from k8s.tools.deploy.environment import EnvironmentProblem, Target
 from k8s.tools.deploy.kubectl import Kubectl, KubectlError
 
@@ -36,6 +37,7 @@ def delete(target: Target, environ: Mapping[str, str]) -> int:
         _delete(kubectl, "scaledobject", "triton")
     # Before the nodes: its disruption budgets would keep their drain waiting.
     _delete(kubectl, "namespace", NAMESPACE, WAY_IN)
+    _delete(kubectl, "priorityclass", PRIORITY)  # of a candidate; the rest of it was in the namespace
     if "nodepools.karpenter.sh" in definitions:
         _delete(kubectl, "nodepool", *POOLS, timeout=NODES_TIMEOUT)
         for pool in POOLS if "nodeclaims.karpenter.sh" in definitions else ():

@@ -3,6 +3,7 @@
 files         what kustomize ignores silently
 objects       what is rendered, and how to look into it
 combinations  overlays/azure with each component and each pair of them
+candidates    a candidate beside the serving Triton, and that the two are kept apart
 values        enumerations, ranges and names that no schema holds
 schemas       Kubernetes' own kinds (strictly, two versions), custom kinds, Karpenter's labels
 admission     what the API server refuses although it fits the schema

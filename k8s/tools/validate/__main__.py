@@ -17,6 +17,7 @@ from pathlib import Path
 from k8s.tools.validate import (
     admission,
     agreement,
+    candidates,
     combinations,
     files,
     gateways,
@@ -67,6 +68,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     serving.scaling,
     serving.way_in,
     gateways.gateways,
+    candidates.candidates,
 )
 
 
@@ -93,10 +95,14 @@ def judged(name: str, check: Callable[[], Iterator[str]]) -> Iterator[str]:
 
 
 def _rendered(kubectl: str, root: Path) -> list[Bundle | str]:
-    """Render the folders and the combinations of components; a finding instead of what can't be rendered."""
+    """Render the folders, the combinations of components, and candidates beside what serves; a finding instead of what
+    can't be rendered.
+    """
+    beside = {folder for _, folder, _ in candidates.BESIDE.values()}  # judged with what they stand beside
     work: list[tuple[str, Callable[[], Bundle]]] = [
-        (name, partial(render, kubectl, root, name)) for name in folders(root)
+        (name, partial(render, kubectl, root, name)) for name in folders(root) if name not in beside
     ]
+    work += [(name, partial(candidates.render_beside, kubectl, root, name)) for name in candidates.BESIDE]
     work += [
         (combinations.title(names), partial(combinations.render_combination, kubectl, root, names))
         for names in combinations.combinations(root)

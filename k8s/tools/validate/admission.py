@@ -19,7 +19,7 @@ def admission(bundles: Sequence[Bundle]) -> Iterator[str]:
             for problem in _of_object(item):
                 yield bundle.says(item, problem)
         for pod in bundle.pods():
-            for problem in _of_pod(pod):
+            for problem in _of_pod(bundle, pod):
                 yield bundle.says(pod.owner, problem)
 
 
@@ -68,7 +68,7 @@ def _of_block(block: dict[str, Any] | None) -> Iterator[str]:
         yield f"not a range of addresses: {error}"
 
 
-def _of_pod(pod: Pod) -> Iterator[str]:
+def _of_pod(bundle: Bundle, pod: Pod) -> Iterator[str]:
     policy = pod.spec.get("restartPolicy", "Always")
     if pod.owner["kind"] in ("Job", "CronJob"):
         if policy not in ("Never", "OnFailure"):
@@ -76,7 +76,8 @@ def _of_pod(pod: Pod) -> Iterator[str]:
     elif pod.owner["kind"] in WORKLOADS and policy != "Always":
         yield f"restartPolicy is {policy}: it can only be Always"
     priority = pod.spec.get("priorityClassName")
-    if priority is not None and not priority.startswith("system-"):
+    made = priority is None or priority.startswith("system-") or bundle.named("PriorityClass", priority)
+    if not made:
         yield f"the PriorityClass {priority} is made nowhere"
     yield from _twice("container", (item["name"] for item in pod.containers))
     yield from _twice("volume", (item["name"] for item in pod.spec.get("volumes", [])))

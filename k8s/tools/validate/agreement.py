@@ -14,6 +14,7 @@ from frontend.__main__ import parse_arguments
 from frontend.configuration.deadlines_limits_intervals import SETTING_OF
 from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
+from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, candidate_url
 from k8s.tools.validate.gpus import is_of_gpus
 from k8s.tools.validate.objects import Bundle, Object, Pod
 from k8s.tools.validate.placement import surge_of
@@ -47,7 +48,7 @@ TRITON_FLAGS = {  # of 24.10 and 26.11, as far as they make sense here; tests/k8
     *("--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size", "--model-load-thread-count"),
 }
 OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
-_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {LIVE, MODEL_READY}}
+_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {LIVE, MODEL_READY}, CANDIDATE: {LIVE, MODEL_READY}}
 
 
 def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
@@ -138,24 +139,31 @@ def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def addresses(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Check that TRITON_URL names a headless Service of the folder, and one of its ports."""
+    """Check that TRITON_URL and CANDIDATE_TRITON_URL each name their headless Service of the folder, and its port."""
     for bundle in bundles:
         for item in bundle.of("ConfigMap"):
             url = (item.get("data") or {}).get("TRITON_URL")
-            if url is None:
-                continue
-            host, _, port = url.removeprefix("dns:///").partition(":")
-            service = bundle.named("Service", host.partition(".")[0])
-            if service is None:
-                yield bundle.says(item, f"TRITON_URL is {url}, but there is no such Service")
-            elif not any(str(known["port"]) == port for known in service["spec"]["ports"]):
-                yield bundle.says(item, f"TRITON_URL is {url}, but that Service has no port {port}")
-            elif service["spec"].get("clusterIP") != "None":
-                yield bundle.says(service, "is not headless: one connection would stay with one pod for ever")
-            elif not url.startswith("dns:///"):
-                yield bundle.says(
-                    item, "TRITON_URL is no dns:/// address: one connection would stay with one pod for ever"
-                )
+            if url is not None:
+                yield from _address(bundle, item, "TRITON_URL", url, "triton")
+        for item in bundle.of("Deployment"):
+            url = candidate_url(item)
+            if url:
+                yield from _address(bundle, item, CANDIDATE_URL, url, CANDIDATE)
+
+
+def _address(bundle: Bundle, item: Object, variable: str, url: str, expected: str) -> Iterator[str]:
+    host, _, port = url.removeprefix("dns:///").partition(":")
+    service = bundle.named("Service", host.partition(".")[0])
+    if service is None:
+        yield bundle.says(item, f"{variable} is {url}, but there is no such Service")
+    elif service["metadata"]["name"] != expected:
+        yield bundle.says(item, f"{variable} is {url}, but it must lead to {expected}")
+    elif not any(str(known["port"]) == port for known in service["spec"]["ports"]):
+        yield bundle.says(item, f"{variable} is {url}, but that Service has no port {port}")
+    elif service["spec"].get("clusterIP") != "None":
+        yield bundle.says(service, "is not headless: one connection would stay with one pod for ever")
+    elif not url.startswith("dns:///"):
+        yield bundle.says(item, f"{variable} is no dns:/// address: one connection would stay with one pod for ever")
 
 
 def triton(bundles: Sequence[Bundle]) -> Iterator[str]:

@@ -55,8 +55,9 @@ def title(names: Combination) -> str:
 
 
 def components_of(overlay: Path) -> set[str]:
-    """Return the components that an overlay names."""
-    return {Path(part).name for part in _kustomization(overlay).get("components", [])}
+    """Return the components of components/ that an overlay names."""
+    parts = (Path(part) for part in _kustomization(overlay).get("components", []))
+    return {part.name for part in parts if part.parent.name == "components"}
 
 
 def _is_plain(overlay: Path) -> bool:

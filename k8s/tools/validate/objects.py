@@ -87,7 +87,10 @@ def title(one: Object) -> str:
 
 def folders(root: Path) -> list[str]:
     """Return the folders of k8s/ that are applied. The others (bases, components) are rendered as parts of these."""
-    applied = ("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer")
+    applied = (
+        *("overlays/*", "gpu-nodepool", "gpu-nodepool/device-plugin", "tensorrt-plan", "perf-analyzer"),
+        *("candidate/azure", "candidate/cpu"),
+    )
     found = [path for pattern in applied for path in root.glob(f"{pattern}/kustomization.yaml")]
     return sorted(item.parent.relative_to(root).as_posix() for item in found)
 

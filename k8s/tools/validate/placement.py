@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from k8s.tools.deploy.deployments import CANDIDATE
 from k8s.tools.validate.objects import Bundle, Object, Pod
 from k8s.tools.validate.safety import quantity
 
@@ -26,7 +27,8 @@ def placement(bundles: Sequence[Bundle]) -> Iterator[str]:
     for bundle in bundles:
         for pod in bundle.pods():
             if needs_gpu(pod):
-                for problem in _of_spot(pod):
+                is_candidate = pod.owner["metadata"]["name"] == CANDIDATE
+                for problem in _of_candidate(pod) if is_candidate else _of_spot(pod):
                     yield bundle.says(pod.owner, problem)
             if pod.owner["kind"] == "Deployment":
                 for problem in (*_of_zones(pod), *_of_neighbours(pod), *_of_lost_nodes(pod)):
@@ -65,6 +67,21 @@ def _of_spot(pod: Pod) -> Iterator[str]:
         yield f"goes to spot while an on-demand GPU is free: its one preference must be {wanted} (weight 100)"
     if pod.owner["kind"] != "Job" and set(SPOT_LABELS) & set(_required_keys(affinity)):
         yield "is forbidden on spot nodes, so that bursts can't use them: prefer on-demand instead"
+
+
+def _of_candidate(pod: Pod) -> Iterator[str]:
+    """A candidate that is lost costs nobody anything, so it leaves on-demand GPUs to what serves."""
+    affinity = pod.spec.get("affinity", {}).get("nodeAffinity", {})
+    found = affinity.get("preferredDuringSchedulingIgnoredDuringExecution", [])
+    wanted = [
+        {"weight": 100, "preference": {"matchExpressions": [{"key": key, "operator": "In", "values": ["spot"]}]}}
+        for key in SPOT_LABELS
+    ]
+    if sorted(found, key=str) != sorted(wanted, key=str):
+        named = " or ".join(f"{key} In [spot]" for key in SPOT_LABELS)
+        yield f"takes an on-demand GPU while spot is free: its preferences must be {named} (weight 100 each)"
+    if list(_required_keys(affinity)):
+        yield "is bound to some nodes, so that it may find none while one is free: prefer"
 
 
 def _is_preference(term: Object) -> bool:

@@ -56,6 +56,7 @@ _FUNCTIONS = {
         "on",
         "or",
         "and",
+        "offset",
         "bool",
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "min_over_time", "count", "le", "group_left", "ignoring"),

@@ -12,6 +12,7 @@ import jsonschema
 
 from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 from frontend.configuration.settings import SettingsError, read_settings
+from k8s.tools.deploy.deployments import CANDIDATE
 from k8s.tools.validate.objects import Bundle, Object, Pod, matches
 from k8s.tools.validate.placement import GPU
 from k8s.tools.validate.probes import serves_triton
@@ -145,11 +146,15 @@ def _may_come(peer: Mapping[str, Any], selected: Mapping[str, str], ports: list[
             selected.get(_NAME) == "frontend" and set(ports) <= {"http", 8080} and peer != _GATEWAY_PODS
         )
     labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
-    if "namespaceSelector" in peer or "ipBlock" in peer or selected.get(_NAME) != "triton":
+    if "namespaceSelector" in peer or "ipBlock" in peer or selected.get(_NAME) not in ("triton", CANDIDATE):
         return False
     if labels == {_NAME: "frontend"}:
         return set(ports) <= {"grpc", 8001}
-    return labels == {"tosia/bench": "true"} and set(ports) <= {"grpc", "metrics", 8001, 8002}
+    return (
+        selected.get(_NAME) == "triton"
+        and labels == {"tosia/bench": "true"}
+        and set(ports) <= {"grpc", "metrics", 8001, 8002}
+    )
 
 
 def _way_to_triton(bundle: Bundle, port: str) -> Iterator[str]:
@@ -219,7 +224,7 @@ def triton(bundles: Sequence[Bundle]) -> Iterator[str]:
                     yield bundle.says(
                         pod.owner, f"{image} is not Triton {TRITON_TAG}, for which everything here was written"
                     )
-            if pod.owner["kind"] != "Deployment" or pod.labels.get(_NAME) != "triton":
+            if pod.owner["kind"] != "Deployment" or pod.labels.get(_NAME) not in ("triton", CANDIDATE):
                 continue
             container = pod.spec["containers"][0]
             given = {argument.partition("=")[0] for argument in container.get("args", [])}

@@ -27,15 +27,17 @@ from frontend.calls.attempts import (
     Stored,
 )
 from frontend.calls.call_service import Calls
+from frontend.configuration.tuning import image_tuning
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
 from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, id_sha256, now
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import JsonLines
 from frontend.observability.metrics import Metrics
+from frontend.rollout.rollout import Rollout
 from frontend.stores.opening import Stores
 from frontend.stores.protocols import RecordTooLarge, Versioned
-from runtime.config import load_limits
+from runtime.config import Limits, load_limits
 from runtime.errors import InferenceError, UndecodableAudio
 from runtime.messages.catalogue import sections
 from runtime.messages.languages import Language
@@ -69,7 +71,7 @@ class Diagnosing:
     then: asyncio.Event | None = None
 
     async def diagnose(
-        self, audio: AudioFile, deadline: Deadline, on_prepared: Callable[[], Awaitable[None]] | None = None
+        self, audio: AudioFile, deadline: Deadline, on_prepared: Callable[[None], Awaitable[None]] | None = None
     ) -> Result:
         assert audio == FILE
         self.count += 1
@@ -77,7 +79,7 @@ class Diagnosing:
         if self.until is not None:
             await self.until.wait()
         if on_prepared is not None:
-            await on_prepared()
+            await on_prepared(None)
         self.prepared.set()
         if self.then is not None:
             await self.then.wait()
@@ -86,8 +88,10 @@ class Diagnosing:
         return Result()
 
 
-def attempts_on(stores: Stores, diagnosing: Diagnosing) -> Attempts:
-    return Attempts(stores.audio, stores.records, diagnosing, LIMITS, Metrics())
+def attempts_on(stores: Stores, diagnosing: Diagnosing, limits: Limits = LIMITS) -> Attempts:
+    metrics = Metrics()
+    rollout = Rollout(diagnosing, None, None, None, stores.records, image_tuning().rollout, metrics)
+    return Attempts(stores.audio, stores.records, diagnosing, rollout, limits, metrics)
 
 
 def soon(seconds: float = 10.0) -> Deadline:
@@ -332,7 +336,7 @@ def test_a_process_that_closes_gives_its_leases_back_at_once(tmp_path: Path) -> 
     async def check(stores: Stores) -> None:
         diagnosing = Diagnosing(until=asyncio.Event())
         limits = replace(LIMITS, request_deadline_s=0.05)
-        attempts = Attempts(stores.audio, stores.records, diagnosing, limits, Metrics())
+        attempts = attempts_on(stores, diagnosing, limits)
         task = await attempts.claim(await received(stores), soon())
         assert task is not None
         await diagnosing.begun.wait()

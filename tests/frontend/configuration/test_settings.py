@@ -25,6 +25,7 @@ CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=tosia;AccountKey={SECR
 AZURE = {
     "API_KEY": "secret",
     "TRITON_URL": "localhost:8001",
+    "CANDIDATE_TRITON_URL": "localhost:8002",
     "BLOB_CONNECTION": CONNECTION,
     "BLOB_CONTAINER": "calls",
     "COSMO_ENDPOINT": "https://tosia.documents.azure.com:443/",

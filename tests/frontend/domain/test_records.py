@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from frontend.domain.errors import InvalidCallId
 from frontend.domain.records import (
+    Assigned,
     CallRecord,
     Failure,
     State,
@@ -24,6 +26,7 @@ from frontend.domain.records import (
     record_from_dict,
     record_from_text,
 )
+from frontend.domain.rollout import Release
 
 AUDIO = StoredAudio("calls/a/ff", "ff", 3, "audio/ogg")
 
@@ -167,3 +170,18 @@ def test_fields_of_a_newer_version_are_left_out() -> None:
 
 def test_digests_of_ids_tell_no_id() -> None:
     assert id_sha256("a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
+
+def test_no_caller_gets_what_a_rollout_has_noted() -> None:
+    said = {"at": now(), "diagnosis": {"status": "ok"}, "role": "shadow"}
+    again = {"at": now(), "diagnosis": {"status": "no_cough"}}
+    assigned = Assigned("serving", Release("13", "aa", "bb", "cc"), "canary: not drawn below 0.1")
+    noted = replace(record(), history=[said], assigned=assigned)
+    assert record_from_dict(noted.to_dict()) == noted
+    assert noted.to_answer() == record().to_answer()
+    assert replace(noted, history=[again, said]).to_answer()["history"] == [again]
+
+
+def test_a_record_of_before_rollouts_is_assigned_to_nobody() -> None:
+    document = {key: value for key, value in record().to_dict().items() if key != "assigned"}
+    assert record_from_dict(document) == record()

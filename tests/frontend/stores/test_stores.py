@@ -18,6 +18,7 @@ import pytest
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.domain.records import CallRecord, State, StoredAudio, from_now, now
+from frontend.domain.rollout import Release, RolloutEvent, Stage
 from frontend.stores.embedded_audio import FolderAudioStore
 from frontend.stores.embedded_records import SqliteRecordStore
 from frontend.stores.opening import Stores, open_stores
@@ -26,6 +27,8 @@ from tests.frontend.settings import azure_settings, embedded_settings
 from tests.services.azure import Azure
 
 RETENTION_DAYS = 30
+CANDIDATE = Release("13", "ab" * 32, "cd" * 32, "ef" * 32)
+STEP = RolloutEvent(now(), "Ana", Stage.CANARY, CANDIDATE, 0.05, "a ticket", bounds={"max_flip_share": 0.2})
 
 
 @dataclass
@@ -373,6 +376,60 @@ def test_it_answers_a_ping(run: Callable[[Check], None]) -> None:
         await pair.records.ping()
 
     run(check)
+
+
+def test_steps_of_a_rollout_are_kept_in_their_order(run: Callable[[Check], None]) -> None:
+    async def check(pair: Pair) -> None:
+        assert await pair.records.rollout_events(0) == []
+        await pair.records.add_rollout_event(STEP, 0)
+        second = replace(STEP, stage=Stage.STOPPED, share=0.0, why="too many flips", figures={"flips": 3.0})
+        with pytest.raises(StaleRecord):
+            await pair.records.add_rollout_event(second, 0)  # somebody else's is there
+        await pair.records.add_rollout_event(second, 1)
+        assert await pair.records.rollout_events(0) == [STEP, second]
+        assert await pair.records.rollout_events(1) == [second]
+        assert await pair.records.rollout_events(2) == []
+        page = await pair.records.page(10, None, None, None)
+        assert page.items == []  # they are no calls
+
+    run(check)
+
+
+def test_a_step_that_can_not_be_read_is_not_guessed(tmp_path: Path) -> None:
+    async def check() -> None:
+        stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
+        try:
+            await stores.records.add_rollout_event(STEP, 0, Deadline.after(30.0))
+            for text in ("{", "[]", "null", json.dumps({**STEP.to_dict(), "share": 7}), "7"):
+                with closing(sqlite3.connect(tmp_path / "calls.sqlite")) as other, other:
+                    other.execute("UPDATE rollout SET event = ?", (text,))
+                with pytest.raises(StoreUnavailable):
+                    await stores.records.rollout_events(0, Deadline.after(30.0))
+        finally:
+            await stores.close()
+
+    asyncio.run(check())
+
+
+def test_a_step_that_a_damaged_file_has_lost_keeps_nobody_from_the_next(tmp_path: Path) -> None:
+    """Otherwise nobody could stop a rollout any more, and each look would find the last step anew."""
+
+    async def check() -> None:
+        stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
+        records, deadline = stores.records, Deadline.after(30.0)
+        try:
+            for number in range(3):
+                await records.add_rollout_event(replace(STEP, why=f"{number}"), number, deadline)
+            with closing(sqlite3.connect(tmp_path / "calls.sqlite")) as other, other:
+                other.execute("DELETE FROM rollout WHERE number = 1")
+            assert [step.why for step in await records.rollout_events(0, deadline)] == ["0", "2"]
+            assert await records.rollout_events(2, deadline) == []
+            await records.add_rollout_event(replace(STEP, stage=Stage.STOPPED, why="3"), 2, deadline)
+            assert [step.why for step in await records.rollout_events(1, deadline)] == ["2", "3"]
+        finally:
+            await stores.close()
+
+    asyncio.run(check())
 
 
 def test_nothing_is_asked_after_the_deadline(run: Callable[[Check], None]) -> None:
