@@ -7,8 +7,10 @@ copied context (Python 3.11, uvloop 0.23). Three pieces are done for each record
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,16 +22,21 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 
 Answer = TypeVar("Answer")
+
+EXIT_S = 10.0
 _Queue = SimpleQueue[Callable[[], None] | None]
+_all: weakref.WeakSet[DiskThreads] = weakref.WeakSet()
 
 
 class DiskThreads:
-    """Some threads with one queue. They end with this object, or at `close`; the process does not wait for them."""
+    """Some threads with one queue. They end with this object, or at `close`. At its end the process waits until they
+    have done what was given to them, EXIT_S at most.
+    """
 
     def __init__(self, count: int, name: str) -> None:
         """Start nothing yet. count: of the threads; name: their names begin with it."""
         self._count, self._name = count, name
-        self._started = False
+        self._threads: list[threading.Thread] = []
         self._queue: _Queue = SimpleQueue()
         self._end = weakref.finalize(self, _end, self._queue, count)
 
@@ -61,13 +68,28 @@ class DiskThreads:
         """End the threads when they have done what was given to them."""
         self._end()
 
+    def finish(self, until: float) -> None:
+        """Close, and wait for the threads. until: on the monotonic clock"""
+        self.close()
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
     def _put(self, work: Callable[[], None]) -> None:
-        if not self._started:
-            self._started = True
+        if not self._threads:
+            _all.add(self)
             for n in range(self._count):
                 thread = threading.Thread(target=_serve, args=(self._queue,), name=f"{self._name}_{n}", daemon=True)
+                self._threads.append(thread)
                 thread.start()
         self._queue.put(work)
+
+
+@atexit.register
+def _finish_all() -> None:
+    """Let what was begun come to its end: a disk that hangs may not keep the process for ever."""
+    until = time.monotonic() + EXIT_S
+    for threads in list(_all):
+        threads.finish(until)
 
 
 def _serve(queue: _Queue) -> None:

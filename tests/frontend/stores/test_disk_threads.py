@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
 from frontend.stores.disk_threads import DiskThreads
+from runtime.config import ROOT
 
 SAFETY_S = 30.0  # no test waits so long unless something is wrong
 
@@ -89,3 +93,21 @@ def test_threads_end_with_their_owner() -> None:
     del threads
     gc.collect()
     assert ended(started)
+
+
+def test_what_was_begun_is_done_before_the_process_ends(tmp_path: Path) -> None:
+    lines = (
+        "import asyncio, pathlib, sys, time",
+        "from frontend.stores.disk_threads import DiskThreads",
+        "threads = DiskThreads(2, 'late')",
+        "def work(name):",
+        "    time.sleep(0.3)",
+        "    pathlib.Path(sys.argv[1], name).touch()",
+        "async def begun():",
+        "    tasks = [asyncio.ensure_future(threads.run(lambda n=n: work(n), None)) for n in ('one', 'other')]",
+        "    await asyncio.sleep(0.1)",
+        "    sys.exit(0)",
+        "asyncio.run(begun())",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines), str(tmp_path)], cwd=ROOT, check=True, timeout=SAFETY_S)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other"]
