@@ -35,7 +35,7 @@ _TIMEOUT = "The inference server did not answer in time: try again."
 # end, while its neighbour could answer: another try goes to the next address in turn. Inference changes nothing, so it
 # may be repeated. gRPC stops at the deadline of a request and after five tries, its limit; under load all five may meet
 # the same server, so what only a server can answer that is there gets three such rounds. Where nobody listens the
-# answer is UNAVAILABLE, and one round is enough.
+# answer is UNAVAILABLE without Triton's words, and one round is enough.
 _RETRIES = {
     "methodConfig": [
         {
@@ -52,6 +52,7 @@ _RETRIES = {
 }
 # gRPC repeats no request beyond its buffer, by default 256 KiB: a batch of 64 spectrograms of 6 KB is larger.
 _RETRY_BUFFER_BYTES = 4 * 1024 * 1024
+_STOPPING = "Server is stopping"  # of Triton 24.10, while it lets those requests end that it has
 _ROUNDS = (False, False, True)  # whether it is the last
 
 # Passing `channel_args` drops tritonclient's own defaults, so its message size and keepalive are repeated here.
@@ -210,7 +211,8 @@ def _scores(answer: triton.InferResult, n: int, contract: ModelContract) -> Scor
 
 def _is_draining(error: InferenceServerException) -> bool:
     status = str(error.status())
-    return "NOT_FOUND" in status or "CANCELLED" in status
+    stopping = "UNAVAILABLE" in status and _STOPPING in str(error.message())
+    return stopping or "NOT_FOUND" in status or "CANCELLED" in status
 
 
 def _serving_version(metadata: Any) -> str:
