@@ -16,6 +16,7 @@ DATA ?= ../shared/data/cough ../shared/data/hardneg
 SEED ?= 0
 FORMAT ?= onnx
 CRDS ?= ../shared/crds
+PLAN_INPUT := CALLS_PER_HOUR PEAK P99_S SECONDS BURST PRICES MACHINE SEED
 
 SERVING := .venv/.serving
 DEV := .venv/.dev
@@ -38,12 +39,12 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 INSTALL = { $(1) ; } >&2
 
 # What the machine is checked for before the first set-up, all in one message.
-run demo soak bench export $(TRITON): MACHINE := triton
-test test-system fuzz: MACHINE := tests
+run demo soak bench export $(TRITON): CHECKED_FOR := triton
+test test-system fuzz: CHECKED_FOR := tests
 
 .PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
-  masking validate export releases rollback verify publish openapi settings samples manifests test-cluster image \
-  image-test devcontainer-test newcomer-test lock
+  masking plan plan-figures plan-check plan-page validate export releases rollback verify publish openapi settings \
+  samples manifests test-cluster image image-test devcontainer-test newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -75,6 +76,18 @@ bench: $(SERVING) $(TRITON) ## measure against every target -> docs/performance.
 bench-gpu: ## the network on a GPU: bare, through Triton, by queue delay; without a GPU it says so
 	@if $(PYTHON) -m bench.gpu --check; then \
 	  $(MAKE) $(TRAINING) $(TRITON) $(PERF) && .venv-training/bin/python -m bench.gpu --json build/bench-gpu.json; fi
+
+plan: $(SERVING) ## what serves so many calls (CALLS_PER_HOUR= PEAK= P99_S=; SECONDS= BURST= PRICES= MACHINE= SEED=)
+	@.venv/bin/python -m planning $(foreach name,$(PLAN_INPUT),$(if $($(name)),"$(name)=$($(name))"))
+
+plan-figures: $(SERVING) $(TRITON) ## measure what `make plan` starts from -> planning/machines/, docs/capacity.md
+	@.venv/bin/python -m bench.plan figures
+
+plan-check: $(SERVING) $(TRITON) ## its simulation beside measured answers, two minutes -> docs/plan.json, capacity.md
+	@.venv/bin/python -m bench.plan check
+
+plan-page: $(SERVING) ## write the tables of docs/capacity.md again
+	@.venv/bin/python -m planning --page
 
 # Two tests at once, one thread each; some train for two minutes then, hence the longer timeout.
 test-training: $(TRAINING) $(TRITON) ## the part that needs torch: training, export, parity
@@ -157,7 +170,7 @@ lock: ## resolve requirements/*.in again
 	@scripts/lock.sh
 
 .venv/bin/python .venv-triton/bin/python .venv-training/bin/python .venv-bench/bin/python .venv-perf/bin/python:
-	@$(PYTHON) scripts/check_machine.py $(MACHINE)
+	@$(PYTHON) scripts/check_machine.py $(CHECKED_FOR)
 	@$(call INSTALL, $(PYTHON) -m venv $(@:/bin/python=) )
 
 $(SERVING): requirements/serving.txt | .venv/bin/python

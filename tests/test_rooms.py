@@ -17,6 +17,7 @@ PACKAGES = (
     "training",
     "export",
     "bench",
+    "planning",
     "k8s",
     "local_triton",
     "laptop",

@@ -59,3 +59,6 @@ AGAINST = {
     "against_start_to_ready_this": Target("<=", 1.5),
     "against_without_result_this": Target("<=", 0.0),
 }
+
+# How far the simulation behind `make plan` may be from what is measured, as a share of that.
+PLAN = {"throughput": Target("<=", 0.05), "p50": Target("<=", 0.15), "p99": Target("<=", 0.30)}
