@@ -72,15 +72,20 @@ def checked(figures: Any) -> dict[str, Any]:
     return dict(figures)
 
 
-def service_times(figures: Mapping[str, Any], gpu_report: Mapping[str, Any] | None = None) -> ServiceTimes:
-    """Derive the simulation's input from what was measured. gpu_report: docs/gpu.json by default"""
+def service_times(figures: Mapping[str, Any], *, with_others: bool = False) -> ServiceTimes:
+    """Derive the simulation's input from what was measured.
+
+    with_others: other programs go on taking what they took in the median round, as in `make plan-check`; else what a
+        call costs beside our processes is that of the round in which it was least, since programs of others add to it
+    """
     rounds = figures["rounds"]
     mid = {field: median(item[field] for item in rounds) for field in ROUND_FIELDS}
     loaded = mid["worker_ms"] + mid["main_ms"] + mid["triton_ms"]
     alone = mid["alone_worker_ms"] + mid["alone_main_ms"] + mid["alone_triton_ms"]
     alone_speed = max(1.0, loaded / alone)
     # What a call costs the kernel, the disk and the machine below beside our processes: as if each were slower.
-    slower = 1.0 + mid["other_ms"] / loaded
+    other_ms = mid["other_ms"] if with_others else min(item["other_ms"] for item in rounds)
+    slower = 1.0 + other_ms / loaded
     # Each recording's CPU was taken in a process by itself: its share of the mean is kept.
     by_itself = fmean(item["worker_ms"] for item in figures["recordings"])
     recordings = tuple(
@@ -104,7 +109,7 @@ def service_times(figures: Mapping[str, Any], gpu_report: Mapping[str, Any] | No
         wait_s=max(0.0, mid["alone_answer_ms"] - alone * slower) / 1e3,
         alone_speed=alone_speed,
         cpu=cpu,
-        gpu=gpu_batch(json.loads(GPU_REPORT.read_text()) if gpu_report is None else gpu_report, most),
+        gpu=gpu_batch(json.loads(GPU_REPORT.read_text(encoding="utf-8")), most),
         record_size=figures["record_bytes"],
     )
 

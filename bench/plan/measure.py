@@ -31,6 +31,7 @@ ALONE_S = 4.0  # one connection
 REFUSED_S = 4.0
 REFUSED_TIMES = 5.0  # the capacity: most are refused then
 WARM_UP_S = 3.0
+IDLE_S = 3.0
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 BATCH_S = 0.5  # at least, of each size: CPU time is counted in ticks of 10 ms
 REPEATS = 3
@@ -67,6 +68,13 @@ def busy_s(stat: Path = Path("/proc/stat")) -> float:
     """Return the CPU time of all processes so far, with what the machine below took (steal)."""
     user, nice, system, _, _, irq, softirq, steal = map(int, stat.read_text().split()[1:9])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def cores_in_use(seconds: float = IDLE_S) -> float:
+    """Return how many cores other programs use, while this one sleeps."""
+    before, started = busy_s(), time.monotonic()
+    time.sleep(seconds)
+    return (busy_s() - before) / (time.monotonic() - started)
 
 
 @dataclass(frozen=True, slots=True)

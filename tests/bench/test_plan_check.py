@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.plan import __main__ as command
 from bench.plan.measure import busy_s, machine_name
 from bench.plan.points import SHARES, Answers, Point, rows
 
@@ -37,13 +38,23 @@ def test_a_row_is_short_where_the_simulation_is_too_far_off(simulated: Answers, 
 def test_busy_time_is_neither_idle_nor_waiting_for_a_disk(tmp_path: Path) -> None:
     stat = tmp_path / "stat"
     ticks = os.sysconf("SC_CLK_TCK")
-    stat.write_text(f"cpu  {ticks} {ticks} {ticks} 999999 999999 {ticks} {ticks} {ticks} 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
+    stat.write_text(
+        f"cpu  {ticks} {ticks} {ticks} 999999 999999 {ticks} {ticks} {ticks} 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+    )
     assert busy_s(stat) == 6.0
 
 
 def test_the_points_are_those_that_are_asked_for() -> None:
     assert list(SHARES.values())[:3] == [0.5, 0.7, 0.9]
     assert SHARES["overload"] > 1.5
+
+
+def test_no_figures_are_taken_beside_other_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "MOST_OTHERS", -1.0)  # as if any use were too much
+    assert command.main(["figures"]) == 1
+    assert "figures need an idle machine" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

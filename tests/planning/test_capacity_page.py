@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from planning.page import CHECK, PAGE, check_table, with_tables
 
 CALLS = ("1,000", "10,000", "100,000", "1,000,000", "10,000,000")
@@ -15,15 +13,11 @@ def test_the_tables_are_those_of_the_verb() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for calls in CALLS:
         assert text.count(f"\n| {calls} | ") == 2
-    assert with_tables(text) == text, "make plan-page"
+    changed = text.replace("| 10,000,000 | ", "| 10,000,001 | ")
+    assert changed != text
+    assert with_tables(changed) == text, "make plan-page"
 
 
-def test_another_figure_would_change_the_page() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert with_tables(text.replace("| 10,000,000 | ", "| 10,000,001 | ")) == text
-
-
-@pytest.mark.skipif(not CHECK.is_file(), reason="make plan-check has not been run")
 def test_what_is_short_is_said() -> None:
     report = json.loads(CHECK.read_text(encoding="utf-8"))
     table = check_table(report)
