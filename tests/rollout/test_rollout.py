@@ -31,7 +31,7 @@ WRONG = {
     "hop": (with_preprocess(hop_length=84), {"flips", "shifts"}, 60),
     "fmax": (with_preprocess(fmax_hz=3600.0), {"flips", "shifts"}, 60),
     "threshold": (with_threshold(0.97), {"flips", "shifts"}, 120),
-    "slow": (slow(0.06), {"slow"}, 40),
+    "slow": (slow(0.25), {"slow"}, 40),
     "nan": (without_numbers, {"failures", "unusable"}, 40),
 }
 
