@@ -9,7 +9,8 @@ import pytest
 from frontend.configuration.tuning import image_tuning
 from frontend.rollout.compare import Comparison
 from frontend.rollout.guard import BOUNDS, Guard, ShareTest
-from scripts.rollout_bounds import simulate
+from runtime.config import ROOT
+from scripts.rollout_bounds import simulate, table
 
 SETTINGS = image_tuning().rollout
 ALIKE = Comparison(status_flip=False, label_flip=False, score_change=0.0, segments_differ=False, infer_ms=(3.0, 3.0))
@@ -80,3 +81,9 @@ def test_a_failure_is_no_unusable_answer() -> None:
         guard.asked(failed=True)
     assert guard.broken() == "failures"
     assert guard.tests["unusable"].events == 0
+
+
+@pytest.mark.system
+def test_the_page_has_the_simulation_s_figures() -> None:
+    """`python -m scripts.rollout_bounds`; its draws are seeded."""
+    assert table() in (ROOT / "docs" / "rollout.md").read_text(encoding="utf-8")
