@@ -2,7 +2,8 @@
 
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
 serves now. `rollout`: a candidate beside the serving release. `clock`: whether calls expire by this machine's clock.
-`recover`: copy what can be read of a damaged SQLite file.
+`recover`: copy what can be read of a damaged SQLite file. `intake`: diagnose what lands in the storage account, until
+SIGTERM.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
 config.yml or the operator's file.
@@ -37,7 +38,7 @@ _IDENTITY = (
 def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | None = None) -> int:
     """Run the command line. create: replaces `frontend.app.create_app`, for other stores or another classifier."""
     options = parse_arguments(arguments)
-    if not options.check and options.command is None:
+    if not options.check and options.command in (None, "intake"):
         # Python as process 1 of a container ignores SIGTERM until the server sets its own handler, seconds from now.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o077)  # only this user may read recordings and records
@@ -80,7 +81,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--check", action="store_true", help="say what is set and what can be reached, and as whom, and end"
     )
     commands = parser.add_subparsers(
-        dest="command", metavar="[backfill | rollout | clock | recover]", parser_class=argparse.ArgumentParser
+        dest="command", metavar="[backfill | rollout | clock | recover | intake]", parser_class=argparse.ArgumentParser
     )
     again = commands.add_parser(
         "backfill", help="score stored calls again with the release that serves now", allow_abbrev=False
@@ -99,6 +100,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     commands.add_parser(
         "recover", help="copy what can be read of a damaged calls.sqlite (embedded stores)", allow_abbrev=False
     )
+    intake = commands.add_parser(
+        "intake", help="diagnose what lands in the storage account, until SIGTERM (docs/intake.md)", allow_abbrev=False
+    )
+    look = intake.add_mutually_exclusive_group()
+    look.add_argument("--list-poison", action="store_true", help="list what was given up, and end")
+    look.add_argument("--retry", action="store_true", help="send what was given up to the queue again, and end")
+    intake.add_argument("--blob", metavar="NAME", help="with --retry: only this blob's message")
     return parser.parse_args(arguments)
 
 

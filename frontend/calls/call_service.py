@@ -37,6 +37,10 @@ def _hold_nothing(audio_bytes: int) -> None:
     """For callers who count no memory."""
 
 
+class NotLanded(Exception):
+    """There is no such audio, or it is empty: created, and not yet written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A call after a request. created: by this request. The state is `received` if the call is finished later."""
@@ -92,17 +96,37 @@ class Calls:
         if call is not None:
             return await self._finish(call, deadline, created=False)
         name = await self._audio.find(call_id, deadline)
-        size = (await self._audio.size(name, deadline) or 0) if name else 0
-        if size > self._limits.max_body_bytes:
-            raise BodyTooLarge("stored_audio_too_large")
-        hold(size)
-        data = await self._audio.read(name, deadline) if name else None
-        if name is None or data is None:
+        taken = await self._take(call_id, name, deadline, hold) if name else None
+        if taken is None:
             raise CallNotFound("neither_record_nor_audio")
-        audio = AudioFile(data, await sha256_of(data))
-        stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
-        call, created = await self._attempts.claim_new(call_id, stored, audio, deadline)
+        call, created = taken
         return await self._finish(call, deadline, created=created)
+
+    async def diagnose_landed(self, call_id: str, name: str, deadline: Deadline) -> Outcome:
+        """Diagnose audio that somebody has written to the store under this name. A call whose record stands is left to
+        whoever works on it, unless it has failed and may be tried again. Audio of an erased call is erased again.
+
+        Raises: NotLanded, CallConflict, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it
+            can't be diagnosed.
+        """
+        try:
+            call, created = await self._records.read(call_id, deadline), False
+            if call is None:
+                if not await self._audio.size(name, deadline):
+                    raise NotLanded
+                taken = await self._take(call_id, name, deadline, _hold_nothing)
+                if taken is None:
+                    raise NotLanded
+                call, created = taken
+        except CallErased:
+            await self._audio.erase(call_id, deadline)
+            raise
+        record = call.record
+        if record.audio.name != name:
+            raise CallConflict("call_id_taken")
+        if created or (record.failure and record.failure.retryable):
+            return await self._finish(call, deadline, created=created)
+        return Outcome(record, created=False)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""
@@ -154,6 +178,24 @@ class Calls:
         if not await self._records.erase(call_id, without_record=there, deadline=deadline):
             raise CallNotFound("no_such_call")
         await self._audio.erase(call_id, deadline)
+
+    async def _take(
+        self, call_id: str, name: str, deadline: Deadline, hold: Callable[[int], None]
+    ) -> tuple[Versioned, bool] | None:
+        """Begin a call with audio that is in the store; None where it is not. The second value: whether it is new.
+
+        Raises: BodyTooLarge, CallErased, StoreUnavailable.
+        """
+        size = await self._audio.size(name, deadline) or 0
+        if size > self._limits.max_body_bytes:
+            raise BodyTooLarge("stored_audio_too_large")
+        hold(size)
+        data = await self._audio.read(name, deadline)
+        if data is None:
+            return None
+        audio = AudioFile(data, await sha256_of(data))
+        stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
+        return await self._attempts.claim_new(call_id, stored, audio, deadline)
 
     async def _finish(self, call: Versioned, deadline: Deadline, *, created: bool) -> Outcome:
         """Wait for the call's result. created: by this request.

@@ -31,7 +31,8 @@ def run(options: argparse.Namespace, environment: Mapping[str, str], create: Cal
             from frontend.cli.check import check  # noqa: PLC0415 - imports the Azure SDK; a server need not have it
 
             return asyncio.run(check(environment, given(options)))
-        return _with_settings(options, read_settings(environment, given(options)), create)
+        serves = options.command != "intake"
+        return _with_settings(options, read_settings(environment, given(options), serves=serves), create)
     except (SettingsError, RuntimeFailure, ServiceError) as error:
         print(f"frontend: {error}", file=sys.stderr)
         # If a server can't open a store at its start, a setting is wrong; if a command can't reach a service, a
@@ -47,27 +48,51 @@ def run(options: argparse.Namespace, environment: Mapping[str, str], create: Cal
 
 
 def _with_settings(options: argparse.Namespace, settings: Settings, create: Callable[..., FastAPI] | None) -> int:
-    if options.command == "backfill":
-        from frontend.cli.backfill import backfill  # noqa: PLC0415
+    command = _COMMANDS.get(options.command)
+    return command(options, settings) if command else serve(options, settings, create or create_app)
 
-        return asyncio.run(backfill(settings, options.since, options.limit))
-    if options.command == "rollout":
-        if options.replay:
-            from frontend.cli.replay import replay  # noqa: PLC0415
 
-            return replay(settings, options)
-        from frontend.cli.rollout import rollout  # noqa: PLC0415
+def _backfill(options: argparse.Namespace, settings: Settings) -> int:
+    from frontend.cli.backfill import backfill  # noqa: PLC0415
 
-        return asyncio.run(rollout(settings, options))
-    if options.command == "clock":
-        from frontend.cli.clock import clock  # noqa: PLC0415
+    return asyncio.run(backfill(settings, options.since, options.limit))
 
-        return asyncio.run(clock(settings, accept=options.accept))
-    if options.command == "recover":
-        from frontend.cli.recover import recover  # noqa: PLC0415
 
-        return recover(settings)
-    return serve(options, settings, create or create_app)
+def _rollout(options: argparse.Namespace, settings: Settings) -> int:
+    if options.replay:
+        from frontend.cli.replay import replay  # noqa: PLC0415
+
+        return replay(settings, options)
+    from frontend.cli.rollout import rollout  # noqa: PLC0415
+
+    return asyncio.run(rollout(settings, options))
+
+
+def _clock(options: argparse.Namespace, settings: Settings) -> int:
+    from frontend.cli.clock import clock  # noqa: PLC0415
+
+    return asyncio.run(clock(settings, accept=options.accept))
+
+
+def _intake(options: argparse.Namespace, settings: Settings) -> int:
+    from frontend.cli.intake import intake  # noqa: PLC0415
+
+    return intake(options, settings)
+
+
+def _recover(options: argparse.Namespace, settings: Settings) -> int:
+    from frontend.cli.recover import recover  # noqa: PLC0415
+
+    return recover(settings)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
+    "backfill": _backfill,
+    "rollout": _rollout,
+    "clock": _clock,
+    "intake": _intake,
+    "recover": _recover,
+}
 
 
 def given(options: argparse.Namespace) -> dict[str, Number]:

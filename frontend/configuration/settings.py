@@ -17,6 +17,8 @@ from frontend.configuration.variables import VARIABLES
 
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_QUEUE = re.compile(r"[a-z0-9](-?[a-z0-9]){2,}")
+_MOST_QUEUE_CHARACTERS = 56  # a queue's name has 63 at most, and `-poison` follows
 _TRITON = re.compile(r"(dns:///)?[^\s/:]+:\d{1,5}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -63,6 +65,15 @@ class AzureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """The queue of storage events. connection: a connection string; None: `endpoint`, with the process' identity"""
+
+    queue: str
+    connection: SecretStr | None
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings: addresses, keys, and the tuning by an operator.
 
@@ -71,6 +82,7 @@ class Settings:
     candidate_triton_url: in the form of `triton_url`; empty: there is no candidate
     triton_may_sleep: whether Triton may be scaled to zero: then do not fail startup while it is away
     tuning: by default the values of the image's config.yml
+    intake: None: no queue of storage events is named
     """
 
     api_keys: tuple[ApiKey, ...]
@@ -81,16 +93,23 @@ class Settings:
     triton_may_sleep: bool = False
     candidate_triton_url: str = ""
     tuning: Tuning = field(default_factory=image_tuning)
+    intake: IntakeSettings | None = None
 
 
-def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None) -> Settings:
-    """Read and check all settings. command_line: setting -> value, overrides the environment. Raises: SettingsError."""
+def read_settings(
+    environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None, *, serves: bool = True
+) -> Settings:
+    """Read and check all settings. command_line: setting -> value, overrides the environment. Raises: SettingsError.
+
+    serves: False for a process that answers no requests, and so needs no keys
+    """
     wrong: list[str] = []
-    api_keys = _api_keys(environ.get("API_KEY", ""), wrong)
+    api_keys = _api_keys(environ.get("API_KEY", ""), wrong) if serves or environ.get("API_KEY") else ()
     stores = _text(environ, "TOSIA_STORES", wrong)
     azure = _azure(environ, wrong) if stores == "azure" else None
     if stores not in ("azure", "embedded"):
         wrong.append(f"TOSIA_STORES is {stores!r}: set it to azure or embedded")
+    intake = _intake(environ, azure, wrong)
     triton_url = _text(environ, "TRITON_URL", wrong)
     if not triton_url:
         wrong.append("TRITON_URL is missing: set it to Triton's gRPC address, host:port or dns:///name:port")
@@ -107,7 +126,7 @@ def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number]
     wrong += wrongly_tuned
     if wrong or tuning is None:
         raise SettingsError(*wrong)
-    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning)
+    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning, intake)
 
 
 def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
@@ -161,6 +180,23 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
         _text(environ, "COSMO_DATABASE", wrong),
         _text(environ, "COSMO_CONTAINER", wrong),
     )
+
+
+def _intake(environ: Mapping[str, str], azure: AzureSettings | None, wrong: list[str]) -> IntakeSettings | None:
+    queue, endpoint = (_text(environ, name, wrong) for name in ("INTAKE_QUEUE", "QUEUE_ENDPOINT"))
+    if not queue:
+        return None
+    if not _QUEUE.fullmatch(queue) or len(queue) > _MOST_QUEUE_CHARACTERS:
+        wrong.append("INTAKE_QUEUE is not a queue's name: 3 to 56 lower-case letters, digits and single hyphens")
+    if azure is None:
+        wrong.append("INTAKE_QUEUE is set, but the stores are embedded: storage events need TOSIA_STORES=azure")
+        return None
+    if endpoint:
+        _check_endpoint("QUEUE_ENDPOINT", endpoint, wrong)
+        return IntakeSettings(queue, None, endpoint)
+    if azure.blob_connection is None:
+        wrong.append("QUEUE_ENDPOINT is missing: set it to the https address of the account's queues")
+    return IntakeSettings(queue, azure.blob_connection, "")
 
 
 def _is_base64(text: str) -> bool:

@@ -66,6 +66,16 @@ class RolloutSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """How messages of the intake queue are worked on; meanings are in table.py, defaults in config.yml."""
+
+    visibility_s: int
+    poll_s: float
+    max_failures: int
+    retry_pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A setting that differs from config.yml, and its source."""
 
@@ -83,6 +93,7 @@ class Tuning:
     limits: Limits
     service: ServiceSettings
     rollout: RolloutSettings
+    intake: IntakeLimits
     changes: tuple[Change, ...] = ()
 
     @property
@@ -103,6 +114,7 @@ _KINDS: dict[str, type[Any]] = {
     "limits": Limits,
     "service": ServiceSettings,
     "rollout": RolloutSettings,
+    "intake": IntakeLimits,
 }
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {"int": TypeAdapter(int), "float": TypeAdapter(FiniteFloat)}
 _TYPES = {f"{section}.{key}": hint.__name__ for section, kind in _KINDS.items()
@@ -116,7 +128,7 @@ def image_tuning(path: Path = CONFIG_FILE) -> Tuning:
     """Return the values of the image's config.yml. Raises: ConfigError naming the file and the key."""
     document = read_document(path)
     sections = {name: read_section(document, name, kind, path) for name, kind in _KINDS.items()}
-    return Tuning(sections["quality"], sections["limits"], sections["service"], sections["rollout"])
+    return Tuning(**sections)
 
 
 def read_tuning(
@@ -154,7 +166,7 @@ def read_tuning(
         if values[name] != defaults[name]
     )
     built = {section: kind(**_keys_of(section, values)) for section, kind in _KINDS.items()}
-    tuning = Tuning(built["quality"], built["limits"], built["service"], built["rollout"], changes)
+    tuning = Tuning(**built, changes=changes)
     wrong += _that_disagree(tuning)
     return (None if wrong else tuning), wrong
 

@@ -36,6 +36,9 @@ VARIABLES = {
     "COSMO_KEY": Variable("required with azure, unless TOSIA_IDENTITY is workload: the account's key"),
     "COSMO_DATABASE": Variable("the database in it", "tosia"),
     "COSMO_CONTAINER": Variable("the container in it that holds the calls' records", "calls"),
+    "INTAKE_QUEUE": Variable("queue of storage events, for `intake` (docs/intake.md); beside it lies NAME-poison"),
+    "QUEUE_ENDPOINT": Variable("https address of the queues, asked with the identity of the process; without it "
+    "BLOB_CONNECTION names them"),
     "ALLOW_UNVALIDATED": Variable("1: models that are not validated are served from the Azure stores, too", "0"),
     "CANDIDATE_TRITON_URL": Variable("gRPC address of a Triton with a candidate release (docs/rollout.md)"),
     "TRITON_MAY_SLEEP": Variable("1: Triton may be scaled to zero, so that being away at the start is nothing "

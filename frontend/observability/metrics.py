@@ -157,6 +157,23 @@ class Metrics:
         self.rollout_stops = Counter(
             "tosia_rollout_stops_total", "Canaries that this process has stopped", ("bound",), registry=registry
         )
+        self.intake = Counter(
+            "tosia_intake_messages_total",
+            "Messages of the intake queue that were worked on, by what came of them",
+            ("outcome",),
+            registry=registry,
+        )
+        self.intake_messages = Gauge(
+            "tosia_intake_waiting_messages",
+            "Messages in the intake queue and in its poison queue, as last seen",
+            ("queue",),
+            registry=registry,
+        )
+        self.intake_oldest = Gauge(
+            "tosia_intake_oldest_message_seconds",
+            "Age of the next message of the intake queue, as last seen",
+            registry=registry,
+        )
         self.build = Gauge(
             "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
         )
@@ -172,6 +189,8 @@ class Metrics:
             self.rollout_failures.labels(cause)
         for bound in ("flips", "shifts", "slow", "failures", "unusable"):
             self.rollout_stops.labels(bound)
+        for outcome in ("diagnosed", "accepted", "failed", "known", "erased", "passed", "again", "gone", "poisoned"):
+            self.intake.labels(outcome)
         for status in Status:
             self.diagnoses.labels(status.value)
         for reason in Reason:

@@ -42,6 +42,27 @@ class Azurite(NodeServer):
         return {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"}
 
 
+class AzuriteQueues(NodeServer):
+    """The queues of the same account: a server of its own, as in Azure they have an address of their own."""
+
+    def __init__(self, blobs: Azurite) -> None:
+        super().__init__()
+        self._key = blobs.key
+
+    def connection(self, blob_connection: str) -> str:
+        """Return a connection string with the queues' address beside the blobs'."""
+        return f"{blob_connection}QueueEndpoint=http://127.0.0.1:{self.port}/{ACCOUNT};"
+
+    def command(self) -> list[str]:
+        return [
+            *(str(MODULES / ".bin" / "azurite-queue"), "--queueHost", "127.0.0.1", "--queuePort", str(self.port)),
+            *("--silent", "--disableTelemetry", "--inMemoryPersistence", "--skipApiVersionCheck"),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self._key}"}
+
+
 def require_azurite() -> None:
     """Skips where Azurite can't be started."""
     require_node("azurite")

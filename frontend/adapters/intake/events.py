@@ -1,0 +1,149 @@
+"""Messages of the intake queue: Event Grid's storage events, and ours about a blob that is tried again.
+
+Event Grid writes one event a message, as base64 of JSON, in one of two schemas: its own
+(https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage) or CloudEvents 1.0. What we write holds the
+blob's name and nothing else of the event.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from frontend.domain.records import CALL_ID
+
+_CREATED = "Microsoft.Storage.BlobCreated"
+_SUBJECT = re.compile(r"/blobServices/default/containers/([^/]+)/blobs/(.+)", re.DOTALL)
+# A blob that is created empty and filled later; another event says that it is whole (Data Lake Storage, SFTP).
+_NOT_WHOLE_YET = frozenset({"CreateFile", "SftpCreate"})
+_OF_CALL = re.compile(rf"calls/({CALL_ID})/[^/]+")
+_OF_TELEPHONE = re.compile(rf"({CALL_ID})\.[^./]+")
+OURS = "tosia_intake"
+_OURS_VERSION = 1
+MAX_UNREADABLE_CHARACTERS = 8192
+
+
+class UnreadableMessage(Exception):
+    """A message that no storage event has; reason: one word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A blob that has landed. call_id: the call's; failures: how often it could not be diagnosed; reason: the last."""
+
+    blob: str
+    call_id: str
+    failures: int = 0
+    reason: str = ""
+
+    def failed(self, reason: str) -> Landed:
+        """Return the same after one more failure."""
+        return replace(self, failures=self.failures + 1, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An event that needs no work: of another kind, another container, another place, or of our own write."""
+
+    why: str
+
+
+def read_message(text: str, container: str) -> Landed | Passed:
+    """Return what a message says. text: as it lies in the queue; container: that of the calls' audio.
+
+    Raises: UnreadableMessage.
+    """
+    document = _document(text)
+    if OURS in document:
+        blob, failures, reason = (document.get(name) for name in ("blob", "failures", "reason"))
+        if not isinstance(blob, str) or type(failures) is not int or not isinstance(reason, str):
+            raise UnreadableMessage("not_an_event")
+        found = _landed(blob)
+        return replace(found, failures=failures, reason=reason) if isinstance(found, Landed) else found
+    kind = document.get("type") if "specversion" in document else document.get("eventType")
+    subject, data = document.get("subject"), document.get("data")
+    if not isinstance(kind, str) or not isinstance(subject, str):
+        raise UnreadableMessage("not_an_event")
+    if kind != _CREATED:
+        return Passed("other_event")
+    place = _SUBJECT.fullmatch(subject)
+    if place is None or not isinstance(data, dict):
+        raise UnreadableMessage("not_an_event")
+    if place[1] != container:
+        return Passed("other_container")
+    if data.get("api") in _NOT_WHOLE_YET:
+        return Passed("not_whole_yet")
+    return _landed(place[2])
+
+
+def _document(text: str) -> dict[str, Any]:
+    """Return the message's JSON object: base64, as Event Grid writes it, or plain, as a person does."""
+    raw = text.strip()
+    try:
+        content = raw.encode() if raw.startswith(("{", "[")) else base64.b64decode(raw, validate=True)
+        document = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableMessage("not_json") from error
+    if isinstance(document, list) and len(document) == 1:  # a batch of one, as webhooks get it
+        document = document[0]
+    if not isinstance(document, dict):
+        raise UnreadableMessage("not_an_event")
+    return document
+
+
+def _landed(blob: str) -> Landed | Passed:
+    """`calls/a/x` and `a.wav` are audio of the call `a`."""
+    found = _OF_CALL.fullmatch(blob) or _OF_TELEPHONE.fullmatch(blob)
+    if found:
+        return Landed(blob, found[1])
+    if "/" in blob and not blob.startswith("calls/"):
+        return Passed("other_folder")  # such as a release
+    raise UnreadableMessage("name_is_no_call")
+
+
+def message_of(landed: Landed) -> str:
+    """Return the message about a blob that is tried again, or that was given up."""
+    return _encoded({"blob": landed.blob, "failures": landed.failures, "reason": landed.reason})
+
+
+def message_of_unreadable(text: str, reason: str) -> str:
+    """Return the poison message about one that could not be read. Its text is kept, since nobody else has it."""
+    return _encoded({"unreadable": text[:MAX_UNREADABLE_CHARACTERS], "failures": 1, "reason": reason})
+
+
+def _encoded(content: dict[str, Any]) -> str:
+    return base64.b64encode(json.dumps({OURS: _OURS_VERSION, **content}).encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """A message of the poison queue. what: the blob's name; empty where the message could not be read
+
+    unreadable: the text of such a message, else empty
+    """
+
+    blob: str
+    unreadable: str
+    failures: int
+    reason: str
+
+
+def read_poison(text: str) -> Poisoned:
+    """Return what a poison message says; one that is not of ours counts as unreadable."""
+    try:
+        document = _document(text)
+    except UnreadableMessage:
+        document = {}
+    blob, unreadable = document.get("blob", ""), document.get("unreadable", "")
+    failures, reason = document.get("failures"), document.get("reason")
+    ours = OURS in document and isinstance(blob, str) and isinstance(unreadable, str)
+    if not ours or type(failures) is not int or not isinstance(reason, str):
+        return Poisoned("", text, 0, "not_of_ours")
+    return Poisoned(blob, unreadable, failures, reason)
