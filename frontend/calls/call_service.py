@@ -126,7 +126,7 @@ class Calls:
             raise CallConflict("call_id_taken")
         if created or (record.failure and record.failure.retryable):
             return await self._finish(call, deadline, created=created)
-        return Outcome(record, created=False)
+        return Outcome(record, created=False)  # its result, or it is in work
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:
         """Raises: CallNotFound, CallErased, StoreUnavailable."""

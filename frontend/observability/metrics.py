@@ -189,7 +189,7 @@ class Metrics:
             self.rollout_failures.labels(cause)
         for bound in ("flips", "shifts", "slow", "failures", "unusable"):
             self.rollout_stops.labels(bound)
-        for outcome in ("diagnosed", "accepted", "failed", "known", "erased", "passed", "again", "gone", "poisoned"):
+        for outcome in ("diagnosed", "unfinished", "failed", "known", "erased", "passed", "again", "gone", "poisoned"):
             self.intake.labels(outcome)
         for status in Status:
             self.diagnoses.labels(status.value)

@@ -1,11 +1,12 @@
 """Takes messages, has their audio diagnosed, and removes each when its record stands.
 
-    receive --> read --> submit --> remove      the record stands, or there is nothing to do
+    receive --> read --> submit --> remove      the record has its result, or there is nothing to do
                   |         \\-----> give back   tried again after a pause; a failure counts, an outage does not
                   \\---------------> poison      can't be read, or has failed too often
 
 Whatever ends this process, a message that was not removed becomes visible again, and the record, which is created once,
-says what is left to do.
+says what is left to do. A message stays until the record has its result: if an attempt comes to nothing, the message
+stands for the caller who would send the call again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable
 
 from frontend.adapters.intake.events import (
     Landed,
+    NoCall,
     Passed,
     UnreadableMessage,
     message_of,
@@ -34,6 +36,7 @@ from frontend.domain.errors import (
     FrontendError,
     StoreUnavailable,
 )
+from frontend.domain.records import State
 from frontend.observability.json_logs import CALL_ID
 from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import UNREADABLE
@@ -41,6 +44,7 @@ from runtime.errors import AudioError
 
 MAX_PAUSE_S = 60.0  # between two tries of a message, and between two looks for a store that is away
 OUTAGE_PAUSE_S = 5.0  # a message that met an outage is tried again after it
+UNFINISHED_PAUSE_S = 2.0  # after the first look at a call that is not finished; longer after each further one
 # A message that ends the process counts no failure, so receives are limited too; rolling restarts stay far below.
 MAX_RECEIVES = 100
 
@@ -144,12 +148,12 @@ class Consumer:
         """Return the outcome. Raises: Gone, StoreUnavailable."""
         try:
             found = read_message(message.text, self._container)
-        except UnreadableMessage as error:
-            _log.error(
-                "a message of the intake queue is no storage event (%s); it is in the poison queue", error.reason
-            )
-            await self._give_up(message, message_of_unreadable(message.text, error.reason))
+        except UnreadableMessage:
+            _log.error("a message is no storage event; it is in the poison queue")
+            await self._give_up(message, message_of_unreadable(message.text))
             return "poisoned"
+        except NoCall as error:
+            return await self._poison(message, Landed(error.blob, "").failed("name_is_no_call"))
         if isinstance(found, Passed):
             await message.remove()
             return "passed"
@@ -163,13 +167,13 @@ class Consumer:
         if message.receives > MAX_RECEIVES:
             return await self._poison(message, landed.failed("received_too_often"))
         outcome, failure = await _outcome_of(lambda: self._submit(landed))
+        self._outage_s = 0.0
+        if outcome == "unfinished":  # no fault of the recording: it is in work elsewhere, or the model went away
+            await message.give_back(min(MAX_PAUSE_S, UNFINISHED_PAUSE_S * message.receives))
+            return outcome
         if outcome is not None:
             await message.remove()
-            self._outage_s = 0.0
             return outcome
-        if failure == "inference_unavailable":  # an outage, no fault of the recording
-            await message.give_back(OUTAGE_PAUSE_S)
-            return "again"
         failed = landed.failed(failure)
         if failed.failures >= self._limits.max_failures or failure in _FOR_GOOD:
             return await self._poison(message, failed)
@@ -203,7 +207,8 @@ async def _outcome_of(submit: Callable[[], Awaitable[Outcome]]) -> tuple[str | N
     failure = ""
     try:
         found = await submit()
-        outcome = ("diagnosed" if found.record.diagnosis else "accepted") if found.created else "known"
+        finished = "diagnosed" if found.created else "known"
+        outcome = "unfinished" if found.record.state is State.RECEIVED else finished
     except CallErased:
         outcome = "erased"
     except AudioError:

@@ -27,11 +27,15 @@ MAX_UNREADABLE_CHARACTERS = 8192
 
 
 class UnreadableMessage(Exception):
-    """A message that no storage event has; reason: one word."""
+    """A message that is no storage event."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+
+class NoCall(Exception):
+    """An event of a blob whose name holds no call's id."""
+
+    def __init__(self, blob: str) -> None:
+        super().__init__()
+        self.blob = blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +62,24 @@ class Passed:
 def read_message(text: str, container: str) -> Landed | Passed:
     """Return what a message says. text: as it lies in the queue; container: that of the calls' audio.
 
-    Raises: UnreadableMessage.
+    Raises: UnreadableMessage, NoCall.
     """
     document = _document(text)
     if OURS in document:
         blob, failures, reason = (document.get(name) for name in ("blob", "failures", "reason"))
         if not isinstance(blob, str) or type(failures) is not int or not isinstance(reason, str):
-            raise UnreadableMessage("not_an_event")
+            raise UnreadableMessage
         found = _landed(blob)
         return replace(found, failures=failures, reason=reason) if isinstance(found, Landed) else found
     kind = document.get("type") if "specversion" in document else document.get("eventType")
     subject, data = document.get("subject"), document.get("data")
     if not isinstance(kind, str) or not isinstance(subject, str):
-        raise UnreadableMessage("not_an_event")
+        raise UnreadableMessage
     if kind != _CREATED:
         return Passed("other_event")
     place = _SUBJECT.fullmatch(subject)
     if place is None or not isinstance(data, dict):
-        raise UnreadableMessage("not_an_event")
+        raise UnreadableMessage
     if place[1] != container:
         return Passed("other_container")
     if data.get("api") in _NOT_WHOLE_YET:
@@ -90,11 +94,11 @@ def _document(text: str) -> dict[str, Any]:
         content = raw.encode() if raw.startswith(("{", "[")) else base64.b64decode(raw, validate=True)
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise UnreadableMessage("not_json") from error
+        raise UnreadableMessage from error
     if isinstance(document, list) and len(document) == 1:  # a batch of one, as webhooks get it
         document = document[0]
     if not isinstance(document, dict):
-        raise UnreadableMessage("not_an_event")
+        raise UnreadableMessage
     return document
 
 
@@ -105,7 +109,7 @@ def _landed(blob: str) -> Landed | Passed:
         return Landed(blob, found[1])
     if "/" in blob and not blob.startswith("calls/"):
         return Passed("other_folder")  # such as a release
-    raise UnreadableMessage("name_is_no_call")
+    raise NoCall(blob)
 
 
 def message_of(landed: Landed) -> str:
@@ -113,9 +117,9 @@ def message_of(landed: Landed) -> str:
     return _encoded({"blob": landed.blob, "failures": landed.failures, "reason": landed.reason})
 
 
-def message_of_unreadable(text: str, reason: str) -> str:
+def message_of_unreadable(text: str) -> str:
     """Return the poison message about one that could not be read. Its text is kept, since nobody else has it."""
-    return _encoded({"unreadable": text[:MAX_UNREADABLE_CHARACTERS], "failures": 1, "reason": reason})
+    return _encoded({"unreadable": text[:MAX_UNREADABLE_CHARACTERS], "failures": 1, "reason": "no_storage_event"})
 
 
 def _encoded(content: dict[str, Any]) -> str:
@@ -124,7 +128,7 @@ def _encoded(content: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Poisoned:
-    """A message of the poison queue. what: the blob's name; empty where the message could not be read
+    """A message of the poison queue. blob: its name; empty where the message could not be read
 
     unreadable: the text of such a message, else empty
     """

@@ -21,11 +21,8 @@ class Retried:
 
 async def listed(queues: IntakeQueues) -> list[str]:
     """Return a line for each message, and leave all of them there. Raises: StoreUnavailable."""
-    lines: list[str] = []
-    async for message in queues.poison():
-        lines.append(_line(read_poison(message.text)))
-        await message.give_back(0.0)
-    return lines
+    async with queues.poison() as messages:
+        return [_line(read_poison(message.text)) for message in messages]
 
 
 async def retried(queues: IntakeQueues, blob: str | None) -> Retried:
@@ -34,16 +31,15 @@ async def retried(queues: IntakeQueues, blob: str | None) -> Retried:
     Between the two requests for a message it is in both queues, never in none. Raises: StoreUnavailable.
     """
     sent = left = 0
-    async for message in queues.poison():
-        found = read_poison(message.text)
-        wanted = found.blob and blob in (None, found.blob)
-        if wanted:
-            await queues.send(message_of(Landed(found.blob, "")))
-            await message.remove()
-            sent += 1
-        else:
-            await message.give_back(0.0)
-            left += 1
+    async with queues.poison() as messages:
+        for message in messages:
+            found = read_poison(message.text)
+            if found.blob and blob in (None, found.blob):
+                await queues.send(message_of(Landed(found.blob, "")))
+                await message.remove()
+                sent += 1
+            else:
+                left += 1
     return Retried(sent, left)
 
 

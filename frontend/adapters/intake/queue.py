@@ -7,6 +7,7 @@ removes it. So one object holds a message and its receipt, and does one request 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ POISON_SUFFIX = "-poison"
 MOST_AT_ONCE = 32  # messages that the service gives in one answer
 _FOR_EVER = -1  # time to live: a message must not go because nobody came for a week
 REQUEST_S = 20.0
-LOOK_S = 60.0  # how long a message of the poison queue that is only looked at stays invisible, at most
+LOOK_S = 600.0  # how long a message of the poison queue that is only looked at stays invisible, at most
 
 
 class Gone(Exception):
@@ -53,7 +54,7 @@ class Message:
         self._client = client
         self._received = received
         self._lock = asyncio.Lock()
-        self._ended = False
+        self.ended = False  # removed or given back
 
     @property
     def text(self) -> str:
@@ -71,19 +72,19 @@ class Message:
     async def keep(self, seconds: float) -> None:
         """Stay invisible for so long from now. Raises: Gone, StoreUnavailable."""
         async with self._lock:
-            if not self._ended:
+            if not self.ended:
                 await self._update(seconds, None)
 
     async def give_back(self, after_s: float, text: str | None = None) -> None:
         """Let anyone take it again after so long. text: what it says from now on. Raises: Gone, StoreUnavailable."""
         async with self._lock:
-            self._ended = True
+            self.ended = True
             await self._update(after_s, text)
 
     async def remove(self) -> None:
         """Remove it. Raises: Gone, StoreUnavailable."""
         async with self._lock:
-            self._ended = True
+            self.ended = True
             async with azure_call(SERVICE, Deadline.after(REQUEST_S)):
                 try:
                     await self._client.delete_message(self._received.id, self._received.pop_receipt)
@@ -147,20 +148,22 @@ class IntakeQueues:
         async with azure_call(SERVICE, Deadline.after(REQUEST_S)):
             await self._queue.send_message(text, time_to_live=_FOR_EVER)
 
-    async def poison(self) -> AsyncIterator[Message]:
-        """Yield each message that was given up, once; each must be removed or given back.
+    @contextlib.asynccontextmanager
+    async def poison(self) -> AsyncIterator[list[Message]]:
+        """Give all messages that were given up; those that are still there in the end are visible again.
 
-        A peek sees the first 32 and can't go on behind them, so they are received.
+        A peek sees the first 32 and can't go on behind them, so they are received. Raises: StoreUnavailable.
         """
-        seen: set[str] = set()
-        while True:
-            messages = await self._receive(self._poison, MOST_AT_ONCE, LOOK_S)
-            for message in messages:
-                yield message
-            ids = {message.id for message in messages}
-            if not messages or ids & seen:
-                return
-            seen |= ids
+        found: dict[str, Message] = {}
+        try:
+            while messages := await self._receive(self._poison, MOST_AT_ONCE, LOOK_S):
+                found |= {message.id: message for message in messages}
+            yield list(found.values())
+        finally:
+            for message in found.values():
+                if not message.ended:
+                    with contextlib.suppress(Gone):
+                        await message.give_back(0.0)
 
     async def depth(self) -> Depth:
         """Return what waits. Raises: StoreUnavailable."""
