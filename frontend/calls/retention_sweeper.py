@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,9 @@ PAGE_S = 60.0
 CALL_S = 10.0
 # With more orphans than this, COSMO_CONTAINER is probably wrong: nothing is removed.
 SUSPICIOUS_SHARE, SUSPICIOUS_COUNT = 0.5, 20
+
+# As `Calls.submit` names audio, and what a folder holds of it while it is written.
+_OURS = re.compile(r"calls/([^/]+)/([0-9a-f]{64}|\.[^/]+\.part)")
 
 _log = logging.getLogger("tosia.sweeper")
 
@@ -126,10 +130,10 @@ class Sweeper:
         return removed
 
     async def _is_orphan(self, blob: Blob) -> bool:
-        folder, _, rest = blob.name.partition("/")
-        call_id, _, digest = rest.partition("/")
-        if folder != "calls" or not call_id or not digest or "/" in digest:
-            return False  # not ours
+        found = _OURS.fullmatch(blob.name)
+        if found is None:
+            return False  # somebody else's: it may wait for the intake for longer than a request takes
+        call_id = found[1]
         try:
             known = await self._records.read(call_id, Deadline.after(CALL_S))
         except CallErased:

@@ -23,7 +23,7 @@ _OF_CALL = re.compile(rf"calls/({CALL_ID})/[^/]+")
 _OF_TELEPHONE = re.compile(rf"({CALL_ID})\.[^./]+")
 OURS = "tosia_intake"
 _OURS_VERSION = 1
-MAX_UNREADABLE_CHARACTERS = 8192
+MAX_UNREADABLE_CHARACTERS = 4096
 
 
 class UnreadableMessage(Exception):
