@@ -8,8 +8,10 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
+from frontend.adapters.callbacks.sender import Callbacks
 from frontend.calls.attempts import Attempts
 from frontend.calls.call_service import Calls
+from frontend.calls.outbox import NoOutbox
 from frontend.calls.reconciler import Reconciler
 from frontend.calls.retention_sweeper import Sweeper
 from frontend.configuration.settings import Settings
@@ -125,7 +127,20 @@ class Services:
         self.candidate = candidate_of(base, self.workers)
         rollout = base.settings.tuning.rollout
         self.rollout = Rollout(self.diagnoser, scorer, self.candidate, self.workers, records, rollout, metrics)
-        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics)
+        settings = base.settings
+        self.callbacks = (
+            Callbacks(
+                settings.receivers,
+                records,
+                settings.tuning.callbacks,
+                metrics,
+                allow_inside=settings.callbacks_allow_private,
+            )
+            if settings.receivers
+            else None
+        )
+        outbox = self.callbacks or NoOutbox()
+        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics, outbox)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
         self._stuck_after_s = service.stuck_after_s
@@ -189,6 +204,8 @@ class Services:
         ]
         if self.candidate is not None:
             loops.append(self.rollout.run())
+        if self.callbacks is not None:
+            loops.append(self.callbacks.run())
         return [asyncio.create_task(loop) for loop in loops]
 
     async def _look_at(self, candidate: Candidate) -> None:
@@ -208,4 +225,6 @@ class Services:
         await self.workers.close()
         await self.classifier.close()
         await self.rollout.close()
+        if self.callbacks is not None:
+            await self.callbacks.close()
         await self.stores.close()

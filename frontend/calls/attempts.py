@@ -20,6 +20,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from frontend.calls.audio_digest import sha256_of
+from frontend.calls.outbox import Outbox
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError, StoreUnavailable
 from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, now
@@ -100,6 +101,7 @@ class Attempts:
         rollout: Rollout,
         limits: Limits,
         metrics: Metrics,
+        outbox: Outbox,
     ) -> None:
         self._audio = audio
         self._records = records
@@ -107,6 +109,7 @@ class Attempts:
         self._rollout = rollout
         self._limits = limits
         self._metrics = metrics
+        self._outbox = outbox
         self._owner = uuid.uuid4().hex
         self._running: dict[str, Attempt] = {}
         # Until the store confirms our lease, other requests of this process must not claim the same call.
@@ -118,10 +121,12 @@ class Attempts:
         return self._running.keys()
 
     async def claim_new(
-        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
+        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline, key_name: str | None
     ) -> tuple[Versioned, bool]:
         """Create the record, leased to this process, and start its first attempt; or return the record that another
         request has created meanwhile. The second value: whether it was created here.
+
+        key_name: of the key that it came by
 
         Raises: CallErased, StoreUnavailable.
         """
@@ -138,6 +143,7 @@ class Attempts:
             owner=self._owner,
             due_at=due_at,
             assigned=self._rollout.assign(call_id),
+            notice=self._outbox.begun(key_name),
         )
         self._claiming[call_id] += 1
         try:
@@ -184,6 +190,7 @@ class Attempts:
                 due_at=from_now(deadline.remaining_s + WRITE_S),
                 updated_at=now(),
                 in_doubt=False,
+                notice=self._outbox.begun(record.notice.to if record.notice else None),
             )
             claimed = await self._records.replace(leased, call.etag, deadline)
             self._running[record.call_id] = attempt = asyncio.create_task(
@@ -302,11 +309,11 @@ class Attempts:
         deadline = Deadline.after(WRITE_S)
         try:
             try:
-                return await self._records.replace(replace(result, updated_at=now()), claimed.etag, deadline)
+                return await self._write(result, claimed, deadline)
             except RecordTooLarge:
                 _log.error("a result was larger than the record store takes")
                 failed = _failed(claimed.record, "record_too_large", retryable=False)
-                return await self._records.replace(replace(failed, updated_at=now()), claimed.etag, deadline)
+                return await self._write(failed, claimed, deadline)
         except RecordTooLarge:
             _log.error("not even the failure fits into the record store")
         except StaleRecord:
@@ -319,6 +326,16 @@ class Attempts:
         except StoreUnavailable:
             _log.warning("a result could not be stored; the call is attempted again when its lease ends")
         return None
+
+    async def _write(self, result: CallRecord, claimed: Versioned, deadline: Deadline) -> Versioned:
+        """Write a record, with what is owed where it has got its result. Raises: as `RecordStore.replace`."""
+        ended = result.state is not State.RECEIVED
+        if ended:
+            result = self._outbox.owed(result)
+        stored = await self._records.replace(replace(result, updated_at=now()), claimed.etag, deadline)
+        if ended:
+            self._outbox.offer(stored.record)
+        return stored
 
 
 def _after_error(record: CallRecord, error: Exception) -> CallRecord:

@@ -62,10 +62,18 @@ class Calls:
         self._metrics = metrics
 
     async def submit(
-        self, call_id: str, audio: AudioFile, content_type: str, deadline: Deadline, *, new: bool = False
+        self,
+        call_id: str,
+        audio: AudioFile,
+        content_type: str,
+        deadline: Deadline,
+        *,
+        key_name: str | None = None,
+        new: bool = False,
     ) -> Outcome:
-        """Store a recording and diagnose it, until the deadline at most. new: the id was just made, so nothing is
-        stored under it yet.
+        """Store a recording and diagnose it, until the deadline at most.
+
+        key_name: of the key that it came by; new: the id was just made, so nothing is stored under it yet
 
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where the recording was stored and
         can't be diagnosed.
@@ -76,7 +84,7 @@ class Calls:
             with self._metrics.stages.labels("store_audio").time():
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
-                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline)
+                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline, key_name)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
@@ -85,9 +93,16 @@ class Calls:
         return await self._finish(call, deadline, created=created)
 
     async def diagnose_stored(
-        self, call_id: str, deadline: Deadline, hold: Callable[[int], None] = _hold_nothing
+        self,
+        call_id: str,
+        deadline: Deadline,
+        hold: Callable[[int], None] = _hold_nothing,
+        *,
+        key_name: str | None = None,
     ) -> Outcome:
-        """Diagnose a call whose audio is already in the store. hold: gets the bytes of audio before they are read
+        """Diagnose a call whose audio is already in the store.
+
+        hold: gets the bytes of audio before they are read; key_name: of the key that it came by
 
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
@@ -96,15 +111,17 @@ class Calls:
         if call is not None:
             return await self._finish(call, deadline, created=False)
         name = await self._audio.find(call_id, deadline)
-        taken = await self._take(call_id, name, deadline, hold) if name else None
+        taken = await self._take(call_id, name, deadline, hold, key_name) if name else None
         if taken is None:
             raise CallNotFound("neither_record_nor_audio")
         call, created = taken
         return await self._finish(call, deadline, created=created)
 
-    async def diagnose_landed(self, call_id: str, name: str, deadline: Deadline) -> Outcome:
+    async def diagnose_landed(self, call_id: str, name: str, deadline: Deadline, key_name: str | None) -> Outcome:
         """Diagnose audio that somebody has written to the store under this name. A call whose record stands is left to
         whoever works on it, unless it has failed and may be tried again. Audio of an erased call is erased again.
+
+        key_name: of the key to which it belongs
 
         Raises: NotLanded, CallConflict, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it
             can't be diagnosed.
@@ -114,7 +131,7 @@ class Calls:
             if call is None:
                 if not await self._audio.size(name, deadline):
                     raise NotLanded
-                taken = await self._take(call_id, name, deadline, _hold_nothing)
+                taken = await self._take(call_id, name, deadline, _hold_nothing, key_name)
                 if taken is None:
                     raise NotLanded
                 call, created = taken
@@ -180,7 +197,7 @@ class Calls:
         await self._audio.erase(call_id, deadline)
 
     async def _take(
-        self, call_id: str, name: str, deadline: Deadline, hold: Callable[[int], None]
+        self, call_id: str, name: str, deadline: Deadline, hold: Callable[[int], None], key_name: str | None
     ) -> tuple[Versioned, bool] | None:
         """Begin a call with audio that is in the store; None where it is not. The second value: whether it is new.
 
@@ -195,7 +212,7 @@ class Calls:
             return None
         audio = AudioFile(data, await sha256_of(data))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
-        return await self._attempts.claim_new(call_id, stored, audio, deadline)
+        return await self._attempts.claim_new(call_id, stored, audio, deadline, key_name)
 
     async def _finish(self, call: Versioned, deadline: Deadline, *, created: bool) -> Outcome:
         """Wait for the call's result. created: by this request.

@@ -91,6 +91,7 @@ async def _consume(foundation: Foundation) -> int:
             tuning.intake,
             services.metrics,
             container=settings.azure.blob_container if settings.azure else "",
+            key_name=settings.intake.key_name if settings.intake else None,
             available=lambda: services.model.available,
             at_once=AT_ONCE_PER_WORKER * worker_count,
             call_s=tuning.limits.worker_timeout_s + tuning.limits.request_deadline_s,

@@ -122,6 +122,10 @@ SETTINGS = {
     "intake.poll_s": Setting("time between two looks into an empty intake queue", "s", 0.01),
     "intake.max_failures": Setting("then a message goes to the poison queue", "", 1),
     "intake.retry_pause_s": Setting("before a message is tried again; doubles each time", "s", 0.0, 60.0),
+    "callbacks.timeout_s": Setting("a receiver may take so long for one message", "s", 0.1, 60.0),
+    "callbacks.give_up_after_s": Setting("then a message is given up", "s", 0.0),
+    "callbacks.at_once": Setting("messages to one receiver at once", "", 1, 100),
+    "callbacks.poll_s": Setting("time between two looks for messages that are due", "s", 0.01),
 }  # fmt: skip
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in SETTINGS))
 OF_THE_MODEL = ("segmentation", "mel_spec", "color_spec")

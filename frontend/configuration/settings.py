@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from frontend.configuration.receivers import Receiver, read_receivers
 from frontend.configuration.strays import without_strays
 from frontend.configuration.tuning import Number, Tuning, image_tuning, read_tuning
 from frontend.configuration.variables import VARIABLES
@@ -66,11 +67,16 @@ class AzureSettings:
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
-    """The queue of storage events. connection: a connection string; None: `endpoint`, with the process' identity"""
+    """The queue of storage events.
+
+    connection: a connection string; None: `endpoint`, with the identity of this process
+    key_name: of the key to which its calls belong
+    """
 
     queue: str
     connection: SecretStr | None
     endpoint: str
+    key_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Settings:
     triton_may_sleep: whether Triton may be scaled to zero: then do not fail startup while it is away
     tuning: by default the values of the image's config.yml
     intake: None: no queue of storage events is named
+    receivers: by the key's name; callbacks_allow_private: they may be at private and loopback addresses
     """
 
     api_keys: tuple[ApiKey, ...]
@@ -94,6 +101,8 @@ class Settings:
     candidate_triton_url: str = ""
     tuning: Tuning = field(default_factory=image_tuning)
     intake: IntakeSettings | None = None
+    receivers: Mapping[str, Receiver] = field(default_factory=dict)
+    callbacks_allow_private: bool = False
 
 
 def read_settings(
@@ -120,13 +129,20 @@ def read_settings(
         wrong.append("CANDIDATE_TRITON_URL is not host:port or dns:///name:port")
     elif candidate_url and candidate_url == triton_url:
         wrong.append("CANDIDATE_TRITON_URL is TRITON_URL: a candidate has a Triton of its own")
-    allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
+    allow, may_sleep, allow_private = (
+        _switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP", "CALLBACKS_ALLOW_PRIVATE")
+    )
+    names = {key.name for key in api_keys} | ({intake.key_name} if intake and intake.key_name else set())
+    receivers = read_receivers(
+        _text(environ, "CALLBACKS", wrong), names if api_keys else None, wrong, allow_inside=allow_private
+    )
     var = Path(_text(environ, "TOSIA_VAR", wrong))
     tuning, wrongly_tuned = read_tuning(environ, command_line)
     wrong += wrongly_tuned
     if wrong or tuning is None:
         raise SettingsError(*wrong)
-    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning, intake)
+    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning, intake, receivers,
+                    allow_private)  # fmt: skip
 
 
 def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
@@ -184,6 +200,7 @@ def _azure(environ: Mapping[str, str], wrong: list[str]) -> AzureSettings:
 
 def _intake(environ: Mapping[str, str], azure: AzureSettings | None, wrong: list[str]) -> IntakeSettings | None:
     queue, endpoint = (_text(environ, name, wrong) for name in ("INTAKE_QUEUE", "QUEUE_ENDPOINT"))
+    key_name = _text(environ, "INTAKE_KEY", wrong) or None
     if not queue:
         return None
     if not _QUEUE.fullmatch(queue) or len(queue) > _MOST_QUEUE_CHARACTERS:
@@ -193,10 +210,10 @@ def _intake(environ: Mapping[str, str], azure: AzureSettings | None, wrong: list
         return None
     if endpoint:
         _check_endpoint("QUEUE_ENDPOINT", endpoint, wrong)
-        return IntakeSettings(queue, None, endpoint)
+        return IntakeSettings(queue, None, endpoint, key_name)
     if azure.blob_connection is None:
         wrong.append("QUEUE_ENDPOINT is missing: set it to the https address of the account's queues")
-    return IntakeSettings(queue, azure.blob_connection, "")
+    return IntakeSettings(queue, azure.blob_connection, "", key_name)
 
 
 def _is_base64(text: str) -> bool:

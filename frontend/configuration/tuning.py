@@ -76,6 +76,16 @@ class IntakeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackLimits:
+    """How messages to receivers are sent; meanings are in table.py, defaults in config.yml, units in the names."""
+
+    timeout_s: float
+    give_up_after_s: float
+    at_once: int
+    poll_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A setting that differs from config.yml, and its source."""
 
@@ -94,6 +104,7 @@ class Tuning:
     service: ServiceSettings
     rollout: RolloutSettings
     intake: IntakeLimits
+    callbacks: CallbackLimits
     changes: tuple[Change, ...] = ()
 
     @property
@@ -115,6 +126,7 @@ _KINDS: dict[str, type[Any]] = {
     "service": ServiceSettings,
     "rollout": RolloutSettings,
     "intake": IntakeLimits,
+    "callbacks": CallbackLimits,
 }
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {"int": TypeAdapter(int), "float": TypeAdapter(FiniteFloat)}
 _TYPES = {f"{section}.{key}": hint.__name__ for section, kind in _KINDS.items()

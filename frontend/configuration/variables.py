@@ -39,6 +39,9 @@ VARIABLES = {
     "INTAKE_QUEUE": Variable("queue of storage events, for `intake` (docs/intake.md); beside it lies NAME-poison"),
     "QUEUE_ENDPOINT": Variable("https address of the queues, asked with the identity of the process; without it "
     "BLOB_CONNECTION names them"),
+    "INTAKE_KEY": Variable("name of the key to whose receiver the calls of `intake` go (CALLBACKS)"),
+    "CALLBACKS": Variable("JSON: where the finished calls of a key go, and secrets to sign with (docs/callbacks.md)"),
+    "CALLBACKS_ALLOW_PRIVATE": Variable("1: receivers may have private and loopback addresses", "0"),
     "ALLOW_UNVALIDATED": Variable("1: models that are not validated are served from the Azure stores, too", "0"),
     "CANDIDATE_TRITON_URL": Variable("gRPC address of a Triton with a candidate release (docs/rollout.md)"),
     "TRITON_MAY_SLEEP": Variable("1: Triton may be scaled to zero, so that being away at the start is nothing "
@@ -46,7 +49,7 @@ VARIABLES = {
 }  # fmt: skip
 
 # With one of these somebody else may read calls. No child process gets them: decoders run there.
-SECRETS = ("API_KEY", "BLOB_CONNECTION", "COSMO_KEY")
+SECRETS = ("API_KEY", "BLOB_CONNECTION", "COSMO_KEY", "CALLBACKS")
 
 
 def described(width: int) -> str:

@@ -18,7 +18,9 @@ from frontend.domain.rollout import Release
 from runtime.diagnosis import fields_of
 from runtime.random_bytes import random_bytes
 
-_ADDED = frozenset({"history", "owner", "due_at", "in_doubt", "assigned"})  # fields added after the first version
+_ADDED = frozenset(
+    {"history", "owner", "due_at", "in_doubt", "assigned", "notice"}
+)  # fields added after the first version
 CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
 _CALL_ID = re.compile(CALL_ID)
 _MAX_DEPTH = 32  # of a document; ours have less than ten levels, and an encoder fails at about a thousand
@@ -63,6 +65,33 @@ class Assigned:
     why: str
 
 
+class NoticeState(StrEnum):
+    """`nothing_yet`: the call has no result; `owed`; `sent`; `dead`: given up."""
+
+    NOTHING_YET = "nothing_yet"
+    OWED = "owed"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the receiver of a key is told of a call's result.
+
+    to: the key's name; event_id: of the message, the same in each try; since: when it was owed first
+    due_at: from this time on any process may try; None unless it is owed
+    tries: those that have ended; reason: in one word, why the last one failed
+    """
+
+    to: str
+    state: NoticeState
+    event_id: str = ""
+    since: str = ""
+    due_at: str | None = None
+    tries: int = 0
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call; times are RFC 3339 in UTC with microseconds, so that they sort as text.
@@ -76,6 +105,7 @@ class CallRecord:
         failed attempt; None once the call is finished
     in_doubt: the owner prepares the recording after another process had begun that and died
     assigned: None where no rollout was on when the call came
+    notice: None where nobody is told of the result
     """
 
     call_id: str
@@ -91,6 +121,7 @@ class CallRecord:
     due_at: str | None = None
     in_doubt: bool = False
     assigned: Assigned | None = None
+    notice: Notice | None = None
 
     @property
     def sort_key(self) -> str:
@@ -108,6 +139,7 @@ class CallRecord:
         document["failure"] = fields_of(self.failure) if self.failure else None
         document["audio"] = fields_of(self.audio)
         document["assigned"] = dataclasses.asdict(self.assigned) if self.assigned else None
+        document["notice"] = fields_of(self.notice) if self.notice else None
         return document
 
     def to_answer(self) -> dict[str, Any]:
@@ -115,7 +147,7 @@ class CallRecord:
         is one; with nothing that a candidate said beside the answer.
         """
         document = self.to_dict()
-        for ours in ("owner", "due_at", "in_doubt", "assigned"):
+        for ours in ("owner", "due_at", "in_doubt", "assigned", "notice"):
             del document[ours]
         del document["audio"]["name"]
         document["history"] = [entry for entry in self.history if "role" not in entry]
@@ -135,6 +167,7 @@ def record_from_dict(document: Any) -> CallRecord:
         again.
     """
     failure, state, assigned = document["failure"], State(document["state"]), document.get("assigned")
+    notice = document.get("notice")
     record = CallRecord(
         **{
             **{name: document[name] for name in _FIELDS if name not in _ADDED},
@@ -145,6 +178,7 @@ def record_from_dict(document: Any) -> CallRecord:
             "owner": document.get("owner"),
             "in_doubt": document.get("in_doubt", False),
             "assigned": Assigned(**{**assigned, "candidate": Release(**assigned["candidate"])}) if assigned else None,
+            "notice": Notice(**{**notice, "state": NoticeState(notice["state"])}) if notice else None,
             "due_at": document.get("due_at", document["updated_at"] if state is State.RECEIVED else None),
         }
     )
@@ -173,10 +207,12 @@ def _check(record: CallRecord) -> None:
     texts += [failure.code] if failure else []
     if assigned := record.assigned:
         texts += [assigned.to, assigned.why, *dataclasses.astuple(assigned.candidate)]
+    if notice := record.notice:
+        texts += [notice.to, notice.event_id, notice.since, notice.reason, notice.due_at or ""]
     texts += [diagnosis["status"]] if diagnosis is not None else []
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a field of a stored record is no text")
-    numbers = (record.attempts, audio.bytes)
+    numbers = (record.attempts, audio.bytes, notice.tries if notice else 0)
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise TypeError("a field of a stored record is no count")
     if type(record.in_doubt) is not bool:
@@ -189,6 +225,8 @@ def _check(record: CallRecord) -> None:
         raise ValueError("a stored record has no valid id or time")
     datetime.fromisoformat(record.received_at)
     datetime.fromisoformat(record.updated_at)
+    if notice and notice.state is not NoticeState.NOTHING_YET:
+        datetime.fromisoformat(notice.since)
     # A name selects a file, and a content type is sent as a header.
     folder, _, rest = audio.name.rpartition("/")
     of_call = folder == f"calls/{record.call_id}" or (not folder and rest.startswith(f"{record.call_id}."))
@@ -258,6 +296,11 @@ def moment(time: datetime) -> str:
 def from_now(seconds: float) -> str:
     """Return the moment `seconds` from now; a negative number gives a moment in the past."""
     return moment(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def seconds_since(text: str) -> float:
+    """Return the seconds from a moment as in records until now."""
+    return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
 
 
 def id_sha256(call_id: str) -> str:

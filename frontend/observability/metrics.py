@@ -157,23 +157,6 @@ class Metrics:
         self.rollout_stops = Counter(
             "tosia_rollout_stops_total", "Canaries that this process has stopped", ("bound",), registry=registry
         )
-        self.intake = Counter(
-            "tosia_intake_messages_total",
-            "Messages of the intake queue that were worked on, by what came of them",
-            ("outcome",),
-            registry=registry,
-        )
-        self.intake_messages = Gauge(
-            "tosia_intake_waiting_messages",
-            "Messages in the intake queue and in its poison queue, as last seen",
-            ("queue",),
-            registry=registry,
-        )
-        self.intake_oldest = Gauge(
-            "tosia_intake_oldest_message_seconds",
-            "Age of the next message of the intake queue, as last seen",
-            registry=registry,
-        )
         self.build = Gauge(
             "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
         )
@@ -189,14 +172,43 @@ class Metrics:
             self.rollout_failures.labels(cause)
         for bound in ("flips", "shifts", "slow", "failures", "unusable"):
             self.rollout_stops.labels(bound)
-        for outcome in ("diagnosed", "unfinished", "failed", "known", "erased", "passed", "again", "gone", "poisoned"):
-            self.intake.labels(outcome)
+        self._add_adapters()
         for status in Status:
             self.diagnoses.labels(status.value)
         for reason in Reason:
             self.reasons.labels(reason.value)
         for cause in ("died", "timeout", "cpu", "memory"):
             self.worker_restarts.labels(cause)
+
+    def _add_adapters(self) -> None:
+        """What comes in by itself, and what goes out."""
+        self.intake = Counter(
+            "tosia_intake_messages_total",
+            "Messages of the intake queue that were worked on, by what came of them",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.intake_messages = Gauge(
+            "tosia_intake_waiting_messages",
+            "Messages in the intake queue and in its poison queue, as last seen",
+            ("queue",),
+            registry=self.registry,
+        )
+        self.intake_oldest = Gauge(
+            "tosia_intake_oldest_message_seconds",
+            "Age of the next message of the intake queue, as last seen",
+            registry=self.registry,
+        )
+        self.callbacks = Counter(
+            "tosia_callbacks_total",
+            "Messages to receivers, by what came of a try",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("sent", "again", "dead"):
+            self.callbacks.labels(outcome)
+        for outcome in ("diagnosed", "unfinished", "failed", "known", "erased", "passed", "again", "gone", "poisoned"):
+            self.intake.labels(outcome)
 
     def count_comparison(self, status_flip: bool, label_flip: bool) -> None:
         """Count a call that both releases of a rollout have scored."""

@@ -25,7 +25,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from frontend.configuration.settings import AzureSettings
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
-from frontend.domain.records import CallRecord, State, id_sha256, now, record_from_dict
+from frontend.domain.records import CallRecord, NoticeState, State, id_sha256, now, record_from_dict
 from frontend.domain.rollout import RolloutEvent
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call, requested_pause_s
 from frontend.stores.azure_identity import ServiceClock, TokenCredential, TokenTransport
@@ -151,6 +151,18 @@ class CosmosRecordStore:
 
     async def leased_beyond(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
         return await self._waiting("c.due_at > @moment", moment, limit, deadline)
+
+    async def notices_due(self, to: str, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
+        # `to` is a word of Cosmos' SQL.
+        condition = 'c.notice["to"] = @to AND c.notice.due_at <= @moment'
+        values = {"@to": to, "@moment": moment}
+        return await self._found(
+            f"WHERE c.kind = @kind AND {condition} ORDER BY c.notice.due_at", values, limit, deadline
+        )
+
+    async def notices_dead(self, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
+        clauses = "WHERE c.kind = @kind AND c.notice.state = @state AND c.sort_key > @after ORDER BY c.sort_key"
+        return await self._found(clauses, {"@state": NoticeState.DEAD.value, "@after": after or ""}, limit, deadline)
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
         async with azure_call(SERVICE, deadline):
@@ -281,7 +293,11 @@ class CosmosRecordStore:
 
     async def _waiting(self, condition: str, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
         clauses = f"WHERE c.kind = @kind AND {condition} ORDER BY c.due_at"
-        items = await self._readable(clauses, {"@moment": moment}, limit, deadline)
+        return await self._found(clauses, {"@moment": moment}, limit, deadline)
+
+    async def _found(self, clauses: str, values: dict[str, Any], limit: int, deadline: Deadline) -> list[Versioned]:
+        """Return those that can be read; those that were erased are removed, and left out."""
+        items = await self._readable(clauses, values, limit, deadline)
         found = [call for call in items if call is not None][:limit]
         async with azure_call(SERVICE, deadline):
             container = await self._container()

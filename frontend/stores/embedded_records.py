@@ -18,6 +18,7 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.domain.records import (
     CallRecord,
+    NoticeState,
     State,
     from_now,
     id_sha256,
@@ -41,6 +42,14 @@ VACUUM_REST = 100.0  # times as long as it took, until the next one: it takes 7 
 _VERSIONS = 2**62  # there are fewer; SQLite's largest number has no successor
 _COLUMNS = "id, sort_key, version, document"
 _TOMBSTONE = "SELECT 1 FROM tombstones WHERE id_sha256 = ?"  # of a call that was erased
+
+
+def _notice_columns(record: CallRecord) -> tuple[str | None, str | None, bool | None]:
+    """Return what the indexes of notices hold; None where there is nothing to find, so that the index stays small."""
+    notice = record.notice
+    if notice is None:
+        return None, None, None
+    return notice.to, notice.due_at, True if notice.state is NoticeState.DEAD else None
 
 
 class SqliteRecordStore:
@@ -73,12 +82,21 @@ class SqliteRecordStore:
         return await self._run(partial(self._file.read, work), deadline)
 
     async def due(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        work = partial(self._waiting, "due_at <= ?", moment, limit)
+        work = partial(self._found, "due_at <= ? ORDER BY due_at, id", (moment,), limit)
         return await self._run(partial(self._file.look, work), deadline)
 
     async def leased_beyond(self, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
-        work = partial(self._waiting, "due_at > ?", moment, limit)
+        work = partial(self._found, "due_at > ? ORDER BY due_at, id", (moment,), limit)
         return await self._run(partial(self._file.look, work), deadline)
+
+    async def notices_due(self, to: str, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
+        work = partial(self._found, "notice_to = ? AND notice_due <= ? ORDER BY notice_due, id", (to, moment), limit)
+        return await self._run(partial(self._file.look, work), deadline)
+
+    async def notices_dead(self, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
+        where = "notice_dead AND sort_key > ? ORDER BY sort_key, id"
+        work = partial(self._found, where, (after or "",), limit)
+        return await self._run(partial(self._file.read, work), deadline)
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
         work = partial(self._erase, call_id, without_record=without_record)
@@ -162,11 +180,11 @@ class SqliteRecordStore:
     def _create(self, record: CallRecord) -> Versioned:
         try:
             created = self._connection.execute(
-                "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) "
-                f"SELECT ?, ?, ?, ?, 1, ?, ? WHERE NOT EXISTS ({_TOMBSTONE})",
+                "INSERT INTO calls (id, sort_key, state, status, version, document, due_at, notice_to, notice_due, "
+                f"notice_dead) SELECT ?, ?, ?, ?, 1, ?, ?, ?, ?, ? WHERE NOT EXISTS ({_TOMBSTONE})",
                 (
                     *(record.call_id, record.sort_key, record.state, record.status),
-                    *(json.dumps(record.to_dict()), record.due_at),
+                    *(json.dumps(record.to_dict()), record.due_at, *_notice_columns(record)),
                     id_sha256(record.call_id),
                 ),
             ).rowcount
@@ -194,11 +212,11 @@ class SqliteRecordStore:
         version = int(etag) + 1
         with self._connection:
             changed = self._connection.execute(
-                "UPDATE calls SET state = ?, status = ?, version = ?, document = ?, due_at = ? WHERE id = ? AND "
-                "version = ?",
+                "UPDATE calls SET state = ?, status = ?, version = ?, document = ?, due_at = ?, notice_to = ?, "
+                "notice_due = ?, notice_dead = ? WHERE id = ? AND version = ?",
                 (
                     *(record.state, record.status, version, json.dumps(record.to_dict()), record.due_at),
-                    *(record.call_id, int(etag)),
+                    *(*_notice_columns(record), record.call_id, int(etag)),
                 ),
             ).rowcount
         if not changed:
@@ -236,11 +254,11 @@ class SqliteRecordStore:
             return Page(items[:limit], items[limit - 1].sort_key, unreadable)
         return Page(items, None, unreadable + beyond)
 
-    def _waiting(self, condition: str, moment: str, limit: int) -> list[Versioned]:
+    def _found(self, where: str, values: tuple[Any, ...], limit: int) -> list[Versioned]:
         """Read on past records that can't be read: they stay due, and must not keep the others from being found."""
-        query = f"SELECT {_COLUMNS} FROM calls WHERE {condition} ORDER BY due_at, id LIMIT ? OFFSET ?"  # noqa: S608
+        query = f"SELECT {_COLUMNS} FROM calls WHERE {where} LIMIT ? OFFSET ?"  # noqa: S608
         found: list[Versioned] = []
-        for row in self._in_parts(query, (moment,), limit):
+        for row in self._in_parts(query, values, limit):
             call = self._versioned(row)
             if call is not None:
                 found.append(call)

@@ -144,6 +144,14 @@ class RecordStore(Protocol):
         """Return calls without a result that are due later than that moment, the earliest first."""
         ...
 
+    async def notices_due(self, to: str, moment: str, limit: int, deadline: Deadline) -> list[Versioned]:
+        """Return calls that owe the receiver of this key a message, due at that moment, the longest due first."""
+        ...
+
+    async def notices_dead(self, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
+        """Return calls whose message was given up, in the order of their sort keys, beyond the key `after`."""
+        ...
+
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
         """Remove the record and leave a tombstone for one retention period; False if there never was such a call.
 

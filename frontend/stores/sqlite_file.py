@@ -36,7 +36,7 @@ _OF_A_VALUE = re.compile(r"(NULL|NUMERIC|TEXT|BLOB|INT|REAL)\w* value in ")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     id TEXT PRIMARY KEY, sort_key TEXT NOT NULL, state TEXT NOT NULL, status TEXT,
-    version INTEGER NOT NULL, document TEXT NOT NULL, due_at TEXT
+    version INTEGER NOT NULL, document TEXT NOT NULL, due_at TEXT, notice_to TEXT, notice_due TEXT, notice_dead INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_time ON calls (sort_key);
 CREATE TABLE IF NOT EXISTS tombstones (id_sha256 TEXT PRIMARY KEY, erased_at TEXT NOT NULL) WITHOUT ROWID;
@@ -45,9 +45,17 @@ CREATE TABLE IF NOT EXISTS moments (name TEXT PRIMARY KEY, moment TEXT NOT NULL)
 """
 # Upgrade tables of the first version, which had no `due_at`: their `received` calls are due at once.
 _ADD_DUE = "ALTER TABLE calls ADD COLUMN due_at TEXT; UPDATE calls SET due_at = '' WHERE state = 'received';"
+# And tables of versions that told nobody of results.
+_ADD_NOTICES = """
+ALTER TABLE calls ADD COLUMN notice_to TEXT;
+ALTER TABLE calls ADD COLUMN notice_due TEXT;
+ALTER TABLE calls ADD COLUMN notice_dead INTEGER;
+"""
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS calls_by_state ON calls (state, sort_key);
 CREATE INDEX IF NOT EXISTS calls_due ON calls (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS notices_due ON calls (notice_to, notice_due) WHERE notice_due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS notices_dead ON calls (sort_key) WHERE notice_dead;
 """
 # For listings alone. A row is 4 KB, so a filter without an index reads the whole file where few calls match.
 _INDEXES_OF_LISTINGS = """
@@ -199,6 +207,8 @@ class SqliteFile:
         connection.executescript(_SCHEMA)
         if "due_at" not in {row[1] for row in connection.execute("PRAGMA table_info(calls)")}:
             connection.executescript(_ADD_DUE)
+        if "notice_due" not in {row[1] for row in connection.execute("PRAGMA table_info(calls)")}:
+            connection.executescript(_ADD_NOTICES)
         connection.executescript(_INDEXES)
         if new:
             Moments(connection).note_clock()

@@ -54,7 +54,8 @@ _log = logging.getLogger("tosia.intake")
 class Consumer:
     """Works on the messages of the intake queue.
 
-    container: that of the calls' audio; available: whether the model and the stores can be used now
+    container: that of the calls' audio; key_name: of the key to which the calls belong
+    available: whether the model and the stores can be used now
     at_once: messages in work
     """
 
@@ -66,6 +67,7 @@ class Consumer:
         metrics: Metrics,
         *,
         container: str,
+        key_name: str | None,
         available: Callable[[], bool],
         at_once: int,
         call_s: float,
@@ -75,6 +77,7 @@ class Consumer:
         self._limits = limits
         self._metrics = metrics
         self._container = container
+        self._key_name = key_name
         self._available = available
         self._at_once = at_once
         self._call_s = call_s
@@ -182,7 +185,8 @@ class Consumer:
         return "again"
 
     async def _submit(self, landed: Landed) -> Outcome:
-        return await self._calls.diagnose_landed(landed.call_id, landed.blob, Deadline.after(self._call_s))
+        deadline = Deadline.after(self._call_s)
+        return await self._calls.diagnose_landed(landed.call_id, landed.blob, deadline, self._key_name)
 
     async def _poison(self, message: Message, landed: Landed) -> str:
         _log.error("a recording is given up (%s); it is in the poison queue", landed.reason)

@@ -27,6 +27,7 @@ from frontend.calls.attempts import (
     Stored,
 )
 from frontend.calls.call_service import Calls
+from frontend.calls.outbox import NoOutbox
 from frontend.configuration.tuning import image_tuning
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
@@ -91,7 +92,7 @@ class Diagnosing:
 def attempts_on(stores: Stores, diagnosing: Diagnosing, limits: Limits = LIMITS) -> Attempts:
     metrics = Metrics()
     rollout = Rollout(diagnosing, None, None, None, stores.records, image_tuning().rollout, metrics)
-    return Attempts(stores.audio, stores.records, diagnosing, rollout, limits, metrics)
+    return Attempts(stores.audio, stores.records, diagnosing, rollout, limits, metrics, NoOutbox())
 
 
 def soon(seconds: float = 10.0) -> Deadline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -278,7 +279,9 @@ STRAYS: dict[str, tuple[Callable[[str], str], str]] = {
 }
 GIVEN = {**AZURE, "TOSIA_STORES": "azure", "TOSIA_VAR": "/some/where", "TOSIA_IDENTITY": "key",
          "BLOB_ENDPOINT": WORKLOAD["BLOB_ENDPOINT"], "COSMO_DATABASE": "tosia", "COSMO_CONTAINER": "calls",
-         "ALLOW_UNVALIDATED": "111", "TRITON_MAY_SLEEP": "111", "TOSIA_CONFIG": "/no/where"}  # fmt: skip
+         "ALLOW_UNVALIDATED": "111", "TRITON_MAY_SLEEP": "111", "TOSIA_CONFIG": "/no/where",
+         "INTAKE_QUEUE": "events", "QUEUE_ENDPOINT": "https://account.queue.core.windows.net", "INTAKE_KEY": "phone",
+         "CALLBACKS": "{      }", "CALLBACKS_ALLOW_PRIVATE": "111"}  # fmt: skip
 
 
 @pytest.mark.parametrize("stray", STRAYS)
@@ -302,3 +305,80 @@ def test_what_stands_around_a_key_is_named(pairs: str, stray: str) -> None:
     with pytest.raises(SettingsError, match=rf"^API_KEY.*{STRAYS[stray][1]}") as caught:
         read_settings({**GOOD, "API_KEY": pairs.format(STRAYS[stray][0]("hush-hush"))})
     assert "hush" not in str(caught.value)
+
+
+SECRET_OF_CALLBACKS = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789").decode()
+
+
+def callbacks(url: str = "https://a.example/x", secrets: list[str] | None = None, **more: object) -> dict[str, str]:
+    """An environment with a receiver."""
+    given = {"default": {"url": url, "secrets": [SECRET_OF_CALLBACKS] if secrets is None else secrets, **more}}
+    return {**GOOD, "CALLBACKS": json.dumps(given)}
+
+
+def test_a_receiver_is_read() -> None:
+    found = read_settings(callbacks(language="en", secrets=[SECRET_OF_CALLBACKS] * 2)).receivers["default"]
+    assert (found.key_name, found.url.get_secret_value(), found.language) == ("default", "https://a.example/x", "en")
+    assert [secret.get_secret_value() for secret in found.secrets] == [SECRET_OF_CALLBACKS] * 2
+    assert SECRET_OF_CALLBACKS not in repr(found)
+    assert "a.example" not in repr(found)
+    assert read_settings(callbacks()).receivers["default"].language == "es"
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        (callbacks("http://a.example/x"), "is not https"),
+        ({**callbacks("http://a.example/x"), "CALLBACKS_ALLOW_PRIVATE": "1"}, "is not https"),
+        (callbacks("http://127.0.0.1:8000/"), "is not https"),
+        (callbacks("https://user:word@a.example/"), "without a user"),
+        (callbacks("ftp://a.example/"), "is not an address"),
+        (callbacks("https://a.example:port/"), "is not an address"),
+        (callbacks(secrets=["whsec_" + "A" * 8]), "a secret of 'default' is none"),
+        (callbacks(secrets=[SECRET_OF_CALLBACKS.removeprefix("whsec_")]), "a secret of 'default' is none"),
+        (callbacks(secrets=[]), "can't be read at default.secrets"),
+        (callbacks(secrets=[SECRET_OF_CALLBACKS] * 3), "can't be read at default.secrets"),
+        (callbacks(language="fr"), "the language of 'default'"),
+        (callbacks(retries=3), "can't be read at default.retries"),
+        ({**GOOD, "CALLBACKS": "hush"}, "CALLBACKS can't be read: give it as JSON"),
+        ({**callbacks(), "API_KEY": "clinic:k1"}, "names the key 'default'"),
+    ],
+)
+def test_what_is_wrong_with_a_receiver_is_said_without_it(environment: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(environment)
+    message = str(caught.value)
+    assert says in message
+    assert not any(secret in message for secret in (SECRET_OF_CALLBACKS, "a.example", "hush", "word"))
+
+
+def test_a_receiver_on_loopback_needs_no_tls_where_it_is_allowed() -> None:
+    environment = {**callbacks("http://127.0.0.1:8000/"), "CALLBACKS_ALLOW_PRIVATE": "1"}
+    assert read_settings(environment).callbacks_allow_private
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"INTAKE_QUEUE": "No_Queue"}, "INTAKE_QUEUE is not a queue's name"),
+        ({"INTAKE_QUEUE": "a" * 57}, "INTAKE_QUEUE is not a queue's name"),
+        ({"INTAKE_QUEUE": "events", "QUEUE_ENDPOINT": "http://a.example"}, "QUEUE_ENDPOINT is not https"),
+    ],
+)
+def test_what_is_wrong_with_the_intake_is_said(more: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        read_settings({**GIVEN, "ALLOW_UNVALIDATED": "1", "TRITON_MAY_SLEEP": "1", "TOSIA_CONFIG": "", **more,
+                       "CALLBACKS_ALLOW_PRIVATE": "0"})  # fmt: skip
+
+
+def test_an_intake_needs_no_keys_but_azures_stores() -> None:
+    azure = {**GIVEN, "ALLOW_UNVALIDATED": "1", "TRITON_MAY_SLEEP": "1", "TOSIA_CONFIG": "", "CALLBACKS": "",
+             "CALLBACKS_ALLOW_PRIVATE": "0", "API_KEY": "", "QUEUE_ENDPOINT": ""}  # fmt: skip
+    found = read_settings(azure, serves=False)
+    assert found.intake is not None
+    assert (found.intake.queue, found.intake.key_name, found.api_keys) == ("events", "phone", ())
+    assert found.intake.connection is not None  # the storage account's
+    with pytest.raises(SettingsError, match="need TOSIA_STORES=azure"):
+        read_settings({**azure, "TOSIA_STORES": "embedded"}, serves=False)
+    with pytest.raises(SettingsError, match="API_KEY is missing"):
+        read_settings(azure)
