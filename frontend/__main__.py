@@ -3,7 +3,7 @@
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
 serves now. `rollout`: a candidate beside the serving release. `clock`: whether calls expire by this machine's clock.
 `recover`: copy what can be read of a damaged SQLite file. `intake`: diagnose what lands in the storage account, until
-SIGTERM.
+SIGTERM. `callbacks`: messages to receivers that were given up.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
 config.yml or the operator's file.
@@ -81,7 +81,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--check", action="store_true", help="say what is set and what can be reached, and as whom, and end"
     )
     commands = parser.add_subparsers(
-        dest="command", metavar="[backfill | rollout | clock | recover | intake]", parser_class=argparse.ArgumentParser
+        dest="command",
+        metavar="[backfill | rollout | clock | recover | intake | callbacks]",
+        parser_class=argparse.ArgumentParser,
     )
     again = commands.add_parser(
         "backfill", help="score stored calls again with the release that serves now", allow_abbrev=False
@@ -107,6 +109,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     look.add_argument("--list-poison", action="store_true", help="list what was given up, and end")
     look.add_argument("--retry", action="store_true", help="send what was given up to the queue again, and end")
     intake.add_argument("--blob", metavar="NAME", help="with --retry: only this blob's message")
+    messages = commands.add_parser(
+        "callbacks", help="messages to receivers that were given up (docs/callbacks.md)", allow_abbrev=False
+    )
+    what = messages.add_mutually_exclusive_group(required=True)
+    what.add_argument("--list-dead", action="store_true", help="list them")
+    what.add_argument("--send-again", action="store_true", help="send them again")
+    messages.add_argument("--key", metavar="NAME", help="only those of this key")
+    messages.add_argument("--call", metavar="ID", help="only this call's")
     return parser.parse_args(arguments)
 
 

@@ -74,6 +74,12 @@ def _clock(options: argparse.Namespace, settings: Settings) -> int:
     return asyncio.run(clock(settings, accept=options.accept))
 
 
+def _callbacks(options: argparse.Namespace, settings: Settings) -> int:
+    from frontend.cli.callbacks import callbacks  # noqa: PLC0415
+
+    return asyncio.run(callbacks(options, settings))
+
+
 def _intake(options: argparse.Namespace, settings: Settings) -> int:
     from frontend.cli.intake import intake  # noqa: PLC0415
 
@@ -88,6 +94,7 @@ def _recover(options: argparse.Namespace, settings: Settings) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
     "backfill": _backfill,
+    "callbacks": _callbacks,
     "rollout": _rollout,
     "clock": _clock,
     "intake": _intake,
