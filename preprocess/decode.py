@@ -1,7 +1,8 @@
 """Stage 1, decode: the bytes of a recording -> float32 samples per channel.
 
 The first bytes choose the way: streams of frames (MP3, ADTS, AMR) are cut into frames here, Ogg into packets;
-libsndfile decodes Vorbis, FLAC and what lies in WAV, AIFF, AU, CAF, W64; libopus decodes Ogg Opus; FFmpeg the rest.
+libsndfile decodes Vorbis, FLAC and what lies in WAV, AIFF, AU, CAF, W64; libopus decodes Ogg Opus; FFmpeg the rest. A
+recording without a header is decoded as what somebody has said that it is, if it can be that.
 What a file declares is compared with what it holds: only decoded samples count (docs/decisions/0020-heard-whole.md).
 """
 
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 
 from preprocess.decoders.edits import edited
 from preprocess.decoders.ffmpeg import decode_run, decode_track, track_count
+from preprocess.decoders.headerless import decode_headerless
 from preprocess.decoders.opus import decode_opus
 from preprocess.decoders.pieces import DecodeLimits, Gap, Piece, join, judged, trimmed
 from preprocess.decoders.sndfile import decode_with_libsndfile
-from preprocess.errors import AudioError, AudioTooLong, UndecodableAudio, UnsupportedMedia
+from preprocess.errors import AudioError, AudioTooLong, EmptyAudio, UndecodableAudio, UnsupportedMedia
 from preprocess.formats import frames, mp4
 from preprocess.formats.au import au_files
 from preprocess.formats.caf import caf_facts
@@ -36,6 +38,7 @@ from preprocess.formats.completeness import (
 from preprocess.formats.container import Container, sniff
 from preprocess.formats.flac import flac_files, late_samples, with_true_length
 from preprocess.formats.frames import MOST_PARTS
+from preprocess.formats.headerless import HEADERLESS
 from preprocess.formats.ogg import OggLink, links
 
 __all__ = ["DecodeLimits", "Gap", "Recording", "decode"]
@@ -107,13 +110,18 @@ class _Heard:
 
 
 def decode(data: bytes, limits: DecodeLimits, container: Container | None = None) -> Recording:
-    """Decode a whole recording. container: the result of `sniff`, if it is known already.
+    """Decode a whole recording. container: the result of `sniff`, if it is known already; for a
+    file without a header that of `headerless`.
 
     Float files that exceed full scale are scaled down to it (levels are relative everywhere downstream).
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
     container = container or sniff(data)
+    if not data:
+        raise EmptyAudio("file_empty")
+    if container.name in HEADERLESS:
+        return _headerless(data, container, limits)
     if data[-_ID3V1_BYTES:].startswith(b"TAG") and container.name not in ("mp3", "adts"):
         data = data[:-_ID3V1_BYTES]
     if data.startswith(b"ID3") and container.name not in _FRAMES:
@@ -137,6 +145,14 @@ def decode(data: bytes, limits: DecodeLimits, container: Container | None = None
         heard.track,
         heard.tracks,
         piece.gaps,
+    )
+
+
+def _headerless(data: bytes, container: Container, limits: DecodeLimits) -> Recording:
+    piece = decode_headerless(data, container, limits)
+    samples = _checked(piece.samples)
+    return Recording(
+        samples, piece.sample_rate_hz, piece.source_rate_hz, piece.codec, piece.missing, piece.exact, gaps=piece.gaps
     )
 
 

@@ -28,9 +28,8 @@ def execute(work: WorkUnit, classifier: Classifier | None = None) -> Diagnosis:
     quality_limits, limits = load_limits()
     contract = classifier.contract()
     contract.check_parameters(work.segmentation_params, work.mel_spec_params, work.color_spec_params)
-    prepared = prepare(
-        work.read(), work.segmentation_params, work.mel_spec_params, work.color_spec_params, limits.decode
-    )
+    params = (work.segmentation_params, work.mel_spec_params, work.color_spec_params)
+    prepared = prepare(work.read(), *params, limits.decode, work.container)
     started = time.perf_counter()
     scores = classifier.classify(prepared.spectrograms)
     infer_ms = (time.perf_counter() - started) * 1000.0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from preprocess.color import ColorSpecParams, quantise
 from preprocess.decode import DecodeLimits, Recording, decode
 from preprocess.formats.container import Container, sniff
+from preprocess.formats.headerless import HEADERLESS, headerless, headerless_by_name
 from preprocess.level import levels as measure_levels
 from preprocess.mel import MelSpecParams, cut, mel_spectrograms
 from preprocess.quality import Quality, measure_quality, segment_means
@@ -25,6 +26,7 @@ from runtime.config import Parameters, parameters_sha256
 from runtime.processor import processor_class
 
 __all__ = [
+    "HEADERLESS",
     "MIX",
     "STAGES",
     "AudioFile",
@@ -32,6 +34,8 @@ __all__ = [
     "DecodeLimits",
     "Prepared",
     "PreparedChannel",
+    "headerless",
+    "headerless_by_name",
     "prepare",
     "prepare_file",
     "sniff",
@@ -114,12 +118,14 @@ def prepare(
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
     limits: DecodeLimits,
+    container: Container | None = None,
 ) -> Prepared:
-    """Decode, cut and turn into spectrograms.
+    """Decode, cut and turn into spectrograms. container: of a recording without a header.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
-    return prepare_file(AudioFile.of(data), (segmentation, mel_spec, color_spec), limits)
+    file = AudioFile(data, hashlib.sha256(data).hexdigest(), container)
+    return prepare_file(file, (segmentation, mel_spec, color_spec), limits)
 
 
 def prepare_file(file: AudioFile, parameters: Parameters, limits: DecodeLimits) -> Prepared:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from preprocess.color import ColorSpecParams
+from preprocess.formats.container import Container
 from preprocess.mel import MelSpecParams
 from preprocess.segment import SegmentationParams
 
@@ -16,12 +17,14 @@ class WorkUnit:
     """One recording, and all parameters that determine its diagnosis besides the model.
 
     source_file: a path, the file's bytes, or a binary file (read from its current position to its end)
+    container: of a recording without a header (`runtime.prepare.headerless`); None: the file says what it is
     """
 
     source_file: str | Path | bytes | BinaryIO
     segmentation_params: SegmentationParams
     mel_spec_params: MelSpecParams
     color_spec_params: ColorSpecParams
+    container: Container | None = None
 
     def read(self) -> bytes:
         """Return the recording's bytes. Raises: OSError where a path can't be read."""

@@ -19,6 +19,7 @@ from frontend.api.held_answers import HeldAnswer
 from frontend.api.responses import call_response, png_response, ranged_response, streamed_response
 from frontend.api.services_of import deadline_of, services_of
 from frontend.api.upload import read_upload
+from frontend.calls.stored_audio import file_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallNotFound
 from frontend.domain.records import checked_call_id
@@ -121,7 +122,7 @@ async def get_wav(call_id: CallId, request: Request) -> Response:
         hold = partial(services.admission.grow, ticket)
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read audio", request.state.key_name, call_id)
-        work = services.workers.sound(data, record.diagnosis or {}, deadline)
+        work = services.workers.sound(file_of(data, record.audio), record.diagnosis or {}, deadline)
         return ranged_response(request, await _unless_gone(request, work), "audio/wav")
 
 
@@ -137,7 +138,7 @@ async def get_figure(call_id: CallId, request: Request) -> Response:
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read figure", request.state.key_name, call_id)
         language = language_of(request)
-        drawing = services.workers.figure(data, record.diagnosis or {}, language.value, deadline)
+        drawing = services.workers.figure(file_of(data, record.audio), record.diagnosis or {}, language.value, deadline)
         return png_response(await _unless_gone(request, drawing), HEADERS[language])
 
 
@@ -153,7 +154,7 @@ async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Re
         count = len(diagnosis.get("segments", ()))
         if not 0 <= n < count:
             raise CallNotFound("no_such_segment", count=count)
-        drawing = services.workers.segment_figure(data, diagnosis, n, deadline)
+        drawing = services.workers.segment_figure(file_of(data, record.audio), diagnosis, n, deadline)
         return png_response(await _unless_gone(request, drawing))
 
 

@@ -19,7 +19,7 @@ from frontend.inference.admission import Admission, Ticket
 from frontend.openapi.schemas import MAX_FORM_FIELDS
 from runtime.config import Limits
 from runtime.errors import UnsupportedMedia
-from runtime.prepare import AudioFile, sniff
+from runtime.prepare import AudioFile, headerless, sniff
 
 SLOWEST_BYTES_PER_S = 4096  # a 2G telephone; voice notes need about half of it
 # The content types that browsers may receive with the audio: never HTML or a script, whatever type the sender gave.
@@ -41,7 +41,7 @@ class Upload:
 
 
 async def read_upload(request: Request, limits: Limits, admission: Admission, ticket: Ticket) -> Upload:
-    """Read the form's `audio` and `call_id`. The sender may be slower than 4 KiB/s for `request_deadline_s`.
+    """Read the form's `audio`, `call_id` and `format`. The sender may be slower than 4 KiB/s for `request_deadline_s`.
 
     ticket: the request's place, which grows with the body
 
@@ -79,13 +79,16 @@ async def read_upload(request: Request, limits: Limits, admission: Admission, ti
     if call_id is not None and not isinstance(call_id, str):
         raise InvalidRequest("call_id_is_file")
     checked = checked_call_id(call_id) if call_id is not None else new_call_id()
+    word = form.get("format") or None
+    if word is not None and not isinstance(word, str):
+        raise InvalidRequest("format_is_file")
     data = audio.content()
     if len(data) > max_body_bytes:
         raise _too_large(max_body_bytes)
     try:
-        container = sniff(data)
+        container = headerless(word) if word is not None and data else sniff(data)
     except UnsupportedMedia as error:
-        raise _not_audio(audio, data) or error from None
+        raise (_not_audio(audio, data) if word is None else None) or error from None
     file = AudioFile(data, await sha256_of(data), container)
     kind = audio.header(b"content-type").partition(";")[0].strip().lower()
     return Upload(checked, call_id is None, file, kind if _SAFE_TYPE.fullmatch(kind) else "application/octet-stream")

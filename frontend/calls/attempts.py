@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from frontend.calls.audio_digest import sha256_of
 from frontend.calls.outbox import Outbox
+from frontend.calls.stored_audio import file_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError, StoreUnavailable
 from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, now
@@ -298,7 +299,7 @@ class Attempts:
             raise AudioMissing
         if await sha256_of(data) != record.audio.sha256:
             raise AudioAltered
-        return AudioFile(data, record.audio.sha256)
+        return file_of(data, record.audio)
 
     async def _release(self, result: CallRecord, claimed: Versioned) -> Versioned | None:
         """Write the result and return the call as it is now. A call that was erased, or claimed by another process,

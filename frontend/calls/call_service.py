@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from frontend.calls.attempts import AttemptResult, Attempts, Erased, Refused, Stored
 from frontend.calls.audio_digest import sha256_of
-from frontend.calls.stored_audio import PiecewiseAudio
+from frontend.calls.stored_audio import PiecewiseAudio, format_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import (
     AUDIO_ERRORS_BY_CODE,
@@ -30,7 +30,7 @@ from frontend.domain.records import CallRecord, State, StoredAudio, is_drawable
 from frontend.observability.metrics import Metrics
 from frontend.stores.protocols import UNREADABLE, AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
-from runtime.prepare import AudioFile
+from runtime.prepare import AudioFile, headerless_by_name
 
 
 def _hold_nothing(audio_bytes: int) -> None:
@@ -80,7 +80,9 @@ class Calls:
         """
         call, created = None if new else await self._records.read(call_id, deadline), False
         if call is None:
-            stored = StoredAudio(f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type)
+            stored = StoredAudio(
+                f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type, format_of(audio)
+            )
             with self._metrics.stages.labels("store_audio").time():
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
@@ -88,7 +90,8 @@ class Calls:
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
-        if call.record.audio.sha256 != audio.sha256:
+        known = call.record.audio
+        if (known.sha256, known.format) != (audio.sha256, format_of(audio)):
             raise CallConflict("call_id_taken")
         return await self._finish(call, deadline, created=created)
 
@@ -210,8 +213,8 @@ class Calls:
         data = await self._audio.read(name, deadline)
         if data is None:
             return None
-        audio = AudioFile(data, await sha256_of(data))
-        stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
+        audio = AudioFile(data, await sha256_of(data), headerless_by_name(name))
+        stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream", format_of(audio))
         return await self._attempts.claim_new(call_id, stored, audio, deadline, key_name)
 
     async def _finish(self, call: Versioned, deadline: Deadline, *, created: bool) -> Outcome:

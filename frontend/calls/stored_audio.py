@@ -10,8 +10,24 @@ from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallNotFound, StoreUnavailable
 from frontend.domain.records import StoredAudio
 from frontend.stores.protocols import AudioStore
+from runtime.prepare import HEADERLESS, AudioFile, Container, headerless
 
 PIECE_BYTES = 512 * 1024
+
+
+def file_of(data: bytes, stored: StoredAudio) -> AudioFile:
+    """Return a call's audio for diagnosis. data: verified. Raises: UnsupportedMedia for a format of a later version."""
+    return AudioFile(data, stored.sha256, container_of(stored))
+
+
+def container_of(stored: StoredAudio) -> Container | None:
+    """Return what somebody has said that the audio is; None where the file says it. Raises: as `file_of`."""
+    return headerless(stored.format) if stored.format is not None else None
+
+
+def format_of(file: AudioFile) -> str | None:
+    """Invert `container_of`."""
+    return file.container.name if file.container is not None and file.container.name in HEADERLESS else None
 
 
 class PiecewiseAudio:

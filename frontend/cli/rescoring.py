@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from frontend.calls.audio_digest import sha256_of
+from frontend.calls.stored_audio import file_of
 from frontend.configuration.settings import SettingsError
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError
@@ -129,7 +130,7 @@ class Rescoring:
                 if data is None or await sha256_of(data) != known.record.audio.sha256:
                     why = "audio_missing" if data is None else "audio_altered"
                     continue
-                audio = AudioFile(data, known.record.audio.sha256)
+                audio = file_of(data, known.record.audio)
                 diagnosis = (await self.score(audio, self._deadline())).to_dict()
                 changed = self._with(known.record, diagnosis)
                 await self.stores.records.replace(changed, known.etag, self._deadline())

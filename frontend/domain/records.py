@@ -45,12 +45,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class StoredAudio:
-    """The received audio; name: in the audio store."""
+    """The received audio.
+
+    name: in the audio store; format: of a recording without a header, as somebody has said; None: the file says it
+    """
 
     name: str
     sha256: str
     bytes: int
     content_type: str
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,8 @@ class CallRecord:
         for ours in ("owner", "due_at", "in_doubt", "assigned", "notice"):
             del document[ours]
         del document["audio"]["name"]
+        if self.audio.format is None:
+            del document["audio"]["format"]
         document["history"] = [entry for entry in self.history if "role" not in entry]
         if not document["history"]:
             del document["history"]
@@ -205,6 +211,7 @@ def _check(record: CallRecord) -> None:
     texts = [record.call_id, record.received_at, record.updated_at, audio.name, audio.sha256, audio.content_type]
     texts += [text for text in (record.owner, record.due_at) if text is not None]
     texts += [failure.code] if failure else []
+    texts += [audio.format] if audio.format is not None else []
     if assigned := record.assigned:
         texts += [assigned.to, assigned.why, *dataclasses.astuple(assigned.candidate)]
     if notice := record.notice:

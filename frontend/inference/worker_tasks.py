@@ -55,15 +55,19 @@ def prepare(data: bytes, parameters: WorkerParameters, sha256: str, container: C
     return wire.of_prepared(prepare_file(file, parameters.preprocess, parameters.decode_limits))
 
 
-def diagnosed_channel(data: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any]) -> Parts:
-    """Return the diagnosed channel as a WAV file. Raises: AudioError."""
-    return b"", channel_wav(data, diagnosis_from_dict(diagnosis), parameters.decode_limits)
+def diagnosed_channel(
+    data: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any], container: Container | None
+) -> Parts:
+    """Return the diagnosed channel as a WAV file. container: of a file without a header. Raises: AudioError."""
+    return b"", channel_wav(data, diagnosis_from_dict(diagnosis), parameters.decode_limits, container)
 
 
-def diagnosed_samples(data: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any]) -> Parts:
+def diagnosed_samples(
+    data: bytes, parameters: WorkerParameters, diagnosis: dict[str, Any], container: Container | None
+) -> Parts:
     """Return the diagnosed channel at the model's rate, for the tasks that draw. Raises: AudioError."""
     _, mel_spec, _ = parameters.preprocess
-    found = at_model_rate(data, diagnosis_from_dict(diagnosis), mel_spec, parameters.decode_limits)
+    found = at_model_rate(data, diagnosis_from_dict(diagnosis), mel_spec, parameters.decode_limits, container)
     return b"", found.astype(np.float32).tobytes()
 
 

@@ -104,17 +104,18 @@ class Workers:
         self._mean_s += (worked_s - self._mean_s) * EWMA_ALPHA
         return prepared
 
-    async def sound(self, data: bytes, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
+    async def sound(self, audio: AudioFile, diagnosis: dict[str, Any], deadline: Deadline) -> bytes:
         """Return the diagnosed channel as WAV. Raises: NotReady; AudioError; WorkerDefect."""
-        return await self._render(self._decoding, Task(worker_tasks.diagnosed_channel, data, (diagnosis,)), deadline)
+        task = Task(worker_tasks.diagnosed_channel, audio.data, (diagnosis, audio.container))
+        return await self._render(self._decoding, task, deadline)
 
-    async def figure(self, data: bytes, diagnosis: dict[str, Any], language: str, deadline: Deadline) -> bytes:
+    async def figure(self, audio: AudioFile, diagnosis: dict[str, Any], language: str, deadline: Deadline) -> bytes:
         """Draw a recording and its diagnosis as PNG. Raises: as `sound`."""
-        return await self._draw(data, diagnosis, worker_tasks.draw_figure, language, deadline)
+        return await self._draw(audio, diagnosis, worker_tasks.draw_figure, language, deadline)
 
-    async def segment_figure(self, data: bytes, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
+    async def segment_figure(self, audio: AudioFile, diagnosis: dict[str, Any], n: int, deadline: Deadline) -> bytes:
         """Draw one candidate's spectrogram as PNG. Raises: as `sound`."""
-        return await self._draw(data, diagnosis, worker_tasks.draw_segment, n, deadline)
+        return await self._draw(audio, diagnosis, worker_tasks.draw_segment, n, deadline)
 
     async def close(self) -> None:
         """Stop running work; calls in work stay `received` and are finished after the next start."""
@@ -122,13 +123,14 @@ class Workers:
 
     async def _draw(
         self,
-        data: bytes,
+        audio: AudioFile,
         diagnosis: dict[str, Any],
         function: worker_tasks.Function,
         what: str | int,
         deadline: Deadline,
     ) -> bytes:
-        samples = await self._render(self._decoding, Task(worker_tasks.diagnosed_samples, data, (diagnosis,)), deadline)
+        task = Task(worker_tasks.diagnosed_samples, audio.data, (diagnosis, audio.container))
+        samples = await self._render(self._decoding, task, deadline)
         if not self._draws:
             self._draws = True
             self._drawing.start_soon()

@@ -41,6 +41,7 @@ from frontend.openapi.schemas import (
 from runtime.diagnosis import Status
 from runtime.messages.catalogue import say
 from runtime.messages.languages import Language
+from runtime.prepare import HEADERLESS
 
 Responses = dict[int | str, dict[str, Any]]
 _Kinds = tuple[type[Exception], ...]
@@ -165,6 +166,11 @@ _UPLOAD = {
                             "type": "string",
                             **CALL_ID_SCHEMA,
                             "description": "Yours, so that the request can be sent again; a UUIDv7 where there is none",
+                        },
+                        "format": {
+                            "type": "string",
+                            "enum": list(HEADERLESS),
+                            "description": "What a recording without a header is; all others say it themselves",
                         },
                     },
                 },

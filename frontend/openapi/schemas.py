@@ -27,6 +27,7 @@ class AudioAnswer(BaseModel):
     sha256: Sha256
     bytes: int
     content_type: str
+    format: str | None = Field(default=None, description="What the sender said that it is; only without a header")
 
 
 class Result(BaseModel):

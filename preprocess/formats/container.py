@@ -90,6 +90,11 @@ def sniff(data: bytes) -> Container:
     return found
 
 
+def has_header(data: bytes) -> bool:
+    """Whether a file begins with a container's own signature; frames, which any bytes may look like, don't count."""
+    return data.startswith(b"ID3") or _by_signature(data[:16]) is not None
+
+
 def _by_signature(head: bytes) -> Container | None:
     for signature, container in _SIGNATURES:
         if head.startswith(signature):

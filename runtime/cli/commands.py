@@ -18,6 +18,7 @@ from runtime.errors import AudioError, InferenceError, OutputError, RuntimeFailu
 from runtime.execute import classifier_from_environment
 from runtime.messages.catalogue import say_error
 from runtime.messages.languages import Language
+from runtime.prepare import headerless_by_name
 from runtime.replaying.replay import Comparison, Verdict, read_record
 from runtime.replaying.replay import replay as replay_record
 from runtime.work_unit import WorkUnit
@@ -107,7 +108,7 @@ def replay(record: Path, audio: Path) -> int:
     """
     try:
         recorded = read_record(record.read_text(encoding="utf-8"))
-        repeated = replay_record(recorded, WorkUnit(audio, *load_config()))
+        repeated = replay_record(recorded, WorkUnit(audio, *load_config(), headerless_by_name(audio.name)))
         for comparison in repeated.comparisons:
             tell(_line(comparison))
         for sentence in repeated.why:

@@ -13,6 +13,7 @@ from runtime.config import load_config, load_limits
 from runtime.diagnosis import Diagnosis
 from runtime.errors import AudioError, InferenceError, OutputError
 from runtime.execute import execute
+from runtime.prepare import Container, headerless_by_name
 from runtime.work_unit import WorkUnit
 
 _STEM_BYTES = 200  # a file name may have 255 bytes, with our suffix
@@ -47,17 +48,18 @@ class DiagnoseFiles:
         if len(data) > most:
             return self._kept(Outcome(str(file), None, None, too_large(most))), False
         sha256 = hashlib.sha256(data).hexdigest()
+        container = headerless_by_name(file.name)
         known = self._outcomes.find(str(file), sha256) if self._outcomes else None
         if known is not None:
             if known.diagnosis and self._figures and not figure_path(self._figures, file, sha256).exists():
-                self._draw(figure_path(self._figures, file, sha256), data, known.diagnosis)
+                self._draw(figure_path(self._figures, file, sha256), data, known.diagnosis, container)
             return known, True
         try:
-            diagnosis = execute(WorkUnit(data, *self._params), self._classifier)
+            diagnosis = execute(WorkUnit(data, *self._params, container), self._classifier)
         except (AudioError, InferenceError) as error:
             return self._kept(Outcome(str(file), sha256, None, failure(error))), False
         if self._figures:
-            self._draw(figure_path(self._figures, file, sha256), data, diagnosis)
+            self._draw(figure_path(self._figures, file, sha256), data, diagnosis, container)
         return self._kept(Outcome(str(file), sha256, diagnosis, None)), False
 
     def _kept(self, outcome: Outcome) -> Outcome:
@@ -65,12 +67,12 @@ class DiagnoseFiles:
             self._outcomes.append(outcome)
         return outcome
 
-    def _draw(self, path: Path, data: bytes, diagnosis: Diagnosis) -> None:
+    def _draw(self, path: Path, data: bytes, diagnosis: Diagnosis, container: Container | None) -> None:
         from runtime.figures.drawing import draw_figure  # noqa: PLC0415 - import matplotlib only for figures
         from runtime.figures.playback import at_model_rate  # noqa: PLC0415
 
         _, mel_spec, color_spec = self._params
-        samples = at_model_rate(data, diagnosis, mel_spec, self._limits.decode)
+        samples = at_model_rate(data, diagnosis, mel_spec, self._limits.decode, container)
         image = draw_figure(samples, diagnosis, mel_spec, color_spec)
         try:
             atomic_write(path, image)  # an existing figure is always whole

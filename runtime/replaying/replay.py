@@ -150,7 +150,7 @@ def replay(recorded: dict[str, Any], work: WorkUnit, classifier: Classifier | No
         return different
     if not moved:
         return _explained(Verdict.RULE_CHANGED, comparisons, differing, told)
-    exact = decode(work.read(), load_limits()[1].decode).exact
+    exact = decode(work.read(), load_limits()[1].decode, work.container).exact
     if not rules and (exact or not _may_round_differently(recorded["processor"], diagnosis.processor)):
         return different
     found = _found_levels(recorded, diagnosis, work, classifier)
@@ -190,12 +190,13 @@ def _found_levels(recorded: dict[str, Any], diagnosis: Diagnosis, work: WorkUnit
         work.mel_spec_params,
         work.color_spec_params,
         limits.decode,
+        work.container,
     )
     if found is None:
         return None
     levels, moved = found
     params = (work.segmentation_params, work.mel_spec_params, work.color_spec_params)
-    prepared = prepare(work.read(), *params, limits.decode)
+    prepared = prepare(work.read(), *params, limits.decode, work.container)
     chosen = tuple(channel for channel in prepared.channels if channel.channel == diagnosis.audio.channel)
     prepared = replace(prepared, channels=chosen, spectrograms=levels)
     scores, contract = classifier.classify(levels), classifier.contract()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from preprocess.color import ColorSpecParams, neighbouring_level, quantise
 from preprocess.decode import DecodeLimits
+from preprocess.formats.container import Container
 from preprocess.mel import MelSpecParams
 from runtime.conclude import spectrogram_crc32, spectrogram_sha256
 from runtime.diagnosis import Diagnosis
@@ -34,15 +35,18 @@ def recorded_levels(
     mel_spec: MelSpecParams,
     color_spec: ColorSpecParams,
     limits: DecodeLimits,
+    container: Container | None = None,
 ) -> tuple[NDArray[np.uint8], int] | None:
     """Return the levels with the recorded digests, and how many of them differ by one from the levels of `diagnosis`.
 
     data: the diagnosed recording; recorded_crc32: of each candidate, None in records without it
+    container: of a recording without a header
     Returns uint8 [shape=(n, n_mels, n_frames)] and a count, or None where no moves by rounding fit.
 
     Raises: a leaf of `preprocess.errors.AudioError`.
     """
-    powers = candidate_powers(at_model_rate(data, diagnosis, mel_spec, limits), diagnosis.segments, mel_spec)
+    samples = at_model_rate(data, diagnosis, mel_spec, limits, container)
+    powers = candidate_powers(samples, diagnosis.segments, mel_spec)
     levels = quantise(powers, color_spec)
     others, distances = neighbouring_level(powers, color_spec)
     if len(recorded_crc32) != len(levels):
