@@ -129,4 +129,5 @@ def _table(word: str) -> NDArray[np.float64]:
     piece = decode_with_libsndfile(with_header(bytes(range(256)), word), _TABLE_LIMITS)
     if piece is None:
         raise UndecodableAudio("no_samples")
-    return piece.samples[0].astype(np.float64)
+    table: NDArray[np.float64] = piece.samples[0].astype(np.float64)
+    return table
