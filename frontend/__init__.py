@@ -11,6 +11,7 @@ api             the routes, the upload, the key, exceptions
 openapi         the API's description
 answers         what callers read: call documents, problems, guidance
 services        the one place where the parts are wired
+adapters        calls that come in by themselves, answers that go out
 calls           the life of a call, without HTTP
 rollout         a candidate release beside the serving one
 inference       audio to diagnosis: worker processes, then Triton

@@ -9,6 +9,8 @@ rescoring           score stored calls again: bounded, resumable
 backfill            the same with the release that serves now
 rollout             the steps of a rollout, and its audit trail
 replay              `rollout --replay`: what would change with a candidate
+intake              `intake`: diagnose what lands in the storage account
+callbacks           `callbacks`: messages that were given up
 clock               `clock`: whether calls expire by this machine's clock
 recover             `recover`: copy what can be read of a damaged SQLite file
 write_openapi       writes docs/openapi.json

@@ -118,7 +118,7 @@ SETTINGS = {
     "rollout.backlog_calls": Setting("answered calls that wait for the other release; more are dropped", "", 1),
     "rollout.backlog_bytes": Setting("and bytes of them", "bytes", 1024, also="the memory of the pods"),
     "rollout.poll_s": Setting("how often a replica looks for a step of a rollout", "s", 0.01),
-    "intake.visibility_s": Setting("a message in work is hidden from other consumers for so long", "s", 2, 604800),
+    "intake.visibility_s": Setting("a message in work is hidden for so long", "s", 2, 604800),
     "intake.poll_s": Setting("time between two looks into an empty intake queue", "s", 0.01),
     "intake.max_failures": Setting("then a message goes to the poison queue", "", 1),
     "intake.retry_pause_s": Setting("before a message is tried again; doubles each time", "s", 0.0, 60.0),
