@@ -37,8 +37,7 @@ VARIABLES = {
     "COSMO_DATABASE": Variable("the database in it", "tosia"),
     "COSMO_CONTAINER": Variable("the container in it that holds the calls' records", "calls"),
     "INTAKE_QUEUE": Variable("queue of storage events, for `intake` (docs/intake.md); beside it lies NAME-poison"),
-    "QUEUE_ENDPOINT": Variable("https address of the queues, asked with the identity of the process; without it "
-    "BLOB_CONNECTION names them"),
+    "QUEUE_ENDPOINT": Variable("https address of the queues, asked with the identity of the process"),
     "INTAKE_KEY": Variable("name of the key to whose receiver the calls of `intake` go (CALLBACKS)"),
     "CALLBACKS": Variable("JSON: where the finished calls of a key go, and secrets to sign with (docs/callbacks.md)"),
     "CALLBACKS_ALLOW_PRIVATE": Variable("1: receivers may have private and loopback addresses", "0"),
