@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,13 +14,14 @@ from frontend.calls.call_service import Calls
 from frontend.calls.reconciler import Reconciler
 from frontend.calls.retention_sweeper import Sweeper
 from frontend.configuration.settings import Settings
-from frontend.domain.errors import StoreUnavailable
+from frontend.domain.errors import NotReady, StoreUnavailable
 from frontend.domain.rollout import Stage
 from frontend.inference.admission import Admission
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.scoring import Scorer
 from frontend.inference.serving_model import ServingModel
 from frontend.inference.workers import Workers
+from frontend.observability.line_meter import LineMeter
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
 from frontend.rollout.candidate import Candidate, worker_parameters
@@ -30,7 +32,7 @@ from frontend.stores.troubles import Trouble
 from runtime.classify import AsyncClassifier
 from runtime.config import MODEL_REPOSITORY, Limits, Parameters, QualityLimits, load_config
 from runtime.contract import ModelContract, read_released_contract
-from runtime.errors import ModelContractError
+from runtime.errors import InferenceError, ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
 
@@ -125,7 +127,9 @@ class Services:
         self.candidate = candidate_of(base, self.workers)
         rollout = base.settings.tuning.rollout
         self.rollout = Rollout(self.diagnoser, scorer, self.candidate, self.workers, records, rollout, metrics)
-        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics)
+        key_names = (key.name for key in base.settings.api_keys)
+        self.line = LineMeter(metrics, key_names, self._known_contracts)
+        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics, self.line)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
         self._stuck_after_s = service.stuck_after_s
@@ -151,6 +155,7 @@ class Services:
         """Start the workers and check the models once; return when that is done."""
         looks = [self._look_at(self.candidate), self._look_at_rollout()] if self.candidate else []
         await asyncio.gather(self.workers.start(), self.model.look(), *looks)
+        self.line.look()
 
     @property
     def stuck(self) -> bool:
@@ -190,6 +195,13 @@ class Services:
         if self.candidate is not None:
             loops.append(self.rollout.run())
         return [asyncio.create_task(loop) for loop in loops]
+
+    def _known_contracts(self) -> Iterator[ModelContract]:
+        """Yield what the serving Triton and the candidate's have said that they serve."""
+        models = [self.model, *([self.candidate.scorer.model] if self.candidate else [])]
+        for model in models:
+            with contextlib.suppress(NotReady, ModelContractError, InferenceError):
+                yield model.contract()
 
     async def _look_at(self, candidate: Candidate) -> None:
         try:

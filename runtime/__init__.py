@@ -6,6 +6,7 @@ config              config.yml: parameters of the pipeline, limits of the servic
 prepare             bytes -> spectrograms (CPU)
 processor           the class of processor that did it
 model_facts         what is true of a model, from checkpoint to API
+line                what the line of a call is like, held to what the model was trained on
 contract            what a model promises: tensors, labels, thresholds, parameters
 classify            what every classifier offers
 onnx_classifier     spectrograms -> scores, by ONNX Runtime in this process

@@ -43,7 +43,12 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     # From here on: how long the body took was the sender's doing.
     deadline = Deadline.after(limits.request_deadline_s)
     outcome = await services.calls.submit(
-        upload.call_id, upload.audio, upload.content_type, deadline, new=upload.new_id
+        upload.call_id,
+        upload.audio,
+        upload.content_type,
+        deadline,
+        new=upload.new_id,
+        key=request.state.key_name,
     )
     return call_response(request, outcome.record, created=outcome.created)
 
@@ -53,9 +58,10 @@ async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONRespon
     """Diagnoses a call whose audio already lies in the store."""
     services, deadline = services_of(request), deadline_of(request)
     services.model.known()
-    with services.admission.admitted(request.state.key_name) as ticket:
+    key = request.state.key_name
+    with services.admission.admitted(key) as ticket:
         hold = partial(services.admission.grow, ticket)
-        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline, hold)
+        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline, hold, key=key)
     return call_response(request, outcome.record, created=outcome.created)
 
 

@@ -26,6 +26,7 @@ from frontend.domain.records import CallRecord, Failure, State, StoredAudio, fro
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import CALL_ID
+from frontend.observability.line_meter import LineMeter
 from frontend.observability.metrics import Metrics
 from frontend.rollout.rollout import Diagnosed, Rollout
 from frontend.stores.protocols import AudioStore, CallExists, RecordStore, RecordTooLarge, StaleRecord, Versioned
@@ -100,6 +101,7 @@ class Attempts:
         rollout: Rollout,
         limits: Limits,
         metrics: Metrics,
+        line: LineMeter,
     ) -> None:
         self._audio = audio
         self._records = records
@@ -107,6 +109,7 @@ class Attempts:
         self._rollout = rollout
         self._limits = limits
         self._metrics = metrics
+        self._line = line
         self._owner = uuid.uuid4().hex
         self._running: dict[str, Attempt] = {}
         # Until the store confirms our lease, other requests of this process must not claim the same call.
@@ -118,10 +121,10 @@ class Attempts:
         return self._running.keys()
 
     async def claim_new(
-        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline
+        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline, key: str | None = None
     ) -> tuple[Versioned, bool]:
         """Create the record, leased to this process, and start its first attempt; or return the record that another
-        request has created meanwhile. The second value: whether it was created here.
+        request has created meanwhile. The second value: whether it was created here. key: the name of the API key
 
         Raises: CallErased, StoreUnavailable.
         """
@@ -138,6 +141,7 @@ class Attempts:
             owner=self._owner,
             due_at=due_at,
             assigned=self._rollout.assign(call_id),
+            key=key,
         )
         self._claiming[call_id] += 1
         try:
@@ -273,6 +277,7 @@ class Attempts:
                 stored = await self._release(result, claimed)
             ours = stored is not None and stored.record.owner == self._owner  # or another replica's result stands
             if stored is not None and ours and found is not None and audio is not None:
+                self._line.count(found.diagnosis, record.key)
                 self._rollout.answered(stored.record, found, audio)
             return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:

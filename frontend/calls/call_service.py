@@ -58,10 +58,17 @@ class Calls:
         self._metrics = metrics
 
     async def submit(
-        self, call_id: str, audio: AudioFile, content_type: str, deadline: Deadline, *, new: bool = False
+        self,
+        call_id: str,
+        audio: AudioFile,
+        content_type: str,
+        deadline: Deadline,
+        *,
+        new: bool = False,
+        key: str | None = None,
     ) -> Outcome:
         """Store a recording and diagnose it, until the deadline at most. new: the id was just made, so nothing is
-        stored under it yet.
+        stored under it yet; key: the name of the API key that brings it.
 
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where the recording was stored and
         can't be diagnosed.
@@ -72,7 +79,7 @@ class Calls:
             with self._metrics.stages.labels("store_audio").time():
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
-                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline)
+                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline, key)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
@@ -81,9 +88,15 @@ class Calls:
         return await self._finish(call, deadline, created=created)
 
     async def diagnose_stored(
-        self, call_id: str, deadline: Deadline, hold: Callable[[int], None] = _hold_nothing
+        self,
+        call_id: str,
+        deadline: Deadline,
+        hold: Callable[[int], None] = _hold_nothing,
+        *,
+        key: str | None = None,
     ) -> Outcome:
-        """Diagnose a call whose audio is already in the store. hold: gets the bytes of audio before they are read
+        """Diagnose a call whose audio is already in the store. hold: gets the bytes of audio before they are read; key:
+        the name of the API key that asks
 
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
@@ -101,7 +114,7 @@ class Calls:
             raise CallNotFound("neither_record_nor_audio")
         audio = AudioFile(data, await sha256_of(data))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream")
-        call, created = await self._attempts.claim_new(call_id, stored, audio, deadline)
+        call, created = await self._attempts.claim_new(call_id, stored, audio, deadline, key)
         return await self._finish(call, deadline, created=created)
 
     async def read(self, call_id: str, deadline: Deadline) -> CallRecord:

@@ -52,13 +52,11 @@ def _with_settings(options: argparse.Namespace, settings: Settings, create: Call
 
         return asyncio.run(backfill(settings, options.since, options.limit))
     if options.command == "rollout":
-        if options.replay:
-            from frontend.cli.replay import replay  # noqa: PLC0415
+        return _rollout(options, settings)
+    if options.command == "drift":
+        from frontend.cli.drift import drift  # noqa: PLC0415
 
-            return replay(settings, options)
-        from frontend.cli.rollout import rollout  # noqa: PLC0415
-
-        return asyncio.run(rollout(settings, options))
+        return asyncio.run(drift(settings, options))
     if options.command == "clock":
         from frontend.cli.clock import clock  # noqa: PLC0415
 
@@ -68,6 +66,16 @@ def _with_settings(options: argparse.Namespace, settings: Settings, create: Call
 
         return recover(settings)
     return serve(options, settings, create or create_app)
+
+
+def _rollout(options: argparse.Namespace, settings: Settings) -> int:
+    if options.replay:
+        from frontend.cli.replay import replay  # noqa: PLC0415
+
+        return replay(settings, options)
+    from frontend.cli.rollout import rollout  # noqa: PLC0415
+
+    return asyncio.run(rollout(settings, options))
 
 
 def given(options: argparse.Namespace) -> dict[str, Number]:

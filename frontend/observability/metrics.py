@@ -157,6 +157,18 @@ class Metrics:
         self.rollout_stops = Counter(
             "tosia_rollout_stops_total", "Canaries that this process has stopped", ("bound",), registry=registry
         )
+        self.line_recordings = Counter(
+            "tosia_line_recordings_total",
+            "Answered calls by the bin of each quantity that is measured of them",
+            ("release", "key", "quantity", "bin"),
+            registry=registry,
+        )
+        self.line_reference = Gauge(
+            "tosia_line_reference_share",
+            "Share of the release's training in each bin; kind: what a surplus of calls there is called",
+            ("release", "quantity", "bin", "kind"),
+            registry=registry,
+        )
         self.build = Gauge(
             "tosia_build_info", "1, with what runs in the labels", ("software_version",), registry=registry
         )
