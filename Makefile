@@ -43,8 +43,8 @@ run demo soak bench export $(TRITON): CHECKED_FOR := triton
 test test-system fuzz: CHECKED_FOR := tests
 
 .PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
-  masking reference drift-figures plan plan-figures plan-check plan-page validate export releases rollback verify publish openapi settings \
-  samples manifests test-cluster image image-test devcontainer-test newcomer-test lock
+  masking reference drift-figures plan plan-figures plan-check plan-page validate export releases rollback verify \
+  publish openapi settings samples manifests test-cluster image image-test devcontainer-test newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16

@@ -7,6 +7,7 @@ stores      figures of the stores
 triton      perf_analyzer against Triton
 gpu         what a GPU makes of the network
 against     another commit beside this checkout
+drift       recordings over lines, and which drift they show
 plan        the figures that `make plan` starts from, and how near its simulation comes
 baselines   the same task behind what else one could pick
 report      figures, targets, charts
