@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     held = [entry for entry in entries if entry.split == "val"]
     over = {name: list(over_way(held, name)) for name in WAYS}
-    report = {
+    report: dict[str, Any] = {
         "machine": before,
         "release": read_contract(MODEL_REPOSITORY).version,
         "recordings": len(held),

@@ -63,9 +63,9 @@ def false_alarms(
     for _ in range(repeats):
         counts, left = no_counts(), n
         while left:
-            recordings = by_subject[rng.integers(len(by_subject))]
+            recordings = by_subject[int(rng.integers(len(by_subject)))]
             line = recordings[int(rng.random() < reference.simulated_share)]
-            bins = line[rng.integers(len(line))]
+            bins = line[int(rng.integers(len(line)))]
             again = min(left, int(rng.geometric(1.0 / calls_each)))
             for _ in range(again):
                 count(bins, counts)

@@ -168,7 +168,9 @@ def published_reference(reference_file: Path, facts: ModelFacts) -> dict[str, An
         if document["checkpoint_sha256"] != facts.checkpoint_sha256 or read_reference(document) is None:
             return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ReleaseError(f"{reference_file.name} is damaged: restore it from git, or run `make reference`.") from error
+        raise ReleaseError(
+            f"{reference_file.name} is damaged: restore it from git, or run `make reference`."
+        ) from error
     return document
 
 

@@ -116,7 +116,7 @@ async def _count(
 ) -> None:
     """Count the calls. farthest: so many are kept by name; more records never take more memory."""
     release = release_of(contract)
-    kept: list[tuple[float, str, FarCall]] = []
+    kept: list[tuple[float, int, FarCall]] = []  # the second: so that two calls are never compared
     async for record in calls:
         try:
             answer: dict[str, Any] = record.diagnosis or {}
@@ -130,10 +130,10 @@ async def _count(
         seen.calls += 1
         count(bins, seen.counts)
         value, most = surprise(bins, reference)
-        heapq.heappush(kept, (value, record.call_id, FarCall(record.call_id, value, most, is_rare(bins, reference))))
+        heapq.heappush(kept, (value, -seen.calls, FarCall(record.call_id, value, most, is_rare(bins, reference))))
         if len(kept) > farthest:
             heapq.heappop(kept)
-    seen.farthest = [call for _, _, call in sorted(kept, key=lambda one: (-one[0], one[1]))]
+    seen.farthest = [call for _, _, call in sorted(kept, key=lambda one: (-one[0], -one[1]))]
 
 
 def _document(contract: ModelContract, seen: Seen) -> dict[str, Any]:

@@ -125,7 +125,8 @@ QUANTITIES = (
     ),
     _ordered(
         "clipped_fraction", "share of clipped samples", "", lambda one, _: one.audio.clipped_fraction,
-        (0, 0.0001, 0.001, 0.01), high="more_clipping",
+        # Codecs overshoot: in the train split, as loud as it came, 0.6 % of the recordings by more than 0.0005.
+        (0.0005, 0.002, 0.01, 0.03), high="more_clipping",
     ),
     _ordered(
         "hum_db", "level of mains hum, the first bin without hum", "dB", _hum,
