@@ -91,3 +91,23 @@ def test_a_quantity_that_training_never_had_alarms_nobody() -> None:
     reference = read_reference(document)
     assert reference is not None
     assert set(reference.kinds["cough_s"]) == {USUAL}
+
+
+def test_the_rare_bins_of_the_release_are_those_that_a_person_expects() -> None:
+    reference = read_reference(DOCUMENT)
+    assert reference is not None
+    rare = {
+        kind: [name for name, of in zip(one.bins, reference.kinds[one.name], strict=True) if of == kind]
+        for one in QUANTITIES
+        for kind in (one.low, one.high)
+        if kind
+    }
+    assert rare == {
+        "narrower_band": ["1000", "1500", "2000", "2250", "2500"],
+        "more_noise": ["2", "3", "4"],
+        "more_clipping": ["0.002", "0.01", "0.03", "+Inf"],
+        "more_hum": ["-30", "-20", "-10", "0", "+Inf"],
+        "shorter_coughs": ["0.2", "0.225", "0.25"],
+        "longer_coughs": ["1", "+Inf"],
+        "near_threshold": ["0.05", "0.1", "0.15", "0.2"],
+    }
