@@ -22,6 +22,7 @@ from frontend.inference.serving_model import ServingModel
 from frontend.inference.workers import Workers
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import OFF, Tracing
 from frontend.rollout.candidate import Candidate, worker_parameters
 from frontend.rollout.guard import BOUNDS
 from frontend.rollout.rollout import Rollout
@@ -45,6 +46,7 @@ class Foundation:
     parameters: Parameters
     metrics: Metrics
     stores: Stores
+    tracing: Tracing
 
     @property
     def quality_limits(self) -> QualityLimits:
@@ -85,7 +87,17 @@ def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundat
     """
     parameters = load_config()
     opened = stores or open_stores(settings, settings.tuning.limits.retention_days)
-    return Foundation(settings, parameters, Metrics(), opened)
+    metrics = Metrics()
+    return Foundation(settings, parameters, metrics, opened, tracing_of(settings, metrics))
+
+
+def tracing_of(settings: Settings, metrics: Metrics) -> Tracing:
+    """Return what begins traces; where they are off, the SDK is not even imported."""
+    if settings.traces is None:
+        return OFF
+    from frontend.observability.span_export import open_tracing  # noqa: PLC0415
+
+    return open_tracing(settings.traces, metrics)
 
 
 def candidate_of(base: Foundation, workers: Workers) -> Candidate | None:
@@ -116,7 +128,7 @@ class Services:
         """
         base, limits, metrics = foundation, foundation.limits, foundation.metrics
         audio, records = base.stores.audio, base.stores.records
-        self.stores, self.limits, self.metrics = base.stores, limits, metrics
+        self.stores, self.limits, self.metrics, self.tracing = base.stores, limits, metrics, base.tracing
         self.classifier = classifier or AsyncTritonClassifier(base.settings.triton_url)
         self.model = ServingModel(self.classifier, base.check_contract, expected=expected)
         self.workers = Workers(worker_count, base.parameters, limits, metrics)
@@ -125,7 +137,7 @@ class Services:
         self.candidate = candidate_of(base, self.workers)
         rollout = base.settings.tuning.rollout
         self.rollout = Rollout(self.diagnoser, scorer, self.candidate, self.workers, records, rollout, metrics)
-        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics)
+        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics, base.tracing)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
         self._stuck_after_s = service.stuck_after_s
@@ -209,3 +221,4 @@ class Services:
         await self.classifier.close()
         await self.rollout.close()
         await self.stores.close()
+        await self.tracing.close()
