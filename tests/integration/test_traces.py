@@ -21,19 +21,11 @@ from local_triton import TritonServer
 from local_triton.ports import free_ports
 from tests.integration.problems import post
 from tests.integration.processes import KEY, FrontEnd, front_end, wait_for
+from tests.k8s.rendering import one
 from tests.services.otlp import Collector, ReceivedSpan, collector
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 WORKED = ["decode", "resample", "segment", "quality", "mel", "color"]
-# Triton's, as in k8s/manifests/components/traces; the delay is shorter.
-TRITON_ARGS = (
-    "--trace-config=mode=opentelemetry",
-    "--trace-config=level=TIMESTAMPS",
-    "--trace-config=rate=1000000000",
-    "--trace-config=count=-1",
-    "--trace-config=opentelemetry,resource=service.name=tosia-triton",
-    "--trace-config=opentelemetry,bsp_schedule_delay=100",
-)
 SERVER, CLIENT = 2, 3  # kinds of spans in OTLP
 
 
@@ -57,21 +49,30 @@ def traced(var: Path, triton_url: str, endpoint: str, settings: str = "", **vari
         yield running
 
 
+def triton_arguments(traces: Collector) -> list[str]:
+    """As k8s/manifests/components/traces has them, with another address and a shorter pause between two posts."""
+    (container,) = one("overlays/traces", "Deployment", "triton")["spec"]["template"]["spec"]["containers"]
+    found = [item for item in container["args"] if item.startswith("--trace-config=")]
+    ours = [re.sub(r"url=http://[^/]+", f"url={traces.url}", item) for item in found]
+    assert ours != found
+    return [*ours, "--trace-config=opentelemetry,bsp_schedule_delay=100"]
+
+
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> Iterator[TritonServer]:
     """A Triton that posts its spans."""
     with TritonServer(
         CHECKOUT / "model_repository",
         log=tmp_path_factory.mktemp("log") / "triton.log",
-        extra_args=[*TRITON_ARGS, f"--trace-config=opentelemetry,url={traces.url}/v1/traces"],
+        extra_args=triton_arguments(traces),
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def running(triton: TritonServer, traces: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
-    with traced(tmp_path_factory.mktemp("var"), triton.grpc_url, traces.url) as one:
-        yield one
+    with traced(tmp_path_factory.mktemp("var"), triton.grpc_url, traces.url) as found:
+        yield found
 
 
 def roots_of(traces: Collector, call_id: str, name: str = "POST /v1/diagnoses") -> list[ReceivedSpan]:
