@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -156,7 +159,7 @@ def test_tritons_own_spans_are_in_the_tree(running: FrontEnd, traces: Collector,
     assert (request.parent_id, model.parent_id) == (infer.span_id, request.span_id)
     assert compute.parent_id == model.span_id
     assert request.service == "tosia-triton"
-    assert infer.begun <= request.begun <= request.ended <= infer.ended
+    assert infer.begun <= request.begun <= infer.ended  # it ends when Triton has sent the answer and tidied up
 
 
 def test_nothing_about_a_caller_is_in_a_span(running: FrontEnd, traces: Collector, benchmark: bytes) -> None:
@@ -328,3 +331,50 @@ def test_the_callers_trace_goes_on(running: FrontEnd, traces: Collector, benchma
     assert post(running.api, benchmark, "theirs", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"}).status_code == 201
     tree = tree_of(traces, "theirs")
     assert (tree[0].name, tree[0].trace_id, tree[0].parent_id) == ("POST /v1/diagnoses", TRACE, PARENT)
+
+
+def test_a_wrong_variable_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    """`OTEL_PROPAGATORS` would end the import of FastAPI by a trace."""
+    wrong = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+        "OTEL_PROPAGATORS": "b3",
+        "OTEL_TRACES_SAMPLER": "sometimes",
+        "OTEL_SPAN_LINK_COUNT_LIMIT": "many",
+    }
+    with front_end(tmp_path, "127.0.0.1:1") as refused:
+        refused.environment |= wrong
+        refused.launch()
+        assert refused.process is not None
+        assert refused.process.wait(60) == 2
+        (line,) = log_of(refused).splitlines()
+    assert all(name in line for name in wrong if name != "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def test_the_collectors_token_is_sent_and_no_child_process_gets_it(
+    service: Service, tmp_path: Path, benchmark: bytes
+) -> None:
+    with collector() as traces:
+        headers = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20hush-hush"}
+        with traced(tmp_path, service.triton_url, traces.url, **headers) as running:
+            assert post(running.api, benchmark).status_code == 201
+            wait_for(lambda: bool(traces.spans), "spans arrive")
+            assert traces.headers["authorization"] == "Bearer hush-hush"
+            for pid in (running.fork_server(), *running.workers()):
+                assert b"hush-hush" not in Path(f"/proc/{pid}/environ").read_bytes()
+            assert "hush-hush" not in log_of(running)
+
+
+def test_check_names_the_collector(service: Service, tmp_path: Path) -> None:
+    environment = {
+        "API_KEY": KEY,
+        "TRITON_URL": service.triton_url,
+        "TOSIA_STORES": "embedded",
+        "TOSIA_VAR": str(tmp_path),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    }
+    command = [sys.executable, "-m", "frontend", "--check"]
+    done = subprocess.run(
+        command, check=False, cwd=CHECKOUT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^traces +ok +posted to http://collector:4318/v1/traces", done.stdout, re.MULTILINE)

@@ -17,7 +17,7 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 
 
 def traces(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Check that Triton makes spans if, and only if, the front end does, for sampled calls alone; and the way of both to
+    """Check that Triton makes spans if, and only if, the front end does, for sampled calls alone; and that both reach
     the collector.
     """
     for bundle in bundles:
@@ -47,7 +47,7 @@ def _of_triton(bundle: Bundle, pod: Pod, endpoint: str | None) -> Iterator[str]:
     wanted = {"mode": "opentelemetry", "level": "TIMESTAMPS", "count": "-1", "url": endpoint}
     for name, value in wanted.items():
         if said.get(name) != value:
-            yield f"its trace-config {name} is {said.get(name)}, and its spans are not where the front end's are: {value}"
+            yield f"its trace-config {name} is {said.get(name)}: its spans join the front end's with {value}"
     rate = said.get("rate", "")
     if not rate.isdecimal() or int(rate) < _RARELY:
         yield f"its trace-config rate is {rate or '1000'}: it makes spans for calls that are not sampled"
