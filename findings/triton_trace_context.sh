@@ -2,9 +2,9 @@
 # Guess: Triton in its mode `opentelemetry` takes over the trace context (W3C `traceparent`) of each request alike,
 # whether it comes by HTTP or by gRPC, and keeps to its sampled flag.
 # What happens: by HTTP each context is taken over, by gRPC some are lost, in no order, and those requests have no spans
-# (with `rate` at its greatest; with rate=1 they get a trace of their own). It looks as if the value were read beyond its
-# 55 characters: what gRPC gives is not terminated by a zero. And a context whose flag says "not sampled" makes spans
-# like any other.
+# (with `rate` at its greatest; with rate=1 they get a trace of their own). It looks as if the value were read beyond
+# its 55 characters: what gRPC gives is not terminated by a zero. And a context whose flag says "not sampled" makes
+# spans like any other.
 # Seen with nvidia-pytriton 0.7.0 (Triton 2.51.0, release 24.10) and tritonclient 2.51.0, 300 requests of each kind:
 #   with spans: by gRPC 279, by HTTP 300, by HTTP and not sampled 300, of 300 each
 # Needs Python 3.11 or 3.12 as python3, with its libpython (Debian: libpython3.11). Losses hang on what lies in memory:
