@@ -11,6 +11,7 @@ drift       recordings over lines, and which drift they show
 plan        the figures that `make plan` starts from, and how near its simulation comes
 baselines   the same task behind what else one could pick
 report      figures, targets, charts
+traces      what spans cost a recording
 rollout     what a shadow costs callers
 decoding    CPU of decoding here against another checkout, and decisions
 page        docs/performance.md

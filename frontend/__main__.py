@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     # Worker processes use the cores; BLAS threads in each of them would only compete with them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     environment = dict(os.environ)
+    # FastAPI imports what it names, and ends by a trace where that is not installed. Only tracecontext is used here.
+    os.environ.pop("OTEL_PROPAGATORS", None)
     if not options.check and options.command not in ("clock", "drift", "recover"):
         for name in SECRETS:
             os.environ.pop(name, None)  # for good: the process that workers are forked from may be started again

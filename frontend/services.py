@@ -24,6 +24,7 @@ from frontend.inference.workers import Workers
 from frontend.observability.line_meter import LineMeter
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import OFF, Tracing
 from frontend.rollout.candidate import Candidate, worker_parameters
 from frontend.rollout.guard import BOUNDS
 from frontend.rollout.rollout import Rollout
@@ -47,6 +48,7 @@ class Foundation:
     parameters: Parameters
     metrics: Metrics
     stores: Stores
+    tracing: Tracing
 
     @property
     def quality_limits(self) -> QualityLimits:
@@ -87,7 +89,17 @@ def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundat
     """
     parameters = load_config()
     opened = stores or open_stores(settings, settings.tuning.limits.retention_days)
-    return Foundation(settings, parameters, Metrics(), opened)
+    metrics = Metrics()
+    return Foundation(settings, parameters, metrics, opened, tracing_of(settings, metrics))
+
+
+def tracing_of(settings: Settings, metrics: Metrics) -> Tracing:
+    """Return what begins traces; where they are off, the SDK is not even imported."""
+    if settings.traces is None:
+        return OFF
+    from frontend.observability.span_export import open_tracing  # noqa: PLC0415
+
+    return open_tracing(settings.traces, metrics)
 
 
 def candidate_of(base: Foundation, workers: Workers) -> Candidate | None:
@@ -118,7 +130,7 @@ class Services:
         """
         base, limits, metrics = foundation, foundation.limits, foundation.metrics
         audio, records = base.stores.audio, base.stores.records
-        self.stores, self.limits, self.metrics = base.stores, limits, metrics
+        self.stores, self.limits, self.metrics, self.tracing = base.stores, limits, metrics, base.tracing
         self.classifier = classifier or AsyncTritonClassifier(base.settings.triton_url)
         self.model = ServingModel(self.classifier, base.check_contract, expected=expected)
         self.workers = Workers(worker_count, base.parameters, limits, metrics)
@@ -129,7 +141,7 @@ class Services:
         self.rollout = Rollout(self.diagnoser, scorer, self.candidate, self.workers, records, rollout, metrics)
         key_names = (key.name for key in base.settings.api_keys)
         self.line = LineMeter(metrics, key_names, self._known_contracts)
-        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics, self.line)
+        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics, self.line, base.tracing)
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
         self._stuck_after_s = service.stuck_after_s
@@ -221,3 +233,4 @@ class Services:
         await self.classifier.close()
         await self.rollout.close()
         await self.stores.close()
+        await self.tracing.close()

@@ -12,7 +12,6 @@ classify            what every classifier offers
 onnx_classifier     spectrograms -> scores, by ONNX Runtime in this process
 triton_classifier   spectrograms -> scores, by Triton
 random_bytes        for ids
-trace_context       which request something is done for
 conclude            candidates and scores -> Diagnosis (pure)
 diagnosis           the answer
 execute             prepare, classify and conclude in this process

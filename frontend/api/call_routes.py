@@ -24,6 +24,7 @@ from frontend.domain.errors import CallNotFound
 from frontend.domain.records import checked_call_id
 from frontend.i18n.language import HEADERS, language_of
 from frontend.observability.audit import audit
+from frontend.observability.tracing import span
 from frontend.openapi import operations
 from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
 
@@ -37,7 +38,9 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     services.model.known()
     limits = services.limits
     ticket = request.state.ticket  # of `AdmissionGate`, which this route is behind
-    upload = await read_upload(request, limits, services.admission, ticket)
+    with span("read_body") as reading:
+        upload = await read_upload(request, limits, services.admission, ticket)
+        reading.set_attribute("http.request.body.size", len(upload.audio.data))
     ticket.reading = False
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.

@@ -28,6 +28,7 @@ from frontend.domain.errors import (
 )
 from frontend.domain.records import CallRecord, State, StoredAudio, is_drawable
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import span
 from frontend.stores.protocols import UNREADABLE, AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
 from runtime.prepare import AudioFile
@@ -73,10 +74,13 @@ class Calls:
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where the recording was stored and
         can't be diagnosed.
         """
-        call, created = None if new else await self._records.read(call_id, deadline), False
+        call, created = None, False
+        if not new:
+            with span("read_record"):
+                call = await self._records.read(call_id, deadline)
         if call is None:
             stored = StoredAudio(f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type)
-            with self._metrics.stages.labels("store_audio").time():
+            with self._metrics.stage("store_audio"):
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
                 call, created = await self._attempts.claim_new(call_id, stored, audio, deadline, key)
@@ -101,7 +105,8 @@ class Calls:
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
         """
-        call = await self._records.read(call_id, deadline)
+        with span("read_record"):
+            call = await self._records.read(call_id, deadline)
         if call is not None:
             return await self._finish(call, deadline, created=False)
         name = await self._audio.find(call_id, deadline)
@@ -109,7 +114,8 @@ class Calls:
         if size > self._limits.max_body_bytes:
             raise BodyTooLarge("stored_audio_too_large")
         hold(size)
-        data = await self._audio.read(name, deadline) if name else None
+        with span("read_audio"):
+            data = await self._audio.read(name, deadline) if name else None
         if name is None or data is None:
             raise CallNotFound("neither_record_nor_audio")
         audio = AudioFile(data, await sha256_of(data))

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from frontend.configuration.strays import without_strays
+from frontend.configuration.traces import read_traces
 from frontend.configuration.tuning import Number, Tuning, image_tuning, read_tuning
 from frontend.configuration.variables import VARIABLES
+from frontend.domain.trace_settings import TraceSettings
 
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
@@ -70,6 +72,7 @@ class Settings:
     allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
     candidate_triton_url: in the form of `triton_url`; empty: there is no candidate
     triton_may_sleep: whether Triton may be scaled to zero: then do not fail startup while it is away
+    traces: None: there are none
     tuning: by default the values of the image's config.yml
     """
 
@@ -80,6 +83,7 @@ class Settings:
     allow_unvalidated: bool
     triton_may_sleep: bool = False
     candidate_triton_url: str = ""
+    traces: TraceSettings | None = None
     tuning: Tuning = field(default_factory=image_tuning)
 
 
@@ -103,11 +107,12 @@ def read_settings(environ: Mapping[str, str], command_line: Mapping[str, Number]
         wrong.append("CANDIDATE_TRITON_URL is TRITON_URL: a candidate has a Triton of its own")
     allow, may_sleep = (_switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP"))
     var = Path(_text(environ, "TOSIA_VAR", wrong))
+    traces = read_traces(environ, wrong)
     tuning, wrongly_tuned = read_tuning(environ, command_line)
     wrong += wrongly_tuned
     if wrong or tuning is None:
         raise SettingsError(*wrong)
-    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning)
+    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, traces, tuning)
 
 
 def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:
