@@ -43,8 +43,8 @@ run demo soak bench export $(TRITON): CHECKED_FOR := triton
 test test-system fuzz: CHECKED_FOR := tests
 
 .PHONY: help run demo test test-system soak fuzz bench bench-gpu test-training check train crossval evaluate stress \
-  masking plan plan-figures plan-check plan-page validate export releases rollback verify publish openapi settings \
-  samples manifests test-cluster image image-test devcontainer-test newcomer-test lock
+  masking reference drift-figures plan plan-figures plan-check plan-page validate export releases rollback verify \
+  publish openapi settings samples manifests test-cluster image image-test devcontainer-test newcomer-test lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -114,6 +114,12 @@ stress: $(TRAINING) ## recordings on disturbed lines, judged -> models/STRESS.js
 
 masking: $(TRAINING) ## would a cough have been heard: SNR, hum, tones (DATA=, ARGS="--before DIR")
 	@.venv-training/bin/python -m training.masking --data $(DATA) $(ARGS)
+
+reference: $(SERVING) ## what the checkpoint was trained on -> models/REFERENCE.json, for `make export` (DATA=)
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python -m training.reference --data $(DATA)
+
+drift-figures: $(SERVING) ## which lines raise which drift, after how many calls -> docs/drift.json, drift.md (DATA=)
+	@OPENBLAS_NUM_THREADS=1 .venv/bin/python -m bench.drift --data $(DATA)
 
 validate: $(SERVING) ## does the serving release hold on your labelled calls? -> build/validate/ (DATA="a b", ARGS=)
 	@.venv/bin/python -m training.validate --data $(DATA) $(ARGS)

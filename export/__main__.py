@@ -21,7 +21,7 @@ from export.formats.to_tensorrt import build_plan, plan_scores, require_gpu
 from export.gate.gate import judge_onnx, judge_padded, judge_served
 from export.gate.onnx_runtimes import require_runtimes
 from export.parity import Parity, compare, require_half_parity
-from export.releases.release import ORIGIN, onnx_contents, plan_contents, write_release
+from export.releases.release import ORIGIN, onnx_contents, plan_contents, with_reference, write_release
 from export.releases.repository import RELEASES, next_number, one_at_a_time, read_release, select_release
 from export.sources import Source, judged_half, of_checkpoint, of_module, of_onnx
 from export.triton_config import CUDA_CONFIG
@@ -31,6 +31,7 @@ from runtime.contract import read_contract
 
 CHECKPOINT = ROOT / "models" / "cough_cnn.pt"
 METRICS = ROOT / "models" / "METRICS.json"
+REFERENCE = ROOT / "models" / "REFERENCE.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             return of_onnx(options.onnx, options.facts)
         if options.module:
             return of_module(options.module, options.facts)
-        return of_checkpoint(options.checkpoint, METRICS)
+        return of_checkpoint(options.checkpoint, METRICS, REFERENCE)
 
     def act() -> int:
         export(source, options.repository.absolute(), options.releases)
@@ -82,7 +83,10 @@ def export_onnx(made: Callable[[], Source], repository: Path, releases: Path) ->
         cuda = [f"--model-config-name={CUDA_CONFIG}"]
         with TritonServer(trial, log=ROOT / "build" / "export-triton.log", extra_args=cuda) as server:
             parity += _shown(judge_served(server.grpc_url, facts, spectrograms, expected, "Triton, padded"))
+    if source.reference is None:
+        print("The release says nothing of its training material, so drift can't be seen: `make reference` makes that.")
     contents = onnx_contents(model, padded, half, facts, source.metrics, parity, source.more)
+    contents = with_reference(contents, source.reference)
     with one_at_a_time(releases):
         number = next_number(releases, repository)
         write_release(releases / str(number), number, contents)
@@ -108,6 +112,7 @@ def export_tensorrt(made: Callable[[], Source], repository: Path, releases: Path
     parity = _shown([require_half_parity(compare(source.expected, found, facts, f"TensorRT on {built_on.gpu}"))])
     origin = {name: source.origin[name] for name in ORIGIN if name in source.origin}
     contents = plan_contents(plan, facts, built_on, source.metrics, parity, serving.model.sha256, origin)
+    contents = with_reference(contents, source.reference)
     with one_at_a_time(releases):
         number = next_number(releases, repository)
         write_release(releases / str(number), number, contents)

@@ -27,7 +27,15 @@ from export.errors import GateError, ReleaseError
 from export.gate.golden_set import golden_set, sample_spectrograms
 from export.parity import Parity, compare, require_half_parity
 from export.releases.publish import container_of, fetch, publish, triton_path
-from export.releases.release import HALF_FILE, HALF_MISSING, ORIGIN, Contents, plan_contents, write_release
+from export.releases.release import (
+    HALF_FILE,
+    HALF_MISSING,
+    ORIGIN,
+    Contents,
+    plan_contents,
+    with_reference,
+    write_release,
+)
 from export.releases.repository import Release, read_release
 from export.triton_config import BuiltOn
 from runtime.config import ROOT
@@ -103,10 +111,13 @@ def judge(source: Release, plan_sha256: str, url: str, gpu: str) -> Parity:
 
 
 def _contents(source: Release, plan: Path, built_on: BuiltOn, parity: Sequence[Parity]) -> Contents:
-    model_sha256 = read_contract(source.folder).model.sha256
+    contract = read_contract(source.folder)
     manifest = source.manifest
     origin = {field: manifest[field] for field in ORIGIN if field in manifest}
-    return plan_contents(plan.read_bytes(), _facts(source), built_on, manifest["metrics"], parity, model_sha256, origin)
+    contents = plan_contents(
+        plan.read_bytes(), contract, built_on, manifest["metrics"], parity, contract.model.sha256, origin
+    )
+    return with_reference(contents, contract.reference.document if contract.reference else None)
 
 
 def read_built_on(file: Path) -> BuiltOn:

@@ -25,7 +25,7 @@ from export.own.onnx_file import check_onnx, first_line, opset_of, read_onnx
 from export.own.torch_module import load_module, module_onnx, module_scores
 from export.own.trial import require_probabilities, try_out
 from export.parity import Parity
-from export.releases.release import HALF_MISSING, published_metrics
+from export.releases.release import HALF_MISSING, published_metrics, published_reference
 from runtime.classify import Scores
 from runtime.config import ROOT
 from runtime.model_facts import LABELS, ModelFacts
@@ -39,7 +39,8 @@ class Source:
 
     half: in float16, or None where it can't be made; half_missing: why, in words
     spectrograms: that it is judged on, uint8 [shape=(n, n_mels, n_frames)]; expected: their scores by the reference
-    metrics: name -> value; origin: further fields of the manifest, of a model that was made elsewhere
+    metrics: name -> value; reference: what it was trained on (runtime/line), None where nobody knows
+    origin: further fields of the manifest, of a model that was made elsewhere
     """
 
     model: bytes
@@ -51,6 +52,7 @@ class Source:
     metrics: Mapping[str, Any]
     origin: Mapping[str, Any] = field(default_factory=dict)
     half_missing: str = ""
+    reference: Mapping[str, Any] | None = None
 
     @property
     def more(self) -> dict[str, Any]:
@@ -58,14 +60,23 @@ class Source:
         return dict(self.origin) if self.half is not None else {**self.origin, HALF_MISSING: self.half_missing}
 
 
-def of_checkpoint(checkpoint: Path, metrics: Path) -> Source:
-    """Judged by torch. metrics: METRICS.json. Raises: ExportError, RuntimeFailure."""
+def of_checkpoint(checkpoint: Path, metrics: Path, reference: Path) -> Source:
+    """Judged by torch. metrics: METRICS.json; reference: REFERENCE.json. Raises: ExportError, RuntimeFailure."""
     network, facts = load_candidate(checkpoint)
     model, half = to_onnx(network, *facts.image), to_onnx(HalfCoughCNN(network), *facts.image)
     samples = sample_spectrograms(ROOT / "samples")
     spectrograms = np.concatenate((samples, golden_set(samples, facts, partial(precise_scores, network))))
     expected = torch_scores(network, spectrograms)
-    return Source(model, to_padded(model), half, facts, spectrograms, expected, published_metrics(metrics, facts))
+    return Source(
+        model,
+        to_padded(model),
+        half,
+        facts,
+        spectrograms,
+        expected,
+        published_metrics(metrics, facts),
+        reference=published_reference(reference, facts),
+    )
 
 
 def of_onnx(file: Path, description: Path | None) -> Source:

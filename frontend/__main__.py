@@ -1,9 +1,10 @@
 """`python -m frontend`: serve until SIGTERM or Ctrl-C.
 
 `--check`: what is set, what can be reached, and as whom. `backfill`: score stored calls again with the release that
-serves now. `rollout`: a candidate beside the serving release. `clock`: whether calls expire by this machine's clock.
-`recover`: copy what can be read of a damaged SQLite file. `intake`: diagnose what lands in the storage account, until
-SIGTERM. `callbacks`: messages to receivers that were given up.
+serves now. `rollout`: a candidate beside the serving release. `drift`: stored calls held to what the serving release
+was trained on. `intake`: diagnose what lands in the storage account, until SIGTERM. `callbacks`: messages to receivers
+that were given up. `clock`: whether calls expire by this machine's clock. `recover`: copy what can be read of a damaged
+SQLite file.
 
 Exits 0; 1 when some of the work failed; 2 with one line that names all that is missing or wrong in the environment,
 config.yml or the operator's file.
@@ -45,7 +46,9 @@ def main(arguments: list[str] | None = None, create: Callable[..., FastAPI] | No
     # Worker processes use the cores; BLAS threads in each of them would only compete with them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     environment = dict(os.environ)
-    if not options.check and options.command not in ("clock", "recover"):
+    # FastAPI imports what it names, and ends by a trace where that is not installed. Only tracecontext is used here.
+    os.environ.pop("OTEL_PROPAGATORS", None)
+    if not options.check and options.command not in ("clock", "drift", "recover"):
         for name in SECRETS:
             os.environ.pop(name, None)  # for good: the process that workers are forked from may be started again
         start_preloading()
@@ -82,7 +85,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(
         dest="command",
-        metavar="[backfill | rollout | clock | recover | intake | callbacks]",
+        metavar="[backfill | rollout | drift | intake | callbacks | clock | recover]",
         parser_class=argparse.ArgumentParser,
     )
     again = commands.add_parser(
@@ -95,6 +98,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     again.add_argument("--limit", type=_count, default=None, help="how many calls at most (default: all)")
     _add_rollout(commands)
+    _add_drift(commands)
     clock = commands.add_parser(
         "clock", help="whether calls expire by this machine's clock (embedded stores)", allow_abbrev=False
     )
@@ -139,6 +143,17 @@ def _add_rollout(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             f"--max-{name}", type=_share, metavar="SHARE", help=f"{name} that this candidate may have (the report says)"
         )
     steps.add_argument("--why", help="why, for the audit trail")
+
+
+def _add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    drift = commands.add_parser(
+        "drift", help="stored calls held to what the serving release was trained on", allow_abbrev=False
+    )
+    drift.add_argument("--since", required=True, help="calls received from then on (as backfill)")
+    drift.add_argument("--until", default=None, help="calls received before then (default: until now)")
+    drift.add_argument("--key", default=None, help="only calls that this key has brought, by its name")
+    drift.add_argument("--farthest", type=_count, default=10, help="how many calls to name (default: %(default)s)")
+    drift.add_argument("--json", action="store_true", help="JSON instead of a table")
 
 
 class _Parser(argparse.ArgumentParser):

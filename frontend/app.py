@@ -63,7 +63,7 @@ def create_app(
     add_problem_handlers(app)
     # The middleware added last sees a request first.
     app.add_middleware(AdmissionGate, max_body_bytes=foundation.limits.max_body_bytes)
-    app.add_middleware(RequestContext, metrics=foundation.metrics)
+    app.add_middleware(RequestContext, metrics=foundation.metrics, tracing=foundation.tracing)
     app.add_middleware(UnreadBody)
     return app
 

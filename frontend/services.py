@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,15 +16,17 @@ from frontend.calls.outbox import NoOutbox
 from frontend.calls.reconciler import Reconciler
 from frontend.calls.retention_sweeper import Sweeper
 from frontend.configuration.settings import Settings
-from frontend.domain.errors import StoreUnavailable
+from frontend.domain.errors import NotReady, StoreUnavailable
 from frontend.domain.rollout import Stage
 from frontend.inference.admission import Admission
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.scoring import Scorer
 from frontend.inference.serving_model import ServingModel
 from frontend.inference.workers import Workers
+from frontend.observability.line_meter import LineMeter
 from frontend.observability.loop_lag import watch_lag
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import OFF, Tracing
 from frontend.rollout.candidate import Candidate, worker_parameters
 from frontend.rollout.guard import BOUNDS
 from frontend.rollout.rollout import Rollout
@@ -32,7 +35,7 @@ from frontend.stores.troubles import Trouble
 from runtime.classify import AsyncClassifier
 from runtime.config import MODEL_REPOSITORY, Limits, Parameters, QualityLimits, load_config
 from runtime.contract import ModelContract, read_released_contract
-from runtime.errors import ModelContractError
+from runtime.errors import InferenceError, ModelContractError
 from runtime.triton_classifier import AsyncTritonClassifier
 from runtime.version import SOFTWARE_VERSION
 
@@ -47,6 +50,7 @@ class Foundation:
     parameters: Parameters
     metrics: Metrics
     stores: Stores
+    tracing: Tracing
 
     @property
     def quality_limits(self) -> QualityLimits:
@@ -87,7 +91,17 @@ def open_foundation(settings: Settings, stores: Stores | None = None) -> Foundat
     """
     parameters = load_config()
     opened = stores or open_stores(settings, settings.tuning.limits.retention_days)
-    return Foundation(settings, parameters, Metrics(), opened)
+    metrics = Metrics()
+    return Foundation(settings, parameters, metrics, opened, tracing_of(settings, metrics))
+
+
+def tracing_of(settings: Settings, metrics: Metrics) -> Tracing:
+    """Return what begins traces; where they are off, the SDK is not even imported."""
+    if settings.traces is None:
+        return OFF
+    from frontend.observability.span_export import open_tracing  # noqa: PLC0415
+
+    return open_tracing(settings.traces, metrics)
 
 
 def candidate_of(base: Foundation, workers: Workers) -> Candidate | None:
@@ -118,7 +132,7 @@ class Services:
         """
         base, limits, metrics = foundation, foundation.limits, foundation.metrics
         audio, records = base.stores.audio, base.stores.records
-        self.stores, self.limits, self.metrics = base.stores, limits, metrics
+        self.stores, self.limits, self.metrics, self.tracing = base.stores, limits, metrics, base.tracing
         self.classifier = classifier or AsyncTritonClassifier(base.settings.triton_url)
         self.model = ServingModel(self.classifier, base.check_contract, expected=expected)
         self.workers = Workers(worker_count, base.parameters, limits, metrics)
@@ -139,8 +153,14 @@ class Services:
             if settings.receivers
             else None
         )
+        names = [key.name for key in settings.api_keys]
+        if settings.intake is not None and settings.intake.key_name is not None:
+            names.append(settings.intake.key_name)
+        self.line = LineMeter(metrics, names, self._known_contracts)
         outbox = self.callbacks or NoOutbox()
-        self.attempts = Attempts(audio, records, self.diagnoser, self.rollout, limits, metrics, outbox)
+        self.attempts = Attempts(
+            audio, records, self.diagnoser, self.rollout, limits, metrics, self.line, outbox, base.tracing
+        )
         self.calls = Calls(audio, records, self.attempts, limits, metrics)
         service = base.settings.tuning.service
         self._stuck_after_s = service.stuck_after_s
@@ -166,6 +186,7 @@ class Services:
         """Start the workers and check the models once; return when that is done."""
         looks = [self._look_at(self.candidate), self._look_at_rollout()] if self.candidate else []
         await asyncio.gather(self.workers.start(), self.model.look(), *looks)
+        self.line.look()
 
     @property
     def stuck(self) -> bool:
@@ -208,6 +229,13 @@ class Services:
             loops.append(self.callbacks.run())
         return [asyncio.create_task(loop) for loop in loops]
 
+    def _known_contracts(self) -> Iterator[ModelContract]:
+        """Yield what the serving Triton and the candidate's have said that they serve."""
+        models = [self.model, *([self.candidate.scorer.model] if self.candidate else [])]
+        for model in models:
+            with contextlib.suppress(NotReady, ModelContractError, InferenceError):
+                yield model.contract()
+
     async def _look_at(self, candidate: Candidate) -> None:
         try:
             await candidate.scorer.model.look()
@@ -228,3 +256,4 @@ class Services:
         if self.callbacks is not None:
             await self.callbacks.close()
         await self.stores.close()
+        await self.tracing.close()

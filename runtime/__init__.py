@@ -6,12 +6,12 @@ config              config.yml: parameters of the pipeline, limits of the servic
 prepare             bytes -> spectrograms (CPU)
 processor           the class of processor that did it
 model_facts         what is true of a model, from checkpoint to API
+line                what the line of a call is like, held to what the model was trained on
 contract            what a model promises: tensors, labels, thresholds, parameters
 classify            what every classifier offers
 onnx_classifier     spectrograms -> scores, by ONNX Runtime in this process
 triton_classifier   spectrograms -> scores, by Triton
 random_bytes        for ids
-trace_context       which request something is done for
 conclude            candidates and scores -> Diagnosis (pure)
 diagnosis           the answer
 execute             prepare, classify and conclude in this process

@@ -23,12 +23,14 @@ from preprocess.segment import SegmentationParams
 from runtime.config import digest, preprocess_parameters
 from runtime.diagnosis import Model, Thresholds
 from runtime.errors import ModelContractError, ParametersDiffer
+from runtime.line.reference import Reference, read_reference
 from runtime.model_facts import LABELS, ModelFacts, is_operating_point
 
 MODEL_NAME = "cough_cnn"
 INPUT = "spectrogram"
 COUGH_OUTPUT = "cough_probability"
 CLASS_OUTPUT = "class_probabilities"
+REFERENCE = "line_reference"  # parameter, see runtime/line/reference.py
 SCORE_MARGIN, HALF_SCORE_MARGIN = 1e-4, 0.02  # used for releases before 0.2.0, which have no margin of their own
 
 
@@ -40,6 +42,8 @@ class ModelContract(ModelFacts):
     score_margin: the largest difference of a score between runtimes, processors and GPUs; a score nearer than this to
         its threshold may be on the other side elsewhere
     max_batch_size: the most spectrograms in one request
+    reference: what the model was trained on; None in releases before 13, of models that were made elsewhere, and where
+        its bins are not those of this version
     """
 
     name: str
@@ -49,6 +53,7 @@ class ModelContract(ModelFacts):
     preprocess_sha256: str
     software_version: str
     max_batch_size: int
+    reference: Reference | None = None
 
     @cached_property
     def model(self) -> Model:
@@ -182,6 +187,7 @@ def contract_of(config: model_config_pb2.ModelConfig, version: str) -> ModelCont
             preprocess_sha256=parameters["preprocess_sha256"],
             software_version=parameters["software_version"],
             max_batch_size=config.max_batch_size,
+            reference=read_reference(json.loads(parameters[REFERENCE])) if REFERENCE in parameters else None,
         )
         int(preprocess["mel_spec"]["n_mels"]), int(preprocess["mel_spec"]["n_frames"])
     except KeyError as error:

@@ -19,15 +19,17 @@ import numpy as np
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 from numpy.typing import NDArray
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from tritonclient.utils import InferenceServerException
 
 from runtime.classify import Scores, checked_scores, join_scores, no_scores
 from runtime.contract import CLASS_OUTPUT, COUGH_OUTPUT, INPUT, MODEL_NAME, ModelContract, contract_of
 from runtime.errors import InferenceError, InferenceTimeout, UnusableScores
-from runtime.trace_context import outgoing_headers
 
 Answer = TypeVar("Answer")
 
+_PROPAGATOR = TraceContextTextMapPropagator()
 DEFAULT_TIMEOUT_S = 10.0
 _TIMEOUT = "The inference server did not answer in time: try again."
 
@@ -197,8 +199,21 @@ def _request(batch: NDArray[np.uint8], timeout_s: float) -> dict[str, Any]:
         "inputs": [tensor],
         "outputs": outputs,
         "client_timeout": timeout_s,
-        "headers": outgoing_headers(),
+        "headers": _trace_headers(),
     }
+
+
+def _trace_headers() -> dict[str, str] | None:
+    """Return the headers that make Triton's spans part of the running trace (W3C trace context); None where there are
+    to be none.
+
+    Triton 24.10 makes spans for each request whose context it can read, also where that says that it is not sampled.
+    """
+    if not trace.get_current_span().get_span_context().trace_flags.sampled:
+        return None
+    headers: dict[str, str] = {}
+    _PROPAGATOR.inject(headers)
+    return headers
 
 
 def _scores(answer: triton.InferResult, n: int, contract: ModelContract) -> Scores:

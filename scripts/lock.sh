@@ -17,6 +17,6 @@ compile training.in --constraint .constraints.txt --output-file training.txt
 compile triton.in --no-deps --output-file triton.txt
 compile perf.in --no-deps --output-file perf.txt
 compile kubectl.in --no-deps --output-file kubectl.txt
-# BentoML's instrumentation of aiohttp stops at opentelemetry-api 1.45.1; serving has 1.45.2 by way of FastAPI.
-sed -nE 's/^([a-z].*==[^ ]+).*/\1/p' serving.txt | grep -v '^opentelemetry-api==' > .constraints.txt
+# BentoML's instrumentation of aiohttp stops at OpenTelemetry 1.45.1; serving has 1.45.2.
+sed -nE 's/^([a-z].*==[^ ]+).*/\1/p' serving.txt | grep -v '^opentelemetry-' > .constraints.txt
 compile bench.in --constraint .constraints.txt --output-file bench.txt

@@ -40,6 +40,7 @@ LONGEST_FIRST = (
     "fuzz/test_fuzz.py",
     "frontend/stores/test_azure_faults.py",
     "integration/test_outage.py",
+    "integration/test_drift.py",
     "laptop/test_run.py",
     "integration/test_stalled_readers.py",
     "integration/test_draining_triton.py",

@@ -7,6 +7,7 @@ reporting    the model card and plots
 train        `make train`
 crossval     `make crossval`
 evaluate     `make evaluate`
+reference    `make reference`
 stress       `make stress`
 masking      `make masking`
 validate     `make validate`

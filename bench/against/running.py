@@ -103,11 +103,14 @@ def triton(build: Build) -> Iterator[RunningTriton]:
 
 
 @contextmanager
-def front_end(build: Build, server: RunningTriton) -> Iterator[RunningFrontEnd]:
-    """With embedded stores that are new. Raises: AgainstError."""
+def front_end(
+    build: Build, server: RunningTriton, variables: Mapping[str, str] | None = None
+) -> Iterator[RunningFrontEnd]:
+    """With embedded stores that are new. variables: more of its environment. Raises: AgainstError."""
     with folder() as scratch:
         port, metrics_port = free_ports(2)
         more = {"API_KEY": API_KEY, "TOSIA_STORES": "embedded", "TOSIA_VAR": str(scratch / "var")}
+        more |= variables or {}
         more["TRITON_URL"] = f"{LOOPBACK}:{server.grpc_port}"
         log = scratch / "log"
         options = ["--host", LOOPBACK, "--port", str(port), "--metrics-port", str(metrics_port)]

@@ -30,7 +30,9 @@ from export.triton_config import (
     plan_config,
 )
 from runtime.atomic_write import atomic_folder
-from runtime.contract import MODEL_NAME, read_contract
+from runtime.config import canonical_json
+from runtime.contract import MODEL_NAME, REFERENCE, read_contract
+from runtime.line.reference import read_reference
 from runtime.processor import processor_class
 from runtime.version import SOFTWARE_VERSION
 
@@ -106,6 +108,16 @@ def plan_contents(
     return Contents(plan, facts, configs, {}, {}, metrics, parity, more)
 
 
+def with_reference(contents: Contents, reference: Mapping[str, Any] | None) -> Contents:
+    """Put what the model was trained on into every configuration, so that a front end has it from Triton.
+
+    reference: the document of `runtime.line.reference`, or None
+    """
+    for config in contents.configs.values() if reference is not None else ():
+        config.parameters[REFERENCE].string_value = canonical_json(reference)
+    return contents
+
+
 def write_release(target: Path, number: int, contents: Contents) -> None:
     """Fill `target` with `cough_cnn/`, and a manifest that names every file's SHA-256.
 
@@ -141,6 +153,25 @@ def published_metrics(metrics_file: Path, facts: ModelFacts) -> dict[str, Any]:
     if metrics["checkpoint_sha256"] != facts.checkpoint_sha256:
         return {}
     return {name: figure["value"] for name, figure in metrics["validation"].items()}
+
+
+def published_reference(reference_file: Path, facts: ModelFacts) -> dict[str, Any] | None:
+    """What the checkpoint was trained on, by `make reference`; None where REFERENCE.json is missing, of another
+    checkpoint, or of other bins.
+
+    Raises: ReleaseError where it is damaged.
+    """
+    if not reference_file.is_file():
+        return None
+    try:
+        document: dict[str, Any] = json.loads(reference_file.read_text(encoding="utf-8"))
+        if document["checkpoint_sha256"] != facts.checkpoint_sha256 or read_reference(document) is None:
+            return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(
+            f"{reference_file.name} is damaged: restore it from git, or run `make reference`."
+        ) from error
+    return document
 
 
 def file_digests(folder: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from frontend.domain.errors import CallNotFound
 from frontend.domain.records import checked_call_id
 from frontend.i18n.language import HEADERS, language_of
 from frontend.observability.audit import audit
+from frontend.observability.tracing import span
 from frontend.openapi import operations
 from frontend.openapi.operations import CallId, PageSize, PageToken, SegmentNumber, StateFilter, StatusFilter
 
@@ -38,7 +39,9 @@ async def post_diagnosis(request: Request) -> JSONResponse:
     services.model.known()
     limits = services.limits
     ticket = request.state.ticket  # of `AdmissionGate`, which this route is behind
-    upload = await read_upload(request, limits, services.admission, ticket)
+    with span("read_body") as reading:
+        upload = await read_upload(request, limits, services.admission, ticket)
+        reading.set_attribute("http.request.body.size", len(upload.audio.data))
     ticket.reading = False
     request.state.call_id = upload.call_id
     # From here on: how long the body took was the sender's doing.
@@ -48,8 +51,8 @@ async def post_diagnosis(request: Request) -> JSONResponse:
         upload.audio,
         upload.content_type,
         deadline,
-        key_name=request.state.key_name,
         new=upload.new_id,
+        key=request.state.key_name,
     )
     return call_response(request, outcome.record, created=outcome.created)
 
@@ -59,11 +62,10 @@ async def post_stored_diagnosis(call_id: CallId, request: Request) -> JSONRespon
     """Diagnoses a call whose audio already lies in the store."""
     services, deadline = services_of(request), deadline_of(request)
     services.model.known()
-    with services.admission.admitted(request.state.key_name) as ticket:
+    key = request.state.key_name
+    with services.admission.admitted(key) as ticket:
         hold = partial(services.admission.grow, ticket)
-        outcome = await services.calls.diagnose_stored(
-            checked_call_id(call_id), deadline, hold, key_name=request.state.key_name
-        )
+        outcome = await services.calls.diagnose_stored(checked_call_id(call_id), deadline, hold, key=key)
     return call_response(request, outcome.record, created=outcome.created)
 
 

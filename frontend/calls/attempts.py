@@ -19,16 +19,20 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from opentelemetry.trace import Span
+
 from frontend.calls.audio_digest import sha256_of
 from frontend.calls.outbox import Outbox
 from frontend.calls.stored_audio import file_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError, StoreUnavailable
-from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, now
+from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, id_sha256, now
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import CALL_ID
+from frontend.observability.line_meter import LineMeter
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import CALL, OFF, Tracing, mark_failed, span, traceparent
 from frontend.rollout.rollout import Diagnosed, Rollout
 from frontend.stores.protocols import AudioStore, CallExists, RecordStore, RecordTooLarge, StaleRecord, Versioned
 from runtime.config import Limits
@@ -102,7 +106,9 @@ class Attempts:
         rollout: Rollout,
         limits: Limits,
         metrics: Metrics,
+        line: LineMeter,
         outbox: Outbox,
+        tracing: Tracing = OFF,
     ) -> None:
         self._audio = audio
         self._records = records
@@ -111,6 +117,8 @@ class Attempts:
         self._limits = limits
         self._metrics = metrics
         self._outbox = outbox
+        self._line = line
+        self._tracing = tracing
         self._owner = uuid.uuid4().hex
         self._running: dict[str, Attempt] = {}
         # Until the store confirms our lease, other requests of this process must not claim the same call.
@@ -122,12 +130,12 @@ class Attempts:
         return self._running.keys()
 
     async def claim_new(
-        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline, key_name: str | None
+        self, call_id: str, stored: StoredAudio, audio: AudioFile, deadline: Deadline, key: str | None = None
     ) -> tuple[Versioned, bool]:
         """Create the record, leased to this process, and start its first attempt; or return the record that another
         request has created meanwhile. The second value: whether it was created here.
 
-        key_name: of the key that it came by
+        key: the name of the API key
 
         Raises: CallErased, StoreUnavailable.
         """
@@ -144,11 +152,13 @@ class Attempts:
             owner=self._owner,
             due_at=due_at,
             assigned=self._rollout.assign(call_id),
-            notice=self._outbox.begun(key_name),
+            key=key,
+            traceparent=traceparent(),
+            notice=self._outbox.begun(key),
         )
         self._claiming[call_id] += 1
         try:
-            with self._metrics.stages.labels("create_record").time():
+            with self._metrics.stage("create_record"):
                 claimed = await self._records.create(record, deadline)
             self._running[call_id] = asyncio.create_task(self._attempt(claimed, deadline, audio))
             return claimed, True
@@ -242,6 +252,14 @@ class Attempts:
     async def _attempt(
         self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None, *, suspect: bool = False
     ) -> AttemptResult:
+        """Make an attempt in a span of its own, see `_diagnose`."""
+        record = claimed.record
+        with self._tracing.attempt(record.traceparent, lambda: {CALL: id_sha256(record.call_id)}) as made:
+            return await self._diagnose(claimed, deadline, audio, made, suspect=suspect)
+
+    async def _diagnose(
+        self, claimed: Versioned, deadline: Deadline, audio: AudioFile | None, made: Span, *, suspect: bool
+    ) -> AttemptResult:
         """Diagnose, then release; a task of its own, which runs on even if no request waits for it. The record stays
         `received` where another attempt may help. audio: by default read from the store.
 
@@ -275,12 +293,16 @@ class Attempts:
                 return Pending()  # erased, or claimed elsewhere
             except Exception as error:  # noqa: BLE001 - a call must not be lost, nor attempted for ever
                 result = _after_error(record, error)
+                mark_failed(made, error)
                 refused = Refused(error) if isinstance(error, AudioError) else None
-            self._metrics.attempts.labels(result.failure.code if result.failure else _OUTCOMES[result.state]).inc()
-            with self._metrics.stages.labels("replace_record").time():
+            outcome = result.failure.code if result.failure else _OUTCOMES[result.state]
+            self._metrics.attempts.labels(outcome).inc()
+            made.set_attribute("tosia.outcome", outcome)
+            with self._metrics.stage("replace_record"):
                 stored = await self._release(result, claimed)
             ours = stored is not None and stored.record.owner == self._owner  # or another replica's result stands
             if stored is not None and ours and found is not None and audio is not None:
+                self._line.count(found.diagnosis, record.key)
                 self._rollout.answered(stored.record, found, audio)
             return refused or (Pending() if stored is None else Stored(stored))
         except CallErased:
@@ -294,7 +316,8 @@ class Attempts:
 
     async def _stored_audio(self, record: CallRecord, deadline: Deadline) -> AudioFile:
         """Read the call's audio from the store. Raises: AudioMissing, AudioAltered, StoreUnavailable."""
-        data = await self._audio.read(record.audio.name, deadline)
+        with span("read_audio"):
+            data = await self._audio.read(record.audio.name, deadline)
         if data is None:
             raise AudioMissing
         if await sha256_of(data) != record.audio.sha256:

@@ -28,6 +28,7 @@ from frontend.domain.errors import (
 )
 from frontend.domain.records import CallRecord, State, StoredAudio, is_drawable
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import span
 from frontend.stores.protocols import UNREADABLE, AudioStore, Page, RecordStore, Versioned
 from runtime.config import Limits
 from runtime.prepare import AudioFile, headerless_by_name
@@ -68,25 +69,28 @@ class Calls:
         content_type: str,
         deadline: Deadline,
         *,
-        key_name: str | None = None,
         new: bool = False,
+        key: str | None = None,
     ) -> Outcome:
         """Store a recording and diagnose it, until the deadline at most.
 
-        key_name: of the key that it came by; new: the id was just made, so nothing is stored under it yet
+        new: the id was just made, so nothing is stored under it yet; key: the name of the API key that brings it
 
         Raises: CallConflict, CallErased, StoreUnavailable; AudioError or NotReady where the recording was stored and
         can't be diagnosed.
         """
-        call, created = None if new else await self._records.read(call_id, deadline), False
+        call, created = None, False
+        if not new:
+            with span("read_record"):
+                call = await self._records.read(call_id, deadline)
         if call is None:
             stored = StoredAudio(
                 f"calls/{call_id}/{audio.sha256}", audio.sha256, len(audio.data), content_type, format_of(audio)
             )
-            with self._metrics.stages.labels("store_audio").time():
+            with self._metrics.stage("store_audio"):
                 await self._audio.write(stored.name, audio.data, deadline)
             try:
-                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline, key_name)
+                call, created = await self._attempts.claim_new(call_id, stored, audio, deadline, key)
             except CallErased:
                 await self._audio.erase(call_id, deadline)
                 raise
@@ -101,30 +105,31 @@ class Calls:
         deadline: Deadline,
         hold: Callable[[int], None] = _hold_nothing,
         *,
-        key_name: str | None = None,
+        key: str | None = None,
     ) -> Outcome:
         """Diagnose a call whose audio is already in the store.
 
-        hold: gets the bytes of audio before they are read; key_name: of the key that it came by
+        hold: gets the bytes of audio before they are read; key: the name of the API key that asks
 
         Raises: CallNotFound, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it can't be
             diagnosed.
         """
-        call = await self._records.read(call_id, deadline)
+        with span("read_record"):
+            call = await self._records.read(call_id, deadline)
         if call is not None:
             return await self._finish(call, deadline, created=False)
         name = await self._audio.find(call_id, deadline)
-        taken = await self._take(call_id, name, deadline, hold, key_name) if name else None
+        taken = await self._take(call_id, name, deadline, hold, key) if name else None
         if taken is None:
             raise CallNotFound("neither_record_nor_audio")
         call, created = taken
         return await self._finish(call, deadline, created=created)
 
-    async def diagnose_landed(self, call_id: str, name: str, deadline: Deadline, key_name: str | None) -> Outcome:
+    async def diagnose_landed(self, call_id: str, name: str, deadline: Deadline, key: str | None) -> Outcome:
         """Diagnose audio that somebody has written to the store under this name. A call whose record stands is left to
         whoever works on it, unless it has failed and may be tried again. Audio of an erased call is erased again.
 
-        key_name: of the key to which it belongs
+        key: of the key to which it belongs
 
         Raises: NotLanded, CallConflict, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it
             can't be diagnosed.
@@ -134,7 +139,7 @@ class Calls:
             if call is None:
                 if not await self._audio.size(name, deadline):
                     raise NotLanded
-                taken = await self._take(call_id, name, deadline, _hold_nothing, key_name)
+                taken = await self._take(call_id, name, deadline, _hold_nothing, key)
                 if taken is None:
                     raise NotLanded
                 call, created = taken
@@ -200,7 +205,7 @@ class Calls:
         await self._audio.erase(call_id, deadline)
 
     async def _take(
-        self, call_id: str, name: str, deadline: Deadline, hold: Callable[[int], None], key_name: str | None
+        self, call_id: str, name: str, deadline: Deadline, hold: Callable[[int], None], key: str | None
     ) -> tuple[Versioned, bool] | None:
         """Begin a call with audio that is in the store; None where it is not. The second value: whether it is new.
 
@@ -210,12 +215,13 @@ class Calls:
         if size > self._limits.max_body_bytes:
             raise BodyTooLarge("stored_audio_too_large")
         hold(size)
-        data = await self._audio.read(name, deadline)
+        with span("read_audio"):
+            data = await self._audio.read(name, deadline)
         if data is None:
             return None
         audio = AudioFile(data, await sha256_of(data), headerless_by_name(name))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream", format_of(audio))
-        return await self._attempts.claim_new(call_id, stored, audio, deadline, key_name)
+        return await self._attempts.claim_new(call_id, stored, audio, deadline, key)
 
     async def _finish(self, call: Versioned, deadline: Deadline, *, created: bool) -> Outcome:
         """Wait for the call's result. created: by this request.

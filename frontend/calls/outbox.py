@@ -10,7 +10,7 @@ from frontend.domain.records import CallRecord, Notice
 class Outbox(Protocol):
     """Where finished calls are announced."""
 
-    def begun(self, key_name: str | None) -> Notice | None:
+    def begun(self, key: str | None) -> Notice | None:
         """Return what a new call of this key will owe; None where nobody is told of it."""
         ...
 
@@ -26,7 +26,7 @@ class Outbox(Protocol):
 class NoOutbox:
     """Nobody is told of anything."""
 
-    def begun(self, key_name: str | None) -> Notice | None:
+    def begun(self, key: str | None) -> Notice | None:
         return None
 
     def owed(self, record: CallRecord) -> CallRecord:

@@ -70,6 +70,8 @@ def _show_settings(settings: Settings) -> None:
             "models that are not validated are served, too" if settings.allow_unvalidated else "validated models only"
         )
         _row("stores", "ok", f"azure; {allowed}")
+    if settings.traces is not None:
+        _row("traces", "ok", f"posted to {settings.traces.endpoint}, {settings.traces.sampler}; not tried here")
     tuning = settings.tuning
     _row("workers", "ok", f"{tuning.worker_count} process{'' if tuning.worker_count == 1 else 'es'}")
     _row("limits", "ok", _limits(tuning.limits))

@@ -58,6 +58,12 @@ def _backfill(options: argparse.Namespace, settings: Settings) -> int:
     return asyncio.run(backfill(settings, options.since, options.limit))
 
 
+def _drift(options: argparse.Namespace, settings: Settings) -> int:
+    from frontend.cli.drift import drift  # noqa: PLC0415
+
+    return asyncio.run(drift(settings, options))
+
+
 def _rollout(options: argparse.Namespace, settings: Settings) -> int:
     if options.replay:
         from frontend.cli.replay import replay  # noqa: PLC0415
@@ -97,6 +103,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
     "callbacks": _callbacks,
     "rollout": _rollout,
     "clock": _clock,
+    "drift": _drift,
     "intake": _intake,
     "recover": _recover,
 }

@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from frontend.calls.audio_digest import sha256_of
 from frontend.calls.stored_audio import file_of
+from frontend.cli.diagnosed import diagnosed_calls
 from frontend.configuration.settings import SettingsError
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError
-from frontend.domain.records import CallRecord, State, moment, now
+from frontend.domain.records import CallRecord, moment, now
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.stores.opening import Stores
 from frontend.stores.protocols import RecordTooLarge, StaleRecord
@@ -28,7 +29,6 @@ from runtime.diagnosis import Diagnosis
 from runtime.errors import AudioError, InferenceError
 from runtime.prepare import AudioFile
 
-PAGE = 200
 RETRIES = 5  # where the record changes meanwhile, or a store or Triton is away briefly
 
 
@@ -103,18 +103,13 @@ class Rescoring:
 
     async def diagnosed_since(self, since: str, found: Rescored | None = None) -> AsyncIterator[CallRecord]:
         """Yield the diagnosed calls since then, newest first. found: counts those that can't be read"""
-        after: str | None = None
-        while True:
-            page = await self.stores.records.page(PAGE, after, State.DIAGNOSED, None, self._deadline())
+
+        def unreadable(more: int) -> None:
             if found is not None:
-                found.unreadable += page.unreadable
-            for record in page.items:
-                if record.received_at < since:
-                    return
-                yield record
-            after = page.next
-            if after is None:
-                return
+                found.unreadable += more
+
+        async for record in diagnosed_calls(self.stores.records, since, self._deadline, unreadable):
+            yield record
 
     async def _score(self, call_id: str) -> str | None:
         """Score one call; return None, or one word for the failure."""
@@ -159,10 +154,15 @@ class Rescoring:
 
 def since_moment(text: str) -> str:
     """Return a `--since` as records have times. Raises: SettingsError."""
+    return moment_of("--since", text)
+
+
+def moment_of(option: str, text: str) -> str:
+    """Return an option's date or time as records have times; UTC unless it says otherwise. Raises: SettingsError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingsError(
-            f"--since is {text!r}: give a date or time like 2026-01-31 or 2026-01-31T12:00:00Z"
+            f"{option} is {text!r}: give a date or time like 2026-01-31 or 2026-01-31T12:00:00Z"
         ) from error
     return moment(time if time.tzinfo is not None else time.replace(tzinfo=UTC))

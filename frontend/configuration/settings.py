@@ -13,8 +13,10 @@ from pydantic import SecretStr
 
 from frontend.configuration.receivers import Receiver, read_receivers
 from frontend.configuration.strays import without_strays
+from frontend.configuration.traces import read_traces
 from frontend.configuration.tuning import Number, Tuning, image_tuning, read_tuning
 from frontend.configuration.variables import VARIABLES
+from frontend.domain.trace_settings import TraceSettings
 
 _KEY = re.compile(r"[!-+\--9;-~]+")  # printable ASCII without blank, comma and colon
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
@@ -87,6 +89,7 @@ class Settings:
     allow_unvalidated: whether the Azure stores may hold answers of a model with `validated: false`
     candidate_triton_url: in the form of `triton_url`; empty: there is no candidate
     triton_may_sleep: whether Triton may be scaled to zero: then do not fail startup while it is away
+    traces: None: there are none
     tuning: by default the values of the image's config.yml
     intake: None: no queue of storage events is named
     receivers: by the key's name; callbacks_allow_private: they may be at private and loopback addresses
@@ -99,6 +102,7 @@ class Settings:
     allow_unvalidated: bool
     triton_may_sleep: bool = False
     candidate_triton_url: str = ""
+    traces: TraceSettings | None = None
     tuning: Tuning = field(default_factory=image_tuning)
     intake: IntakeSettings | None = None
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
@@ -137,12 +141,25 @@ def read_settings(
         _text(environ, "CALLBACKS", wrong), names if api_keys else None, wrong, allow_inside=allow_private
     )
     var = Path(_text(environ, "TOSIA_VAR", wrong))
+    traces = read_traces(environ, wrong)
     tuning, wrongly_tuned = read_tuning(environ, command_line)
     wrong += wrongly_tuned
     if wrong or tuning is None:
         raise SettingsError(*wrong)
-    return Settings(api_keys, azure, var, triton_url, allow, may_sleep, candidate_url, tuning, intake, receivers,
-                    allow_private)  # fmt: skip
+    return Settings(
+        api_keys,
+        azure,
+        var,
+        triton_url,
+        allow,
+        may_sleep,
+        candidate_url,
+        traces,
+        tuning,
+        intake,
+        receivers,
+        allow_private,
+    )
 
 
 def _text(environ: Mapping[str, str], name: str, wrong: list[str]) -> str:

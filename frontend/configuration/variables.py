@@ -43,12 +43,22 @@ VARIABLES = {
     "CALLBACKS_ALLOW_PRIVATE": Variable("1: receivers may have private and loopback addresses", "0"),
     "ALLOW_UNVALIDATED": Variable("1: models that are not validated are served from the Azure stores, too", "0"),
     "CANDIDATE_TRITON_URL": Variable("gRPC address of a Triton with a candidate release (docs/rollout.md)"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": Variable("address that traces are posted to; without it there are none "
+    "(docs/traces.md)"),
     "TRITON_MAY_SLEEP": Variable("1: Triton may be scaled to zero, so that being away at the start is nothing "
     "unusual", "0"),
 }  # fmt: skip
 
-# With one of these somebody else may read calls. No child process gets them: decoders run there.
-SECRETS = ("API_KEY", "BLOB_CONNECTION", "COSMO_KEY", "CALLBACKS")
+# With one of these somebody else may read calls, or post to a collector or a receiver. No child process gets them:
+# decoders run there.
+SECRETS = (
+    "API_KEY",
+    "BLOB_CONNECTION",
+    "COSMO_KEY",
+    "CALLBACKS",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+)
 
 
 def described(width: int) -> str:

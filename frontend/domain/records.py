@@ -18,9 +18,8 @@ from frontend.domain.rollout import Release
 from runtime.diagnosis import fields_of
 from runtime.random_bytes import random_bytes
 
-_ADDED = frozenset(
-    {"history", "owner", "due_at", "in_doubt", "assigned", "notice"}
-)  # fields added after the first version
+# Fields added after the first version.
+_ADDED = frozenset({"history", "owner", "due_at", "in_doubt", "assigned", "key", "traceparent", "notice"})
 CALL_ID = r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}"  # matches a whole id
 _CALL_ID = re.compile(CALL_ID)
 _MAX_DEPTH = 32  # of a document; ours have less than ten levels, and an encoder fails at about a thousand
@@ -109,6 +108,8 @@ class CallRecord:
         failed attempt; None once the call is finished
     in_doubt: the owner prepares the recording after another process had begun that and died
     assigned: None where no rollout was on when the call came
+    key: the name of the API key that brought it, None in older records; no caller gets it
+    traceparent: the span of the request that submitted the call (W3C trace context); None where it was not sampled
     notice: None where nobody is told of the result
     """
 
@@ -125,6 +126,8 @@ class CallRecord:
     due_at: str | None = None
     in_doubt: bool = False
     assigned: Assigned | None = None
+    key: str | None = None
+    traceparent: str | None = None
     notice: Notice | None = None
 
     @property
@@ -147,11 +150,11 @@ class CallRecord:
         return document
 
     def to_answer(self) -> dict[str, Any]:
-        """Return the record for callers: without the audio's name in the store and the owner; with the history if there
-        is one; with nothing that a candidate said beside the answer.
+        """Return the record for callers: without the audio's name in the store, the owner and the trace; with the
+        history if there is one; with nothing that a candidate said beside the answer.
         """
         document = self.to_dict()
-        for ours in ("owner", "due_at", "in_doubt", "assigned", "notice"):
+        for ours in ("owner", "due_at", "in_doubt", "assigned", "key", "traceparent", "notice"):
             del document[ours]
         del document["audio"]["name"]
         if self.audio.format is None:
@@ -183,7 +186,9 @@ def record_from_dict(document: Any) -> CallRecord:
             "history": document.get("history", []),
             "owner": document.get("owner"),
             "in_doubt": document.get("in_doubt", False),
+            "key": document.get("key"),
             "assigned": Assigned(**{**assigned, "candidate": Release(**assigned["candidate"])}) if assigned else None,
+            "traceparent": document.get("traceparent"),
             "notice": Notice(**{**notice, "state": NoticeState(notice["state"])}) if notice else None,
             "due_at": document.get("due_at", document["updated_at"] if state is State.RECEIVED else None),
         }
@@ -209,7 +214,7 @@ def _check(record: CallRecord) -> None:
     """
     audio, failure, diagnosis = record.audio, record.failure, record.diagnosis
     texts = [record.call_id, record.received_at, record.updated_at, audio.name, audio.sha256, audio.content_type]
-    texts += [text for text in (record.owner, record.due_at) if text is not None]
+    texts += [text for text in (record.owner, record.due_at, record.key, record.traceparent) if text is not None]
     texts += [failure.code] if failure else []
     texts += [audio.format] if audio.format is not None else []
     if assigned := record.assigned:

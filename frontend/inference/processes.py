@@ -15,6 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from enum import Enum
 from multiprocessing.context import ForkServerProcess
@@ -51,6 +52,8 @@ class Job:
     """A task on its way.
 
     ended: its answer, or why there is none
+    since, begun: when it came and when a worker last got it, on the monotonic clock
+    context: of the task that waits for it
     deaths: of workers that ran it; given_up: nobody waits for it any more
     held: the worker that is about to start gets it
     """
@@ -59,6 +62,8 @@ class Job:
     parameters: WorkerParameters
     ended: asyncio.Future[Answer | Loss]
     since: float = field(default_factory=time.monotonic)
+    begun: float | None = None
+    context: Context = field(default_factory=copy_context)
     deaths: int = 0
     given_up: bool = False
     held: bool = False
@@ -121,6 +126,7 @@ class _Worker(asyncio.Protocol):
         head = task_head(job.task.function, job.task.arguments, sha256, None if told else job.parameters)
         self._known.add(sha256)
         job.worker, self.job = self, job
+        job.begun = time.monotonic()
         size = len(job.task.data)
         self._transport.writelines([wire.MESSAGE.pack(0, len(head), size), head, job.task.data])
         self._timer = asyncio.get_running_loop().call_later(self._pool.timeout_s, self.end, Loss.TIMEOUT)
@@ -215,7 +221,8 @@ class Pool:
 
         timeout_s: wall time of a task, after which its worker is ended
         most_data_bytes: of an answer, see `wire.most_data_bytes`
-        on_begin: gets the seconds that a task has waited for a worker; on_loss: why a worker had to be replaced
+        on_begin: gets the seconds that a task has waited for a worker, in the context of its job
+        on_loss: gets why a worker had to be replaced
         """
         self.count, self.bounds, self.timeout_s, self.most_data_bytes = count, bounds, timeout_s, most_data_bytes
         self._on_begin, self._on_loss = on_begin, on_loss
@@ -376,7 +383,7 @@ class Pool:
                 return
             if worker.job is None:
                 job = self._waiting.popleft()
-                self._on_begin(time.monotonic() - job.since)
+                job.context.run(self._on_begin, time.monotonic() - job.since)
                 worker.give(job)
 
     def _in_background(self, work: Coroutine[None, None, object]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from functools import partial
 from typing import Any
 
 from frontend.domain.deadline import Deadline
@@ -18,6 +19,7 @@ from frontend.inference import wire, worker_tasks
 from frontend.inference.processes import Job, Loss, Pool
 from frontend.inference.wire import Answer, BadAnswer, Kind
 from frontend.inference.worker import Bounds
+from frontend.inference.worker_spans import record_work
 from frontend.inference.worker_tasks import Task, WorkerParameters
 from frontend.observability.metrics import Metrics
 from runtime.config import Limits, Parameters
@@ -100,6 +102,7 @@ class Workers:
             prepared = wire.to_prepared(answer, audio.sha256, parameters.sha256, parameters.preprocess)
         except BadAnswer as error:
             raise _untrusted(job) from error
+        record_work(job, prepared.timings_ms)
         worked_s = sum(prepared.timings_ms.values()) / 1000.0
         self._mean_s += (worked_s - self._mean_s) * EWMA_ALPHA
         return prepared
@@ -138,9 +141,10 @@ class Workers:
 
     async def _render(self, pool: Pool, task: Task, deadline: Deadline) -> bytes:
         try:
-            _, answer = await self._run(pool, task, deadline, self._parameters)
+            job, answer = await self._run(pool, task, deadline, self._parameters)
         except (WorkTimeout, WorkersClosed, InferenceTimeout) as error:
             raise NotReady("not_rendered") from error
+        record_work(job)
         return answer.data
 
     async def _run(
@@ -157,22 +161,17 @@ class Workers:
         late = asyncio.get_running_loop().call_at(deadline.at, _end_late, job)
         try:
             outcome = await job.ended
-        except BaseException:  # too late, or nobody waits any more
+        except BaseException as error:  # too late, or nobody waits any more
             pool.withdraw(job)
+            record_work(job, error=error)
             raise
         finally:
             late.cancel()
-        if isinstance(outcome, Loss):
-            raise _lost(outcome)
-        if outcome.kind is Kind.DONE:
+        if not isinstance(outcome, Loss) and outcome.kind is Kind.DONE:
             return job, outcome
-        if outcome.kind is Kind.DEFECT:
-            _log.error("a task failed in a worker: %s", " ".join(_said(outcome.facts)))
-            raise WorkerDefect
-        try:
-            raise wire.to_refusal(outcome)
-        except BadAnswer as error:
-            raise _untrusted(job) from error
+        failure = _lost(outcome) if isinstance(outcome, Loss) else _failure(job, outcome)
+        record_work(job, error=failure)
+        raise failure
 
     def _pool(self, count: int, *, caged: bool) -> Pool:
         limits, metrics = self._limits, self._metrics
@@ -181,9 +180,20 @@ class Workers:
             Bounds(limits.worker_memory_bytes, limits.worker_cpu_s, caged),
             limits.worker_timeout_s,
             wire.most_data_bytes(limits.max_duration_s),
-            on_begin=metrics.stages.labels("wait_for_worker").observe,
+            on_begin=partial(metrics.observe_stage, "wait_for_worker"),
             on_loss=lambda loss: metrics.worker_restarts.labels(loss.value).inc(),
         )
+
+
+def _failure(job: Job, answer: Answer) -> Exception:
+    """Return the error in a worker's answer."""
+    if answer.kind is Kind.DEFECT:
+        _log.error("a task failed in a worker: %s", " ".join(_said(answer.facts)))
+        return WorkerDefect()
+    try:
+        return wire.to_refusal(answer)
+    except BadAnswer:
+        return _untrusted(job)
 
 
 def _end_late(job: Job) -> None:

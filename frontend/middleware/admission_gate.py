@@ -12,6 +12,7 @@ from frontend.answers.problem_document import PROBLEM_TYPE, problem_document
 from frontend.configuration.known_keys import key_name_of
 from frontend.domain.errors import Overloaded
 from frontend.i18n.language import HEADERS, language_of
+from frontend.observability.tracing import span
 from frontend.services import Services
 from runtime.messages.catalogue import say_error
 
@@ -44,7 +45,8 @@ class AdmissionGate:
         if key_name is not None:
             scope["state"]["key_name"] = key_name
         try:
-            ticket = admission.admit(claim, key_name)
+            with span("admission"):
+                ticket = admission.admit(claim, key_name)
         except Overloaded as error:
             scope["state"]["refused"] = path
             await _refuse(error, scope, send)

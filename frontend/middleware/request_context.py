@@ -9,6 +9,7 @@ import logging
 import re
 import time
 
+from opentelemetry.trace import Span
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,8 +17,8 @@ from frontend.domain.records import id_sha256
 from frontend.middleware.security_headers import SECURITY_HEADERS
 from frontend.observability.json_logs import REQUEST_ID
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import CALL, Tracing, exemplar, mark_failed
 from runtime.random_bytes import random_bytes
-from runtime.trace_context import CURRENT, begin
 
 _log = logging.getLogger("tosia.requests")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -28,9 +29,10 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 class RequestContext:
     """ASGI middleware. A caller's own X-Request-ID is kept if it is harmless; the log contains its digest."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,8 +46,13 @@ class RequestContext:
         logged = f"sha256:{id_sha256(given)[:16]}" if theirs else request_id
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(logged)
-        # Two parents count as none (section 3.2 of the recommendation); several states form one list.
-        CURRENT.set(begin(",".join(headers.getlist("traceparent")), ",".join(headers.getlist("tracestate"))))
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        # Probes and the console's files would only hide the calls.
+        traced = scope["path"].startswith("/v1/")
+        with self._tracing.request(method, headers.getlist("traceparent"), traced=traced) as span:
+            await self._answer(scope, receive, send, request_id, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str, span: Span) -> None:
         started = time.perf_counter()
         status = 500
 
@@ -64,7 +71,9 @@ class RequestContext:
             route = refused or getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.seconds.labels(method, route).observe(seconds)
+            self._metrics.seconds.labels(method, route).observe(seconds, exemplar())
+            if span.is_recording():
+                _describe(span, scope, method, route, status)
             key_name = scope["state"].get("key_name", "-")
             fields = {
                 "method": method,
@@ -79,3 +88,16 @@ class RequestContext:
             level = logging.DEBUG if refused else logging.INFO
             if _log.isEnabledFor(level):
                 _log.log(level, "%s %s %d", method, route, status, extra={"fields": fields})
+
+
+def _describe(span: Span, scope: Scope, method: str, route: str, status: int) -> None:
+    """Name a request's span by its route, as the metrics do; its path may hold a call's id."""
+    if route != "unmatched":
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:  # a refusal of what a caller sent is no error of the server
+        mark_failed(span, str(status))
+    call_id = scope["state"].get("call_id") or scope.get("path_params", {}).get("call_id")
+    if isinstance(call_id, str):
+        span.set_attribute(CALL, id_sha256(call_id))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from frontend.domain.records import id_sha256
-from runtime.trace_context import CURRENT
+from frontend.observability.tracing import current_trace_id
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """As the log may have it, of the request that the running task works for; tasks inherit it from those that start them.
@@ -23,14 +23,15 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 CALL_ID: ContextVar[str | None] = ContextVar("call_id", default=None)
 """The id of the running task's call; log lines contain its digest, as in tombstones and audit lines."""
 
-_QUIET = ("azure", "aiohttp", "asyncio", "grpc", "urllib3", "msal")
+_QUIET = ("azure", "aiohttp", "asyncio", "grpc", "urllib3", "msal", "opentelemetry")
 
 
 class JsonLines(logging.Formatter):
     """Formats a record as JSON with `time`, `level`, `logger`, `message`.
 
-    Inside a request it adds `request_id` and `trace_id`, inside an attempt `call` (a digest), for an exception `trace`,
-    without messages. A record's attribute `fields`, a dict, is added: `_log.info(..., extra={"fields": {...}})`.
+    Inside a request it adds `request_id`, inside a trace `trace_id`, inside an attempt `call` (a digest), for an
+    exception `trace`, without messages. A record's attribute `fields`, a dict, is added:
+    `_log.info(..., extra={"fields": {...}})`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -40,9 +41,12 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        context = CURRENT.get()
-        if context is not None:
-            line |= {"request_id": REQUEST_ID.get(), "trace_id": context.trace_id}
+        request_id = REQUEST_ID.get()
+        if request_id is not None:
+            line["request_id"] = request_id
+        trace_id = current_trace_id()
+        if trace_id is not None:
+            line["trace_id"] = trace_id
         call_id = CALL_ID.get()
         if call_id is not None:
             line["call"] = id_sha256(call_id)

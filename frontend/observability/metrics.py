@@ -6,8 +6,13 @@ compares the two. Callers can't create values of labels.
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from frontend.observability.tracing import exemplar, span
 from runtime.diagnosis import Diagnosis, Reason, Status
 
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -164,6 +169,7 @@ class Metrics:
             self.connections_ended.labels(cause)
         for limit in ("recordings", "bytes", "wait", "share"):
             self.refusals.labels(limit)  # so that a rate has a 0 to start from
+        self._add_line_and_spans()
         for release in ("serving", "candidate"):
             self.rollout_answers.labels(release)
         for kind in ("status", "label"):
@@ -179,6 +185,43 @@ class Metrics:
             self.reasons.labels(reason.value)
         for cause in ("died", "timeout", "cpu", "memory"):
             self.worker_restarts.labels(cause)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage, and hold its span."""
+        started = time.perf_counter()
+        with span(name):
+            try:
+                yield
+            finally:
+                self.observe_stage(name, time.perf_counter() - started)
+
+    def observe_stage(self, name: str, seconds: float) -> None:
+        """Count a stage; with the id of the running task's trace where that is sampled, so that it can be looked up."""
+        self.stages.labels(name).observe(seconds, exemplar())
+
+    def _add_line_and_spans(self) -> None:
+        """What calls are like, and what is told of them to a collector."""
+        self.line_recordings = Counter(
+            "tosia_line_recordings_total",
+            "Answered calls by the bin of each quantity that is measured of them",
+            ("release", "key", "quantity", "bin"),
+            registry=self.registry,
+        )
+        self.line_reference = Gauge(
+            "tosia_line_reference_share",
+            "Share of the release's training in each bin; kind: what a surplus of calls there is called",
+            ("release", "quantity", "bin", "kind"),
+            registry=self.registry,
+        )
+        self.spans_exported = Counter(
+            "tosia_spans_exported_total", "Spans that the collector has taken", registry=self.registry
+        )
+        self.spans_lost = Counter(
+            "tosia_spans_lost_total", "Spans that were dropped, by the cause", ("cause",), registry=self.registry
+        )
+        for cause in ("queue", "export"):
+            self.spans_lost.labels(cause)
 
     def _add_adapters(self) -> None:
         """What comes in by itself, and what goes out."""
@@ -221,7 +264,7 @@ class Metrics:
     def count_diagnosis(self, diagnosis: Diagnosis, n_spectrograms: int) -> None:
         """Count one diagnosis: its stages, its status and its reasons."""
         for stage, milliseconds in diagnosis.timings_ms.items():
-            self.stages.labels(stage).observe(milliseconds / 1000.0)
+            self.observe_stage(stage, milliseconds / 1000.0)
         self.batch.observe(n_spectrograms)
         self.diagnoses.labels(diagnosis.status.value).inc()
         for reason in diagnosis.reasons:

@@ -180,6 +180,32 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Within an hour, by the bound that was broken.",
         ),
     ),
+    "Drift": (
+        Panel(
+            "Calls unlike the training, by all keys",
+            "percentunit",
+            (
+                ('tosia:line_outside:ratio6h{key=""}', "{{kind}}, release {{release}}"),
+                ("tosia:line_trained_outside:ratio", "trained: {{kind}}, release {{release}}"),
+            ),
+            "Shares within six hours in bins that training hardly knows; docs/drift.md.",
+        ),
+        Panel(
+            "Surely unlike the training, by key",
+            "percentunit",
+            (('tosia:line_outside:sure6h{key!=""}', "{{key}}: {{kind}}"),),
+            "Three standard deviations down; it alarms 5 points over the training's share.",
+        ),
+        Panel(
+            "Distance from the training, by all keys",
+            "percentunit",
+            (
+                ('tosia:line_distance:ratio6h{key=""}', "{{quantity}}"),
+                ('tosia:line_distance_by_chance:ratio6h{key=""}', "by chance: {{quantity}}"),
+            ),
+            "Total variation of each quantity: another mixture is no drift.",
+        ),
+    ),
     "Triton": (
         Panel(
             "Waiting in Triton",

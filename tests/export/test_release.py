@@ -13,11 +13,11 @@ from export.candidate import load_candidate
 from export.formats.to_half import HalfCoughCNN
 from export.formats.to_onnx import to_onnx
 from export.formats.to_padded import to_padded
-from export.releases.release import HALF_FILE, MANIFEST, published_metrics
+from export.releases.release import HALF_FILE, MANIFEST, published_metrics, published_reference
 from export.releases.repository import problems_of, read_release
 from export.triton_config import PADDED_FILE, config_text, cuda_config, onnx_config
-from runtime.config import MODEL_REPOSITORY
-from runtime.contract import read_contract
+from runtime.config import MODEL_REPOSITORY, canonical_json
+from runtime.contract import REFERENCE, read_contract
 
 pytestmark = pytest.mark.training
 
@@ -31,8 +31,11 @@ def test_the_committed_release_is_the_committed_checkpoint() -> None:
     assert to_padded(model) == (folder / str(manifest["release"]) / PADDED_FILE).read_bytes()
     assert to_onnx(HalfCoughCNN(network), *facts.image) == (folder / HALF_FILE).read_bytes()
     sha256 = hashlib.sha256(model).hexdigest()
-    assert (folder / "config.pbtxt").read_text() == config_text(onnx_config(facts, sha256))
-    assert (folder / "configs" / "cuda.pbtxt").read_text() == config_text(cuda_config(facts, sha256))
+    reference = published_reference(command.REFERENCE, facts)
+    assert reference is not None, "make reference"
+    for name, config in (("config", onnx_config(facts, sha256)), ("configs/cuda", cuda_config(facts, sha256))):
+        config.parameters[REFERENCE].string_value = canonical_json(reference)
+        assert (folder / f"{name}.pbtxt").read_text() == config_text(config)
     assert manifest["checkpoint_sha256"] == facts.checkpoint_sha256
     assert manifest["metrics"] == published_metrics(command.METRICS, facts) != {}
 

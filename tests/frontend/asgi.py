@@ -15,16 +15,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from frontend.api.exception_handlers import add_problem_handlers
 from frontend.middleware.request_context import RequestContext
 from frontend.observability.metrics import Metrics
+from frontend.observability.tracing import OFF, Tracing
 
 Endpoint = Callable[[Request], Awaitable[Any]]
 
 
-def application(endpoint: Endpoint, path: str = "/v1/diagnoses", method: str = "POST") -> tuple[FastAPI, Metrics]:
+def application(
+    endpoint: Endpoint, path: str = "/v1/diagnoses", method: str = "POST", tracing: Tracing = OFF
+) -> tuple[FastAPI, Metrics]:
     """One route with the front end's own problems and request log around it."""
     app, metrics = FastAPI(), Metrics()
     app.add_api_route(path, endpoint, methods=[method], response_model=None)
     add_problem_handlers(app)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, tracing=tracing)
     return app, metrics
 
 

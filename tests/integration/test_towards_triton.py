@@ -1,5 +1,5 @@
-"""gRPC relays before the real Triton keep what came with each request: the caller's trace goes on, and every pod gets
-requests.
+"""gRPC relays before the real Triton keep what came with each request: a trace goes on where it is sampled, and every
+pod gets requests.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from runtime.errors import UnusableScores
 from runtime.triton_classifier import AsyncTritonClassifier, TritonClassifier, shared_classifier
 from tests.integration.problems import post
 from tests.integration.processes import FrontEnd, front_end, wait_for
+from tests.services.otlp import collector
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -88,15 +89,12 @@ def logged(running: FrontEnd) -> list[dict[str, Any]]:
     return [item for item in map(json.loads, whole) if item.get("route") == "/v1/diagnoses"]
 
 
-def test_the_callers_trace_goes_on_and_is_in_our_log(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
+def test_without_traces_the_callers_is_in_our_log_alone(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
     running, relay = relayed
     headers = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1", "X-Request-ID": "theirs"}
     assert post(running.api, benchmark, headers=headers).status_code == 201
     (sent,) = relay.headers
-    step = re.fullmatch(rf"00-{TRACE}-([0-9a-f]{{16}})-01", sent["traceparent"])
-    assert step is not None
-    assert step.group(1) != SPAN  # it is our step that asks
-    assert sent["tracestate"] == "vendor=1"
+    assert not {"traceparent", "tracestate", "baggage"} & sent.keys()  # Triton would make spans for it
     wait_for(lambda: bool(logged(running)), "the request is logged")  # after its answer has gone out
     (line,) = logged(running)
     assert (line["trace_id"], line["status"], line["key"]) == (TRACE, 201, "default")
@@ -104,11 +102,33 @@ def test_the_callers_trace_goes_on_and_is_in_our_log(relayed: tuple[FrontEnd, Re
 
 
 def test_without_one_a_trace_begins_here(relayed: tuple[FrontEnd, Relay], benchmark: bytes) -> None:
-    running, relay = relayed
+    running, _ = relayed
     for _ in range(2):
         assert post(running.api, benchmark).status_code == 201
-    first, second = (header["traceparent"].split("-")[1] for header in relay.headers)
+    wait_for(lambda: len(logged(running)) == 2, "the requests are logged")
+    first, second = (line["trace_id"] for line in logged(running))
     assert first != second
+    assert re.fullmatch("[0-9a-f]{32}", first)
+
+
+def test_with_traces_triton_gets_our_step_and_nothing_else_of_the_callers(
+    service: Service, tmp_path: Path, benchmark: bytes
+) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1", "baggage": "user=1"}
+    with (
+        collector() as traces,
+        relay_of(service) as (relay, port),
+        front_end(tmp_path, f"127.0.0.1:{port}") as running,
+    ):
+        running.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        running.start()
+        wait_for(lambda: running.get("/readyz") == 200, "the front end is ready")
+        assert post(running.api, benchmark, headers=headers).status_code == 201
+        wait_for(lambda: bool(traces.named("infer")), "the span arrives")
+        (sent,) = relay.headers
+        (asking,) = traces.named("infer")
+    assert sent["traceparent"] == f"00-{TRACE}-{asking.span_id}-01"
+    assert not {"tracestate", "baggage"} & sent.keys()
 
 
 def test_many_files_go_on_where_triton_went_away(

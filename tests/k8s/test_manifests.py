@@ -27,6 +27,7 @@ from k8s.tools.validate import (
     schemas,
     series,
     serving,
+    traces,
     values,
 )
 from k8s.tools.validate.__main__ import CHECKS, findings, main
@@ -83,6 +84,7 @@ CONCERNED = {
     FIXED,
     PLAN,
     "overlays/fqdn-egress",
+    "overlays/traces",
     "overlays/azure with a candidate",
     "overlays/cpu with a candidate",
 }  # the others hold the same objects once more
@@ -109,7 +111,28 @@ CLAIM = {"name": "calls", "persistentVolumeClaim": {"claimName": "call"}}
 
 # what is wrong: the check that must find it, folder, object, path in it, value there (GONE: nothing; a path that ends
 # in + adds to a list; an empty path: several, path -> value), what must be said
+TRACED, SET_OF_FRONT, WAY = "overlays/traces", "ConfigMap/frontend", "NetworkPolicy/traces"
+TO_COLLECTOR = "spec|egress|0|to|0|namespaceSelector|matchLabels|kubernetes.io/metadata.name"
 MISTAKES: dict[str, tuple[Check, str, str, str, Any, str]] = {
+    # spans
+    "callers decide what is sampled": (traces.traces, TRACED, SET_OF_FRONT, "data|OTEL_TRACES_SAMPLER",
+        "parentbased_traceidratio", "follows callers"),
+    "no sampler": (traces.traces, TRACED, SET_OF_FRONT, "data|OTEL_TRACES_SAMPLER", GONE, "follows callers"),
+    "no way to the collector": (traces.traces, TRACED, WAY, TO_COLLECTOR, "tosia", "no NetworkPolicy lets it reach"),
+    "another port of the collector": (traces.traces, TRACED, WAY, "spec|egress|0|ports|0|port", 4317,
+        "no NetworkPolicy lets it reach"),
+    "two collectors": (traces.traces, TRACED, SET_OF_FRONT, "data|OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://other.monitoring.svc:4318", "trace-config url is http://otel-collector"),
+    "Triton without a level": (traces.traces, TRACED, TRITON, f"{ONE}|args|-3", "--trace-config=level=OFF",
+        "trace-config level is OFF"),
+    "Triton traces by itself": (traces.traces, TRACED, TRITON, f"{ONE}|args|-2", "--trace-config=rate=1",
+        "calls that are not sampled"),
+    "Triton traces alone": (traces.traces, AZURE, TRITON, f"{ONE}|args|+", "--trace-config=mode=opentelemetry",
+        "the front end makes none"),
+    "an address that is none": (serving.front_end, TRACED, SET_OF_FRONT, "data|OTEL_EXPORTER_OTLP_ENDPOINT",
+        "otel-collector:4318", "is not an address"),
+    "a misspelt variable of traces": (configuration, TRACED, SET_OF_FRONT, "data|OTEL_TRACE_SAMPLER", "always_on",
+        "OTEL_TRACE_SAMPLER is no setting"),
     # what the API server refuses
     "misspelt field": (schemas.built_in, AZURE, FRONT, "spec|replica", 2, "replica"),
     "number for text": (schemas.built_in, AZURE, FRONT, f"{ONE}|env|+", {"name": "TOSIA_VAR", "value": 1}, "string"),

@@ -30,6 +30,7 @@ from k8s.tools.validate import (
     schemas,
     series,
     serving,
+    traces,
     values,
 )
 from k8s.tools.validate.objects import Bundle, RenderError, folders, render
@@ -69,6 +70,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     serving.way_in,
     gateways.gateways,
     candidates.candidates,
+    traces.traces,
 )
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from frontend.__main__ import parse_arguments
 from frontend.configuration.deadlines_limits_intervals import SETTING_OF
+from frontend.configuration.traces import VARIABLES_OF_TRACES
 from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
 from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, candidate_url
@@ -47,7 +48,8 @@ TRITON_FLAGS = {  # of 24.10 and 26.11, as far as they make sense here; tests/k8
     *("--log-verbose", "--log-format", "--log-info", "--trace-config", "--cache-config", "--rate-limit"),
     *("--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size", "--model-load-thread-count"),
 }
-OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY"}  # variables of the front end's pod that its libraries read
+# Variables of the front end's pod beside its own.
+OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY", *VARIABLES_OF_TRACES}
 _ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {LIVE, MODEL_READY}, CANDIDATE: {LIVE, MODEL_READY}}
 
 

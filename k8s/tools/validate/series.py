@@ -45,6 +45,7 @@ CLUSTER_METRICS = {  # of kube-state-metrics and Prometheus itself, only those i
 }
 _FUNCTIONS = {
     *(
+        "abs",
         "absent",
         "avg",
         "by",
@@ -58,6 +59,7 @@ _FUNCTIONS = {
         "and",
         "offset",
         "bool",
+        "sqrt",
     ),
     *("rate", "sum", "vector", "unless", "without", "min", "min_over_time", "count", "le", "group_left", "ignoring"),
 }

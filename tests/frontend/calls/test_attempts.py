@@ -34,6 +34,7 @@ from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
 from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, id_sha256, now
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import JsonLines
+from frontend.observability.line_meter import LineMeter
 from frontend.observability.metrics import Metrics
 from frontend.rollout.rollout import Rollout
 from frontend.stores.opening import Stores
@@ -53,7 +54,9 @@ STORED = StoredAudio(f"calls/a/{SHA256}", SHA256, len(AUDIO), "audio/ogg")
 
 
 class Result:
-    """As much of a Diagnosis as is stored."""
+    """As much of a Diagnosis as is stored, and a model that nobody serves."""
+
+    model = None
 
     def to_dict(self) -> dict[str, Any]:
         return {"status": "ok"}
@@ -92,7 +95,8 @@ class Diagnosing:
 def attempts_on(stores: Stores, diagnosing: Diagnosing, limits: Limits = LIMITS) -> Attempts:
     metrics = Metrics()
     rollout = Rollout(diagnosing, None, None, None, stores.records, image_tuning().rollout, metrics)
-    return Attempts(stores.audio, stores.records, diagnosing, rollout, limits, metrics, NoOutbox())
+    line = LineMeter(metrics, (), lambda: ())
+    return Attempts(stores.audio, stores.records, diagnosing, rollout, limits, metrics, line, NoOutbox())
 
 
 def soon(seconds: float = 10.0) -> Deadline:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from frontend.api.authenticate import require_key
 from frontend.configuration.known_keys import key_digests
 from frontend.configuration.settings import ApiKey, Settings, SettingsError, read_settings
+from frontend.configuration.traces import ENDPOINT, VARIABLES_OF_TRACES
 from frontend.configuration.variables import VARIABLES
 from frontend.domain.errors import Unauthorized
 from runtime.config import ROOT
@@ -229,8 +230,8 @@ def test_every_variable_that_is_read_is_listed() -> None:
 
     asked: set[str] = set()
     read_settings(Recording(AZURE))
-    read_settings(Recording(GOOD))
-    assert asked == VARIABLES.keys()
+    read_settings(Recording({**GOOD, ENDPOINT: "http://collector:4318"}))
+    assert asked == {*VARIABLES, *VARIABLES_OF_TRACES}
 
 
 @pytest.mark.parametrize("name", [name for name, variable in VARIABLES.items() if variable.default is not None])
@@ -280,8 +281,9 @@ STRAYS: dict[str, tuple[Callable[[str], str], str]] = {
 GIVEN = {**AZURE, "TOSIA_STORES": "azure", "TOSIA_VAR": "/some/where", "TOSIA_IDENTITY": "key",
          "BLOB_ENDPOINT": WORKLOAD["BLOB_ENDPOINT"], "COSMO_DATABASE": "tosia", "COSMO_CONTAINER": "calls",
          "ALLOW_UNVALIDATED": "111", "TRITON_MAY_SLEEP": "111", "TOSIA_CONFIG": "/no/where",
-         "INTAKE_QUEUE": "events", "QUEUE_ENDPOINT": "https://account.queue.core.windows.net", "INTAKE_KEY": "phone",
-         "CALLBACKS": "{      }", "CALLBACKS_ALLOW_PRIVATE": "111"}  # fmt: skip
+         ENDPOINT: "http://collector:4318", "INTAKE_QUEUE": "events", "INTAKE_KEY": "phone",
+         "QUEUE_ENDPOINT": "https://account.queue.core.windows.net", "CALLBACKS": "{      }",
+         "CALLBACKS_ALLOW_PRIVATE": "111"}  # fmt: skip
 
 
 @pytest.mark.parametrize("stray", STRAYS)

@@ -185,3 +185,19 @@ def test_no_caller_gets_what_a_rollout_has_noted() -> None:
 def test_a_record_of_before_rollouts_is_assigned_to_nobody() -> None:
     document = {key: value for key, value in record().to_dict().items() if key != "assigned"}
     assert record_from_dict(document) == record()
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_no_caller_gets_the_trace_of_a_submission() -> None:
+    traced = replace(record(), traceparent=TRACEPARENT)
+    assert record_from_dict(traced.to_dict()) == traced
+    assert traced.to_answer() == record().to_answer()
+    with pytest.raises(TypeError):
+        record_from_dict({**traced.to_dict(), "traceparent": 1})
+
+
+def test_a_record_of_before_traces_has_none() -> None:
+    document = {key: value for key, value in record().to_dict().items() if key != "traceparent"}
+    assert record_from_dict(document) == record()

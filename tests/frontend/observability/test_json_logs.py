@@ -7,7 +7,7 @@ import logging
 import sys
 
 from frontend.observability.json_logs import REQUEST_ID, JsonLines
-from runtime.trace_context import CURRENT, begin
+from frontend.observability.tracing import OFF
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -29,12 +29,12 @@ def test_a_line() -> None:
 
 
 def test_inside_a_request_its_ids_are_in_every_line() -> None:
-    tokens = CURRENT.set(begin(f"00-{TRACE}-00f067aa0ba902b7-01", None)), REQUEST_ID.set("sha256:1")
+    token = REQUEST_ID.set("sha256:1")
     try:
-        found = line()
+        with OFF.request("POST", [f"00-{TRACE}-00f067aa0ba902b7-01"], traced=True):
+            found = line()
     finally:
-        CURRENT.reset(tokens[0])
-        REQUEST_ID.reset(tokens[1])
+        REQUEST_ID.reset(token)
     assert (found["request_id"], found["trace_id"]) == ("sha256:1", TRACE)
 
 
