@@ -36,6 +36,7 @@ from tests.frontend.stores import test_stores
 from tests.frontend.stores.test_azure_faults import soon
 from tests.services.azure import Azure
 
+OURS = "f" * 64  # as our own writes are named
 DAY_S = 86_400.0
 RETENTION_DAYS = 30
 NOTHING = Swept(orphans=0, expired=0)
@@ -66,7 +67,8 @@ def shift(monkeypatch: pytest.MonkeyPatch) -> Shift:
 
 
 def record(call_id: str) -> CallRecord:
-    return replace(test_stores.record(call_id), received_at=now())
+    known = test_stores.record(call_id)
+    return replace(known, received_at=now(), audio=replace(known.audio, name=f"calls/{call_id}/{OURS}"))
 
 
 def test_nothing_expires_while_the_clock_is_a_month_ahead(
@@ -76,7 +78,7 @@ def test_nothing_expires_while_the_clock_is_a_month_ahead(
         stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
         sweeper = Sweeper(stores.audio, stores.records, 900.0)
         for call_id in ("kept", "erased"):
-            await stores.audio.write(f"calls/{call_id}/ff", b"abc", soon())
+            await stores.audio.write(f"calls/{call_id}/{OURS}", b"abc", soon())
             await stores.records.create(record(call_id), soon())
         await stores.records.erase("erased", without_record=False, deadline=soon())
         await stores.audio.erase("erased", soon())
@@ -91,7 +93,7 @@ def test_nothing_expires_while_the_clock_is_a_month_ahead(
         assert await sweeper.sweep() == NOTHING
         assert await stores.look(soon()) == ()
         assert await stores.records.read("kept", soon()) is not None
-        assert await stores.audio.read("calls/kept/ff", soon()) == b"abc"
+        assert await stores.audio.read(f"calls/kept/{OURS}", soon()) == b"abc"
         with pytest.raises(CallErased):
             await stores.records.read("erased", soon())
         await stores.close()
@@ -108,9 +110,9 @@ def test_a_recording_whose_record_is_just_created_is_no_orphan_by_a_clock_that_i
         stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
         sweeper = Sweeper(stores.audio, stores.records, 900.0)
         shift(31 * DAY_S)
-        await stores.audio.write("calls/in-work/ff", b"abc", soon())
+        await stores.audio.write(f"calls/in-work/{OURS}", b"abc", soon())
         assert await sweeper.sweep() == NOTHING
-        assert await stores.audio.read("calls/in-work/ff", soon()) == b"abc"
+        assert await stores.audio.read(f"calls/in-work/{OURS}", soon()) == b"abc"
         # After a quarter of an hour on a clock that can't be set it is an orphan, unless its record has come.
         sweeper._seen = {blob: at - 901.0 for blob, at in sweeper._seen.items()}
         await stores.records.create(record("in-work"), soon())
@@ -128,7 +130,7 @@ def test_time_that_passes_is_no_jump(tmp_path: Path, shift: Shift) -> None:
     async def check() -> None:
         stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
         sweeper = Sweeper(stores.audio, stores.records, 900.0)
-        await stores.audio.write("calls/a/ff", b"abc", soon())
+        await stores.audio.write(f"calls/a/{OURS}", b"abc", soon())
         await stores.records.create(record("a"), soon())
         half_days = 0
         while (swept := await sweeper.sweep()) == NOTHING:
@@ -160,7 +162,7 @@ def test_a_service_that_was_off_for_a_week_asks_the_operator(tmp_path: Path) -> 
     async def check() -> None:
         stores = open_stores(embedded_settings(tmp_path), RETENTION_DAYS)
         sweeper = Sweeper(stores.audio, stores.records, 900.0)
-        await stores.audio.write("calls/old/ff", b"abc", soon())
+        await stores.audio.write(f"calls/old/{OURS}", b"abc", soon())
         await stores.records.create(replace(record("old"), received_at=from_now(-31 * DAY_S)), soon())
         with closing(sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None)) as other:
             other.execute("UPDATE moments SET moment = ? WHERE name = 'clock'", (from_now(-7 * DAY_S),))
