@@ -101,3 +101,12 @@ def test_the_files_that_start_first_are_there() -> None:
     from tests.conftest import LONGEST_FIRST
 
     assert [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).is_file()] == []
+
+
+def test_the_image_gets_every_package_of_what_it_runs() -> None:
+    """`.dockerignore` is a list of what may enter; a folder that it lacks is missed only when the image is built."""
+    allowed = set((ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines())
+    for package in ("preprocess", "runtime", "frontend", "export"):
+        for file in (ROOT / package).rglob("__init__.py"):
+            folder = file.parent.relative_to(ROOT).as_posix()
+            assert f"!{folder}/*.py" in allowed, folder
