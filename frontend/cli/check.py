@@ -11,8 +11,16 @@ from collections.abc import Awaitable, Mapping
 from shutil import get_terminal_size
 from urllib.parse import urlsplit
 
+from frontend.adapters.intake.queue import opened
 from frontend.configuration.deadlines_limits_intervals import SETTINGS
-from frontend.configuration.settings import AzureSettings, Settings, SettingsError, read_settings, url_of_connection
+from frontend.configuration.settings import (
+    AzureSettings,
+    IntakeSettings,
+    Settings,
+    SettingsError,
+    read_settings,
+    url_of_connection,
+)
 from frontend.configuration.tuning import Number
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import StoreUnavailable
@@ -26,17 +34,19 @@ from runtime.triton_classifier import AsyncTritonClassifier
 PATIENCE_S = 10.0
 
 
-async def check(environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None) -> int:
+async def check(
+    environ: Mapping[str, str], command_line: Mapping[str, Number] | None = None, *, serves: bool = True
+) -> int:
     """Print a row for each part; return 0 where all parts can be used, 1 where a part can't be reached.
 
-    command_line: setting -> value
+    command_line: setting -> value; serves: False for the intake, which has no keys
     Raises: SettingsError naming every missing or wrong setting, before any service is asked; StoreUnavailable where an
     embedded store can't be opened.
     """
     _row("part", "result", "what")
     wrong: list[str] = []
     try:
-        settings = read_settings(environ, command_line)
+        settings = read_settings(environ, command_line, serves=serves)
         _show_settings(settings)
     except SettingsError as error:
         wrong += error.wrong
@@ -62,7 +72,10 @@ async def check(environ: Mapping[str, str], command_line: Mapping[str, Number] |
 
 
 def _show_settings(settings: Settings) -> None:
-    _row("keys", "ok", ", ".join(key.name for key in settings.api_keys))
+    _row("keys", "ok", ", ".join(key.name for key in settings.api_keys) or "none: this process answers no requests")
+    if settings.receivers:
+        inside = ", also at addresses inside" if settings.callbacks_allow_private else ""
+        _row("callbacks", "ok", f"of the keys {', '.join(settings.receivers)}{inside}; not tried here")
     if settings.azure is None:
         _row("stores", "ok", "embedded; models that are not validated are served, too")
     else:
@@ -103,7 +116,17 @@ def _parts(foundation: Foundation, client: str) -> list[tuple[str, str, Awaitabl
     container += f" with the {'connection string' if azure.blob_connection else identity}"
     database = f"{urlsplit(azure.cosmos_endpoint).netloc} {azure.cosmos_database}/{azure.cosmos_container}"
     database += f" with the {'key' if azure.cosmos_key else identity}"
-    return [inference, ("audio", container, _audio(stores)), ("records", database, _records(stores))]
+    parts: list[tuple[str, str, Awaitable[str]]] = [
+        inference,
+        ("audio", container, _audio(stores)),
+        ("records", database, _records(stores)),
+    ]
+    if settings.intake is not None:
+        queue = (
+            f"queue {settings.intake.queue} with the {'connection string' if settings.intake.connection else identity}"
+        )
+        parts.append(("intake", queue, _intake(settings.intake, stores)))
+    return parts
 
 
 async def _result(probe: Awaitable[str]) -> tuple[bool, str]:
@@ -139,6 +162,13 @@ async def _records(stores: Stores) -> str:
         if "defaultTtl" not in properties:
             raise StoreUnavailable("no_time_to_live")
     return ""
+
+
+async def _intake(settings: IntakeSettings, stores: Stores) -> str:
+    """Check both queues. Raises: StoreUnavailable."""
+    async with opened(settings, stores.credential) as queues:
+        depth = await queues.depth()
+    return f"{depth.messages} messages, {depth.poison} given up"
 
 
 def _blob_host(azure: AzureSettings) -> str:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str], create: Cal
         if options.check:
             from frontend.cli.check import check  # noqa: PLC0415 - imports the Azure SDK; a server need not have it
 
-            return asyncio.run(check(environment, given(options)))
+            return asyncio.run(check(environment, given(options), serves=options.command != "intake"))
         serves = options.command != "intake"
         return _with_settings(options, read_settings(environment, given(options), serves=serves), create)
     except (SettingsError, RuntimeFailure, ServiceError) as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 
@@ -16,12 +15,11 @@ import uvloop
 
 from frontend.adapters.intake import poison
 from frontend.adapters.intake.consumer import Consumer
-from frontend.adapters.intake.queue import IntakeQueues
-from frontend.configuration.settings import Settings, SettingsError
+from frontend.adapters.intake.queue import IntakeQueues, opened
+from frontend.configuration.settings import IntakeSettings, Settings, SettingsError
 from frontend.domain.errors import StoreUnavailable
 from frontend.observability.metrics import Metrics
 from frontend.services import Foundation, Services, open_foundation
-from frontend.stores.opening import Stores
 
 AT_ONCE_PER_WORKER = 4  # one is decoded while others are read, scored and written
 WATCH_S = 5.0  # between two looks at the queues' depth, and at whether work goes on
@@ -31,8 +29,7 @@ _log = logging.getLogger("tosia.intake")
 
 def intake(options: argparse.Namespace, settings: Settings) -> int:
     """Run the command and return its exit code. Raises: SettingsError, ConfigError, StoreUnavailable."""
-    if settings.intake is None:
-        raise SettingsError("INTAKE_QUEUE is missing: set it to the queue that gets the storage events")
+    _intake_of(settings)
     if options.list_poison or options.retry:
         return asyncio.run(_look(options, settings))
     foundation = open_foundation(settings)
@@ -47,8 +44,14 @@ def intake(options: argparse.Namespace, settings: Settings) -> int:
         return runner.run(_consume(foundation))
 
 
+def _intake_of(settings: Settings) -> IntakeSettings:
+    if settings.intake is None:
+        raise SettingsError("INTAKE_QUEUE is missing: set it to the queue that gets the storage events")
+    return settings.intake
+
+
 async def _look(options: argparse.Namespace, settings: Settings) -> int:
-    async with _queues(settings, None) as queues:
+    async with opened(_intake_of(settings), None) as queues:
         if options.list_poison:
             lines = await poison.listed(queues)
             print("\n".join([*lines, f"{len(lines)} messages in the poison queue."]))
@@ -56,24 +59,6 @@ async def _look(options: argparse.Namespace, settings: Settings) -> int:
         found = await poison.retried(queues, options.blob)
         print(f"{found.sent} messages sent again, {found.left} left.")
         return 0
-
-
-@contextlib.asynccontextmanager
-async def _queues(settings: Settings, stores: Stores | None):  # type: ignore[no-untyped-def]
-    from frontend.stores.azure_identity import workload_credential  # noqa: PLC0415 - half a second of imports
-
-    assert settings.intake is not None  # noqa: S101 - `intake` has looked
-    own = None
-    credential = stores.credential if stores else None
-    if settings.intake.connection is None and credential is None:
-        credential = own = workload_credential()
-    queues = IntakeQueues(settings.intake, credential)
-    try:
-        yield queues
-    finally:
-        await queues.close()
-        if own is not None:
-            await own.close()
 
 
 async def _consume(foundation: Foundation) -> int:
@@ -84,14 +69,14 @@ async def _consume(foundation: Foundation) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _queues(settings, services.stores) as queues:
+    async with opened(_intake_of(settings), services.stores.credential) as queues:
         consumer = Consumer(
             queues,
             services.calls,
             tuning.intake,
             services.metrics,
             container=settings.azure.blob_container if settings.azure else "",
-            key_name=settings.intake.key_name if settings.intake else None,
+            key_name=_intake_of(settings).key_name,
             available=lambda: services.model.available,
             at_once=AT_ONCE_PER_WORKER * worker_count,
             call_s=tuning.limits.worker_timeout_s + tuning.limits.request_deadline_s,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 from azure.storage.queue import QueueClient
 
-from laptop.service import Service
+from laptop.service import CHECKOUT, Service
 from tests.intake.rig import Rig, cloud_event, command, event_grid, intake, wait_until
 from tests.integration.processes import KEY, front_end, wait_for
 
@@ -170,3 +173,24 @@ def test_the_command_says_what_is_missing(rig: Rig) -> None:
     assert found.returncode == 2
     assert "not allowed with" in found.stderr
     assert KEY not in found.stderr
+
+
+def test_a_check_says_whether_the_queues_can_be_reached(rig: Rig, service: Service) -> None:
+    rig.announce(event_grid(rig.account.container, "a.wav"))
+    environment = {**os.environ, **rig.environment(), "TRITON_URL": service.triton_url}
+    environment.pop("API_KEY", None)
+
+    def checked() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "frontend", "--check", "intake"],
+            cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    found = checked()
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "1 messages, 0 given up" in found.stdout
+    assert "this process answers no requests" in found.stdout
+    rig.poison.delete_queue()
+    found = checked()
+    assert found.returncode == 1
+    assert "intake      failed" in found.stdout

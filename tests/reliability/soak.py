@@ -16,15 +16,29 @@ from tqdm import tqdm
 from local_triton import TritonServer
 from runtime.config import ROOT
 from runtime.version import SOFTWARE_VERSION
+from tests.intake.kills import killed_consumers
+from tests.intake.rig import new_rig
 from tests.reliability import scenarios
 from tests.reliability.backends import AzureBackend, EmbeddedBackend
 from tests.reliability.ledger import Counts, table
 from tests.reliability.scenarios import World
 from tests.services.azure import Azure
+from tests.services.azurite import AzuriteQueues
 
 CALLS, RESTARTS, KILLS, ROUNDS, WORKER_KILLS = 500, 20, 200, 200, 300
+INTAKE_KILLS = 54  # each point three times
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- make soak: from here -->", "<!-- make soak: to here -->"
+
+
+def intake_killed(world: World) -> Counts:
+    """Consumers of storage events, killed at each point of a message's life."""
+    folder = world.folder / "intake"
+    folder.mkdir()
+    with AzuriteQueues(world.azure.azurite) as queues:
+        rig = new_rig(world.azure, queues)
+        return killed_consumers(rig, world.triton.grpc_url, folder, world.recording, CALLS, INTAKE_KILLS)
+
 
 SCENARIOS: list[Callable[[World], Counts]] = [
     lambda world: scenarios.triton_killed_under_load(world, AzureBackend(world.azure), RESTARTS, CALLS),
@@ -39,6 +53,7 @@ SCENARIOS: list[Callable[[World], Counts]] = [
     lambda world: scenarios.blob_downloads_cut(world, CALLS),
     lambda world: scenarios.disk_full(world, CALLS),
     lambda world: scenarios.sqlite_killed(world, ROUNDS),
+    intake_killed,
     lambda world: scenarios.workers_killed(world, EmbeddedBackend(world.folder / "var-5"), WORKER_KILLS),
 ]
 

@@ -21,7 +21,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 from frontend.configuration.settings import IntakeSettings
 from frontend.domain.deadline import Deadline
 from frontend.stores.azure_call import CONNECT_S, READ_S, azure_call
-from frontend.stores.azure_identity import TokenCredential, TokenTransport
+from frontend.stores.azure_identity import TokenCredential, TokenTransport, workload_credential
 
 SERVICE = "intake_queue"
 POISON_SUFFIX = "-poison"
@@ -191,3 +191,16 @@ class IntakeQueues:
             async for message in received:
                 found.append(Message(client, message))
         return found
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: IntakeSettings, credential: TokenCredential | None) -> AsyncIterator[IntakeQueues]:
+    """Open the queues, and close them in the end. credential: of the stores; None: an own one where one is needed"""
+    own = workload_credential() if settings.connection is None and credential is None else None
+    queues = IntakeQueues(settings, credential or own)
+    try:
+        yield queues
+    finally:
+        await queues.close()
+        if own is not None:
+            await own.close()
