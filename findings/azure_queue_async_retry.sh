@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Guess: a retry policy is set for Azure's asynchronous queue client as for its blob client: `retry_policy=` with the
 # package's own class.
-# What happens: azure.storage.blob.aio exports ExponentialRetry and LinearRetry, azure.storage.queue.aio exports neither.
+# What happens: azure.storage.blob.aio exports ExponentialRetry and LinearRetry, azure.storage.queue.aio neither.
 # The package's public LinearRetry is for the synchronous client. The asynchronous client takes it without a word, and
-# then every request ends with an AttributeError that names neither the policy nor a retry: the synchronous policy gets a
-# coroutine from the next policy and takes it for a response. No request is sent. A store that answers is never asked.
+# then every request ends with an AttributeError that names neither the policy nor a retry: the synchronous policy gets
+# a coroutine from the next policy and takes it for a response. No request is sent; a service that answers is not asked.
 # What works: the policy's numbers as arguments of the client (`initial_backoff=`, `increment_base=`, `retry_total=`).
 # Seen with azure-storage-queue 12.18.1, azure-storage-blob 12.31.1, aiohttp 3.14.5: blob.aio exports 2, queue.aio 0;
 # with the public class: AttributeError, 0 requests; with arguments: 1 request, answered 404
