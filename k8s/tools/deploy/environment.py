@@ -155,7 +155,7 @@ def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Val
         )
     )
     front_end = _front_end(environ, wrong)
-    intake = _intake(environ, settings["BLOB_ENDPOINT"], triton or {}, wrong) if target.has("intake") else None
+    intake = _intake(environ, settings, triton, wrong) if triton is not None and target.has("intake") else None
     if with_secrets:
         secrets |= _receivers(environ, target, wrong)
     if wrong:
@@ -163,20 +163,23 @@ def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Val
     return Values(target, build_number, settings, triton, host, frontend_id, triton_id, secrets, front_end, intake)
 
 
-def _intake(environ: Mapping[str, str], blobs: str, triton: Mapping[str, str], wrong: list[str]) -> Intake:
-    """blobs: BLOB_ENDPOINT, empty with keys."""
-    account = _account_of(blobs) or triton.get("account", "")
+def _intake(
+    environ: Mapping[str, str], settings: Mapping[str, str], triton: Mapping[str, str], wrong: list[str]
+) -> Intake:
+    """Read what the intake needs beside the front end's settings. It has no key, whatever has named the account."""
+    blobs = settings["BLOB_ENDPOINT"]
+    account = _account_of(blobs) or triton["account"]
     queue = _optional(environ, "INTAKE_QUEUE", _QUEUE, "a queue's name of 3 to 56 characters", wrong) or "calls-landed"
     client_id, scaler_client_id = (
         _optional(environ, name, _UUID, "a client id", wrong)
         for name in ("INTAKE_CLIENT_ID", "INTAKE_SCALER_CLIENT_ID")
     )
-    settings = {
+    own = {
         "INTAKE_QUEUE": queue,
         "QUEUE_ENDPOINT": f"https://{account}.queue.core.windows.net",
         "BLOB_ENDPOINT": blobs or f"https://{account}.blob.core.windows.net",
     }
-    return Intake(settings, account, client_id, scaler_client_id)
+    return Intake(own, account, client_id, scaler_client_id)
 
 
 def _receivers(environ: Mapping[str, str], target: Target, wrong: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,7 @@ def _on_top(values: Values, secrets_version: str | None) -> dict[str, Any]:
         for name in ("frontend", *((INTAKE,) if values.intake else ())):
             patches.append(_patch("apps/v1", "Deployment", name, {"spec": {"template": annotations}}))
     if values.intake is not None:
-        maps.append(_merged(INTAKE, dict(values.intake.settings)))
-        patches += _of_scaler(values.intake)
+        patches += _of_intake(values.intake)
     if values.host is not None and values.target.on_azure:
         # Whichever way in is rendered; a patch without its target changes nothing.
         for kind, paths in HOSTS.items():
@@ -122,17 +122,24 @@ def _on_top(values: Values, secrets_version: str | None) -> dict[str, Any]:
     }
 
 
-def _of_scaler(intake: Intake) -> list[dict[str, Any]]:
-    """Return the patches of KEDA's objects: which queue it counts, and with which identity."""
+def _of_intake(intake: Intake) -> list[dict[str, Any]]:
+    """Return patches: where the intake's queue is, which queue KEDA counts, and with which identity. By patches also in
+    its ConfigMap, since generators come before components, and so have nothing to merge with.
+    """
     queue = {"accountName": intake.account, "queueName": intake.settings["INTAKE_QUEUE"]}
-    operations = [
-        {"op": "replace", "path": f"/spec/triggers/0/metadata/{name}", "value": value} for name, value in queue.items()
+    patches = [
+        _replaced("ConfigMap", f"{INTAKE}(-.*)?", "/data", intake.settings),
+        _replaced("ScaledObject", INTAKE, "/spec/triggers/0/metadata", queue),
     ]
-    patches = [{"patch": json.dumps(operations), "target": {"kind": "ScaledObject", "name": INTAKE}}]
     if intake.scaler_client_id is not None:
-        identity = {"op": "replace", "path": "/spec/podIdentity/identityId", "value": intake.scaler_client_id}
-        patches.append({"patch": json.dumps([identity]), "target": {"kind": "TriggerAuthentication", "name": INTAKE}})
+        identity = {"identityId": intake.scaler_client_id}
+        patches.append(_replaced("TriggerAuthentication", INTAKE, "/spec/podIdentity", identity))
     return patches
+
+
+def _replaced(kind: str, name: str, place: str, values: Mapping[str, str]) -> dict[str, Any]:
+    operations = [{"op": "replace", "path": f"{place}/{key}", "value": value} for key, value in values.items()]
+    return {"patch": json.dumps(operations), "target": {"kind": kind, "name": name}}
 
 
 def _merged(name: str, literals: dict[str, str]) -> dict[str, Any]:
