@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the intake needs in Azure, once (docs/intake.md): queues, a subscription, two identities and their roles. It needs
-# the names of docs/deploy.md (once for each cluster), and prints what the first deployment must be given:
+# What the intake needs in Azure, once (docs/intake.md): queues, a subscription, two identities and their roles. It
+# needs the names of docs/deploy.md (once for each cluster), and prints what the first deployment must be given:
 #
 #   GROUP=tosia CLUSTER=tosia ACCOUNT=tosiastore COSMOS=tosia-records CONTAINER=calls bash k8s/manifests/azure/intake.sh
 set -euo pipefail

@@ -164,6 +164,8 @@ def _ways_out(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
         for peer in rule.get("to", [])
         if "ipBlock" in peer
     ]
+    if variables(bundle, container).get("CALLBACKS_ALLOW_PRIVATE", "0") != "0":
+        yield "may send to addresses inside (CALLBACKS_ALLOW_PRIVATE), which is for a laptop"
     closed = _INSIDE if _sends(container) else _OF_THE_NODE
     for policy, block in blocks:
         if by_name:

@@ -18,6 +18,7 @@ _SECRET_VALUE = re.compile(
     r"|[?&]sig=[\w%]{10,}"
     r"|(?<![\w+/=])[A-Za-z0-9+/]{86}==(?![\w+/=])"  # a storage or Cosmos DB key
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|whsec_[\w+/=]{8,}"  # what messages to a receiver are signed with
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."  # a JWT
 )
 _HAS_ONNX_RUNTIME = re.compile(r"(.*/)?(tosia-frontend|frontend|tritonserver)([:@](?!.*-sdk).*)?")
