@@ -136,7 +136,8 @@ def read_settings(
     allow, may_sleep, allow_private = (
         _switch(environ, name, wrong) for name in ("ALLOW_UNVALIDATED", "TRITON_MAY_SLEEP", "CALLBACKS_ALLOW_PRIVATE")
     )
-    names = {key.name for key in api_keys} | ({intake.key_name} if intake and intake.key_name else set())
+    # Also of a front end, which has no queue: it sends the intake's calls, too, and has the same CALLBACKS.
+    names = {key.name for key in api_keys} | ({_text(environ, "INTAKE_KEY", [])} - {""})
     receivers = read_receivers(
         _text(environ, "CALLBACKS", wrong), names if api_keys else None, wrong, allow_inside=allow_private
     )

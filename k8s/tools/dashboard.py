@@ -133,6 +133,40 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (('kube_deployment_status_replicas_available{namespace="tosia"}', "{{deployment}}"),),
         ),
     ),
+    "Intake and callbacks": (
+        Panel(
+            "Messages worked on",
+            "cps",
+            (('sum by (outcome) (rate(tosia_intake_messages_total{namespace="tosia"}[5m]))', "{{outcome}}"),),
+        ),
+        Panel(
+            "Messages that wait",
+            "short",
+            (('max by (queue) (tosia_intake_waiting_messages{namespace="tosia"})', "{{queue}}"),),
+            "Those in work included. What is in the poison queue was given up (docs/intake.md).",
+        ),
+        Panel(
+            "Age of the next message",
+            "s",
+            (('max(tosia_intake_oldest_message_seconds{namespace="tosia"})', "age"),),
+            "0 while none waits or all are in work.",
+        ),
+        Panel(
+            "Tries to send to receivers",
+            "cps",
+            (('sum by (outcome) (rate(tosia_callbacks_total{namespace="tosia"}[5m]))', "{{outcome}}"),),
+        ),
+        Panel(
+            "Tries that failed",
+            "percentunit",
+            (("tosia:callbacks_failed:ratio_rate30m", "of all, within half an hour"),),
+        ),
+        Panel(
+            "Messages to receivers given up",
+            "short",
+            (('sum(increase(tosia_callbacks_total{namespace="tosia",outcome="dead"}[1h]))', "within an hour"),),
+        ),
+    ),
     "Rollout": (
         Panel(
             "Stage",

@@ -44,6 +44,7 @@ KINDS = {
     "nodeclaim": "NodeClaim",
     "aksnodeclass": "AKSNodeClass",
     "scaledobject": "ScaledObject",
+    "triggerauthentication": "TriggerAuthentication",
     "gateway": "Gateway",
     "httproute": "HTTPRoute",
     "horizontalpodautoscaler": "HorizontalPodAutoscaler",
@@ -56,6 +57,7 @@ CLUSTER_WIDE = {
 }
 DEFINITIONS = {
     "ScaledObject": "scaledobjects.keda.sh",
+    "TriggerAuthentication": "triggerauthentications.keda.sh",
     "PodMonitor": "podmonitors.monitoring.coreos.com",
     "PrometheusRule": "prometheusrules.monitoring.coreos.com",
     "NodePool": "nodepools.karpenter.sh",

@@ -402,7 +402,16 @@ def test_delete_asks_and_leaves_nothing_of_ours(deployed: Deployed) -> None:
     assert deployed.run("delete", {"SURE": "tosia"}) == 0
     assert deployed.server.objects == {}
     order = [call[call.index("delete") + 1] for call in deployed.words("delete")]
-    assert order == ["scaledobject", "namespace", "priorityclass", "nodepool", "aksnodeclass", "daemonset", "namespace"]
+    assert order == [
+        "scaledobject",
+        "triggerauthentication",
+        "namespace",
+        "priorityclass",
+        "nodepool",
+        "aksnodeclass",
+        "daemonset",
+        "namespace",
+    ]
     assert deployed.run("delete", {"SURE": "tosia"}) == 0, "safe to repeat"
     deployed.server.definitions.clear()
     assert deployed.run("delete", {"SURE": "tosia"}) == 0

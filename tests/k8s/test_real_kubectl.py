@@ -34,7 +34,7 @@ GROUPS = {
     "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),
     "karpenter.sh/v1": ("NodePool", "NodeClaim"),
     "karpenter.azure.com/v1beta1": ("AKSNodeClass",),
-    "keda.sh/v1alpha1": ("ScaledObject",),
+    "keda.sh/v1alpha1": ("ScaledObject", "TriggerAuthentication"),
 }
 PLURALS = {
     "Ingress": "ingresses",

@@ -18,7 +18,7 @@ from export.releases import publish
 from export.releases.release import HALF_FILE
 from export.triton_config import CUDA_CONFIG, ONNX_FILE, PADDED_FILE, BuiltOn, cuda_config, onnx_config, profile_shapes
 from k8s.tools.deploy import release
-from k8s.tools.deploy.deployments import CANDIDATE
+from k8s.tools.deploy.deployments import CANDIDATE, INTAKE
 from k8s.tools.deploy.rollout import ROLLOUT_S
 from k8s.tools.validate import schemas
 from k8s.tools.validate.objects import Bundle
@@ -233,7 +233,7 @@ def test_on_a_cpu_the_same_triton_serves_the_release_in_the_image_and_calls_stay
 
 def test_whoever_deploys_waits_as_long_as_kubernetes_does() -> None:
     for name, seconds in ROLLOUT_S.items():
-        folder = "candidate/azure" if name == CANDIDATE else "overlays/azure"
+        folder = {CANDIDATE: "candidate/azure", INTAKE: "overlays/intake"}.get(name, "overlays/azure")
         assert one(folder, "Deployment", name)["spec"]["progressDeadlineSeconds"] == seconds
 
 

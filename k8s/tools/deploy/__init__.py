@@ -4,6 +4,7 @@ Standard library only: whoever deploys needs no environment of ours.
 
 release         the release's path in the container, and the configurations in it
 environment     the variables, checked
+components      their order, and what two of them need together
 kubectl         the program
 cluster         what the cluster remembers
 kustomization   one deployment's values on top of an overlay

@@ -101,6 +101,7 @@ def secrets(values: Values, environ: Mapping[str, str]) -> int:
             f"the Secret still holds {', '.join(kept)}, which `rollback` may need. Once the identity has proved "
             "itself: PRUNE_KEYS=1 make -C k8s secrets apply."
         )
+    kept |= cluster.kept_receivers(kubectl, values.secrets)
     metadata = {"name": "tosia", "namespace": "tosia", "labels": {"app.kubernetes.io/part-of": "tosia"}}
     # `data`, not `stringData`: a key that is missing the next time is then also removed from the cluster.
     data = {name: base64.b64encode(value.encode()).decode() for name, value in values.secrets.items()}
@@ -142,12 +143,16 @@ def apply(values: Values, environ: Mapping[str, str]) -> int:
     for line in drift.lines(now, known):
         _say(f"{line} Server-side apply leaves them: docs/deploy.md says how they go.")
     _say_of_candidate(kubectl, now)
+    if values.intake is None and deployments.INTAKE in now.deployments:
+        _say(f"{deployments.INTAKE} runs and stays as it is, since COMPONENTS does not name it.")
     return 0
 
 
 def wait(target: Target, _: Mapping[str, str]) -> int:
     kubectl = Kubectl(target.context)
     rollout.wait(kubectl)
+    if target.has(deployments.INTAKE):
+        rollout.wait(kubectl, [deployments.INTAKE])
     moment = deployments.read(kubectl)
     if deployments.CANDIDATE in moment.deployments:
         for line in rollout.unready(moment, deployments.CANDIDATE):
@@ -221,8 +226,16 @@ def _completed(kubectl: Kubectl, values: Values) -> Values:
         values = replace(values, front_end=cluster.front_end_settings(kubectl))
     if not values.target.on_azure:
         return values
+    intake = values.intake
+    if intake is not None:
+        intake = replace(
+            intake,
+            client_id=intake.client_id or cluster.client_id(kubectl, deployments.INTAKE),
+            scaler_client_id=intake.scaler_client_id or cluster.scaler_client_id(kubectl),
+        )
     return replace(
         values,
+        intake=intake,
         host=values.host or cluster.host(kubectl, by_ingress=values.target.by_ingress),
         frontend_client_id=values.frontend_client_id or cluster.client_id(kubectl, "frontend"),
         triton_client_id=values.triton_client_id or cluster.client_id(kubectl, "triton"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from k8s.tools.deploy.environment import GIVEN
+from k8s.tools.deploy.environment import GIVEN, RECEIVERS
 from k8s.tools.deploy.kubectl import Kubectl
 
 STORE_KEYS = ("BLOB_CONNECTION", "COSMO_KEY")  # what the front end reads unless it has an identity
@@ -16,6 +16,14 @@ def client_id(kubectl: Kubectl, account: str) -> str | None:
     """Return the identity of a service account."""
     path = "{.metadata.annotations." + CLIENT_ID.replace(".", r"\.") + "}"
     return _matching(r"[0-9a-fA-F-]{36}", kubectl.field("serviceaccount", account, path))
+
+
+def scaler_client_id(kubectl: Kubectl) -> str | None:
+    """Return the identity with which KEDA counts the intake's messages."""
+    # The kind itself may be unknown, which must not look like a cluster that can't be reached.
+    known = kubectl.field("crd", "triggerauthentications.keda.sh", "{.metadata.name}")
+    path = "{.spec.podIdentity.identityId}"
+    return _matching(r"[0-9a-fA-F-]{36}", kubectl.field("triggerauthentication", "intake", path)) if known else None
 
 
 def host(kubectl: Kubectl, *, by_ingress: bool) -> str | None:
@@ -48,7 +56,20 @@ def kept_keys(kubectl: Kubectl, given: Collection[str]) -> dict[str, str]:
 
     Raises: KubectlError.
     """
-    there = kubectl.keys("secret", "tosia") & set(STORE_KEYS) - set(given)
+    return _kept(kubectl, set(STORE_KEYS) - set(given))
+
+
+def kept_receivers(kubectl: Kubectl, given: Collection[str]) -> dict[str, str]:
+    """Return what the Secret holds for callbacks and is not given now, in base64: a shell that forgets it must not end
+    them in silence.
+
+    Raises: KubectlError.
+    """
+    return _kept(kubectl, set(RECEIVERS) - set(given))
+
+
+def _kept(kubectl: Kubectl, names: set[str]) -> dict[str, str]:
+    there = kubectl.keys("secret", "tosia") & names
     return {key: kubectl.field("secret", "tosia", f"{{.data.{key}}}") for key in sorted(there)}
 
 

@@ -9,6 +9,7 @@ from k8s.tools.deploy.kubectl import Kubectl, Object
 
 DEPLOYMENTS = ("triton", "frontend")  # in their order of readiness: the front end must have reached Triton
 CANDIDATE = "candidate-triton"  # a Triton with another release; no part of DEPLOYMENTS: `all` and `rollback` leave it
+INTAKE = "intake"  # what takes recordings from a queue (components/intake); of the front end's image, without callers
 CANDIDATE_URL = "CANDIDATE_TRITON_URL"  # by which a front end knows of it
 REVISION = "deployment.kubernetes.io/revision"
 _CONFIG_NAME = re.compile(r"--model-config-name=([a-z0-9_-]+)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, DEPLOYMENTS, Snapshot, candidate_url
+from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, DEPLOYMENTS, INTAKE, Snapshot, candidate_url
 from k8s.tools.deploy.history import History, name_of
 from k8s.tools.deploy.kubectl import Object
 
@@ -43,7 +43,7 @@ def drift(deployment: Object) -> list[tuple[str, str]]:
 def lines(moment: Snapshot, history: History) -> list[str]:
     """Return one line for each Deployment that has such fields."""
     found = []
-    for name in (*DEPLOYMENTS, CANDIDATE):
+    for name in (*DEPLOYMENTS, INTAKE, CANDIDATE):
         fields = drift(moment.deployments[name]) if name in moment.deployments else []
         fields = [(manager, path) for manager, path in fields if path != _OF_CANDIDATE]
         current = name_of(moment.current(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ OVERLAYS = tuple(sorted(path.parent.name for path in (MANIFESTS / "overlays").gl
 COMPONENTS = tuple(sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")))
 ALWAYS = "gateway"  # the component that overlays/azure has already; `nginx` takes its place
 CLUSTER = "tosia"
+RECEIVERS = ("CALLBACKS", "INTAKE_KEY")  # of components/callbacks, in the Secret
 DEFAULT = "default"  # FRONTEND_CONFIG: return to the manifests' own file
 GIVEN = "# Given by FRONTEND_CONFIG; the cluster remembers it."  # the first line of such a file in the cluster
 _CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+_QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")  # a queue's name has 63 at most, and `-poison` follows
 _COSMOS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _RELEASE = re.compile(r"as://[a-z0-9]{3,24}/[a-z0-9-]{3,63}/[A-Za-z0-9._/-]+")
@@ -49,11 +52,28 @@ class Target:
     @property
     def by_ingress(self) -> bool:
         """Whether calls come in by an Ingress, not by a Gateway."""
-        return "nginx" in (self.overlay, *self.components)
+        return self.has("nginx")
 
     @property
     def on_azure(self) -> bool:
         return self.overlay != "cpu"
+
+    def has(self, component: str) -> bool:
+        return component in (self.overlay, *self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What takes recordings from a queue (docs/intake.md).
+
+    settings: for its ConfigMap; account: the storage account
+    client_id: its identity; scaler_client_id: KEDA's, to count messages; None: keep the cluster's value
+    """
+
+    settings: Mapping[str, str]
+    account: str
+    client_id: str | None
+    scaler_client_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,7 @@ class Values:
     triton: for Triton's ConfigMap; None where the overlay has its own model
     host, frontend_client_id, triton_client_id: None: keep the cluster's value
     front_end: the text of the front end's settings file; empty: the manifests' own; None: keep the cluster's
+    intake: None: the component is not named
     """
 
     target: Target
@@ -76,6 +97,7 @@ class Values:
     triton_client_id: str | None
     secrets: Mapping[str, str] = field(repr=False)
     front_end: str | None = None
+    intake: Intake | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +155,46 @@ def read_values(environ: Mapping[str, str], *, with_secrets: bool = True) -> Val
         )
     )
     front_end = _front_end(environ, wrong)
+    intake = _intake(environ, settings, triton, wrong) if triton is not None and target.has("intake") else None
+    if with_secrets:
+        secrets |= _receivers(environ, target, wrong)
     if wrong:
         raise EnvironmentProblem("; ".join(wrong) + ".")
-    return Values(target, build_number, settings, triton, host, frontend_id, triton_id, secrets, front_end)
+    return Values(target, build_number, settings, triton, host, frontend_id, triton_id, secrets, front_end, intake)
+
+
+def _intake(
+    environ: Mapping[str, str], settings: Mapping[str, str], triton: Mapping[str, str], wrong: list[str]
+) -> Intake:
+    """Read what the intake needs beside the front end's settings. It has no key, whatever has named the account."""
+    blobs = settings["BLOB_ENDPOINT"]
+    account = _account_of(blobs) or triton["account"]
+    queue = _optional(environ, "INTAKE_QUEUE", _QUEUE, "a queue's name of 3 to 56 characters", wrong) or "calls-landed"
+    client_id, scaler_client_id = (
+        _optional(environ, name, _UUID, "a client id", wrong)
+        for name in ("INTAKE_CLIENT_ID", "INTAKE_SCALER_CLIENT_ID")
+    )
+    own = {
+        "INTAKE_QUEUE": queue,
+        "QUEUE_ENDPOINT": f"https://{account}.queue.core.windows.net",
+        "BLOB_ENDPOINT": blobs or f"https://{account}.blob.core.windows.net",
+    }
+    return Intake(own, account, client_id, scaler_client_id)
+
+
+def _receivers(environ: Mapping[str, str], target: Target, wrong: list[str]) -> dict[str, str]:
+    """Read what the Secret holds for callbacks; the front end itself checks its content."""
+    found = {name: environ.get(name, "").strip() for name in RECEIVERS}
+    given = {name: value for name, value in found.items() if value}
+    if given and not target.has("callbacks"):
+        wrong.append(f"{' and '.join(given)} given, but COMPONENTS does not name callbacks: nothing would read it")
+    try:
+        readable = isinstance(json.loads(given.get("CALLBACKS", "{}")), dict)
+    except ValueError:
+        readable = False
+    if not readable:
+        wrong.append('CALLBACKS is not JSON like {"KEY NAME": {"url": "https://...", "secrets": ["whsec_..."]}}')
+    return given
 
 
 def _front_end(environ: Mapping[str, str], wrong: list[str]) -> str | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from k8s.tools.deploy.cluster import CLIENT_ID
-from k8s.tools.deploy.deployments import CANDIDATE
-from k8s.tools.deploy.environment import MANIFESTS, Target, Values
+from k8s.tools.deploy.components import parts
+from k8s.tools.deploy.deployments import CANDIDATE, INTAKE
+from k8s.tools.deploy.environment import MANIFESTS, Intake, Target, Values
 from k8s.tools.deploy.kubectl import Kubectl
 
 IMAGE = "tosia.azurecr.io/frontend"
@@ -34,7 +36,9 @@ def render(kubectl: Kubectl, values: Values, *, secrets_version: str | None) -> 
 
 def render_bare(kubectl: Kubectl, target: Target) -> str:
     """Render an overlay with its components, but without a deployment's values. Raises: KubectlError."""
-    return _rendered(kubectl, [MANIFESTS / "overlays" / target.overlay], {"components": list(target.components)})
+    return _rendered(
+        kubectl, [MANIFESTS / "overlays" / target.overlay], {"components": parts(MANIFESTS, target.components)}
+    )
 
 
 def render_candidate(kubectl: Kubectl, release: str, *, on_azure: bool, by_name: bool) -> str:
@@ -89,25 +93,53 @@ def _on_top(values: Values, secrets_version: str | None) -> dict[str, Any]:
         file = {"files": ["settings.yml"]}
         maps.append({"name": "settings", "namespace": "tosia", "behavior": "merge", **file})
     patches: list[dict[str, Any]] = []
-    for account, client_id in (("frontend", values.frontend_client_id), ("triton", values.triton_client_id)):
+    accounts = (
+        ("frontend", values.frontend_client_id),
+        ("triton", values.triton_client_id),
+        (INTAKE, values.intake.client_id if values.intake else None),
+    )
+    for account, client_id in accounts:
         if client_id is not None:
             patches.append(
                 _patch("v1", "ServiceAccount", account, {"metadata": {"annotations": {CLIENT_ID: client_id}}})
             )
     if secrets_version is not None:
         annotations = {"metadata": {"annotations": {"tosia/secrets-version": secrets_version}}}
-        patches.append(_patch("apps/v1", "Deployment", "frontend", {"spec": {"template": annotations}}))
+        for name in ("frontend", *((INTAKE,) if values.intake else ())):
+            patches.append(_patch("apps/v1", "Deployment", name, {"spec": {"template": annotations}}))
+    if values.intake is not None:
+        patches += _of_intake(values.intake)
     if values.host is not None and values.target.on_azure:
         # Whichever way in is rendered; a patch without its target changes nothing.
         for kind, paths in HOSTS.items():
             operations = [{"op": "replace", "path": path, "value": values.host} for path in paths]
             patches.append({"patch": json.dumps(operations), "target": {"kind": kind}})
     return {
-        "components": list(values.target.components),
+        "components": parts(MANIFESTS, values.target.components),
         "images": [image],
         "configMapGenerator": maps,
         "patches": patches,
     }
+
+
+def _of_intake(intake: Intake) -> list[dict[str, Any]]:
+    """Return patches: where the intake's queue is, which queue KEDA counts, and with which identity. By patches also in
+    its ConfigMap, since generators come before components, and so have nothing to merge with.
+    """
+    queue = {"accountName": intake.account, "queueName": intake.settings["INTAKE_QUEUE"]}
+    patches = [
+        _replaced("ConfigMap", f"{INTAKE}(-.*)?", "/data", intake.settings),
+        _replaced("ScaledObject", INTAKE, "/spec/triggers/0/metadata", queue),
+    ]
+    if intake.scaler_client_id is not None:
+        identity = {"identityId": intake.scaler_client_id}
+        patches.append(_replaced("TriggerAuthentication", INTAKE, "/spec/podIdentity", identity))
+    return patches
+
+
+def _replaced(kind: str, name: str, place: str, values: Mapping[str, str]) -> dict[str, Any]:
+    operations = [{"op": "replace", "path": f"{place}/{key}", "value": value} for key, value in values.items()]
+    return {"patch": json.dumps(operations), "target": {"kind": kind, "name": name}}
 
 
 def _merged(name: str, literals: dict[str, str]) -> dict[str, Any]:

@@ -64,6 +64,10 @@ def _check_given_once(values: Values) -> None:
         missing.append("TRITON_CLIENT_ID (without an identity Triton can't read the container)")
     if values.settings["TOSIA_IDENTITY"] == "workload" and values.frontend_client_id is None:
         missing.append("FRONTEND_CLIENT_ID (without an identity the front end can't reach its stores)")
+    if values.intake is not None and values.intake.client_id is None:
+        missing.append("INTAKE_CLIENT_ID (without an identity the intake can't reach its queue)")
+    if values.intake is not None and values.intake.scaler_client_id is None:
+        missing.append("INTAKE_SCALER_CLIENT_ID (without an identity KEDA can't count its messages)")
     if values.host is None:
         missing.append("INGRESS_HOST (else a placeholder is served)")
     if missing:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from k8s.tools.deploy import deployments, drift, history, rollout
 from k8s.tools.deploy.cluster import STORE_KEYS
-from k8s.tools.deploy.deployments import DEPLOYMENTS, Snapshot, revision
+from k8s.tools.deploy.deployments import DEPLOYMENTS, INTAKE, Snapshot, revision
 from k8s.tools.deploy.environment import CHECKOUT, EnvironmentProblem
 from k8s.tools.deploy.history import History, name_of
 from k8s.tools.deploy.kubectl import Kubectl, Object, Refused
@@ -50,7 +50,10 @@ def rollback(kubectl: Kubectl, environ: Mapping[str, str]) -> int:
         kubectl.run("rollout", "undo", f"deployment/{name}", f"--to-revision={revision(target)}")
     rollout.settled(kubectl)
     rollout.wait(kubectl, [name for name in DEPLOYMENTS if name in targets])
-    for line in drift.of_candidate(deployments.read(kubectl)):
+    moment = deployments.read(kubectl)
+    if "frontend" in targets and INTAKE in moment.deployments:
+        _say(f"{INTAKE} stays as it is: `kubectl -n tosia rollout undo deployment/{INTAKE}` takes it back, too.")
+    for line in drift.of_candidate(moment):
         _say(line)
     return int(len(targets) < len(names))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from k8s.tools.deploy import deployments, history
-from k8s.tools.deploy.deployments import CANDIDATE, Snapshot
+from k8s.tools.deploy.deployments import CANDIDATE, INTAKE, Snapshot
 from k8s.tools.deploy.kubectl import Kubectl, KubectlError, Object
 from k8s.tools.deploy.unready import is_blocked, is_ready, why
 
@@ -16,9 +16,12 @@ LOOK_S = 5.0
 STUCK_S = 60.0  # a pod that is blocked for so long is named; the wait goes on
 ZERO_S = 180.0  # a Deployment without pods that should have some is given up: no autoscaler raises 0
 # As `progressDeadlineSeconds`: a GPU node must start first, and the image is large.
-ROLLOUT_S = {"triton": 1800, "frontend": 2400, CANDIDATE: 1800}
+ROLLOUT_S = {"triton": 1800, "frontend": 2400, CANDIDATE: 1800, INTAKE: 600}
 _UNDO = "`make -C k8s rollback` undoes it"
-_UNDO_OF = {CANDIDATE: "`make -C k8s candidate-stop SURE=candidate` takes it away"}
+_UNDO_OF = {
+    CANDIDATE: "`make -C k8s candidate-stop SURE=candidate` takes it away",
+    INTAKE: "`kubectl -n tosia rollout undo deployment/intake` undoes it",
+}
 MISSES = 12  # answers in a row that the API server may owe us
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from k8s.tools.deploy import deployments, drift, history
-from k8s.tools.deploy.deployments import CANDIDATE, DEPLOYMENTS, Snapshot, revision, wanted
+from k8s.tools.deploy.deployments import CANDIDATE, DEPLOYMENTS, INTAKE, Snapshot, revision, wanted
 from k8s.tools.deploy.history import name_of
 from k8s.tools.deploy.kubectl import Kubectl, Object
 from k8s.tools.deploy.rollout import unready
@@ -62,6 +62,8 @@ def lines(moment: Snapshot, back_at: Mapping[str, str], releases: Mapping[str, s
         went_back = name_of(moment.current(name)) == back_at.get(name, "-")
         note = " (rolled back)" if went_back else ""
         found += _of_deployment(moment, name, releases, note=note, none_ready=" ready: nothing serves")
+    if INTAKE in moment.deployments:
+        found += _of_deployment(moment, INTAKE, releases, note="", none_ready=" ready: recordings wait in the queue")
     return found
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from k8s.tools.deploy.candidate import PRIORITY
+from k8s.tools.deploy.deployments import INTAKE
 from k8s.tools.deploy.environment import EnvironmentProblem, Target
 from k8s.tools.deploy.kubectl import Kubectl, KubectlError
 
@@ -34,7 +35,9 @@ def delete(target: Target, environ: Mapping[str, str]) -> int:
         raise KubectlError(f"the context {where} can't be asked what it has; nothing was deleted.")
     # Before the namespace, while KEDA can still take its finalizer off: else the namespace never ends.
     if "scaledobjects.keda.sh" in definitions:
-        _delete(kubectl, "scaledobject", "triton")
+        _delete(kubectl, "scaledobject", "triton", INTAKE)
+    if "triggerauthentications.keda.sh" in definitions:
+        _delete(kubectl, "triggerauthentication", INTAKE)
     # Before the nodes: its disruption budgets would keep their drain waiting.
     _delete(kubectl, "namespace", NAMESPACE, WAY_IN)
     _delete(kubectl, "priorityclass", PRIORITY)  # of a candidate; the rest of it was in the namespace

@@ -19,6 +19,7 @@ tuned         how the front end would be set: its mounted file, its variables, i
 agreement     with config.yml, the front end's settings, the nodes
 series        what rules, dashboard and scalers ask Prometheus for
 gateways      the way in by Gateway API
+intake        what takes recordings from a queue, and the way to receivers
 traces        spans of front end and Triton, and their way to a collector
 __main__      `make manifests`
 

@@ -22,6 +22,7 @@ from k8s.tools.validate import (
     files,
     gateways,
     gpus,
+    intake,
     placement,
     references,
     rollouts,
@@ -71,6 +72,7 @@ CHECKS: tuple[Callable[[Sequence[Bundle]], Iterator[str]], ...] = (
     gateways.gateways,
     candidates.candidates,
     traces.traces,
+    intake.intake,
 )
 
 
@@ -158,6 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     found += judged("files", lambda: files.files(options.root, bundles))
     found += findings(bundles, definitions)
     found += judged("condition", lambda: files.condition(options.root))
+    found += judged("roles", lambda: intake.roles(options.root))
     found += judged("retention", lambda: serving.retention(options.root, bundles))
     found += judged("rules", lambda: rules.rules(options.root))
     for line in dict.fromkeys(found):

@@ -15,13 +15,13 @@ from frontend.configuration.deadlines_limits_intervals import SETTING_OF
 from frontend.configuration.traces import VARIABLES_OF_TRACES
 from frontend.configuration.tuning import Tuning
 from frontend.configuration.variables import VARIABLES
-from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, candidate_url
+from k8s.tools.deploy.deployments import CANDIDATE, CANDIDATE_URL, INTAKE, candidate_url
 from k8s.tools.validate.gpus import is_of_gpus
 from k8s.tools.validate.objects import Bundle, Object, Pod
-from k8s.tools.validate.placement import surge_of
+from k8s.tools.validate.placement import needs_gpu, surge_of
 from k8s.tools.validate.probes import LIVE, MODEL_READY, of_triton, serves_triton
 from k8s.tools.validate.safety import quantity
-from k8s.tools.validate.tuned import is_front_end, tuning_of
+from k8s.tools.validate.tuned import is_front_end, is_intake, tuning_of
 from runtime.config import Limits, load_limits
 
 SERVER_BYTES = 512 * 2**20  # the server, the process that workers are forked from, and what idle workers share: 350 MB
@@ -50,7 +50,12 @@ TRITON_FLAGS = {  # of 24.10 and 26.11, as far as they make sense here; tests/k8
 }
 # Variables of the front end's pod beside its own.
 OF_LIBRARIES = {"ORT_DISABLE_TELEMETRY", *VARIABLES_OF_TRACES}
-_ENDPOINTS = {"frontend": {"/healthz", "/readyz"}, "triton": {LIVE, MODEL_READY}, CANDIDATE: {LIVE, MODEL_READY}}
+_ENDPOINTS = {
+    "frontend": {"/healthz", "/readyz"},
+    INTAKE: {"/metrics"},
+    "triton": {LIVE, MODEL_READY},
+    CANDIDATE: {LIVE, MODEL_READY},
+}
 
 
 def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]:
@@ -68,7 +73,7 @@ def configuration(bundles: Sequence[Bundle], config_file: Path) -> Iterator[str]
         for pod in bundle.pods():
             name = pod.labels.get("app.kubernetes.io/name", "")
             for container in pod.containers:
-                if is_front_end(container):
+                if is_front_end(container) or is_intake(container):
                     for problem in _of_front_end(bundle, pod, container):
                         yield bundle.says(pod.owner, problem)
                 if serves_triton(container):
@@ -119,8 +124,9 @@ def nodes(bundles: Sequence[Bundle]) -> Iterator[str]:
         for scaler in bundle.of("ScaledObject"):
             most = scaler["spec"].get("maxReplicaCount", 100)
             scaled = bundle.named("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+            on_gpus = scaled is not None and needs_gpu(Pod(scaled, {}, scaled["spec"]["template"]["spec"]))
             wanted = most + (0 if scaled is None else surge_of(scaled, most))
-            if pools and wanted > gpus:
+            if pools and on_gpus and wanted > gpus:
                 yield bundle.says(
                     scaler, f"asks for up to {wanted} GPUs, a rollout included, where the node pools stop at {gpus:.0f}"
                 )
@@ -130,6 +136,8 @@ def scaled_to_zero(bundles: Sequence[Bundle]) -> Iterator[str]:
     """Check that a front end has the setting for a sleeping Triton if, and only if, Triton may be scaled to zero."""
     for bundle in bundles:
         for scaler in bundle.of("ScaledObject"):
+            if scaler["spec"]["scaleTargetRef"]["name"] != "triton":
+                continue
             to_zero = scaler["spec"].get("minReplicaCount", 0) == 0
             told = any((item.get("data") or {}).get("TRITON_MAY_SLEEP") == "1" for item in bundle.of("ConfigMap"))
             if to_zero != told:
@@ -248,8 +256,13 @@ def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
         return
     options = parse_arguments(container.get("args", []))
     ports = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
-    if (options.port, options.metrics_port) != (ports.get("http"), ports.get("metrics")):
-        yield f"listens on {options.port} and {options.metrics_port}, but its ports are {ports}"
+    wanted = (
+        {"metrics": options.metrics_port}
+        if is_intake(container)
+        else {"http": options.port, "metrics": options.metrics_port}
+    )
+    if ports != wanted:
+        yield f"listens on {wanted}, but its ports are {ports}"
     if options.host in ("127.0.0.1", "localhost"):
         yield "listens on loopback, where nobody can reach it"
     cores = quantity(container.get("resources", {}).get("limits", {}).get("cpu"))
@@ -266,7 +279,7 @@ def _of_front_end(bundle: Bundle, pod: Pod, container: Object) -> Iterator[str]:
         found = bundle.named("ConfigMap", source.get("configMapRef", {}).get("name", ""))
         names |= (found or {}).get("data", {}).keys()
     for name in sorted(names - VARIABLES.keys() - SETTING_OF.keys() - OF_LIBRARIES):
-        yield f"{name} is no setting of the front end"
+        yield f"{name} is no setting of ours"
 
 
 def most_memory_bytes(tuning: Tuning) -> int:

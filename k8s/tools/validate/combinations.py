@@ -14,12 +14,13 @@ from typing import Any
 
 import yaml
 
+from k8s.tools.deploy.components import parts
 from k8s.tools.validate.objects import Bundle, render_folder
 
 OVERLAY = "overlays/azure"  # the only one that takes components
 _PLAIN = {"apiVersion", "kind", "resources", "components"}
 
-Combination = tuple[str, ...]  # names of components, in the order in which they are applied
+Combination = tuple[str, ...]  # names of components
 
 
 def combinations(root: Path) -> list[Combination]:
@@ -37,8 +38,8 @@ def render_combination(kubectl: str, root: Path, names: Combination) -> Bundle:
     """Render overlays/azure with components. Raises: RenderError."""
     with tempfile.TemporaryDirectory(prefix="tosia-") as temporary:
         folder = Path(temporary).resolve()  # kustomize takes relative paths only, and resolves links
-        parts = [root.resolve() / OVERLAY, *(root.resolve() / "components" / name for name in names)]
-        overlay, *components = (os.path.relpath(part, folder) for part in parts)
+        places = [root.resolve() / OVERLAY, *(root.resolve() / "components" / part for part in parts(root, names))]
+        overlay, *components = (os.path.relpath(place, folder) for place in places)
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
@@ -56,8 +57,8 @@ def title(names: Combination) -> str:
 
 def components_of(overlay: Path) -> set[str]:
     """Return the components of components/ that an overlay names."""
-    parts = (Path(part) for part in _kustomization(overlay).get("components", []))
-    return {part.name for part in parts if part.parent.name == "components"}
+    named = (Path(part) for part in _kustomization(overlay).get("components", []))
+    return {part.name for part in named if part.parent.name == "components"}
 
 
 def _is_plain(overlay: Path) -> bool:

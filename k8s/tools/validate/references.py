@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from k8s.tools.deploy.environment import RECEIVERS
 from k8s.tools.validate.objects import CLUSTER_WIDE, Bundle, Object, Pod, matches
 
-SECRETS = {"tosia": {"API_KEY", "BLOB_CONNECTION", "COSMO_KEY"}}  # made by k8s/tools/deploy
+SECRETS = {"tosia": {"API_KEY", "BLOB_CONNECTION", "COSMO_KEY", *RECEIVERS}}  # made by k8s/tools/deploy
 SOLVER = {
     "matchLabels": {"acme.cert-manager.io/http01-solver": "true"}
 }  # cert-manager makes them during its proof of the host

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from k8s.tools.validate.objects import Bundle, Object, Pod, matches, strings
-from k8s.tools.validate.tuned import is_front_end, tuning_of
+from k8s.tools.validate.tuned import is_front_end, is_intake, tuning_of
 
 _TAG = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*:(?P<tag>[\w][\w.-]{0,127})(@sha256:[0-9a-f]{64})?")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -18,6 +18,7 @@ _SECRET_VALUE = re.compile(
     r"|[?&]sig=[\w%]{10,}"
     r"|(?<![\w+/=])[A-Za-z0-9+/]{86}==(?![\w+/=])"  # a storage or Cosmos DB key
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|whsec_[\w+/=]{8,}"  # what messages to a receiver are signed with
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."  # a JWT
 )
 _HAS_ONNX_RUNTIME = re.compile(r"(.*/)?(tosia-frontend|frontend|tritonserver)([:@](?!.*-sdk).*)?")
@@ -250,7 +251,9 @@ def _asked(container: Object, probe: str) -> str | None:
 
 
 def _needed_to_end(bundle: Bundle, pod: Pod, container: Object) -> float:
-    """Return the seconds of preStop, plus the shutdown time in Triton's arguments or in the front end's settings."""
+    """Return the seconds of preStop, plus the shutdown time in Triton's arguments or in the front end's or the intake's
+    settings.
+    """
     before = container.get("lifecycle", {}).get("preStop", {})
     command = before.get("exec", {}).get("command", [])
     pause = before.get("sleep", {}).get("seconds", command[-1] if command[:1] == ["sleep"] else 0)
@@ -262,6 +265,9 @@ def _needed_to_end(bundle: Bundle, pod: Pod, container: Object) -> float:
     if is_front_end(container):
         tuning, _ = tuning_of(bundle, pod, container)  # another check reports its errors
         total += 0.0 if tuning is None else tuning.service.drain_seconds + tuning.end_s
+    if is_intake(container):
+        tuning, _ = tuning_of(bundle, pod, container)
+        total += 0.0 if tuning is None else tuning.limits.worker_timeout_s + tuning.end_s
     return total
 
 

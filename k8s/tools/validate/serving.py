@@ -12,7 +12,7 @@ import jsonschema
 
 from frontend.configuration.deadlines_limits_intervals import CONFIG_VARIABLE
 from frontend.configuration.settings import SettingsError, read_settings
-from k8s.tools.deploy.deployments import CANDIDATE
+from k8s.tools.deploy.deployments import CANDIDATE, INTAKE
 from k8s.tools.validate.objects import Bundle, Object, Pod, matches
 from k8s.tools.validate.placement import GPU
 from k8s.tools.validate.probes import serves_triton
@@ -23,6 +23,7 @@ from runtime.config import load_limits
 TRITON_TAG = json.loads((Path(__file__).resolve().parents[2] / "versions.json").read_text("utf-8"))["triton"]["version"]
 TRITON_IMAGE = re.compile(rf"(nvcr\.io/nvidia|tosia\.azurecr\.io)/tritonserver:{re.escape(TRITON_TAG)}(?P<sdk>-sdk)?")
 PROMETHEUS = "http://kube-prometheus-stack-prometheus.monitoring.svc:9090"
+_PEERS = {"ingress": "from", "egress": "to"}
 _INGRESSES = {"ingress-nginx", "nginx-ingress", "app-routing-system"}
 _NAME = "app.kubernetes.io/name"
 _FROM_PROMETHEUS = {
@@ -101,8 +102,8 @@ _CILIUM = {  # shared/crds has no definition: only the fields that we use
 
 
 def reach(bundles: Sequence[Bundle]) -> Iterator[str]:
-    """Check connections: into Triton only from the front end, Prometheus, benchmarks; into the front end only from the
-    ingress, Prometheus; out only as listed.
+    """Check connections: into Triton only from the front end, the intake, Prometheus, benchmarks; into the front end
+    only from the ingress, Prometheus; out only as listed.
     """
     for bundle in bundles:
         for policy in bundle.of("NetworkPolicy"):
@@ -148,7 +149,7 @@ def _may_come(peer: Mapping[str, Any], selected: Mapping[str, str], ports: list[
     labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
     if "namespaceSelector" in peer or "ipBlock" in peer or selected.get(_NAME) not in ("triton", CANDIDATE):
         return False
-    if labels == {_NAME: "frontend"}:
+    if labels == {_NAME: "frontend"} or (labels == {_NAME: INTAKE} and selected.get(_NAME) == "triton"):
         return set(ports) <= {"grpc", 8001}
     return (
         selected.get(_NAME) == "triton"
@@ -159,18 +160,25 @@ def _may_come(peer: Mapping[str, Any], selected: Mapping[str, str], ports: list[
 
 def _way_to_triton(bundle: Bundle, port: str) -> Iterator[str]:
     pods = {pod.labels.get(_NAME): pod for pod in bundle.pods()}
-    front, triton = pods.get("frontend"), pods.get("triton")
-    if front is None or triton is None:
-        return
-    open_out = any(
-        matches(policy["spec"].get("podSelector"), front.labels)
-        and any(matches(peer.get("podSelector"), triton.labels) for peer in rule.get("to", []) if "podSelector" in peer)
-        and any(str(item.get("port")) == port for item in rule.get("ports", []))
-        for policy in bundle.of("NetworkPolicy")
-        for rule in policy["spec"].get("egress", [])
+    triton = pods.get("triton")
+    for name, who in (("frontend", "the front end"), (INTAKE, "the intake")):
+        if name not in pods or triton is None:
+            continue
+        if not any(_leads(policy, "egress", pods[name], triton, {port}) for policy in bundle.of("NetworkPolicy")):
+            yield f"{bundle.name}: no NetworkPolicy lets {who} out to Triton's port {port}"
+        if not any(
+            _leads(policy, "ingress", triton, pods[name], {port, "grpc"}) for policy in bundle.of("NetworkPolicy")
+        ):
+            yield f"{bundle.name}: no NetworkPolicy lets {who} in to Triton"
+
+
+def _leads(policy: Object, part: str, own: Pod, other: Pod, ports: set[str]) -> bool:
+    """Whether a policy of `own` has a rule for `other`. part: ingress or egress"""
+    return matches(policy["spec"].get("podSelector"), own.labels) and any(
+        any(matches(peer["podSelector"], other.labels) for peer in rule.get(_PEERS[part], []) if "podSelector" in peer)
+        and any(str(item.get("port")) in ports for item in rule.get("ports", []))
+        for rule in policy["spec"].get(part, [])
     )
-    if not open_out:
-        yield f"{bundle.name}: no NetworkPolicy lets the front end out to Triton's port {port}"
 
 
 def front_end(bundles: Sequence[Bundle]) -> Iterator[str]:
@@ -279,8 +287,10 @@ def scaling(bundles: Sequence[Bundle]) -> Iterator[str]:
 
 
 def _of_trigger(trigger: Object) -> Iterator[str]:
+    if trigger["type"] == "azure-queue":
+        return  # intake.py
     if trigger["type"] != "prometheus":
-        yield f"there is no trigger {trigger['type']}: ours are prometheus"
+        yield f"there is no trigger {trigger['type']}: ours are prometheus and azure-queue"
         return
     metadata = trigger["metadata"]
     for name in sorted(metadata.keys() - _KEDA_KEYS):

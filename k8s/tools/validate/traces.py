@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from frontend.configuration.traces import read_traces
 from k8s.tools.validate.objects import Bundle, Pod, matches
 from k8s.tools.validate.probes import serves_triton
-from k8s.tools.validate.tuned import is_front_end, variables
+from k8s.tools.validate.tuned import is_front_end, is_intake, variables
 
 _FLAG = "--trace-config="
 _RARELY = 1_000_000  # of the requests without a context; Triton itself would take 1,000
@@ -21,6 +21,11 @@ def traces(bundles: Sequence[Bundle]) -> Iterator[str]:
     the collector.
     """
     for bundle in bundles:
+        for pod in bundle.pods():
+            for container in filter(is_intake, pod.containers):
+                found = read_traces(variables(bundle, container), [])
+                if found is not None and not _may_reach(bundle, pod, found.endpoint):
+                    yield bundle.says(pod.owner, f"no NetworkPolicy lets it reach {found.endpoint}")
         front = [pod for pod in bundle.pods() if any(is_front_end(item) for item in pod.containers)]
         for pod in front:
             (container,) = filter(is_front_end, pod.containers)

@@ -1,4 +1,6 @@
-"""The front end's settings in a folder, from its mounted file, variables and arguments, read as it reads them."""
+"""The settings of the front end or the intake in a folder, from its mounted file, variables and arguments, read as it
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,11 @@ from k8s.tools.validate.objects import Bundle, Object, Pod
 
 def is_front_end(container: Object) -> bool:
     return bool(container.get("name") == "frontend")
+
+
+def is_intake(container: Object) -> bool:
+    """Whether it runs the front end's image as the intake: by its command, whatever it is called."""
+    return "intake" in container.get("args", [])
 
 
 def variables(bundle: Bundle, container: Object) -> dict[str, str]:

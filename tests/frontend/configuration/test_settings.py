@@ -327,6 +327,15 @@ def test_a_receiver_is_read() -> None:
     assert read_settings(callbacks()).receivers["default"].language == "es"
 
 
+def test_a_front_end_knows_the_intakes_key_without_a_queue_of_its_own() -> None:
+    """Both have the same CALLBACKS, and either of them may send."""
+    given = json.dumps({"pbx": {"url": "https://a.example/x", "secrets": [SECRET_OF_CALLBACKS]}})
+    found = read_settings({**GOOD, "INTAKE_KEY": "pbx", "CALLBACKS": given})
+    assert (found.intake, set(found.receivers)) == (None, {"pbx"})
+    with pytest.raises(SettingsError, match="names the key 'pbx'"):
+        read_settings({**GOOD, "CALLBACKS": given})
+
+
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
