@@ -24,6 +24,8 @@ from tests.integration.problems import post, tone, wav
 from tests.integration.processes import FrontEnd, front_end, wait_for
 from tests.services.azure import Azure
 
+pytestmark = pytest.mark.system  # minutes in all: two pairs of stores, with a front end each
+
 CLINIC, HOTLINE = "a-key-of-a-clinic", "a-key-of-a-hotline"
 KEYS = f"clinic:{CLINIC},hotline:{HOTLINE}"
 USUAL, ODD = 6, FEWEST + 2

@@ -235,6 +235,7 @@ def test_histograms_name_traces_where_openmetrics_is_asked_for(
     assert int(exported[1]) > 15
 
 
+@pytest.mark.system
 def test_a_call_that_another_process_finishes_has_a_tree_that_links_to_its_request(
     triton: TritonServer, traces: Collector, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -273,6 +274,7 @@ def test_a_call_that_another_process_finishes_has_a_tree_that_links_to_its_reque
     assert children(tree, the(tree, "prepare")) == WORKED
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("how", ["away", "hangs", "refuses"])
 def test_nothing_waits_for_a_collector(how: str, service: Service, tmp_path: Path, benchmark: bytes) -> None:
     (nobody,) = free_ports(1)
@@ -302,6 +304,7 @@ def test_nothing_waits_for_a_collector(how: str, service: Service, tmp_path: Pat
             broken.answering.set()
 
 
+@pytest.mark.system
 def test_the_last_spans_are_sent_at_the_end(
     service: Service, tmp_path: Path, traces: Collector, benchmark: bytes
 ) -> None:
@@ -313,6 +316,7 @@ def test_the_last_spans_are_sent_at_the_end(
     assert children(tree := tree_of(traces, "last"), the(tree, "attempt"))[-1] == "replace_record"
 
 
+@pytest.mark.system
 def test_a_caller_chooses_neither_what_is_sampled_nor_what_triton_does(
     triton: TritonServer, traces: Collector, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -350,6 +354,7 @@ def test_a_wrong_variable_ends_the_start_with_one_line(tmp_path: Path) -> None:
     assert all(name in line for name in wrong if name != "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
+@pytest.mark.system
 def test_the_collectors_token_is_sent_and_no_child_process_gets_it(
     service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -364,6 +369,7 @@ def test_the_collectors_token_is_sent_and_no_child_process_gets_it(
             assert "hush-hush" not in log_of(running)
 
 
+@pytest.mark.system
 def test_check_names_the_collector(service: Service, tmp_path: Path) -> None:
     environment = {
         "API_KEY": KEY,
