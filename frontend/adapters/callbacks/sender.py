@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from frontend.adapters.callbacks.connection import Answer, Connections
 from frontend.adapters.callbacks.event import CONTENT_TYPE, event_of
 from frontend.adapters.callbacks.schedule import pause_s
 from frontend.adapters.callbacks.signature import signed_headers
+from frontend.calls.outbox import owing
 from frontend.configuration.receivers import Receiver, secret_bytes
 from frontend.configuration.tuning import CallbackLimits
 from frontend.domain.deadline import Deadline
@@ -80,12 +80,9 @@ class Callbacks:
         return Notice(key_name, NoticeState.NOTHING_YET) if key_name in self._lanes and key_name else None
 
     def owed(self, record: CallRecord) -> CallRecord:
-        """Return a record that has just got its result, with what is owed. The claim is ours, for a first try."""
-        if record.notice is None:
-            return record
-        event_id = f"msg_{secrets.token_hex(16)}"
-        notice = Notice(record.notice.to, NoticeState.OWED, event_id, now(), from_now(self._lease_s), 0)
-        return replace(record, notice=notice)
+        """Return a record that has just got its result, with what is owed; ours to send first if we know the receiver."""
+        ours = record.notice is not None and record.notice.to in self._lanes
+        return owing(record, self._lease_s if ours else 0.0)
 
     def offer(self, record: CallRecord) -> None:
         """Send this record's message soon, or leave it to the store where too many wait."""
