@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from pathlib import Path
 
@@ -53,12 +54,14 @@ def test_our_own_writes_releases_and_other_containers_need_no_work(
     with intake(rig, service.triton_url, tmp_path, **FAST) as one:
         one.start()
         rig.announce(event_grid(container, own))
+        # A front end has written this one and is about to create the record, with its own key and format.
+        rig.land(f"calls/in-work/{hashlib.sha256(benchmark).hexdigest()}", benchmark)
         rig.announce(event_grid(container, "releases/12/model.onnx"))
         rig.announce(cloud_event("another", "phone-1.ogg"))
         rig.announce(event_grid(container, "phone-1.ogg", kind="Microsoft.Storage.BlobDeleted"))
         rig.announce(event_grid(container, "phone-1.ogg", api="CreateFile"))
         wait_until(lambda: rig.waiting() == 0, "the queue is empty")
-        wait_until(lambda: one.outcome("known") == 1 and one.outcome("passed") == 4, "all are counted")
+        wait_until(lambda: one.outcome("passed") == 6, "all are counted")
     assert (rig.results_written(), rig.poisoned()) == (before, [])
     assert list(rig.records()) == ["by-rest"]
 

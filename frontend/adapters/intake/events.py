@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from frontend.calls.stored_audio import OUR_NAME
 from frontend.domain.records import CALL_ID
 
 _CREATED = "Microsoft.Storage.BlobCreated"
@@ -24,6 +25,7 @@ _OF_TELEPHONE = re.compile(rf"({CALL_ID})\.[^./]+")
 OURS = "tosia_intake"
 _OURS_VERSION = 1
 MAX_UNREADABLE_CHARACTERS = 4096
+MAX_NAME_CHARACTERS = 1024  # that a blob can have
 
 
 class UnreadableMessage(Exception):
@@ -102,8 +104,24 @@ def _document(text: str) -> dict[str, Any]:
     return document
 
 
+def _is_text(text: str) -> bool:
+    """Whether it can be sent: JSON can hold half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _landed(blob: str) -> Landed | Passed:
-    """`calls/a/x` and `a.wav` are audio of the call `a`."""
+    """`calls/a/x` and `a.wav` are audio of the call `a`.
+
+    What REST writes is left to REST, also while it has no record yet: its key and its format are known there alone.
+    """
+    if len(blob) > MAX_NAME_CHARACTERS or not _is_text(blob):
+        raise UnreadableMessage  # no blob can have this name
+    if OUR_NAME.fullmatch(blob):
+        return Passed("own_write")
     found = _OF_CALL.fullmatch(blob) or _OF_TELEPHONE.fullmatch(blob)
     if found:
         return Landed(blob, found[1])
@@ -123,7 +141,9 @@ def message_of_unreadable(text: str) -> str:
 
 
 def _encoded(content: dict[str, Any]) -> str:
-    return base64.b64encode(json.dumps({OURS: _OURS_VERSION, **content}).encode()).decode()
+    """Without escapes, which could make a message larger than a queue takes (64 KiB)."""
+    text = json.dumps({OURS: _OURS_VERSION, **content}, ensure_ascii=False)
+    return base64.b64encode(text.encode(errors="replace")).decode()
 
 
 @dataclass(frozen=True, slots=True)
