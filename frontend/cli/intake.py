@@ -120,13 +120,17 @@ async def _consume(foundation: Foundation) -> int:
 
 
 async def _watch(queues: IntakeQueues, metrics: Metrics) -> None:
-    """Show the queues' depth in the metrics, until cancelled."""
+    """Show the queues' depth in the metrics, and say why where they can't be used, until cancelled."""
+    trouble = ""
     while True:
         try:
             depth = await queues.depth()
-        except StoreUnavailable:
-            pass  # the consumer says so
+        except StoreUnavailable as error:
+            if error.key != trouble:
+                _log.error("intake: %s", error)
+            trouble = error.key
         else:
+            trouble = ""
             metrics.intake_messages.labels("queue").set(depth.messages)
             metrics.intake_messages.labels("poison").set(depth.poison)
             metrics.intake_oldest.set(depth.oldest_s)

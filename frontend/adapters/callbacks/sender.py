@@ -80,7 +80,7 @@ class Callbacks:
         return Notice(key_name, NoticeState.NOTHING_YET) if key_name in self._lanes and key_name else None
 
     def owed(self, record: CallRecord) -> CallRecord:
-        """Return a record that has just got its result, with what is owed; ours to send first if we know the receiver."""
+        """Return a record that has just got its result, with what is owed; its first try is ours if we can send it."""
         ours = record.notice is not None and record.notice.to in self._lanes
         return owing(record, self._lease_s if ours else 0.0)
 

@@ -42,12 +42,17 @@ class NoCall(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """A blob that has landed. call_id: the call's; failures: how often it could not be diagnosed; reason: the last."""
+    """A blob that has landed.
+
+    call_id: the call's; failures: how often it could not be diagnosed; reason: the last
+    receives: of the message, until it was given back last in an orderly way
+    """
 
     blob: str
     call_id: str
     failures: int = 0
     reason: str = ""
+    receives: int = 0
 
     def failed(self, reason: str) -> Landed:
         """Return the same after one more failure."""
@@ -69,10 +74,15 @@ def read_message(text: str, container: str) -> Landed | Passed:
     document = _document(text)
     if OURS in document:
         blob, failures, reason = (document.get(name) for name in ("blob", "failures", "reason"))
+        receives = document.get("receives", 0)
         if not isinstance(blob, str) or type(failures) is not int or not isinstance(reason, str):
             raise UnreadableMessage
+        if type(receives) is not int:
+            raise UnreadableMessage
         found = _landed(blob)
-        return replace(found, failures=failures, reason=reason) if isinstance(found, Landed) else found
+        if isinstance(found, Passed):
+            return found
+        return replace(found, failures=failures, reason=reason, receives=receives)
     kind = document.get("type") if "specversion" in document else document.get("eventType")
     subject, data = document.get("subject"), document.get("data")
     if not isinstance(kind, str) or not isinstance(subject, str):
@@ -130,9 +140,10 @@ def _landed(blob: str) -> Landed | Passed:
     raise NoCall(blob)
 
 
-def message_of(landed: Landed) -> str:
-    """Return the message about a blob that is tried again, or that was given up."""
-    return _encoded({"blob": landed.blob, "failures": landed.failures, "reason": landed.reason})
+def message_of(landed: Landed, receives: int = 0) -> str:
+    """Return the message about a blob that is tried again, or that was given up. receives: of the message until now"""
+    counted = {"receives": receives} if receives else {}
+    return _encoded({"blob": landed.blob, "failures": landed.failures, "reason": landed.reason, **counted})
 
 
 def message_of_unreadable(text: str) -> str:
