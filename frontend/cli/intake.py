@@ -23,7 +23,7 @@ from frontend.observability.metrics import Metrics
 from frontend.services import Foundation, Services, open_foundation
 from frontend.stores.opening import Stores
 
-AT_ONCE_PER_WORKER = 4  # one is decoded while others are read, scored and written
+AT_ONCE_PER_WORKER = 8  # one is decoded while others are read, scored and written
 WATCH_S = 5.0  # between two looks at the queues' depth, and at whether work goes on
 
 _log = logging.getLogger("tosia.intake")

@@ -97,8 +97,10 @@ class Consumer:
                 if pause_s > 0.0:
                     await _either(stop, pause_s)
                     continue
-                free = (1 if self._outage_s else self._at_once) - len(self._working)  # one finds out whether it is over
-                if free <= 0:
+                # Several are taken in one request; during an outage, one finds out whether it is over.
+                most, enough = (1, 1) if self._outage_s else (self._at_once, max(1, self._at_once // 2))
+                free = most - len(self._working)
+                if free < enough:
                     await asyncio.wait({*self._working}, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
                     continue
                 await self._take(free, stop)
@@ -181,7 +183,7 @@ class Consumer:
         if message.receives - landed.receives > MAX_RECEIVES:
             return await self._poison(message, landed.failed("received_too_often"))
         try:
-            outcome, failure = await _outcome_of(lambda: self._submit(landed))
+            outcome, failure = await _outcome_of(lambda: self._submit(landed, again=message.receives > 1))
         except StoreUnavailable:
             self._meet_outage("a store is away")
             await message.give_back(OUTAGE_PAUSE_S, message_of(landed, message.receives))
@@ -201,9 +203,9 @@ class Consumer:
         await message.give_back(pause_s, message_of(failed, message.receives))
         return "again"
 
-    async def _submit(self, landed: Landed) -> Outcome:
+    async def _submit(self, landed: Landed, *, again: bool) -> Outcome:
         deadline = Deadline.after(self._call_s)
-        return await self._calls.diagnose_landed(landed.call_id, landed.blob, deadline, self._key_name)
+        return await self._calls.diagnose_landed(landed.call_id, landed.blob, deadline, self._key_name, again=again)
 
     async def _poison(self, message: Message, landed: Landed) -> str:
         _log.error("a recording is given up (%s); it is in the poison queue", landed.reason)
