@@ -155,6 +155,30 @@ def test_nothing_is_taken_while_triton_is_away(rig: Rig, service: Service, tmp_p
         wait_until(lambda: "later" in rig.records() and rig.settled(), "it is diagnosed")
 
 
+def test_a_consumer_that_is_told_to_end_leaves_nothing_half_done(
+    rig: Rig, service: Service, tmp_path: Path, benchmark: bytes
+) -> None:
+    """Also if it is told twice: what is in work is finished, and what waits was not taken."""
+    names = [f"many-{n}" for n in range(40)]
+    for n, name in enumerate(names):
+        rig.land(f"{name}.ogg", benchmark + bytes([n]))
+    with intake(rig, service.triton_url, tmp_path, **FAST) as one:
+        one.start()
+        wait_until(lambda: rig.records() != {}, "work has begun")
+        assert one.process is not None
+        one.process.send_signal(signal.SIGTERM)
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(60.0) == 0
+        records = rig.records()
+        assert {item["state"] for item in records.values()} == {"diagnosed"}
+        assert rig.waiting() == len(names) - len(records)
+        assert len(rig.queue.peek_messages(max_messages=32)) == min(32, rig.waiting())  # none of them is invisible
+        one.start()
+        wait_until(lambda: len(rig.records()) == len(names) and rig.settled(), "the next one does the rest")
+    assert rig.results_written() == dict.fromkeys(names, 1)
+    assert rig.poisoned() == []
+
+
 def _receives(queue: QueueClient) -> int:
     (message,) = queue.peek_messages(max_messages=2)
     return int(message.dequeue_count or 0)
