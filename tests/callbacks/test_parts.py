@@ -188,10 +188,12 @@ def test_the_stores_find_what_is_owed_and_what_was_given_up(run: Callable[[Check
         found = await records.notices_due("a", now(), 10, deadline())
         assert [call.record.call_id for call in found] == ["late", "due"]
         assert len(await records.notices_due("a", now(), 1, deadline())) == 1
-        dead = await records.notices_dead(None, 10, deadline())
+        dead = await records.notices(NoticeState.DEAD, None, 10, deadline())
         assert {call.record.call_id for call in dead} == {"dead", "dead-too"}
-        (first,) = await records.notices_dead(None, 1, deadline())
-        (second,) = await records.notices_dead(first.record.sort_key, 10, deadline())
+        owed = await records.notices(NoticeState.OWED, None, 10, deadline())
+        assert {call.record.call_id for call in owed} == {"late", "due", "later", "others"}
+        (first,) = await records.notices(NoticeState.DEAD, None, 1, deadline())
+        (second,) = await records.notices(NoticeState.DEAD, first.record.sort_key, 10, deadline())
         assert first.record.call_id != second.record.call_id
         sent = replace(found[0].record, notice=replace(found[0].record.notice, state=NoticeState.SENT, due_at=None))
         await records.replace(sent, found[0].etag, deadline())
