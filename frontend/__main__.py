@@ -114,11 +114,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     look.add_argument("--retry", action="store_true", help="send what was given up to the queue again, and end")
     intake.add_argument("--blob", metavar="NAME", help="with --retry: only this blob's message")
     messages = commands.add_parser(
-        "callbacks", help="messages to receivers that were given up (docs/callbacks.md)", allow_abbrev=False
+        "callbacks", help="messages to receivers that wait or were given up (docs/callbacks.md)", allow_abbrev=False
     )
     what = messages.add_mutually_exclusive_group(required=True)
-    what.add_argument("--list-dead", action="store_true", help="list them")
-    what.add_argument("--send-again", action="store_true", help="send them again")
+    what.add_argument("--list-dead", action="store_true", help="list what was given up")
+    what.add_argument("--list-owed", action="store_true", help="list what waits, also for a key without a receiver")
+    what.add_argument("--send-again", action="store_true", help="send again what was given up")
     messages.add_argument("--key", metavar="NAME", help="only those of this key")
     messages.add_argument("--call", metavar="ID", help="only this call's")
     return parser.parse_args(arguments)

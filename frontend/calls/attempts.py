@@ -26,7 +26,17 @@ from frontend.calls.outbox import Outbox
 from frontend.calls.stored_audio import file_of
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, FrontendError, StoreUnavailable
-from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, id_sha256, now
+from frontend.domain.records import (
+    CallRecord,
+    Failure,
+    Notice,
+    NoticeState,
+    State,
+    StoredAudio,
+    from_now,
+    id_sha256,
+    now,
+)
 from frontend.inference.diagnoser import Diagnoser
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import CALL_ID
@@ -201,7 +211,7 @@ class Attempts:
                 due_at=from_now(deadline.remaining_s + WRITE_S),
                 updated_at=now(),
                 in_doubt=False,
-                notice=self._outbox.begun(record.notice.to if record.notice else None),
+                notice=Notice(record.notice.to, NoticeState.NOTHING_YET) if record.notice else None,
             )
             claimed = await self._records.replace(leased, call.etag, deadline)
             self._running[record.call_id] = attempt = asyncio.create_task(

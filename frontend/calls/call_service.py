@@ -125,27 +125,33 @@ class Calls:
         call, created = taken
         return await self._finish(call, deadline, created=created)
 
-    async def diagnose_landed(self, call_id: str, name: str, deadline: Deadline, key: str | None) -> Outcome:
+    async def diagnose_landed(
+        self, call_id: str, name: str, deadline: Deadline, key: str | None, *, again: bool
+    ) -> Outcome:
         """Diagnose audio that somebody has written to the store under this name. A call whose record stands is left to
         whoever works on it, unless it has failed and may be tried again. Audio of an erased call is erased again.
 
-        key: of the key to which it belongs
+        key: of the key to which it belongs; again: it was begun before, so its record is looked for first
 
         Raises: NotLanded, CallConflict, CallErased, BodyTooLarge, StoreUnavailable; AudioError or NotReady where it
             can't be diagnosed.
         """
         try:
-            call, created = await self._records.read(call_id, deadline), False
+            call, created = (await self._records.read(call_id, deadline) if again else None), False
             if call is None:
-                if not await self._audio.size(name, deadline):
-                    raise NotLanded
-                taken = await self._take(call_id, name, deadline, _hold_nothing, key)
-                if taken is None:
-                    raise NotLanded
-                call, created = taken
+                most = self._limits.max_body_bytes
+                data = await self._audio.read_piece(name, 0, most + 1, deadline)
+                if data and len(data) > most:
+                    raise BodyTooLarge("stored_audio_too_large")
+                if data:
+                    call, created = await self._begin(call_id, name, data, deadline, key)
+                else:
+                    call = await self._records.read(call_id, deadline)
         except CallErased:
             await self._audio.erase(call_id, deadline)
             raise
+        if call is None:
+            raise NotLanded
         record = call.record
         if record.audio.name != name:
             raise CallConflict("call_id_taken")
@@ -217,8 +223,12 @@ class Calls:
         hold(size)
         with span("read_audio"):
             data = await self._audio.read(name, deadline)
-        if data is None:
-            return None
+        return None if data is None else await self._begin(call_id, name, data, deadline, key)
+
+    async def _begin(
+        self, call_id: str, name: str, data: bytes, deadline: Deadline, key: str | None
+    ) -> tuple[Versioned, bool]:
+        """Begin a call with the audio that was read under this name. Raises: CallErased, StoreUnavailable."""
         audio = AudioFile(data, await sha256_of(data), headerless_by_name(name))
         stored = StoredAudio(name, audio.sha256, len(data), "application/octet-stream", format_of(audio))
         return await self._attempts.claim_new(call_id, stored, audio, deadline, key)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client import Counter
 
+from frontend.calls.stored_audio import OUR_NAME
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, StoreUnavailable
 from frontend.observability.audit import audit
@@ -20,9 +20,6 @@ PAGE_S = 60.0
 CALL_S = 10.0
 # With more orphans than this, COSMO_CONTAINER is probably wrong: nothing is removed.
 SUSPICIOUS_SHARE, SUSPICIOUS_COUNT = 0.5, 20
-
-# As `Calls.submit` names audio, and what a folder holds of it while it is written.
-_OURS = re.compile(r"calls/([^/]+)/([0-9a-f]{64}|\.[^/]+\.part)")
 
 _log = logging.getLogger("tosia.sweeper")
 
@@ -130,7 +127,7 @@ class Sweeper:
         return removed
 
     async def _is_orphan(self, blob: Blob) -> bool:
-        found = _OURS.fullmatch(blob.name)
+        found = OUR_NAME.fullmatch(blob.name)
         if found is None:
             return False  # somebody else's: it may wait for the intake for longer than a request takes
         call_id = found[1]

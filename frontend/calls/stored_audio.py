@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 
 from frontend.calls.audio_digest import sha256_of, updated
@@ -13,6 +14,8 @@ from frontend.stores.protocols import AudioStore
 from runtime.prepare import HEADERLESS, AudioFile, Container, headerless
 
 PIECE_BYTES = 512 * 1024
+# As `Calls.submit` names audio, and what a folder holds of it while it is written.
+OUR_NAME = re.compile(r"calls/([^/]+)/([0-9a-f]{64}|\.[^/]+\.part)")
 
 
 def file_of(data: bytes, stored: StoredAudio) -> AudioFile:

@@ -12,7 +12,7 @@ rollout             the steps of a rollout, and its audit trail
 replay              `rollout --replay`: what would change with a candidate
 drift               `drift`: stored calls held to what the release was trained on
 intake              `intake`: diagnose what lands in the storage account
-callbacks           `callbacks`: messages that were given up
+callbacks           `callbacks`: messages that wait or were given up
 clock               `clock`: whether calls expire by this machine's clock
 recover             `recover`: copy what can be read of a damaged SQLite file
 write_openapi       writes docs/openapi.json

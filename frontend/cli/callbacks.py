@@ -1,4 +1,4 @@
-"""`python -m frontend callbacks`: messages to receivers that were given up, listed or sent again."""
+"""`python -m frontend callbacks`: messages to receivers that wait or were given up, listed; the latter sent again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from frontend.adapters.callbacks.dead import Chosen, listed, send_again
 from frontend.configuration.settings import Settings
+from frontend.domain.records import NoticeState
 from frontend.stores.opening import open_stores
 
 
@@ -18,10 +19,11 @@ async def callbacks(options: argparse.Namespace, settings: Settings) -> int:
             print(f"{await send_again(stores.records, chosen)} messages are sent again.")
             return 0
         count = 0
-        async for line in listed(stores.records, chosen):
+        state = NoticeState.OWED if options.list_owed else NoticeState.DEAD
+        async for line in listed(stores.records, state, chosen):
             print(line)
             count += 1
-        print(f"{count} messages were given up.")
+        print(f"{count} messages {'are owed' if options.list_owed else 'were given up'}.")
         return 0
     finally:
         await stores.close()

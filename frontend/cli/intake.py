@@ -21,7 +21,7 @@ from frontend.domain.errors import StoreUnavailable
 from frontend.observability.metrics import Metrics
 from frontend.services import Foundation, Services, open_foundation
 
-AT_ONCE_PER_WORKER = 4  # one is decoded while others are read, scored and written
+AT_ONCE_PER_WORKER = 8  # one is decoded while others are read, scored and written
 WATCH_S = 5.0  # between two looks at the queues' depth, and at whether work goes on
 
 _log = logging.getLogger("tosia.intake")
@@ -105,13 +105,17 @@ async def _consume(foundation: Foundation) -> int:
 
 
 async def _watch(queues: IntakeQueues, metrics: Metrics) -> None:
-    """Show the queues' depth in the metrics, until cancelled."""
+    """Show the queues' depth in the metrics, and say why where they can't be used, until cancelled."""
+    trouble = ""
     while True:
         try:
             depth = await queues.depth()
-        except StoreUnavailable:
-            pass  # the consumer says so
+        except StoreUnavailable as error:
+            if error.key != trouble:
+                _log.error("intake: %s", error)
+            trouble = error.key
         else:
+            trouble = ""
             metrics.intake_messages.labels("queue").set(depth.messages)
             metrics.intake_messages.labels("poison").set(depth.poison)
             metrics.intake_oldest.set(depth.oldest_s)

@@ -160,9 +160,9 @@ class CosmosRecordStore:
             f"WHERE c.kind = @kind AND {condition} ORDER BY c.notice.due_at", values, limit, deadline
         )
 
-    async def notices_dead(self, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
+    async def notices(self, state: NoticeState, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
         clauses = "WHERE c.kind = @kind AND c.notice.state = @state AND c.sort_key > @after ORDER BY c.sort_key"
-        return await self._found(clauses, {"@state": NoticeState.DEAD.value, "@after": after or ""}, limit, deadline)
+        return await self._found(clauses, {"@state": state.value, "@after": after or ""}, limit, deadline)
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:
         async with azure_call(SERVICE, deadline):

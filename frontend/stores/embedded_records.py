@@ -93,8 +93,9 @@ class SqliteRecordStore:
         work = partial(self._found, "notice_to = ? AND notice_due <= ? ORDER BY notice_due, id", (to, moment), limit)
         return await self._run(partial(self._file.look, work), deadline)
 
-    async def notices_dead(self, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
-        where = "notice_dead AND sort_key > ? ORDER BY sort_key, id"
+    async def notices(self, state: NoticeState, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
+        kept = "notice_dead" if state is NoticeState.DEAD else "notice_due IS NOT NULL"
+        where = f"{kept} AND sort_key > ? ORDER BY sort_key, id"
         work = partial(self._found, where, (after or "",), limit)
         return await self._run(partial(self._file.read, work), deadline)
 

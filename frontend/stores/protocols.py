@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from frontend.domain.deadline import Deadline
-from frontend.domain.records import CallRecord, State
+from frontend.domain.records import CallRecord, NoticeState, State
 from frontend.domain.rollout import RolloutEvent
 
 # Message keys: of CallErased, and of StoreUnavailable where one stored record can't be read.
@@ -148,8 +148,8 @@ class RecordStore(Protocol):
         """Return calls that owe the receiver of this key a message, due at that moment, the longest due first."""
         ...
 
-    async def notices_dead(self, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
-        """Return calls whose message was given up, in the order of their sort keys, beyond the key `after`."""
+    async def notices(self, state: NoticeState, after: str | None, limit: int, deadline: Deadline) -> list[Versioned]:
+        """Return calls whose message is `owed` or `dead`, in the order of their sort keys, beyond the key `after`."""
         ...
 
     async def erase(self, call_id: str, *, without_record: bool, deadline: Deadline) -> bool:

@@ -30,6 +30,7 @@ _ALTERNATING, _ALTERNATING_FEW = 0.2, 4.0  # the distance of two samples of one 
 _HANDICAP_DB = 6.0
 _MOST_OFFSET = 0.25
 _WORDS_OF_BYTES = ("ulaw", "alaw", "sln")
+_PIECES, _PIECE_BYTES = 32, 32_768  # what is looked at of a long recording: half a minute of 16-bit samples or more
 _TABLE_LIMITS = DecodeLimits(1.0, RATE_HZ, RATE_HZ, 1)
 
 
@@ -50,6 +51,7 @@ def decode_headerless(data: bytes, container: Container, limits: DecodeLimits) -
 
 def _is_plausible(data: bytes, word: str) -> bool:
     """Whether the bytes may be this, compared with what else they may be."""
+    data = _excerpt(data)
     alternates = byte_distance(data) > _ALTERNATING + _ALTERNATING_FEW / np.sqrt(max(1, len(data) // 2))
     gains = {candidate: _gain_of(_samples(data, candidate)) for candidate in _WORDS_OF_BYTES}
     if word == "g722":
@@ -61,7 +63,20 @@ def _is_plausible(data: bytes, word: str) -> bool:
     against = {
         name: (gain or 0.0) - (_HANDICAP_DB if alternates and name != "sln" else 0.0) for name, gain in gains.items()
     }
+    if word == "sln":
+        samples = _words(data, "<i2")
+        for other in (_words(data, ">i2"), _words(data[1:] + b"\0", "<i2")):  # the other byte order; a byte was lost
+            if (gain_db(other, where=samples) or 0.0) > own:
+                return False
     return own >= LEAST_GAIN_DB and against[word] == max(against.values())
+
+
+def _excerpt(data: bytes) -> bytes:
+    """Return pieces from everywhere, so that no length costs more than another."""
+    if len(data) <= _PIECES * _PIECE_BYTES:
+        return data
+    step = (len(data) - _PIECE_BYTES) // (_PIECES - 1) // 2 * 2
+    return b"".join(data[n * step : n * step + _PIECE_BYTES] for n in range(_PIECES))
 
 
 def _gain_of(samples: NDArray[np.float64]) -> float | None:
@@ -79,17 +94,17 @@ def byte_distance(data: bytes) -> float:
     return float(np.abs(even - odd).sum() / (2.0 * len(pairs)))
 
 
-def gain_db(samples: NDArray[np.float64]) -> float | None:
+def gain_db(samples: NDArray[np.float64], where: NDArray[np.float64] | None = None) -> float | None:
     """Return the median gain of linear prediction over loud frames, in dB; None for silence.
+
+    where: samples, as many, that tell which frames are loud; by default the same ones. In the other byte order the
+    quietest frames are the loudest, and well predicted.
 
     The ratio of a frame's power to that of the error of a predictor of order 8 (Makhoul, "Linear prediction: a
     tutorial review", 1975, autocorrelation method). NumPy adds, not BLAS, so that processors agree.
     """
-    if len(samples) < _FRAME:
-        samples = np.pad(samples, (0, _FRAME - len(samples)))
-    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    power = np.einsum("ij,ij->i", frames, frames) / _FRAME
+    frames = _frames_of(samples)
+    power = _power_of(frames if where is None else _frames_of(where))
     loudest = float(power.max())
     if loudest < _SILENT_POWER:
         return None
@@ -98,8 +113,20 @@ def gain_db(samples: NDArray[np.float64]) -> float | None:
     lags = np.stack(
         [np.einsum("ij,ij->i", frames[:, : _FRAME - lag], frames[:, lag:]) for lag in range(_ORDER + 1)], axis=1
     )
-    lags[:, 0] *= 1.0 + 1e-4  # as if a little noise were added: no frame is predicted without an error
+    # As if a little noise were added: no frame is predicted without an error, and none has no power.
+    lags[:, 0] = np.maximum((1.0 + 1e-4) * lags[:, 0], 1e-20)
     return float(np.median(10.0 * np.log10(lags[:, 0] / _prediction_errors(lags))))
+
+
+def _frames_of(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(samples) < _FRAME:
+        samples = np.pad(samples, (0, _FRAME - len(samples)))
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    return np.asarray(frames - frames.mean(axis=1, keepdims=True))
+
+
+def _power_of(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("ij,ij->i", frames, frames) / _FRAME)
 
 
 def _prediction_errors(lags: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,9 +145,13 @@ def _prediction_errors(lags: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _samples(data: bytes, word: str) -> NDArray[np.float64]:
     if word == "sln":
-        return np.frombuffer(data[: len(data) // 2 * 2], np.dtype("<i2")).astype(np.float64) / 32768.0
+        return _words(data, "<i2")
     samples: NDArray[np.float64] = _table(word)[np.frombuffer(data, np.uint8)]
     return samples
+
+
+def _words(data: bytes, kind: str) -> NDArray[np.float64]:
+    return np.frombuffer(data[: len(data) // 2 * 2], np.dtype(kind)).astype(np.float64) / 32768.0
 
 
 @cache

@@ -21,7 +21,7 @@ HEADERLESS = {
 RATE_HZ = 8_000  # of all but G.722
 _ALIASES = {"ul": "ulaw", "mu": "ulaw", "mulaw": "ulaw", "al": "alaw", "raw": "sln"}
 GSM_FRAME_BYTES = 33
-_GSM_SIGNATURE = 0xD  # the upper four bits of each frame
+_MARKS = bytes(byte >> 4 == 0xD for byte in range(256))  # the upper four bits of each frame's first byte
 _MOST_OTHER_FRAMES = 0.02  # a frame may be damaged
 _MOST_MARKS_ELSEWHERE = 0.5
 _AU_HEADER = struct.Struct(">4sIIIII")
@@ -56,8 +56,8 @@ def is_gsm(data: bytes) -> bool:
 
     Silence in A-law has the frames' mark in every byte.
     """
-    marks = sum(byte >> 4 == _GSM_SIGNATURE for byte in data[::GSM_FRAME_BYTES])
-    elsewhere = sum(byte >> 4 == _GSM_SIGNATURE for byte in data) - marks
+    marks = data[::GSM_FRAME_BYTES].translate(_MARKS).count(1)
+    elsewhere = data.translate(_MARKS).count(1) - marks
     frames = len(data[::GSM_FRAME_BYTES])
     is_framed = len(data) >= GSM_FRAME_BYTES and frames - marks <= _MOST_OTHER_FRAMES * frames
     return is_framed and elsewhere < _MOST_MARKS_ELSEWHERE * len(data)

@@ -126,6 +126,7 @@ def test_erasing_a_call_removes_what_waits(service: Service, tmp_path: Path, ben
         wait_until(lambda: len(receiver.got) == 1, "the first try")
         assert one.api.delete("/v1/calls/erased").status_code == 204
         post(one, benchmark, "kept")
+        assert ", key default: kept\n1 messages are owed.\n" in command(tmp_path, "--list-owed")
         wait_until(lambda: receiver.ids().count("kept") == 2, "a second try of the other")
     assert receiver.ids().count("erased") == 1
     assert states(tmp_path) == {"owed"}
@@ -145,6 +146,7 @@ def test_what_is_given_up_is_listed_and_sent_again(service: Service, tmp_path: P
             assert "status_503 after 1 tries, key default: first" in listed
             assert "status_410 after 1 tries, key default: second" in listed
             assert listed.endswith("2 messages were given up.\n")
+            assert command(tmp_path, "--list-owed") == "0 messages are owed.\n"
             answers["now"] = 204
             assert command(tmp_path, "--send-again", "--call", "second") == "1 messages are sent again.\n"
             wait_until(lambda: len(receiver.got) == 3, "it is sent again")

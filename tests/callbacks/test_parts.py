@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +42,7 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.1", "224.0.0.1",
         "255.255.255.255", "168.63.129.16", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1",
         "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "2002:7f00:1::", "2001:db8::1",
+        "::127.0.0.1", "64:ff9b:1::10.0.0.1", "fec0::1", "::ffff:0:127.0.0.1", "192.0.0.8",
     ],
 )  # fmt: skip
 def test_an_address_inside(address: str) -> None:
@@ -69,7 +72,7 @@ def test_a_name_that_resolves_to_an_address_inside_is_refused_when_it_is_connect
         url = f"http://receiver.example:{receiver.port}/"
 
         async def post(*, allow_inside: bool) -> Answer:
-            connections = Connections(allow_inside=allow_inside, per_receiver=1, timeout_s=10.0)
+            connections = Connections(allow_inside=allow_inside, timeout_s=10.0)
             try:
                 return await connections.post(url, b"{}", {})
             finally:
@@ -81,11 +84,43 @@ def test_a_name_that_resolves_to_an_address_inside_is_refused_when_it_is_connect
     assert len(resolved) == 2
 
 
+def test_a_name_server_that_does_not_answer_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the loop's threads, where the stores work, nor its resolver."""
+    released, waiting = threading.Event(), threading.Barrier(3)
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *more: Any, **named: Any) -> Any:
+        if host == "receiver.example":
+            waiting.wait(60.0)
+            released.wait(60.0)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return real(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(2))
+        apart = ThreadPoolExecutor(1)
+        connections = Connections(allow_inside=True, timeout_s=60.0)
+        posts = [asyncio.create_task(connections.post("https://receiver.example/", b"{}", {})) for _ in range(2)]
+        try:
+            await loop.run_in_executor(apart, waiting.wait, 60.0)
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 30.0) == 1
+            assert await asyncio.wait_for(loop.getaddrinfo("localhost", 80), 30.0)
+        finally:
+            released.set()
+            assert {await post for post in posts} == {Answer(None, "name_not_found")}
+            await connections.close()
+
+    asyncio.run(check())
+
+
 def answers_of(what: int | dict[str, Any], timeout_s: float = 10.0) -> Answer:
     with Receiver(lambda _: dict(what) if isinstance(what, dict) else what) as receiver:
 
         async def post() -> Answer:
-            connections = Connections(allow_inside=True, per_receiver=1, timeout_s=timeout_s)
+            connections = Connections(allow_inside=True, timeout_s=timeout_s)
             try:
                 return await connections.post(receiver.url(), b"{}", {})
             finally:
@@ -107,7 +142,7 @@ def test_what_a_receiver_answers() -> None:
 
 def test_a_receiver_that_is_not_there() -> None:
     async def post(url: str) -> str:
-        connections = Connections(allow_inside=True, per_receiver=1, timeout_s=10.0)
+        connections = Connections(allow_inside=True, timeout_s=10.0)
         try:
             return (await connections.post(url, b"{}", {})).reason
         finally:
@@ -153,10 +188,12 @@ def test_the_stores_find_what_is_owed_and_what_was_given_up(run: Callable[[Check
         found = await records.notices_due("a", now(), 10, deadline())
         assert [call.record.call_id for call in found] == ["late", "due"]
         assert len(await records.notices_due("a", now(), 1, deadline())) == 1
-        dead = await records.notices_dead(None, 10, deadline())
+        dead = await records.notices(NoticeState.DEAD, None, 10, deadline())
         assert {call.record.call_id for call in dead} == {"dead", "dead-too"}
-        (first,) = await records.notices_dead(None, 1, deadline())
-        (second,) = await records.notices_dead(first.record.sort_key, 10, deadline())
+        owed = await records.notices(NoticeState.OWED, None, 10, deadline())
+        assert {call.record.call_id for call in owed} == {"late", "due", "later", "others"}
+        (first,) = await records.notices(NoticeState.DEAD, None, 1, deadline())
+        (second,) = await records.notices(NoticeState.DEAD, first.record.sort_key, 10, deadline())
         assert first.record.call_id != second.record.call_id
         sent = replace(found[0].record, notice=replace(found[0].record.notice, state=NoticeState.SENT, due_at=None))
         await records.replace(sent, found[0].etag, deadline())

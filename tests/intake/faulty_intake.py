@@ -29,8 +29,8 @@ from tests.reliability.front_end import Point, Watched, WatchedClassifier, _Lazy
 POINTS = (
     "queue.receive:after",
     "records.read:after",
-    "audio.size:after",
-    "audio.read:after",
+    "audio.read_piece:before",
+    "audio.read_piece:after",
     "records.create:before",
     "records.create:after",
     "classify:before",

@@ -27,7 +27,7 @@ SCHEMAS = pytest.mark.parametrize("schema", [event_grid, cloud_event])
 @SCHEMAS
 @pytest.mark.parametrize(
     ("blob", "call_id"),
-    [("a.wav", "a"), ("a.b.wav", "a.b"), ("calls/a/recording.wav", "a"), (f"calls/a.b/{'0' * 64}", "a.b")],
+    [("a.wav", "a"), ("a.b.wav", "a.b"), ("calls/a/recording.wav", "a"), (f"calls/a.b/{'0' * 63}", "a.b")],
 )
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_blob_that_landed(schema: Any, blob: str, call_id: str, plain: bool) -> None:
@@ -47,6 +47,7 @@ def test_a_blob_that_landed(schema: Any, blob: str, call_id: str, plain: bool) -
         ("calls", "a.wav", {"api": "SftpCreate"}, "not_whole_yet"),
         ("calls", "releases/12/model.onnx", {}, "other_folder"),
         ("calls", "inbox/a.wav", {}, "other_folder"),
+        ("calls", f"calls/a/{'0' * 64}", {}, "own_write"),
     ],
 )
 def test_what_needs_no_work(schema: Any, container: str, blob: str, more: dict[str, str], why: str) -> None:
@@ -92,3 +93,19 @@ def test_the_poison_queue_is_read_whatever_lies_there() -> None:
     assert read_poison(message_of_unreadable("x")) == Poisoned("", "x", 1, "no_storage_event")
     assert read_poison("by hand") == Poisoned("", "by hand", 0, "not_of_ours")
     assert len(message_of_unreadable("€" * 100_000)) < 64 * 1024  # the most that a queue takes
+
+
+@pytest.mark.parametrize("character", ["a", "\x7f", "é", "語", "\U0001f600"])
+def test_whatever_is_given_up_fits_into_the_poison_queue(character: str) -> None:
+    """A message of 64 KiB at most; one that could not be sent there would come back for ever."""
+    assert len(message_of_unreadable(character * 65536)) <= 65536
+    with pytest.raises(UnreadableMessage):  # longer than a blob's name can be
+        read_message(encoded(event_grid("calls", f"-{character * 1024}")), "calls")
+    with pytest.raises(NoCall) as raised:
+        read_message(encoded(event_grid("calls", f"-{character * 1023}")), "calls")
+    assert len(message_of(Landed(raised.value.blob, "").failed("name_is_no_call"))) <= 65536
+
+
+def test_a_name_that_can_not_be_sent_is_no_event() -> None:
+    with pytest.raises(UnreadableMessage):
+        read_message(encoded(event_grid("calls", "calls/a/\ud800")), "calls")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from preprocess.decode import DecodeLimits, decode
+from preprocess.decoders.headerless import _is_plausible
 from preprocess.errors import AudioTooLong, EmptyAudio, UnsupportedMedia
 from preprocess.formats.headerless import HEADERLESS, headerless, headerless_by_name
 from runtime.config import load_limits
@@ -144,3 +146,38 @@ def test_names() -> None:
     with pytest.raises(UnsupportedMedia) as raised:
         headerless("mp3")
     assert raised.value.key == "format_word_unknown"
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.parent.name)
+def test_samples_in_the_other_byte_order_are_refused(path: Path) -> None:
+    """Also without their first byte, as where a header was cut off wrongly."""
+    samples, rate = heard(path)
+    if float(np.abs(samples).max()) < 1e-3:
+        return  # as silent in either
+    data = written(samples, rate, "sln")
+    assert verdict(np.frombuffer(data, "<i2").byteswap().tobytes(), "sln") == "format_is_other"
+    assert verdict(data[1:], "sln") == "format_is_other"
+
+
+def test_an_impulse_between_two_frames_is_judged() -> None:
+    """Without its first byte such a frame would be silent, which is no other byte order."""
+    samples = np.zeros(2_048, "<i2")
+    samples[256::512] = 0xFF
+    assert verdict(samples.tobytes(), "sln") in ("heard", "format_is_other")
+
+
+@pytest.mark.parametrize("word", ["ulaw", "alaw", "sln", "g722"])
+def test_a_recording_of_any_length_takes_little_memory_to_judge(word: str) -> None:
+    """A worker's memory is bounded, and the longest body has 20 MiB."""
+    samples, rate = heard(SAMPLES / "benchmark_1" / "raw.ogg")
+    data = written(samples, rate, word)
+    data = (data * (20_971_520 // len(data) + 1))[:20_971_520]
+    tracemalloc.start()
+    try:
+        assert _is_plausible(data, word)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 << 20  # bytes; half a gigabyte where all of it was looked at
+    others = {"ulaw", "alaw", "sln", "g722"} - {word}
+    assert not any(_is_plausible(data, other) for other in others)

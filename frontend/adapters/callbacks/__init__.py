@@ -8,5 +8,5 @@ event       what is sent: the record as callers get it
 connection  one request to a receiver: bounded, verified, never to an address inside
 schedule    when a message is tried again, and when it is given up
 sender      sends what is owed, until it is taken or given up
-dead        what an operator sees of what was given up, and sends again
+dead        what an operator sees of what waits or was given up, and sends again
 """

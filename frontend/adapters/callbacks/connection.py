@@ -13,17 +13,23 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from time import time
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 IDLE_S = 30.0  # a connection without work
 MOST_HEADER_BYTES = 8190
 # Azure's own, reachable from every machine there: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 _PLATFORM = frozenset({ipaddress.ip_address("168.63.129.16")})
+RESOLVERS = 32  # names at once, in threads that nothing else waits for
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # RFC 4291; nothing else is routed, but may be inside
+_PROTOCOL = ipaddress.ip_network("192.0.0.0/24")  # RFC 6890
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
@@ -54,7 +60,8 @@ def is_inside(address: str) -> bool:
             within = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if within is not None:
             return is_inside(str(within))
-    return not ip.is_global or ip.is_multicast or ip in _PLATFORM
+        return not ip.is_global or ip not in _GLOBAL_IPV6
+    return not ip.is_global or ip.is_multicast or ip in _PLATFORM or ip in _PROTOCOL
 
 
 class _Inside(OSError):
@@ -71,13 +78,40 @@ def _guarded_socket(info: AddrInfo) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class _Resolver(AbstractResolver):
+    """Resolves in threads of its own: a receiver's name server that does not answer holds a thread for longer than any
+    request, and the loop has few, in which also the stores work and resolve.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(RESOLVERS, "resolver")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the name's addresses. Raises: OSError."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads,
+            partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
+        )
+        return [
+            ResolveResult(hostname=host, host=str(to[0]), port=port, family=kind, proto=proto, flags=0)
+            for kind, _, proto, _, to in found
+        ]
+
+    async def close(self) -> None:
+        """Leave the threads to themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class Connections:
     """Connections to all receivers. allow_inside: also to private and loopback addresses"""
 
-    def __init__(self, *, allow_inside: bool, per_receiver: int, timeout_s: float) -> None:
+    def __init__(self, *, allow_inside: bool, timeout_s: float) -> None:
+        self._resolver = _Resolver()
         self._connector = aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=per_receiver,
+            limit=0,  # the callers limit themselves: who waits here has less time for the request
+            resolver=self._resolver,
             ssl=ssl.create_default_context(),
             use_dns_cache=False,
             keepalive_timeout=IDLE_S,
@@ -115,6 +149,7 @@ class Connections:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await self._resolver.close()
         await asyncio.sleep(0)
 
 

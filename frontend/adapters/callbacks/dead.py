@@ -1,4 +1,4 @@
-"""What an operator does with messages that were given up: look, and send again."""
+"""What an operator does with messages that wait or were given up: look, and send the latter again."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Chosen:
     call_id: str | None
 
 
-async def given_up(records: RecordStore, chosen: Chosen) -> AsyncIterator[Versioned]:
-    """Yield the calls whose message was given up. Raises: StoreUnavailable."""
+async def found(records: RecordStore, state: NoticeState, chosen: Chosen) -> AsyncIterator[Versioned]:
+    """Yield the calls whose message is owed, or was given up. Raises: StoreUnavailable."""
     after: str | None = None
-    while page := await records.notices_dead(after, PAGE, Deadline.after(PAGE_S)):
+    while page := await records.notices(state, after, PAGE, Deadline.after(PAGE_S)):
         for call in page:
             notice = call.record.notice
             fits = notice is not None and chosen.key_name in (None, notice.to)
@@ -34,18 +34,19 @@ async def given_up(records: RecordStore, chosen: Chosen) -> AsyncIterator[Versio
         after = page[-1].record.sort_key
 
 
-async def listed(records: RecordStore, chosen: Chosen) -> AsyncIterator[str]:
+async def listed(records: RecordStore, state: NoticeState, chosen: Chosen) -> AsyncIterator[str]:
     """Yield a line for each message. Raises: StoreUnavailable."""
-    async for call in given_up(records, chosen):
+    async for call in found(records, state, chosen):
         notice = call.record.notice
         if notice is not None:
-            yield f"{notice.reason} after {notice.tries} tries, key {notice.to}: {call.record.call_id}"
+            why = notice.reason or "not tried"
+            yield f"{why} after {notice.tries} tries, key {notice.to}: {call.record.call_id}"
 
 
 async def send_again(records: RecordStore, chosen: Chosen) -> int:
     """Let the front ends send them again, for as long as at first. Raises: StoreUnavailable."""
     count = 0
-    async for call in given_up(records, chosen):
+    async for call in found(records, NoticeState.DEAD, chosen):
         if call.record.notice is not None:
             present = now()
             owed = replace(call.record.notice, state=NoticeState.OWED, due_at=present, since=present, tries=0)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from frontend.adapters.callbacks.connection import Answer, Connections
 from frontend.adapters.callbacks.event import CONTENT_TYPE, event_of
 from frontend.adapters.callbacks.schedule import pause_s
 from frontend.adapters.callbacks.signature import signed_headers
+from frontend.calls.outbox import owing
 from frontend.configuration.receivers import Receiver, secret_bytes
 from frontend.configuration.tuning import CallbackLimits
 from frontend.domain.deadline import Deadline
@@ -42,11 +42,15 @@ _log = logging.getLogger("tosia.callbacks")
 
 @dataclass(slots=True)
 class _Lane:
-    """One receiver's work: a slow one delays nobody else."""
+    """One receiver's work: a slow one delays nobody else.
+
+    offered: ids, and until when their first try is ours; free: for a message on its way, whoever sends it
+    """
 
     receiver: Receiver
     secrets: tuple[bytes, ...]
-    offered: asyncio.Queue[str]
+    offered: asyncio.Queue[tuple[str, str]]
+    free: asyncio.Semaphore
 
 
 class Callbacks:
@@ -66,12 +70,15 @@ class Callbacks:
         self._limits = limits
         self._metrics = metrics
         self._lanes = {
-            name: _Lane(one, tuple(_bytes_of(secret) for secret in one.secrets), asyncio.Queue(OFFERED))
+            name: _Lane(
+                one,
+                tuple(_bytes_of(secret) for secret in one.secrets),
+                asyncio.Queue(OFFERED),
+                asyncio.Semaphore(limits.at_once),
+            )
             for name, one in receivers.items()
         }
-        self._connections = Connections(
-            allow_inside=allow_inside, per_receiver=limits.at_once, timeout_s=limits.timeout_s
-        )
+        self._connections = Connections(allow_inside=allow_inside, timeout_s=limits.timeout_s)
         self._lease_s = limits.timeout_s + LEASE_SPARE_S
         self._away = False
 
@@ -80,19 +87,17 @@ class Callbacks:
         return Notice(key_name, NoticeState.NOTHING_YET) if key_name in self._lanes and key_name else None
 
     def owed(self, record: CallRecord) -> CallRecord:
-        """Return a record that has just got its result, with what is owed. The claim is ours, for a first try."""
-        if record.notice is None:
-            return record
-        event_id = f"msg_{secrets.token_hex(16)}"
-        notice = Notice(record.notice.to, NoticeState.OWED, event_id, now(), from_now(self._lease_s), 0)
-        return replace(record, notice=notice)
+        """Return a record that has just got its result, with what is owed; its first try is ours if we can send it."""
+        ours = record.notice is not None and record.notice.to in self._lanes
+        return owing(record, self._lease_s if ours else 0.0)
 
     def offer(self, record: CallRecord) -> None:
         """Send this record's message soon, or leave it to the store where too many wait."""
-        lane = self._lanes.get(record.notice.to) if record.notice else None
-        if lane is not None:
+        notice = record.notice
+        lane = self._lanes.get(notice.to) if notice else None
+        if lane is not None and notice is not None and notice.due_at is not None:
             with contextlib.suppress(asyncio.QueueFull):
-                lane.offered.put_nowait(record.call_id)
+                lane.offered.put_nowait((record.call_id, notice.due_at))
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -108,34 +113,45 @@ class Callbacks:
 
     async def _send_offered(self, lane: _Lane) -> None:
         while True:
-            call_id = await lane.offered.get()
+            call_id, ours_until = await lane.offered.get()
             with self._surviving():
-                known = await self._records.read(call_id, Deadline.after(STORE_S))
-                # A first try needs no claim: the result was written with ours.
-                notice = known.record.notice if known is not None and _is_owed(known.record) else None
-                if known is not None and notice is not None and notice.tries == 0:
-                    await self._send(lane, known)
+                async with lane.free:
+                    known = await self._records.read(call_id, Deadline.after(STORE_S))
+                    notice = known.record.notice if known is not None and _is_owed(known.record) else None
+                    # A first try needs no claim: the result was written with ours. Behind a slow receiver it may have
+                    # waited until that has run out, or nearly; then the store has it for whoever looks.
+                    still_ours = notice is not None and notice.due_at == ours_until
+                    if known is not None and still_ours and ours_until > from_now(self._limits.timeout_s):
+                        await self._send(lane, known)
 
     async def _send_stored(self, lane: _Lane) -> None:
         """Look for what is due: tries after the first, and what other processes have left."""
+        at_once, more = self._limits.at_once, False
         while True:
-            await asyncio.sleep(self._limits.poll_s * random.uniform(0.8, 1.2))  # noqa: S311 - replicas apart
+            if not more:  # a receiver that was away for hours is owed much, and gets it without pauses
+                await asyncio.sleep(self._limits.poll_s * random.uniform(0.8, 1.2))  # noqa: S311 - replicas apart
+            more = False
             with self._surviving():
                 due = await self._records.notices_due(
-                    lane.receiver.key_name, now(), 2 * self._limits.at_once, Deadline.after(STORE_S)
+                    lane.receiver.key_name, now(), 2 * at_once, Deadline.after(STORE_S)
                 )
                 random.shuffle(due)  # other replicas see the same list
-                await asyncio.gather(*(self._claim_and_send(lane, call) for call in due[: self._limits.at_once]))
+                sent = await asyncio.gather(*(self._claim_and_send(lane, call) for call in due[:at_once]))
+                more = len(due) > at_once and any(sent)
                 self._away = False
 
-    async def _claim_and_send(self, lane: _Lane, call: Versioned) -> None:
+    async def _claim_and_send(self, lane: _Lane, call: Versioned) -> bool:
+        """Return whether it was ours to send."""
         with self._surviving():
             notice = call.record.notice
             if notice is None or not _is_owed(call.record):
-                return
-            claimed = replace(call.record, notice=replace(notice, due_at=from_now(self._lease_s)))
-            with contextlib.suppress(StaleRecord):
-                await self._send(lane, await self._records.replace(claimed, call.etag, Deadline.after(STORE_S)))
+                return False
+            async with lane.free:
+                claimed = replace(call.record, notice=replace(notice, due_at=from_now(self._lease_s)))
+                with contextlib.suppress(StaleRecord):
+                    await self._send(lane, await self._records.replace(claimed, call.etag, Deadline.after(STORE_S)))
+                    return True
+        return False
 
     async def _send(self, lane: _Lane, call: Versioned) -> None:
         """Send one message, and write what became of it."""

@@ -45,7 +45,8 @@ from runtime.errors import AudioError
 MAX_PAUSE_S = 60.0  # between two tries of a message, and between two looks for a store that is away
 OUTAGE_PAUSE_S = 5.0  # a message that met an outage is tried again after it
 UNFINISHED_PAUSE_S = 2.0  # after the first look at a call that is not finished; longer after each further one
-# A message that ends the process counts no failure, so receives are limited too; rolling restarts stay far below.
+# A message that ends the process counts no failure, so receives are limited too, in a row without giving it back;
+# rolling restarts stay far below.
 MAX_RECEIVES = 100
 
 _log = logging.getLogger("tosia.intake")
@@ -83,6 +84,7 @@ class Consumer:
         self._call_s = call_s
         self._working: set[asyncio.Task[None]] = set()
         self._outage_s = 0.0  # the pause for a store that is away; 0.0: none is
+        self._outage_until = 0.0  # its end, on the loop's clock
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish what is in work, and return."""
@@ -91,8 +93,14 @@ class Consumer:
                 if not self._available():
                     await _either(stop, self._limits.poll_s)
                     continue
-                free = self._at_once - len(self._working)
-                if free <= 0:
+                pause_s = self._outage_until - asyncio.get_running_loop().time()
+                if pause_s > 0.0:
+                    await _either(stop, pause_s)
+                    continue
+                # Several are taken in one request; during an outage, one finds out whether it is over.
+                most, enough = (1, 1) if self._outage_s else (self._at_once, max(1, self._at_once // 2))
+                free = most - len(self._working)
+                if free < enough:
                     await asyncio.wait({*self._working}, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
                     continue
                 await self._take(free, stop)
@@ -104,7 +112,7 @@ class Consumer:
         pause_s = 0.0
         try:
             messages = await self._queues.receive(free, self._limits.visibility_s)
-            if self._outage_s and not messages:
+            if not messages:
                 self._outage_s = 0.0
             pause_s = 0.0 if messages else self._limits.poll_s
             for message in messages:
@@ -113,12 +121,17 @@ class Consumer:
                 task.add_done_callback(self._working.discard)
         except StoreUnavailable:
             self._meet_outage("the intake queue is away")
-        await _either(stop, max(pause_s, self._outage_s))
+        await _either(stop, pause_s)
 
     def _meet_outage(self, what: str) -> None:
+        """Pause, longer each time. All messages in work meet the same outage: they make one pause."""
+        present = asyncio.get_running_loop().time()
+        if present < self._outage_until:
+            return
         if not self._outage_s:
             _log.warning("%s; looking again later", what)
         self._outage_s = min(MAX_PAUSE_S, max(1.0, 2.0 * self._outage_s))
+        self._outage_until = present + self._outage_s
 
     async def _work(self, message: Message) -> None:
         """Work on one message; the outcome is counted, and nothing is raised."""
@@ -128,7 +141,7 @@ class Consumer:
         except Gone:
             outcome = "gone"
         except StoreUnavailable:
-            self._meet_outage("a store is away")
+            self._meet_outage("the intake queue or its poison queue is away")
             outcome = "again"
             with contextlib.suppress(Gone, StoreUnavailable):
                 await message.give_back(OUTAGE_PAUSE_S)
@@ -167,12 +180,18 @@ class Consumer:
             CALL_ID.reset(token)
 
     async def _diagnose(self, message: Message, landed: Landed) -> str:
-        if message.receives > MAX_RECEIVES:
+        if message.receives - landed.receives > MAX_RECEIVES:
             return await self._poison(message, landed.failed("received_too_often"))
-        outcome, failure = await _outcome_of(lambda: self._submit(landed))
+        try:
+            outcome, failure = await _outcome_of(lambda: self._submit(landed, again=message.receives > 1))
+        except StoreUnavailable:
+            self._meet_outage("a store is away")
+            await message.give_back(OUTAGE_PAUSE_S, message_of(landed, message.receives))
+            return "again"
         self._outage_s = 0.0
         if outcome == "unfinished":  # no fault of the recording: it is in work elsewhere, or the model went away
-            await message.give_back(min(MAX_PAUSE_S, UNFINISHED_PAUSE_S * message.receives))
+            pause_s = min(MAX_PAUSE_S, UNFINISHED_PAUSE_S * message.receives)
+            await message.give_back(pause_s, message_of(landed, message.receives))
             return outcome
         if outcome is not None:
             await message.remove()
@@ -181,12 +200,12 @@ class Consumer:
         if failed.failures >= self._limits.max_failures or failure in _FOR_GOOD:
             return await self._poison(message, failed)
         pause_s = min(MAX_PAUSE_S, self._limits.retry_pause_s * 2.0**landed.failures)
-        await message.give_back(pause_s, message_of(failed))
+        await message.give_back(pause_s, message_of(failed, message.receives))
         return "again"
 
-    async def _submit(self, landed: Landed) -> Outcome:
+    async def _submit(self, landed: Landed, *, again: bool) -> Outcome:
         deadline = Deadline.after(self._call_s)
-        return await self._calls.diagnose_landed(landed.call_id, landed.blob, deadline, self._key_name)
+        return await self._calls.diagnose_landed(landed.call_id, landed.blob, deadline, self._key_name, again=again)
 
     async def _poison(self, message: Message, landed: Landed) -> str:
         _log.error("a recording is given up (%s); it is in the poison queue", landed.reason)

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from frontend.calls.stored_audio import OUR_NAME
 from frontend.domain.records import CALL_ID
 
 _CREATED = "Microsoft.Storage.BlobCreated"
@@ -24,6 +25,7 @@ _OF_TELEPHONE = re.compile(rf"({CALL_ID})\.[^./]+")
 OURS = "tosia_intake"
 _OURS_VERSION = 1
 MAX_UNREADABLE_CHARACTERS = 4096
+MAX_NAME_CHARACTERS = 1024  # that a blob can have
 
 
 class UnreadableMessage(Exception):
@@ -40,12 +42,17 @@ class NoCall(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """A blob that has landed. call_id: the call's; failures: how often it could not be diagnosed; reason: the last."""
+    """A blob that has landed.
+
+    call_id: the call's; failures: how often it could not be diagnosed; reason: the last
+    receives: of the message, until it was given back last in an orderly way
+    """
 
     blob: str
     call_id: str
     failures: int = 0
     reason: str = ""
+    receives: int = 0
 
     def failed(self, reason: str) -> Landed:
         """Return the same after one more failure."""
@@ -67,10 +74,15 @@ def read_message(text: str, container: str) -> Landed | Passed:
     document = _document(text)
     if OURS in document:
         blob, failures, reason = (document.get(name) for name in ("blob", "failures", "reason"))
+        receives = document.get("receives", 0)
         if not isinstance(blob, str) or type(failures) is not int or not isinstance(reason, str):
             raise UnreadableMessage
+        if type(receives) is not int:
+            raise UnreadableMessage
         found = _landed(blob)
-        return replace(found, failures=failures, reason=reason) if isinstance(found, Landed) else found
+        if isinstance(found, Passed):
+            return found
+        return replace(found, failures=failures, reason=reason, receives=receives)
     kind = document.get("type") if "specversion" in document else document.get("eventType")
     subject, data = document.get("subject"), document.get("data")
     if not isinstance(kind, str) or not isinstance(subject, str):
@@ -102,8 +114,24 @@ def _document(text: str) -> dict[str, Any]:
     return document
 
 
+def _is_text(text: str) -> bool:
+    """Whether it can be sent: JSON can hold half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _landed(blob: str) -> Landed | Passed:
-    """`calls/a/x` and `a.wav` are audio of the call `a`."""
+    """`calls/a/x` and `a.wav` are audio of the call `a`.
+
+    What REST writes is left to REST, also while it has no record yet: its key and its format are known there alone.
+    """
+    if len(blob) > MAX_NAME_CHARACTERS or not _is_text(blob):
+        raise UnreadableMessage  # no blob can have this name
+    if OUR_NAME.fullmatch(blob):
+        return Passed("own_write")
     found = _OF_CALL.fullmatch(blob) or _OF_TELEPHONE.fullmatch(blob)
     if found:
         return Landed(blob, found[1])
@@ -112,9 +140,10 @@ def _landed(blob: str) -> Landed | Passed:
     raise NoCall(blob)
 
 
-def message_of(landed: Landed) -> str:
-    """Return the message about a blob that is tried again, or that was given up."""
-    return _encoded({"blob": landed.blob, "failures": landed.failures, "reason": landed.reason})
+def message_of(landed: Landed, receives: int = 0) -> str:
+    """Return the message about a blob that is tried again, or that was given up. receives: of the message until now"""
+    counted = {"receives": receives} if receives else {}
+    return _encoded({"blob": landed.blob, "failures": landed.failures, "reason": landed.reason, **counted})
 
 
 def message_of_unreadable(text: str) -> str:
@@ -123,7 +152,9 @@ def message_of_unreadable(text: str) -> str:
 
 
 def _encoded(content: dict[str, Any]) -> str:
-    return base64.b64encode(json.dumps({OURS: _OURS_VERSION, **content}).encode()).decode()
+    """Without escapes, which could make a message larger than a queue takes (64 KiB)."""
+    text = json.dumps({OURS: _OURS_VERSION, **content}, ensure_ascii=False)
+    return base64.b64encode(text.encode(errors="replace")).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,17 @@ from frontend.calls.outbox import NoOutbox
 from frontend.configuration.tuning import image_tuning
 from frontend.domain.deadline import Deadline
 from frontend.domain.errors import CallErased, NotReady, StoreUnavailable
-from frontend.domain.records import CallRecord, Failure, State, StoredAudio, from_now, id_sha256, now
+from frontend.domain.records import (
+    CallRecord,
+    Failure,
+    Notice,
+    NoticeState,
+    State,
+    StoredAudio,
+    from_now,
+    id_sha256,
+    now,
+)
 from frontend.inference.workers import WorkersClosed, WorkTimeout
 from frontend.observability.json_logs import JsonLines
 from frontend.observability.line_meter import LineMeter
@@ -133,6 +143,23 @@ def test_of_two_replicas_one_gets_the_call(tmp_path: Path) -> None:
         await task
         assert diagnosing.count == 1
         assert (await stored(stores)).state is State.DIAGNOSED
+
+    on_stores(tmp_path, check)
+
+
+def test_a_process_that_knows_no_receiver_writes_down_what_a_call_owes(tmp_path: Path) -> None:
+    """Such as an intake, or a front end with other keys, that finishes what another process began."""
+
+    async def check(stores: Stores) -> None:
+        known = await received(stores, notice=Notice("clinic-a", NoticeState.NOTHING_YET))
+        attempt = await attempts_on(stores, Diagnosing()).claim(known, soon())
+        assert attempt is not None
+        done = (await call_of(attempt)).record
+        assert done.notice is not None
+        assert (done.notice.to, done.notice.state, done.notice.tries) == ("clinic-a", NoticeState.OWED, 0)
+        assert done.notice.event_id.startswith("msg_")
+        (due,) = await stores.records.notices_due("clinic-a", now(), 9, soon())
+        assert due.record == done
 
     on_stores(tmp_path, check)
 

@@ -61,7 +61,12 @@ def raised() -> Iterator[tuple[str, ast.expr]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0]
 
 
-# Keys that are put together: `again_<code>` of a failed call, and those of the two stores.
+# Keys that are put together: `again_<code>` of a failed call, and those of the two stores and the intake's queue.
+OF_SERVICES = {
+    f"{service}_{what}"
+    for service in ("audio_store", "record_store", "intake_queue")
+    for what in ("unusable", "unreachable", "refused")
+}
 MADE = {
     'f"again_{failure.code}"',
     'f"{service}_unusable"',
@@ -83,11 +88,12 @@ def test_every_error_that_is_made_has_its_sentence() -> None:
             assert ast.unparse(argument).replace("'", '"') in MADE, where
     for code in AUDIO_ERRORS_BY_CODE:
         assert f"again_{code}" in sections(Language.SPANISH)["detail"]
+    assert set(sections(Language.SPANISH)["detail"]) >= OF_SERVICES
 
 
 def test_no_sentence_is_left_over() -> None:
     said = {f"again_{code}" for code in AUDIO_ERRORS_BY_CODE}
-    said |= {f"{store}_{what}" for store in ("audio_store", "record_store") for what in ("unusable", "unreachable")}
+    said |= OF_SERVICES
     for package in ("preprocess", "runtime", "frontend"):
         for path in (ROOT / package).rglob("*.py"):
             said |= {
