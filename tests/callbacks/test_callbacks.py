@@ -80,6 +80,7 @@ def test_a_finished_call_is_sent_as_get_answers_it(service: Service, tmp_path: P
     assert not any(text in log for text in (SECRET, receiver.url(), "heard"))
 
 
+@pytest.mark.system
 def test_a_key_without_a_receiver_and_another_keys_receiver_get_nothing(
     service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_key_without_a_receiver_and_another_keys_receiver_get_nothing(
         assert (first.ids(), second.ids()) == ([f"of-{KEY}"], ["of-k2"])
 
 
+@pytest.mark.system
 def test_two_secrets_sign_while_one_replaces_the_other(service: Service, tmp_path: Path, benchmark: bytes) -> None:
     both = [secret("new"), secret("old")]
     with Receiver() as receiver, sending(tmp_path, service, callbacks_to(receiver.url(), secrets=both)) as one:
@@ -101,6 +103,7 @@ def test_two_secrets_sign_while_one_replaces_the_other(service: Service, tmp_pat
     assert not receiver.got[0].is_signed_with(secret("another"))
 
 
+@pytest.mark.system
 def test_what_was_not_taken_is_sent_again_by_another_process_after_a_kill(
     service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -120,6 +123,7 @@ def test_what_was_not_taken_is_sent_again_by_another_process_after_a_kill(
         assert (first.headers["webhook-id"], first.event) == (second.headers["webhook-id"], second.event)
 
 
+@pytest.mark.system
 def test_erasing_a_call_removes_what_waits(service: Service, tmp_path: Path, benchmark: bytes) -> None:
     with Receiver(lambda _: 503) as receiver, sending(tmp_path, service, callbacks_to(receiver.url())) as one:
         post(one, benchmark, "erased")
@@ -132,6 +136,7 @@ def test_erasing_a_call_removes_what_waits(service: Service, tmp_path: Path, ben
     assert states(tmp_path) == {"owed"}
 
 
+@pytest.mark.system
 def test_what_is_given_up_is_listed_and_sent_again(service: Service, tmp_path: Path, benchmark: bytes) -> None:
     answers = {"now": 503}
     with Receiver(lambda _: answers["now"]) as receiver:
@@ -155,6 +160,7 @@ def test_what_is_given_up_is_listed_and_sent_again(service: Service, tmp_path: P
     assert receiver.ids()[2:] == ["second", "first"]
 
 
+@pytest.mark.system
 def test_a_slow_receiver_delays_no_other(service: Service, tmp_path: Path, benchmark: bytes) -> None:
     with Receiver(lambda _: 0) as slow, Receiver() as quick:
         environment = {**callbacks_to(slow.url(), quick.url()), "API_KEY": f"default:{KEY},second:k2"}
@@ -183,6 +189,7 @@ def test_no_redirect_is_followed(service: Service, tmp_path: Path, benchmark: by
     assert reasons(tmp_path) == {"status_307"}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "[::ffff:127.0.0.1]"])
 def test_nothing_goes_to_an_address_inside(service: Service, tmp_path: Path, benchmark: bytes, host: str) -> None:
     with Receiver() as receiver:
@@ -194,6 +201,7 @@ def test_nothing_goes_to_an_address_inside(service: Service, tmp_path: Path, ben
     assert receiver.got == []
 
 
+@pytest.mark.system
 def test_a_certificate_must_be_one(service: Service, tmp_path: Path, benchmark: bytes, tls: object) -> None:
     """The same receiver is taken where its authority is known, and refused where it is not."""
     context, authority = tls  # type: ignore[misc]
@@ -208,6 +216,7 @@ def test_a_certificate_must_be_one(service: Service, tmp_path: Path, benchmark: 
             wait_until(lambda: receiver.ids() == ["b"], "it is sent")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "program", [[sys.executable, "docs/receivers/receiver.py"], ["node", "docs/receivers/receiver.mjs"]]
 )

@@ -43,6 +43,7 @@ def test_what_lands_is_diagnosed_in_both_schemas_and_once(
     assert rig.poisoned() == []
 
 
+@pytest.mark.system
 def test_our_own_writes_releases_and_other_containers_need_no_work(
     rig: Rig, service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -69,6 +70,7 @@ def test_our_own_writes_releases_and_other_containers_need_no_work(
     assert list(rig.records()) == ["by-rest"]
 
 
+@pytest.mark.system
 def test_audio_of_an_erased_call_is_erased_again(rig: Rig, service: Service, tmp_path: Path, benchmark: bytes) -> None:
     with front_end(tmp_path, service.triton_url, stores=rig.account.environment()) as rest:
         rest.start("--workers", "1")
@@ -84,6 +86,7 @@ def test_audio_of_an_erased_call_is_erased_again(rig: Rig, service: Service, tmp
     assert rig.account.blobs() == {}
 
 
+@pytest.mark.system
 def test_what_can_not_be_diagnosed_fails_or_is_poisoned_with_its_reason(
     rig: Rig, service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -118,6 +121,7 @@ def test_what_can_not_be_diagnosed_fails_or_is_poisoned_with_its_reason(
     assert sorted(item["reason"] for item in rig.poisoned()) == ["name_is_no_call", "no_storage_event"]
 
 
+@pytest.mark.system
 def test_another_recording_under_a_taken_id_is_poisoned_at_once(
     rig: Rig, service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:
@@ -143,6 +147,7 @@ def test_a_message_says_nothing_of_the_caller_but_the_blobs_name(rig: Rig, servi
     assert "5215512345678" not in log
 
 
+@pytest.mark.system
 def test_nothing_is_taken_while_triton_is_away(rig: Rig, service: Service, tmp_path: Path, benchmark: bytes) -> None:
     with intake(rig, "127.0.0.1:1", tmp_path, TRITON_MAY_SLEEP="1", **FAST) as one:
         one.start()
@@ -158,6 +163,7 @@ def test_nothing_is_taken_while_triton_is_away(rig: Rig, service: Service, tmp_p
         wait_until(lambda: "later" in rig.records() and rig.settled(), "it is diagnosed")
 
 
+@pytest.mark.system
 def test_a_consumer_that_is_told_to_end_leaves_nothing_half_done(
     rig: Rig, service: Service, tmp_path: Path, benchmark: bytes
 ) -> None:

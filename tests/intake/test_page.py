@@ -60,6 +60,7 @@ def shell(line: str, environment: dict[str, str]) -> str:
     return found.stdout
 
 
+@pytest.mark.system
 def test_an_afternoon(rig: Rig, service: Service, tmp_path: Path, benchmark: bytes) -> None:
     """From the secret to the message: a recording lands, and its diagnosis arrives, verified."""
     make_secret, run_receiver, export, list_dead, send_again = commands("callbacks.md")
@@ -97,6 +98,7 @@ def test_an_afternoon(rig: Rig, service: Service, tmp_path: Path, benchmark: byt
             process.wait(60.0)
 
 
+@pytest.mark.system
 def test_nothing_is_needed_of_the_key_of_callers(rig: Rig, service: Service, tmp_path: Path, benchmark: bytes) -> None:
     """INTAKE_KEY is a name, and the process has no key."""
     with intake(rig, service.triton_url, tmp_path, INTAKE_KEY="phone") as one:
