@@ -84,6 +84,7 @@ def test_the_other_build_is_the_commit_and_nothing_of_it_is_left(repository: Pat
     assert not folder.exists()
 
 
+@pytest.mark.system
 def test_each_build_has_an_environment_of_its_own_lock(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +106,7 @@ def test_each_build_has_an_environment_of_its_own_lock(
     assert again.triton == CHECKOUT / ".venv-triton"
 
 
+@pytest.mark.system
 def test_an_environment_that_was_not_finished_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "BUILD", tmp_path / "build")
     lock = tmp_path / "lock.txt"

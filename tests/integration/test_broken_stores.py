@@ -47,7 +47,11 @@ def test_broken_records_stop_no_other_call(service: Service, tmp_path: Path, ben
         spoil(one, "UPDATE calls SET document = '{' WHERE id = 'spoilt'")
         for n in range(BROKEN):
             row = (f"broken-{n}", f"2026-01-02T03:04:05.000000Z|broken-{n}", "received", None, 1, "{", "2026-01-02")
-            spoil(one, "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+            spoil(
+                one,
+                "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *row,
+            )
         # A call that is due after all of them is finished.
         waiting = {**json.loads(left), "state": "received", "diagnosis": None}
         spoil(

@@ -77,7 +77,9 @@ def test_a_record_of_a_newer_version_is_read_and_a_broken_one_stops_nobody(one: 
         store.execute(
             "UPDATE calls SET state = 'received', due_at = '', document = ? WHERE id = 'newer'", (json.dumps(changed),)
         )
-        store.execute("INSERT INTO calls VALUES ('broken', '9', 'received', NULL, 1, '{}', '0')")
+        store.execute(
+            "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES ('broken', '9', 'received', NULL, 1, '{}', '0')"
+        )
     assert one.api.get("/v1/calls/newer").status_code == 200
     wait_for(lambda: one.state("newer") == "diagnosed", "the reconciler goes on past the broken record")
     with closing(sqlite3.connect(one.var / "calls.sqlite")) as store, store:

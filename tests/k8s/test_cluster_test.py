@@ -228,6 +228,7 @@ def ran(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, folder: Path) -> tu
     return program.run(OnStandIn(deployed), folder), lines
 
 
+@pytest.mark.system
 def test_the_cases_pass_on_the_stand_in_and_say_what_it_can_not_show(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def run_cases(folder: Path, rules: list[dict[str, Any]]) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.system
 def test_the_cases_pass(tmp_path: Path) -> None:
     run = run_cases(tmp_path, groups())
     assert run.returncode == 0, run.stdout + run.stderr

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from planning.page import CHECK, PAGE, check_table, with_tables
 
 CALLS = ("1,000", "10,000", "100,000", "1,000,000", "10,000,000")
 
 
+@pytest.mark.system
 def test_the_tables_are_those_of_the_verb() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for calls in CALLS:

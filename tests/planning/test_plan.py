@@ -183,6 +183,7 @@ def test_a_gpu_is_needed_where_a_cpu_is_too_slow() -> None:
     assert re.search(r"^GPU +needed", say_plan(plan), re.M)
 
 
+@pytest.mark.system
 def test_a_tighter_target_and_more_calls_never_take_fewer_pods() -> None:
     times, deployed = service_times(figures_of(None)), deployment()
 

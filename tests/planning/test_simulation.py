@@ -71,6 +71,7 @@ def test_the_event_loop_alone_is_a_queue_of_its_own() -> None:
     assert outcome.per_s == pytest.approx(1.0 / SERVICE_S, rel=0.01)  # one core of the two
 
 
+@pytest.mark.system
 def test_two_tasks_share_one_core_equally() -> None:
     """M/G/1 with processor sharing: the mean time in the system depends on the mean service alone, 1 / (1 - busy)."""
     shared = Fleet(1, 1, 1000, 1.0, 1.0)  # nobody waits for a worker
@@ -129,6 +130,7 @@ def test_the_same_seed_gives_the_same_outcome_and_another_one_another() -> None:
     assert first != other
 
 
+@pytest.mark.system
 def test_more_pods_are_never_slower() -> None:
     """Over the seeds' means; 1 % is what they differ by where nothing waits any more."""
     found = times(exponential_times(SERVICE_S), main_s=0.003, cpu=Batch(0.001, 0.0005, 64))

@@ -83,6 +83,7 @@ class Consumer:
         self._at_once = at_once
         self._call_s = call_s
         self._working: set[asyncio.Task[None]] = set()
+        self._told = False  # of events that are of another container
         self._outage_s = 0.0  # the pause for a store that is away; 0.0: none is
         self._outage_until = 0.0  # its end, on the loop's clock
 
@@ -171,6 +172,9 @@ class Consumer:
         except NoCall as error:
             return await self._poison(message, Landed(error.blob, "").failed("name_is_no_call"))
         if isinstance(found, Passed):
+            if found.why == "other_container" and not self._told:
+                self._told = True
+                _log.warning("events of another container are passed over: is BLOB_CONTAINER where recordings land?")
             await message.remove()
             return "passed"
         token = CALL_ID.set(found.call_id)
