@@ -49,7 +49,8 @@ def test_broken_records_stop_no_other_call(service: Service, tmp_path: Path, ben
             row = (f"broken-{n}", f"2026-01-02T03:04:05.000000Z|broken-{n}", "received", None, 1, "{", "2026-01-02")
             spoil(
                 one,
-                "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 *row,
             )
         # A call that is due after all of them is finished.

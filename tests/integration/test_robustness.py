@@ -78,7 +78,8 @@ def test_a_record_of_a_newer_version_is_read_and_a_broken_one_stops_nobody(one: 
             "UPDATE calls SET state = 'received', due_at = '', document = ? WHERE id = 'newer'", (json.dumps(changed),)
         )
         store.execute(
-            "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) VALUES ('broken', '9', 'received', NULL, 1, '{}', '0')"
+            "INSERT INTO calls (id, sort_key, state, status, version, document, due_at) "
+            "VALUES ('broken', '9', 'received', NULL, 1, '{}', '0')"
         )
     assert one.api.get("/v1/calls/newer").status_code == 200
     wait_for(lambda: one.state("newer") == "diagnosed", "the reconciler goes on past the broken record")
