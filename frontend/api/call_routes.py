@@ -150,6 +150,9 @@ async def get_segment(call_id: CallId, n: SegmentNumber, request: Request) -> Re
     services, deadline = services_of(request), deadline_of(request)
     with services.admission.admitted(request.state.key_name) as ticket:
         hold = partial(services.admission.grow, ticket)
+        if n < 0:  # of no call: told before whether this one has a diagnosis
+            known = (await services.calls.read(checked_call_id(call_id), deadline)).diagnosis or {}
+            raise CallNotFound("no_such_segment", count=len(known.get("segments", ())))
         record, data = await services.calls.read_diagnosed(checked_call_id(call_id), deadline, hold)
         audit("read segment", request.state.key_name, call_id)
         diagnosis = record.diagnosis or {}

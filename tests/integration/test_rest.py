@@ -250,3 +250,13 @@ def test_erasing(api: httpx.Client, service: Service, benchmark: bytes) -> None:
     assert not (service.var / "audio" / "calls" / "rest-erased").exists()
     assert "rest-erased" not in pages(api, "limit=200", lambda: None)
     assert_problem(post(api, benchmark, "rest-erased"), 410, "call_erased")
+
+
+def test_a_negative_segment_is_none_of_any_call(api: httpx.Client, benchmark: bytes) -> None:
+    """Also of a call that has failed, which has no diagnosis to draw."""
+    for call_id, audio, status in (("negative-ok", benchmark, 201), ("negative-failed", b"OggS, and no more", 422)):
+        posted = api.post("/v1/diagnoses", files={"audio": ("a.ogg", audio)}, data={"call_id": call_id})
+        assert posted.status_code == status
+        assert api.get(f"/v1/calls/{call_id}/segments/-1.png").status_code == 404
+    assert api.get("/v1/calls/negative-failed/segments/0.png").status_code == 409
+    assert api.get("/v1/calls/nobody/segments/-1.png").status_code == 404
