@@ -13,6 +13,7 @@ import httpx
 import pytest
 from azure.storage.queue import QueueClient
 
+from frontend.adapters.intake.events import Landed, message_of
 from laptop.service import CHECKOUT, Service
 from tests.intake.rig import Rig, cloud_event, command, event_grid, intake, wait_until
 from tests.integration.processes import KEY, front_end, wait_for
@@ -229,3 +230,15 @@ def test_a_check_says_whether_the_queues_can_be_reached(rig: Rig, service: Servi
     found = checked()
     assert found.returncode == 1
     assert "intake      failed" in found.stdout
+
+
+@pytest.mark.system
+def test_a_long_poison_queue_is_listed_and_sent_again_whole(rig: Rig) -> None:
+    """A peek would show the first 32."""
+    for n in range(100):
+        rig.poison.send_message(message_of(Landed(f"phone-{n}.wav", "", 5, "audio_missing")))
+    listed = command(rig, "--list-poison").stdout.splitlines()
+    assert {f"audio_missing after 5: phone-{n}.wav" for n in range(100)} == set(listed[:-1])
+    assert len(rig.poisoned()) == 32  # all are visible again
+    assert command(rig, "--retry").stdout == "100 messages sent again, 0 left.\n"
+    assert rig.waiting() == 100
