@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -231,7 +232,7 @@ def test_the_receivers_of_the_docs_take_what_is_ours_alone(
         receiver = subprocess.Popen(
             [*program, str(port)],
             cwd=CHECKOUT,
-            env={"WEBHOOK_SECRET": SECRET, "PATH": "/usr/bin:/usr/local/bin"},
+            env={**os.environ, "WEBHOOK_SECRET": SECRET},
             stdout=out,
         )
     try:

@@ -127,7 +127,7 @@ def _counted(rig: Rig, storm: Storm, recording: bytes, faults: str, seconds: flo
         if item["state"] == "diagnosed"
     )
     counts.again = storm.messages - storm.blobs
-    given_up = {str(item.get("blob")) for item in rig.poisoned()}
+    given_up = {str(item.get("blob")) for item in rig.all_poisoned()}
     wrong = {blob for blob in given_up if not blob.startswith("missing-")}
     counts.orphans = len(records) - storm.blobs + len(wrong)
     counts.seconds = seconds

@@ -99,6 +99,11 @@ class Rig:
         """What the poison queue's messages say (the first 32)."""
         return [json.loads(base64.b64decode(item.content)) for item in self.poison.peek_messages(max_messages=32)]
 
+    def all_poisoned(self) -> list[dict[str, Any]]:
+        """The same of all of them; nobody else sees them for a while."""
+        found = self.poison.receive_messages(messages_per_page=32, visibility_timeout=60)
+        return [json.loads(base64.b64decode(item.content)) for item in found]
+
     def records(self) -> dict[str, dict[str, Any]]:
         """Of Cosmos, by call id."""
         return {str(item["id"]): dict(item) for item in self.azure.items(self.account) if item.get("kind") == "call"}

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from azure.storage.queue import QueueClient
 from frontend.adapters.intake.events import Landed, message_of
 from laptop.service import CHECKOUT, Service
 from tests.intake.rig import Rig, cloud_event, command, event_grid, intake, wait_until
-from tests.integration.processes import KEY, front_end, wait_for
+from tests.integration.processes import front_end, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 FAST = {"TOSIA_INTAKE__POLL_S": "0.2", "TOSIA_INTAKE__RETRY_PAUSE_S": "0"}
@@ -203,11 +204,10 @@ def _answers(port: int) -> bool:
 
 
 def test_the_command_says_what_is_missing(rig: Rig) -> None:
-    rig.account.environment()
-    found = command(rig, "--list-poison", "--retry")
-    assert found.returncode == 2
-    assert "not allowed with" in found.stderr
-    assert KEY not in found.stderr
+    found = command(replace(rig, queue_name=""), "--list-poison")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == "frontend: INTAKE_QUEUE is missing: set it to the queue that gets the storage events.\n"
+    assert "not allowed with" in command(rig, "--list-poison", "--retry").stderr
 
 
 def test_a_check_says_whether_the_queues_can_be_reached(rig: Rig, service: Service) -> None:

@@ -11,9 +11,7 @@ import base64
 import datetime
 import hashlib
 import hmac
-import ipaddress
 import json
-import ssl
 import time
 import urllib.parse
 from contextlib import ExitStack
@@ -22,13 +20,10 @@ from types import TracebackType
 from typing import Self
 
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.services.azure import Account, Azure
 from tests.services.azurite import ACCOUNT
+from tests.services.certificate import CERTIFICATE, server_context
 from tests.services.http_proxy import Answer, Fault, HttpProxy, Seen
 
 TENANT, CLIENT = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
@@ -55,7 +50,7 @@ class Entra:
         self._stack = ExitStack()
         self._tokens: dict[str, float] = {}
         self.denied = 0
-        tls = _certificate(folder)
+        tls = server_context(folder)
         self._entra = HttpProxy(0, self._give_token, tls)
         self._blob = HttpProxy(azure.azurite.port, self._check, tls, self._sign_blob)
         self._cosmos = HttpProxy(azure.cosmos.port, self._check_cosmos, tls, self._sign_cosmos)
@@ -83,7 +78,7 @@ class Entra:
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_FEDERATED_TOKEN_FILE": str(self._folder / "token"),
-            "SSL_CERT_FILE": str(self._folder / "certificate.pem"),
+            "SSL_CERT_FILE": str(self._folder / CERTIFICATE),
         }
 
     def __enter__(self) -> Self:
@@ -142,29 +137,3 @@ class Entra:
         signature = base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
         signed = urllib.parse.quote(f"type=master&ver=1.0&sig={signature}", safe="")
         return Seen(seen.method, seen.path, {**seen.headers, "authorization": signed}, seen.body)
-
-
-def _certificate(folder: Path) -> ssl.SSLContext:
-    """Of 127.0.0.1, made for this test."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context

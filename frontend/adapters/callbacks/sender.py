@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -203,7 +203,7 @@ class Callbacks:
                 return
 
     @contextlib.contextmanager
-    def _surviving(self):  # type: ignore[no-untyped-def]
+    def _surviving(self) -> Iterator[None]:
         """Whatever fails here must not end the sending; what is owed stands in the store."""
         try:
             yield

@@ -1,4 +1,4 @@
-"""Takes messages, has their audio diagnosed, and removes each when its record stands.
+"""Takes messages, has their audio diagnosed, and removes each when its record has a result.
 
     receive --> read --> submit --> remove      the record has its result, or there is nothing to do
                   |         \\-----> give back   tried again after a pause; a failure counts, an outage does not
@@ -57,7 +57,7 @@ class Consumer:
 
     container: that of the calls' audio; key_name: of the key to which the calls belong
     available: whether the model and the stores can be used now
-    at_once: messages in work
+    at_once: messages in work; call_s: seconds that one of them may take
     """
 
     def __init__(
